@@ -1,0 +1,1 @@
+"""Probability density geodesics in the latent space of pretrained diffusion models."""
