@@ -6,7 +6,7 @@ import os
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test but a `network` one may leave the machine
 
-from jaxtyping import install_import_hook  # noqa: E402
+from jaxtyping import install_import_hook
 
 # Before the first import of the package: every annotated function then checks shapes and types.
 install_import_hook(["diffusion_geodesics"], "beartype.beartype")
