@@ -1,0 +1,117 @@
+"""What a network is conditioned on, row by row, and how that changes along a path."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+__all__ = ["Condition", "ConditionCurve", "ConditionLine"]
+
+
+class ConditionCurve(ABC):
+    """A condition for every point of a curve with parameter t in [0, 1]."""
+
+    @abstractmethod
+    def at(self, t: Float[Tensor, " rows"]) -> "Condition":
+        """The condition at each parameter: as many rows as `t` has."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Condition(ConditionCurve):
+    """Prompt embeddings and whatever else a model family wants, one row an image.
+
+    - `parts`: tensors whose first axis counts rows. Stable Diffusion has one part, the text
+      encoder's hidden states, (rows, tokens, width); other families add pooled embeddings or
+      sizes. A single row serves any number of images.
+
+    As a curve it is constant.
+    """
+
+    parts: tuple[Tensor, ...]
+
+    def __post_init__(self) -> None:
+        if not self.parts:
+            raise ValueError("got a condition of no tensors; expected at least one")
+        counts = {part.shape[0] if part.ndim else None for part in self.parts}
+        if len(counts) != 1 or None in counts or 0 in counts:
+            shapes = [tuple(part.shape) for part in self.parts]
+            raise ValueError(f"got parts of shapes {shapes}; all need the same rows in axis 0")
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return self.parts[0].shape[0]
+
+    def expand(self, rows: int) -> "Condition":
+        """This condition with `rows` rows: unchanged, or its single row repeated."""
+        if self.rows == rows:
+            return self
+        if self.rows != 1:
+            raise ValueError(
+                f"got a condition of {self.rows} rows for {rows}; expected 1 or {rows}"
+            )
+        return Condition(tuple(part.expand(rows, *part.shape[1:]) for part in self.parts))
+
+    def take(self, index: Int[Tensor, " rows"] | slice) -> "Condition":
+        """The rows at `index`."""
+        return Condition(tuple(part[index] for part in self.parts))
+
+    def at(self, t: Float[Tensor, " rows"]) -> "Condition":
+        """The same condition at every parameter."""
+        return self.expand(t.shape[0])
+
+    def lerp(self, other: "Condition", t: Float[Tensor, " rows"]) -> "Condition":
+        """(1 - t) self + t other, row by row; `t` = 0 and 1 give the two exactly."""
+        rows = t.shape[0]
+        here, there = self.expand(rows), other.expand(rows)
+        _same_layout(here, there)
+
+        def blend(a: Tensor, b: Tensor) -> Tensor:
+            weight = t.to(device=a.device, dtype=a.dtype).view(-1, *[1] * (a.ndim - 1))
+            return torch.lerp(a, b, weight)
+
+        return Condition(tuple(map(blend, here.parts, there.parts)))
+
+    @staticmethod
+    def stack(conditions: Sequence["Condition"]) -> "Condition":
+        """All rows of all `conditions`, in order."""
+        for other in conditions[1:]:
+            _same_layout(conditions[0], other)
+        return Condition(
+            tuple(torch.cat(parts) for parts in zip(*(c.parts for c in conditions), strict=True))
+        )
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class ConditionLine(ConditionCurve):
+    """The straight line of embeddings from `start` (t = 0) to `end` (t = 1), one row each."""
+
+    start: Condition
+    end: Condition
+
+    def __post_init__(self) -> None:
+        if self.start.rows != 1 or self.end.rows != 1:
+            raise ValueError(
+                f"got ends of {self.start.rows} and {self.end.rows} rows; expected one row each"
+            )
+        _same_layout(self.start, self.end)
+
+    def at(self, t: Float[Tensor, " rows"]) -> Condition:
+        """(1 - t) start + t end."""
+        return self.start.lerp(self.end, t)
+
+
+def _same_layout(a: Condition, b: Condition) -> None:
+    left = [tuple(part.shape[1:]) for part in a.parts]
+    right = [tuple(part.shape[1:]) for part in b.parts]
+    if left != right:
+        raise ValueError(
+            f"got conditions of shapes {left} and {right} a row; expected the same: "
+            "encode both prompts with the same model"
+        )

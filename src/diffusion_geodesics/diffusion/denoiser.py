@@ -1,0 +1,181 @@
+r"""Denoisers: a network, what its output means, and the noise it was trained with.
+
+With $x_t = a x_0 + s \varepsilon$ a network predicts $\varepsilon$, $x_0$ or
+$v = a \varepsilon - s x_0$; each gives the two others, and the score of the noised density is
+
+$$\nabla \log p_t(x \mid c) = -\frac{\hat\varepsilon(x, t, c)}{s_t}.$$
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from diffusion_geodesics.diffusion.condition import Condition
+from diffusion_geodesics.diffusion.memory import ChunkedBatches
+from diffusion_geodesics.diffusion.schedule import NoiseSchedule
+
+__all__ = [
+    "Denoiser",
+    "EpsilonPrediction",
+    "Network",
+    "NonFiniteError",
+    "Prediction",
+    "SamplePrediction",
+    "VelocityPrediction",
+]
+
+
+class NonFiniteError(ValueError):
+    """A network gave NaN or infinity."""
+
+
+class Prediction(ABC):
+    r"""What a network's output is, given the point $x = a x_0 + s \varepsilon$ it was shown."""
+
+    @abstractmethod
+    def epsilon(
+        self, output: Float[Tensor, "rows dim"], x: Float[Tensor, "rows dim"], a: float, s: float
+    ) -> Float[Tensor, "rows dim"]:
+        r"""The noise $\varepsilon$ that `output` means at `x`."""
+
+    @abstractmethod
+    def clean(
+        self, output: Float[Tensor, "rows dim"], x: Float[Tensor, "rows dim"], a: float, s: float
+    ) -> Float[Tensor, "rows dim"]:
+        """The clean latent $x_0$ that `output` means at `x`."""
+
+
+@final
+@dataclass(frozen=True)
+class EpsilonPrediction(Prediction):
+    r"""The output is the noise: $\varepsilon = o$, $x_0 = (x - s o) / a$."""
+
+    def epsilon(
+        self, output: Float[Tensor, "rows dim"], x: Float[Tensor, "rows dim"], a: float, s: float
+    ) -> Float[Tensor, "rows dim"]:
+        return output
+
+    def clean(
+        self, output: Float[Tensor, "rows dim"], x: Float[Tensor, "rows dim"], a: float, s: float
+    ) -> Float[Tensor, "rows dim"]:
+        return (x - s * output) / a
+
+
+@final
+@dataclass(frozen=True)
+class VelocityPrediction(Prediction):
+    r"""The output is $v = a\varepsilon - s x_0$: $\varepsilon = a v + s x$, $x_0 = a x - s v$."""
+
+    def epsilon(
+        self, output: Float[Tensor, "rows dim"], x: Float[Tensor, "rows dim"], a: float, s: float
+    ) -> Float[Tensor, "rows dim"]:
+        return a * output + s * x
+
+    def clean(
+        self, output: Float[Tensor, "rows dim"], x: Float[Tensor, "rows dim"], a: float, s: float
+    ) -> Float[Tensor, "rows dim"]:
+        return a * x - s * output
+
+
+@final
+@dataclass(frozen=True)
+class SamplePrediction(Prediction):
+    r"""The output is the clean latent: $x_0 = o$, $\varepsilon = (x - a o) / s$."""
+
+    def epsilon(
+        self, output: Float[Tensor, "rows dim"], x: Float[Tensor, "rows dim"], a: float, s: float
+    ) -> Float[Tensor, "rows dim"]:
+        return (x - a * output) / s
+
+    def clean(
+        self, output: Float[Tensor, "rows dim"], x: Float[Tensor, "rows dim"], a: float, s: float
+    ) -> Float[Tensor, "rows dim"]:
+        return output
+
+
+class Network(ABC):
+    """A network on flat latents, in whatever precision and on whatever device it lives."""
+
+    @property
+    @abstractmethod
+    def dim(self) -> int:
+        """Coordinates of a flat latent."""
+
+    @property
+    @abstractmethod
+    def batches(self) -> ChunkedBatches:
+        """How rows are cut into pieces that fit into memory."""
+
+    @abstractmethod
+    def __call__(
+        self, x: Float[Tensor, "rows dim"], timestep: int, condition: Condition
+    ) -> Float[Tensor, "rows dim"]:
+        """The raw output for all rows at once; `condition` has as many rows as `x`."""
+
+
+@final
+@dataclass(frozen=True)
+class Denoiser:
+    """A network with its prediction type and noise schedule.
+
+    Values come back in the dtype and on the device of `x` (float32 or float64), whatever the
+    network computes in. All rows go in one batch, cut only where memory demands it.
+    """
+
+    network: Network
+    schedule: NoiseSchedule
+    prediction: Prediction
+
+    def output(
+        self, x: Float[Tensor, "rows dim"], timestep: int, condition: Condition
+    ) -> Float[Tensor, "rows dim"]:
+        """The network's raw output at `x`, with `condition` of one row or as many as `x`.
+
+        Raises `ValueError` for a wrong shape, dtype or time step, `NonFiniteError` for NaN or
+        infinity, `OutOfMemoryError` when a single row does not fit. Costs one row a row.
+        """
+        if x.shape[1] != self.network.dim:
+            raise ValueError(
+                f"got latents of {x.shape[1]} coordinates; this network takes {self.network.dim}: "
+                "build it for the height and width of the images"
+            )
+        if x.dtype not in (torch.float32, torch.float64):
+            raise ValueError(f"got latents in {x.dtype}; expected float32 or float64")
+        self.schedule.coefficients(timestep)
+        condition = condition.expand(x.shape[0])
+
+        @torch.inference_mode()
+        def evaluate(piece: slice) -> Tensor:
+            value = self.network(x[piece], timestep, condition.take(piece))
+            return value.to(device=x.device, dtype=x.dtype)
+
+        pieces = self.network.batches.map(evaluate, x.shape[0])
+        value = torch.cat([torch.empty_like(x[:0]), *pieces])
+        _demand_finite(value, x, timestep)
+        return value
+
+    def epsilon(
+        self, x: Float[Tensor, "rows dim"], timestep: int, condition: Condition
+    ) -> Float[Tensor, "rows dim"]:
+        r"""The predicted noise $\hat\varepsilon(x, t, c)$; errors and cost as `output`."""
+        a, s = self.schedule.coefficients(timestep)
+        return self.prediction.epsilon(self.output(x, timestep, condition), x, a, s)
+
+
+def _demand_finite(value: Tensor, x: Tensor, timestep: int) -> None:
+    finite = value.isfinite().all(dim=1)
+    if bool(finite.all()):
+        return
+    bad = int((~finite).sum())
+    if not bool(x.isfinite().all()):
+        cause = "the latents given to it were not finite either"
+    else:
+        cause = "half precision may have overflowed: try --dtype float32 (dtype=torch.float32)"
+    raise NonFiniteError(
+        f"got NaN or infinity from the network in {bad} of {len(value)} rows at time step "
+        f"{timestep}; {cause}"
+    )

@@ -1,0 +1,103 @@
+r"""Noise schedules: how much of the signal is left at a time step.
+
+A latent at time step $t$ is $x_t = a_t x_0 + s_t \varepsilon$ with $\varepsilon \sim N(0, I)$,
+$a_t = \sqrt{\bar\alpha_t}$ and $s_t = \sqrt{1 - \bar\alpha_t}$. The schedule is read from a
+scheduler's *configuration*; what a scheduler has been set to meanwhile never enters.
+"""
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+from typing import final
+
+__all__ = ["NoiseSchedule", "Spacing"]
+
+
+@final
+class Spacing(Enum):
+    """How `steps` sampling steps are spread over the training time steps.
+
+    The three rules of Lin et al. (arXiv 2305.08891, table 2), as `diffusers` rounds them.
+    """
+
+    LEADING = "leading"
+    TRAILING = "trailing"
+    LINSPACE = "linspace"
+
+
+@final
+@dataclass(frozen=True)
+class NoiseSchedule:
+    r"""A variance-preserving schedule on time steps $0 \dots T-1$.
+
+    - `alphas_cumprod`: $\bar\alpha_t$, falling, of length $T$.
+    - `final_alpha`: $\bar\alpha$ that a *clean* latent is taken to have. 1 where the scheduler's
+      `set_alpha_to_one` holds (the clean latent is noise-free); $\bar\alpha_0$ where it does not
+      (Stable Diffusion: what the autoencoder gives is taken to be at time step 0).
+    - `spacing`, `offset`: which time steps a sampler of n steps visits.
+    """
+
+    alphas_cumprod: tuple[float, ...]
+    final_alpha: float = 1.0
+    spacing: Spacing = Spacing.LEADING
+    offset: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.alphas_cumprod:
+            raise ValueError("got an empty schedule; alphas_cumprod needs one value a time step")
+        values = (*self.alphas_cumprod, self.final_alpha)
+        if not all(0.0 <= value <= 1.0 for value in values):
+            raise ValueError("got a cumulative alpha outside [0, 1]; check the scheduler's betas")
+
+    def coefficients(self, timestep: int) -> tuple[float, float]:
+        """$(a_t, s_t)$ at `timestep`, 0 to $T-1$, in double precision."""
+        if not 0 <= timestep < len(self.alphas_cumprod):
+            raise ValueError(
+                f"got time step {timestep}; this schedule has 0 to {len(self.alphas_cumprod) - 1}"
+            )
+        return _pair(self.alphas_cumprod[timestep])
+
+    @property
+    def clean(self) -> tuple[float, float]:
+        """$(a, s)$ of a clean latent: the end of sampling and the start of inversion."""
+        return _pair(self.final_alpha)
+
+    def timesteps(self, steps: int) -> tuple[int, ...]:
+        """The time steps that a sampler of `steps` steps visits, noisiest first."""
+        train = len(self.alphas_cumprod)
+        if not 1 <= steps <= train:
+            raise ValueError(f"got {steps} steps; expected 1 to {train}, the training time steps")
+        if self.spacing is Spacing.LEADING:
+            ratio = train // steps
+            grid = [k * ratio + self.offset for k in range(steps)][::-1]
+        elif self.spacing is Spacing.TRAILING:
+            grid = [round(train - k * train / steps) - 1 for k in range(steps)]
+        else:
+            span = max(steps - 1, 1)
+            grid = [round(k * (train - 1) / span) for k in range(steps)][::-1]
+        if grid[0] >= train:
+            raise ValueError(
+                f"got {steps} steps with offset {self.offset}: the first would be time step "
+                f"{grid[0]} of {train}; take fewer steps"
+            )
+        return tuple(grid)
+
+    def ladder(self, steps: int, level: float) -> tuple[int, ...]:
+        r"""The time steps between a noise level and the clean end, noisiest first.
+
+        `level` $\tau \in (0, 1]$ is the fraction of the `steps` sampling steps that lie between
+        the clean latent and the level: the ladder has `round(level * steps)` rungs, at least
+        one. Sampling walks down it and then to `clean`; inversion walks up the same rungs.
+        """
+        if not 0.0 < level <= 1.0:
+            raise ValueError(f"got noise level {level}; expected a fraction in (0, 1]")
+        rungs = max(1, round(level * steps))
+        return self.timesteps(steps)[steps - rungs :]
+
+    def timestep(self, steps: int, level: float) -> int:
+        """The time step of noise level `level` on the grid of `steps` steps."""
+        return self.ladder(steps, level)[0]
+
+
+def _pair(alpha: float) -> tuple[float, float]:
+    return math.sqrt(alpha), math.sqrt(1.0 - alpha)

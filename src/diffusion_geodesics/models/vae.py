@@ -1,0 +1,127 @@
+"""The autoencoder of a latent diffusion model as a codec."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from diffusion_geodesics.diffusion import ChunkedBatches, Codec, NonFiniteError
+
+if TYPE_CHECKING:
+    from diffusers.models import AutoencoderKL
+
+__all__ = ["VAECodec"]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class VAECodec(Codec):
+    r"""An `AutoencoderKL`: $x_0 = (\mu(\text{image}) - \text{shift}) \cdot \text{scale}$.
+
+    The encoder's mean is taken, never a sample of it; scale and shift come from the
+    autoencoder's configuration. Images have values in [0, 1] here and in [-1, 1] in there.
+
+    - `vae`: the autoencoder, in evaluation mode.
+    - `height`, `width`: of the images; both multiples of the autoencoder's factor.
+    - `device`: where it runs. Results are float32 (float64 for a float64 autoencoder).
+    """
+
+    vae: "AutoencoderKL"
+    height: int
+    width: int
+    device: torch.device
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(3, height, width)."""
+        return (3, self.height, self.width)
+
+    @property
+    def factor(self) -> int:
+        """Pixels along one edge of a latent's pixel."""
+        return vae_factor(self.vae)
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of a latent."""
+        channels = self.vae.config.latent_channels
+        return (channels, self.height // self.factor, self.width // self.factor)
+
+    @property
+    def dim(self) -> int:
+        """Coordinates of a flat latent."""
+        channels, height, width = self.latent_shape
+        return channels * height * width
+
+    def encode(self, images: Float[Tensor, "images 3 height width"]) -> Float[Tensor, "images dim"]:
+        """Images with values in [0, 1] as latents; `ValueError` for another size or range."""
+        if tuple(images.shape[1:]) != self.image_shape:
+            raise ValueError(
+                f"got images of shape {tuple(images.shape[1:])}; this codec was built for "
+                f"{self.image_shape}: fit the images to it"
+            )
+        if float(images.min()) < -1e-3 or float(images.max()) > 1 + 1e-3:
+            raise ValueError(
+                f"got pixel values from {float(images.min()):.3g} to {float(images.max()):.3g}; "
+                "expected [0, 1]"
+            )
+        config = self.vae.config
+        shift = getattr(config, "shift_factor", None) or 0.0
+
+        @torch.inference_mode()
+        def mean(piece: slice) -> Tensor:
+            pixels = (2.0 * images[piece] - 1.0).to(self.device, self.vae.dtype)
+            latent = self.vae.encode(pixels).latent_dist.mode()
+            return ((latent.to(self._result) - shift) * config.scaling_factor).flatten(1)
+
+        return self._join(mean, len(images), (self.dim,), "encoder")
+
+    def decode(
+        self, latents: Float[Tensor, "images dim"]
+    ) -> Float[Tensor, "images 3 height width"]:
+        """Latents as images, clamped to [0, 1]; `ValueError` for another size."""
+        if latents.shape[1] != self.dim:
+            raise ValueError(
+                f"got latents of {latents.shape[1]} coordinates; this codec's have {self.dim}"
+            )
+        config = self.vae.config
+        shift = getattr(config, "shift_factor", None) or 0.0
+
+        @torch.inference_mode()
+        def picture(piece: slice) -> Tensor:
+            latent = latents[piece].to(self.device, self._result).unflatten(1, self.latent_shape)
+            latent = (latent / config.scaling_factor + shift).to(self.vae.dtype)
+            return 0.5 + 0.5 * self.vae.decode(latent).sample.to(self._result)
+
+        return self._join(picture, len(latents), self.image_shape, "decoder").clamp(0.0, 1.0)
+
+    @property
+    def _result(self) -> torch.dtype:
+        return torch.float64 if self.vae.dtype == torch.float64 else torch.float32
+
+    @property
+    def _batches(self) -> ChunkedBatches:
+        # The widest activations: first-block channels at full resolution, some dozen alive.
+        channels = self.vae.config.block_out_channels[0]
+        size = torch.finfo(self.vae.dtype).bits // 8
+        return ChunkedBatches(
+            16 * channels * self.height * self.width * size, self.device, max_rows=32
+        )
+
+    def _join(self, function, count: int, shape: tuple[int, ...], part: str) -> Tensor:
+        pieces = self._batches.map(function, count)
+        empty = torch.empty((0, *shape), device=self.device, dtype=self._result)
+        value = torch.cat([empty, *pieces])
+        if not bool(value.isfinite().all()):
+            raise NonFiniteError(
+                f"got NaN or infinity from the autoencoder's {part}; half precision may have "
+                "overflowed: try --dtype float32 (dtype=torch.float32)"
+            )
+        return value
+
+
+def vae_factor(vae: "AutoencoderKL") -> int:
+    """How many times smaller than the image a latent is, along an edge."""
+    return 2 ** (len(vae.config.block_out_channels) - 1)

@@ -1,0 +1,50 @@
+"""Fingerprints of model weights."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+__all__ = ["hash_files", "hash_tensors", "weight_files"]
+
+
+def weight_files(folder: Path) -> tuple[Path, ...]:
+    """The safetensors files of a pipeline folder, sorted."""
+    return tuple(sorted(folder.rglob("*.safetensors")))
+
+
+def hash_files(files: Sequence[Path]) -> str:
+    """SHA-256 over the files' own SHA-256 sums, in order; hexadecimal.
+
+    A file in a Hugging Face cache is stored under its sum and need not be read. Others are read
+    once a process, unless they change.
+    """
+    total = hashlib.sha256()
+    for file in files:
+        stored = file.resolve()
+        if re.fullmatch(r"[0-9a-f]{64}", stored.name):
+            total.update(bytes.fromhex(stored.name))
+        else:
+            stat = stored.stat()
+            total.update(bytes.fromhex(_file_sum(stored, stat.st_size, stat.st_mtime_ns)))
+    return total.hexdigest()
+
+
+def hash_tensors(modules: Iterable[torch.nn.Module]) -> str:
+    """SHA-256 over all names, dtypes, shapes and values of the modules' states; hexadecimal."""
+    total = hashlib.sha256()
+    for module in modules:
+        for name, tensor in sorted(module.state_dict().items()):
+            total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            data = tensor.detach().cpu().contiguous().flatten()
+            total.update(data.view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()
+
+
+@lru_cache(maxsize=256)
+def _file_sum(path: Path, size: int, modified: int) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
