@@ -31,7 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def device(request: pytest.FixtureRequest) -> torch.device:
     """The device named by `--device`."""
-    return torch.device(request.config.getoption("--device"))
+    return torch.device(str(request.config.getoption("--device")))
 
 
 @pytest.fixture(scope="session")
