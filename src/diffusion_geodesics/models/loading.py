@@ -108,7 +108,9 @@ def _find(name: str, revision: str | None, local_files_only: bool) -> Path:
 
 
 def _fetch(name: str, revision: str | None, local_files_only: bool) -> Path:
-    from diffusers.pipelines.stable_diffusion import StableDiffusionPipeline
+    from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import (
+        StableDiffusionPipeline,
+    )
     from huggingface_hub import hf_hub_download
 
     place: dict[str, Any] = {"revision": revision, "local_files_only": local_files_only}
@@ -167,7 +169,9 @@ def _demand_pipeline(index: Path, name: str) -> None:
 
 
 def _open(folder: Path, dtype: torch.dtype) -> Any:
-    from diffusers.pipelines.stable_diffusion import StableDiffusionPipeline
+    from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import (
+        StableDiffusionPipeline,
+    )
 
     try:
         return StableDiffusionPipeline.from_pretrained(

@@ -26,8 +26,10 @@ from diffusion_geodesics.models.vae import VAECodec, vae_factor
 from diffusion_geodesics.models.weights import hash_files, hash_tensors
 
 if TYPE_CHECKING:
-    from diffusers.models import UNet2DConditionModel
-    from diffusers.pipelines.stable_diffusion import StableDiffusionPipeline
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+    from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import (
+        StableDiffusionPipeline,
+    )
 
 __all__ = ["StableDiffusionModel", "UNetNetwork", "read_prediction", "read_schedule"]
 
@@ -63,7 +65,7 @@ class UNetNetwork(Network):
         """Pieces by a rough count: some sixty full-resolution activations alive a row."""
         _, height, width = self.latent_shape
         size = torch.finfo(self.unet.dtype).bits // 8
-        width_bytes = self.unet.config.block_out_channels[0] * height * width * size
+        width_bytes = self.unet.config["block_out_channels"][0] * height * width * size
         return ChunkedBatches(64 * width_bytes, self.device)
 
     def __call__(
@@ -146,14 +148,14 @@ class StableDiffusionModel:
     @property
     def native_size(self) -> int:
         """The edge, in pixels, of the square images that the model was trained on."""
-        size = self.pipeline.unet.config.sample_size
+        size = self.pipeline.unet.config["sample_size"]
         edge = size if isinstance(size, int) else max(size)
         return edge * vae_factor(self.pipeline.vae)
 
     @property
     def size_multiple(self) -> int:
         """Heights and widths must be multiples of this: autoencoder times U-Net downsampling."""
-        halvings = len(self.pipeline.unet.config.block_out_channels) - 1
+        halvings = len(self.pipeline.unet.config["block_out_channels"]) - 1
         return vae_factor(self.pipeline.vae) * 2**halvings
 
     def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
@@ -168,7 +170,7 @@ class StableDiffusionModel:
                 f"{multiple} for {self.id}"
             )
         factor = vae_factor(self.pipeline.vae)
-        return (self.pipeline.vae.config.latent_channels, height // factor, width // factor)
+        return (self.pipeline.vae.config["latent_channels"], height // factor, width // factor)
 
     def codec(self, height: int, width: int) -> VAECodec:
         """The codec for images of a size."""
@@ -198,7 +200,7 @@ def read_schedule(scheduler: Any) -> NoiseSchedule:
     A fresh scheduler is built from the configuration, so that nothing set or stepped since
     enters. Raises `ModelError` for a scheduler without a table of betas (flow matching, EDM).
     """
-    from diffusers.schedulers import DDIMScheduler
+    from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
     config = scheduler.config
     if "beta_start" not in config and "trained_betas" not in config:
@@ -240,9 +242,11 @@ def read_prediction(scheduler: Any) -> Prediction:
 
 
 def _demand_usable(pipe: Any) -> None:
-    from diffusers.pipelines.stable_diffusion import (
-        StableDiffusionImg2ImgPipeline,
+    from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import (
         StableDiffusionPipeline,
+    )
+    from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_img2img import (
+        StableDiffusionImg2ImgPipeline,
     )
 
     if not isinstance(pipe, StableDiffusionPipeline | StableDiffusionImg2ImgPipeline):
@@ -257,13 +261,14 @@ def _demand_usable(pipe: Any) -> None:
     ]
     if missing:
         raise ModelError(f"got a pipeline without {', '.join(missing)}; load it with all parts")
-    if pipe.unet.config.in_channels != pipe.vae.config.latent_channels:
+    channels = pipe.unet.config["in_channels"]
+    if channels != pipe.vae.config["latent_channels"]:
         raise ModelError(
-            f"got a U-Net of {pipe.unet.config.in_channels} input channels for latents of "
-            f"{pipe.vae.config.latent_channels}: an inpainting or depth model; load a "
+            f"got a U-Net of {channels} input channels for latents of "
+            f"{pipe.vae.config['latent_channels']}: an inpainting or depth model; load a "
             "text-to-image one"
         )
-    if pipe.unet.config.time_cond_proj_dim is not None:
+    if pipe.unet.config["time_cond_proj_dim"] is not None:
         raise ModelError(
             "got a consistency-distilled U-Net (it takes guidance as an input), which has no "
             "score; load the model it was distilled from"

@@ -1,5 +1,6 @@
 """The autoencoder of a latent diffusion model as a codec."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
@@ -10,7 +11,7 @@ from torch import Tensor
 from diffusion_geodesics.diffusion import ChunkedBatches, Codec, NonFiniteError
 
 if TYPE_CHECKING:
-    from diffusers.models import AutoencoderKL
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
 __all__ = ["VAECodec"]
 
@@ -46,7 +47,7 @@ class VAECodec(Codec):
     @property
     def latent_shape(self) -> tuple[int, int, int]:
         """(channels, height, width) of a latent."""
-        channels = self.vae.config.latent_channels
+        channels = self.vae.config["latent_channels"]
         return (channels, self.height // self.factor, self.width // self.factor)
 
     @property
@@ -68,13 +69,13 @@ class VAECodec(Codec):
                 "expected [0, 1]"
             )
         config = self.vae.config
-        shift = getattr(config, "shift_factor", None) or 0.0
+        shift = config.get("shift_factor") or 0.0
 
         @torch.inference_mode()
         def mean(piece: slice) -> Tensor:
             pixels = (2.0 * images[piece] - 1.0).to(self.device, self.vae.dtype)
-            latent = self.vae.encode(pixels).latent_dist.mode()
-            return ((latent.to(self._result) - shift) * config.scaling_factor).flatten(1)
+            latent = self.vae.encode(pixels, return_dict=False)[0].mode()
+            return ((latent.to(self._result) - shift) * config["scaling_factor"]).flatten(1)
 
         return self._join(mean, len(images), (self.dim,), "encoder")
 
@@ -87,13 +88,13 @@ class VAECodec(Codec):
                 f"got latents of {latents.shape[1]} coordinates; this codec's have {self.dim}"
             )
         config = self.vae.config
-        shift = getattr(config, "shift_factor", None) or 0.0
+        shift = config.get("shift_factor") or 0.0
 
         @torch.inference_mode()
         def picture(piece: slice) -> Tensor:
             latent = latents[piece].to(self.device, self._result).unflatten(1, self.latent_shape)
-            latent = (latent / config.scaling_factor + shift).to(self.vae.dtype)
-            return 0.5 + 0.5 * self.vae.decode(latent).sample.to(self._result)
+            latent = (latent / config["scaling_factor"] + shift).to(self.vae.dtype)
+            return 0.5 + 0.5 * self.vae.decode(latent, return_dict=False)[0].to(self._result)
 
         return self._join(picture, len(latents), self.image_shape, "decoder").clamp(0.0, 1.0)
 
@@ -104,13 +105,19 @@ class VAECodec(Codec):
     @property
     def _batches(self) -> ChunkedBatches:
         # The widest activations: first-block channels at full resolution, some dozen alive.
-        channels = self.vae.config.block_out_channels[0]
+        channels = self.vae.config["block_out_channels"][0]
         size = torch.finfo(self.vae.dtype).bits // 8
         return ChunkedBatches(
             16 * channels * self.height * self.width * size, self.device, max_rows=32
         )
 
-    def _join(self, function, count: int, shape: tuple[int, ...], part: str) -> Tensor:
+    def _join(
+        self,
+        function: Callable[[slice], Tensor],
+        count: int,
+        shape: tuple[int, ...],
+        part: str,
+    ) -> Tensor:
         pieces = self._batches.map(function, count)
         empty = torch.empty((0, *shape), device=self.device, dtype=self._result)
         value = torch.cat([empty, *pieces])
@@ -124,4 +131,4 @@ class VAECodec(Codec):
 
 def vae_factor(vae: "AutoencoderKL") -> int:
     """How many times smaller than the image a latent is, along an edge."""
-    return 2 ** (len(vae.config.block_out_channels) - 1)
+    return 2 ** (len(vae.config["block_out_channels"]) - 1)

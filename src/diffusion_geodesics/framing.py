@@ -1,0 +1,170 @@
+"""Framing: bringing images of any shape to the one size that a model works at."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+__all__ = ["CentreCrop", "Fit", "Framed", "Pad", "choose_size", "fit"]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Framed:
+    """An image brought to a size.
+
+    - `image`: (3, height, width).
+    - `box`: (top, left, height, width) of what shows the original; all of it unless padded.
+    - `note`: what was done, in words.
+    """
+
+    image: Float[Tensor, "3 height width"]
+    box: tuple[int, int, int, int]
+    note: str
+
+
+class Fit(ABC):
+    """How an image of another shape is brought to a size, its aspect ratio kept."""
+
+    @abstractmethod
+    def __call__(
+        self, image: Float[Tensor, "3 old_height old_width"], height: int, width: int
+    ) -> Framed:
+        """The image at height x width."""
+
+
+@final
+@dataclass(frozen=True)
+class CentreCrop(Fit):
+    """The largest centred part of the right shape, resized."""
+
+    def __call__(
+        self, image: Float[Tensor, "3 old_height old_width"], height: int, width: int
+    ) -> Framed:
+        """The image at height x width, cut at two opposite edges where shapes differ."""
+        _, old_height, old_width = image.shape
+        scale = min(old_height / height, old_width / width)
+        kept = min(old_height, round(height * scale)), min(old_width, round(width * scale))
+        top, left = (old_height - kept[0]) // 2, (old_width - kept[1]) // 2
+        part = image[:, top : top + kept[0], left : left + kept[1]]
+        box = (0, 0, height, width)
+        cut = []
+        if kept[0] < old_height:
+            cut.append(f"{_percent(1 - kept[0] / old_height)} of the height")
+        if kept[1] < old_width:
+            cut.append(f"{_percent(1 - kept[1] / old_width)} of the width")
+        action = f"cut {' and '.join(cut)} at the edges" if cut else ""
+        return Framed(_resized(part, height, width), box, _note(image, height, width, action))
+
+
+@final
+@dataclass(frozen=True)
+class Pad(Fit):
+    """The whole image, with bars of one gray `value` (white by default) where shapes differ."""
+
+    value: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.value <= 1.0:
+            raise ValueError(f"got padding of value {self.value}; expected a gray in [0, 1]")
+
+    def __call__(
+        self, image: Float[Tensor, "3 old_height old_width"], height: int, width: int
+    ) -> Framed:
+        """The image at height x width, whole."""
+        _, old_height, old_width = image.shape
+        scale = min(height / old_height, width / old_width)
+        inner = max(1, round(old_height * scale)), max(1, round(old_width * scale))
+        inner = min(height, inner[0]), min(width, inner[1])
+        top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
+        canvas = torch.full((3, height, width), self.value, dtype=image.dtype, device=image.device)
+        canvas[:, top : top + inner[0], left : left + inner[1]] = _resized(image, *inner)
+        added = []
+        if inner[0] < height:
+            added.append("top and bottom")
+        if inner[1] < width:
+            added.append("left and right")
+        action = f"padded at {' and '.join(added)}" if added else ""
+        return Framed(canvas, (top, left, *inner), _note(image, height, width, action))
+
+
+def fit(
+    image: Float[Tensor, "3 old_height old_width"],
+    height: int,
+    width: int,
+    how: Fit | None = None,
+) -> Framed:
+    """The image at height x width, its aspect ratio kept; cropped to the centre by default."""
+    if height < 1 or width < 1:
+        raise ValueError(f"got a size of {height}x{width}; expected positive edges")
+    return (how or CentreCrop())(image, height, width)
+
+
+def choose_size(
+    sizes: Sequence[tuple[int, int]],
+    *,
+    native: int,
+    multiple: int,
+    requested: int | tuple[int, int] | None = None,
+) -> tuple[int, int]:
+    """The (height, width) at which to work on images of `sizes` (height, width).
+
+    - `native`: the edge of the squares that the model was trained on.
+    - `multiple`: what height and width must be multiples of.
+    - `requested`: nothing, for the area of a native square in the images' own aspect ratio (the
+      geometric mean of theirs, at most 2:1); one number, for the area of that square instead;
+      or the height and width themselves.
+
+    Edges are rounded to the nearest multiple. Raises `ValueError` for a requested pair that is
+    not made of multiples, naming the nearest one that is.
+    """
+    if not sizes or any(height < 1 or width < 1 for height, width in sizes):
+        raise ValueError(f"got image sizes {list(sizes)}; expected at least one, all positive")
+    if isinstance(requested, tuple):
+        nearest = _to_multiple(requested[0], multiple), _to_multiple(requested[1], multiple)
+        if nearest != requested:
+            raise ValueError(
+                f"got size {requested[0]}x{requested[1]}; this model takes multiples of "
+                f"{multiple}: the nearest is {nearest[0]}x{nearest[1]}"
+            )
+        return requested
+    edge = native if requested is None else requested
+    if edge < multiple:
+        raise ValueError(f"got size {edge}; this model takes at least {multiple} pixels")
+    logs = [math.log(height / width) for height, width in sizes]
+    ratio = math.exp(min(math.log(2), max(-math.log(2), sum(logs) / len(logs))))
+    return (
+        _to_multiple(edge * math.sqrt(ratio), multiple),
+        _to_multiple(edge / math.sqrt(ratio), multiple),
+    )
+
+
+def _to_multiple(edge: float, multiple: int) -> int:
+    return max(1, round(edge / multiple)) * multiple
+
+
+def _resized(image: Tensor, height: int, width: int) -> Tensor:
+    if image.shape[1:] == (height, width):
+        return image.clone()
+    batch = interpolate(
+        image[None], size=(height, width), mode="bicubic", antialias=True, align_corners=False
+    )
+    return batch[0].clamp(0.0, 1.0)
+
+
+def _note(image: Tensor, height: int, width: int, action: str) -> str:
+    _, old_height, old_width = image.shape
+    if (old_height, old_width) == (height, width):
+        return "kept as it is"
+    resized = f"resized from {old_width}x{old_height} to {width}x{height}"
+    return f"{action}, {resized}" if action else resized
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}%" if share >= 0.01 else "under 1%"
