@@ -24,7 +24,7 @@ from diffusion_geodesics.report import (
 
 
 def disc(t: Tensor, height: int, width: int, drift: float) -> Tensor:
-    """Frames (n, 3, height, width): a disc that moves, grows and changes colour as t goes 0 to 1."""
+    """Frames (n, 3, height, width): a disc that moves, grows and changes colour with t."""
     t = t[:, None, None]
     y = torch.linspace(-1, 1, height)[None, :, None]
     x = torch.linspace(-1, 1, width)[None, None, :]
@@ -80,7 +80,7 @@ def sample_run(
             Fact("Ends as reproduced", "33.1 / 32.4 dB", "PSNR against the images given"),
         ),
         warnings=(
-            "The noise energy drops to 0.95 in the middle of the path: it is a little smoother there "
+            "The noise energy drops to 0.95 in the middle of the path: it is smoother there "
             "than the model expects.",
             "The second image was cropped from 300×240 to 240×240 pixels.",
         ),

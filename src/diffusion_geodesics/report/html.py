@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from jaxtyping import Float
+from torch import Tensor
 
 from diffusion_geodesics.report.data import Run
-from diffusion_geodesics.report.pixels import fit_height, png_bytes, to_image
+from diffusion_geodesics.report.pixels import fit_height, to_image
 from diffusion_geodesics.report.plots import convergence_plot, density_plot, typicality_plot
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 _MEDIA = {
     ".mp4": "video/mp4",
@@ -24,14 +24,14 @@ _MEDIA = {
 _IMAGE_HEIGHT = 384
 
 
-def render_html(run: Run, *, strip: Image, comparison: Image | None, video: Path) -> str:
+def render_html(run: Run, *, strip: Path, comparison: Path | None, video: Path) -> str:
     """The report as HTML text. All text of the run is escaped; all media are inside.
 
     Arguments:
         run: what to report.
-        strip: the film strip of the path.
-        comparison: the strips of all paths, where there are several.
-        video: a file that `Video.write` wrote, embedded.
+        strip: a PNG file with the film strip of the path.
+        comparison: a PNG file with the strips of all paths, where there are several.
+        video: a file that `Video.write` wrote.
     """
     from jinja2 import Environment, StrictUndefined
 
@@ -41,15 +41,14 @@ def render_html(run: Run, *, strip: Image, comparison: Image | None, video: Path
     )
     drawable = [c for c in run.curves if c.norm is not None or c.noise_energy is not None]
     steps = run.convergence is not None and len(run.convergence.residual) > 0
-    media = _MEDIA[video.suffix]
     return environment.from_string(text).render(
         run=run,
-        first=_data(png_bytes(_small(to_image(run.first))), "image/png"),
-        last=_data(png_bytes(_small(to_image(run.last))), "image/png"),
-        strip=_data(png_bytes(strip), "image/png"),
-        comparison=None if comparison is None else _data(png_bytes(comparison), "image/png"),
-        video=_data(video.read_bytes(), media),
-        media=media,
+        first=_data(_small_png(run.first), "image/png"),
+        last=_data(_small_png(run.last), "image/png"),
+        strip=_data(strip.read_bytes(), "image/png"),
+        comparison=comparison and _data(comparison.read_bytes(), "image/png"),
+        video=_data(video.read_bytes(), _MEDIA[video.suffix]),
+        is_video=_MEDIA[video.suffix].startswith("video/"),
         paths=[film.name for film in run.films],
         density=density_plot(run.curves, run.reference) if run.curves else None,
         typicality=typicality_plot(run.curves, run.typical) if drawable else None,
@@ -71,9 +70,11 @@ def _data(content: bytes, media: str) -> str:
     return f"data:{media};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def _small(image: Image) -> Image:
-    """The image no higher than it is ever shown."""
-    return fit_height(image, min(image.height, _IMAGE_HEIGHT))
+def _small_png(pixels: Float[Tensor, "3 height width"]) -> bytes:
+    """The image as a PNG file, no higher than it is ever shown."""
+    image, buffer = to_image(pixels), io.BytesIO()
+    fit_height(image, min(image.height, _IMAGE_HEIGHT)).save(buffer, format="PNG")
+    return buffer.getvalue()
 
 
 def _flat(settings: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:

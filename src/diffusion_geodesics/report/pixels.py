@@ -32,12 +32,3 @@ def fit_height(image: Image, height: int) -> Image:
         return image
     width = max(1, round(image.width * height / image.height))
     return image.resize((width, height), Image.Resampling.LANCZOS)
-
-
-def png_bytes(image: Image) -> bytes:
-    """The image as a PNG file."""
-    import io
-
-    buffer = io.BytesIO()
-    image.save(buffer, format="PNG", optimize=True)
-    return buffer.getvalue()

@@ -125,7 +125,7 @@ def typicality_plot(curves: Sequence[Curve], typical: tuple[float, float] | None
 
 def convergence_plot(convergence: Convergence) -> str:
     """Residual and, where known, length, one point an iteration, as SVG."""
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     residual = convergence.residual.tolist()
     if not residual:
@@ -136,15 +136,15 @@ def convergence_plot(convergence: Convergence) -> str:
         axes = panels[0]
         axes.semilogy(steps, residual, color=_COLOURS[0], marker="o", markersize=3)
         axes.set_title("relative residual")
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         if convergence.tolerance is not None:
             axes.axhline(convergence.tolerance, color=_COLOURS[1], linestyle="--", linewidth=1.2)
             axes.annotate(
                 "tolerance",
-                (1, convergence.tolerance),
+                (0.02, convergence.tolerance),
                 xycoords=("axes fraction", "data"),
                 xytext=(0, 3),
                 textcoords="offset points",
-                horizontalalignment="right",
             )
         if convergence.length is not None:
             axes = panels[1]

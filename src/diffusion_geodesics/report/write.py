@@ -44,7 +44,7 @@ def write_run(folder: str | Path, run: Run, *, overwrite: bool = False) -> Writt
         ValueError: the folder is the current one or contains it; films that do not go together.
         TypeError: `run.result` holds something that JSON cannot.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     to_json(run.result)  # complain about what cannot be written before the work is done
     path = run.films[0]
@@ -52,14 +52,15 @@ def write_run(folder: str | Path, run: Run, *, overwrite: bool = False) -> Writt
         (staging / "frames").mkdir()
         for i, frame in enumerate(path.frames):
             to_image(frame).save(staging / "frames" / f"{i:03d}.png")
-        strip = film_strip(path)
-        strip.save(staging / "strip.png")
-        comparison = compare_strip(run.films) if len(run.films) > 1 else None
+        strip = staging / "strip.png"
+        film_strip(path).save(strip)
+        comparison = staging / "comparison.png" if len(run.films) > 1 else None
         if comparison is not None:
-            comparison.save(staging / "comparison.png")
+            compare_strip(run.films).save(comparison)
         videos = run.video.write(path.frames, staging)
         tensors = {name: t.detach().cpu().contiguous() for name, t in run.tensors.items()}
-        save_file(tensors, staging / "path.safetensors", metadata={"program": PROGRAM})
+        # Not `save_file`, which makes a file that nobody else may read.
+        (staging / "path.safetensors").write_bytes(save(tensors, metadata={"program": PROGRAM}))
         page = render_html(run, strip=strip, comparison=comparison, video=videos[0])
         (staging / "report.html").write_text(page, encoding="utf-8")
         found = (f.relative_to(staging).as_posix() for f in staging.rglob("*") if f.is_file())
