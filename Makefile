@@ -47,7 +47,8 @@ bench: .venv/.installed
 	$(BIN)/python -m benchmarks
 
 docs: .venv/.installed-docs
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "The documentation is in site/. Open site/index.html in a browser."
 
 clean:
 	rm -rf .venv site build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,4 +1,4 @@
-"""From tensors to pixels: 8-bit conversion, good-looking resizing, bytes of a PNG."""
+"""From tensors to Pillow images, and good-looking resizing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from jaxtyping import Float
 from torch import Tensor
+
+from diffusion_geodesics.images import to_uint8
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -15,8 +17,7 @@ def to_image(image: Float[Tensor, "3 height width"]) -> Image:
     """8-bit RGB image of a tensor in [0, 1], rounded to the nearest level."""
     from PIL import Image
 
-    levels = (image.detach().cpu().float().clamp(0, 1) * 255).round().byte()
-    return Image.fromarray(levels.permute(1, 2, 0).contiguous().numpy())
+    return Image.fromarray(to_uint8(image))
 
 
 def to_images(frames: Float[Tensor, "frames 3 height width"]) -> list[Image]:
