@@ -38,7 +38,7 @@ class StripLayout:
     gap: int = 6
     margin: int = 20
     radius: int = 6
-    text: int = 15
+    text: int = 18
     columns: int = 9
 
     def __post_init__(self) -> None:
