@@ -1,0 +1,1 @@
+"""Recipe of the embedded portrait model: renderer, autoencoder, denoiser, export, evaluation."""

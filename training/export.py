@@ -1,0 +1,98 @@
+"""Assemble the trained parts into a Stable Diffusion pipeline folder that diffusers can load.
+
+Half-precision safetensors without a variant: `StableDiffusionPipeline.from_pretrained(folder)`
+loads them in single precision, `torch_dtype=torch.float16` in half.
+
+    python -m training.export
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
+
+from training.bank import RUNS
+from training.denoiser import WIDTHS, Denoiser, build_scheduler, build_unet
+from training.loop import averaged
+from training.text import build_encoder, build_tokenizer
+
+EMBEDDED = Path("src/diffusion_geodesics/models/embedded")
+SUMS = "SHA256SUMS"
+
+
+def load_denoiser(state: Path, widths: Sequence[int] = WIDTHS) -> Denoiser:
+    """The averaged weights of a saved training state."""
+    network = Denoiser(build_unet(widths), build_encoder(build_tokenizer()))
+    weights = averaged(state)
+    missing = [name for name, _ in network.named_parameters() if name not in weights]
+    if missing:
+        raise ValueError(f"{state} lacks {len(missing)} weights of the denoiser: {missing[:3]} ...")
+    network.load_state_dict(weights, strict=False)
+    return network.eval()
+
+
+def assemble(autoencoder: AutoencoderKL, denoiser: Denoiser) -> StableDiffusionPipeline:
+    """The pipeline, without safety checker: it can draw nothing but cartoon heads."""
+    parts: dict[str, Any] = {
+        "vae": autoencoder,
+        "text_encoder": denoiser.text,
+        "tokenizer": build_tokenizer(),
+        "unet": denoiser.unet,
+        "scheduler": build_scheduler(),
+        "safety_checker": None,
+        "feature_extractor": None,
+        "requires_safety_checker": False,
+    }
+    return StableDiffusionPipeline(**parts)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The weights of a pipeline folder."""
+    return sorted(folder.glob("*/*.safetensors"))
+
+
+def digest(path: Path) -> str:
+    """sha256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def write(pipeline: StableDiffusionPipeline, folder: Path) -> None:
+    """Write half-precision weights, their sha256 sums, and configs that ask for float32."""
+    pipeline.to(torch.float16)
+    pipeline.save_pretrained(folder, safe_serialization=True)
+    config_path = folder / "text_encoder" / "config.json"
+    config = json.loads(config_path.read_text(encoding="utf-8"))
+    config.pop("torch_dtype", None)
+    config["dtype"] = "float32"
+    config_path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    for path in folder.rglob("config.json"):
+        config = json.loads(path.read_text(encoding="utf-8"))
+        config.pop("_name_or_path", None)  # a path on the machine that trained it
+        path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    lines = [f"{digest(path)}  {path.relative_to(folder)}" for path in weight_files(folder)]
+    (folder / SUMS).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="write the model folder")
+    parser.add_argument("--autoencoder", type=Path, default=RUNS / "whitened")
+    parser.add_argument("--state", type=Path, default=RUNS / "denoiser.safetensors")
+    parser.add_argument("--widths", type=int, nargs="+", default=list(WIDTHS))
+    parser.add_argument("--out", type=Path, default=EMBEDDED)
+    o = parser.parse_args()
+    autoencoder = AutoencoderKL.from_pretrained(o.autoencoder)
+    write(assemble(autoencoder, load_denoiser(o.state, o.widths)), o.out)
+    size = sum(path.stat().st_size for path in o.out.rglob("*") if path.is_file())
+    print(f"{o.out}: {size / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main()
