@@ -1,0 +1,248 @@
+r"""Metrics made of a density, and the acceleration of their geodesics.
+
+The paper measures a curve by :math:`L = \int p(\gamma)^{-\alpha} |\gamma'|\,dt`: the conformal
+metric :math:`g_x(u, v) = p(x)^{-2\alpha}\, u \cdot v`. A geodesic at constant Euclidean speed obeys
+
+.. math:: \gamma'' = -\alpha |\gamma'|^2 P_\perp s(\gamma), \qquad
+          P_\perp = I - \hat v \hat v^{\mathsf T},
+
+which needs the score s only. On a sphere the score is replaced by its tangent part and the
+centripetal term :math:`-|\gamma'|^2 x / R^2` is added.
+
+References
+----------
+Yu et al., CVPR 2025, equations 4 to 8. do Carmo, Riemannian Geometry, 1992, chapter 8 (conformal
+change of a metric).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field, replace
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from diffusion_geodesics.density import Density, Score
+from diffusion_geodesics.manifold import Flat, Manifold
+
+
+@dataclass(frozen=True)
+class Field:
+    """What one evaluation of the score tells about curves through given points.
+
+    Args:
+        score: tangent part of the score, shape (*batch, dim).
+        acceleration: γ'' of the geodesic through (x, v), shape (*batch, dim).
+        shift: c ≥ 0 such that the linearised geodesic equation reads δ'' - c δ across the
+            curve, shape (*batch,).
+        advection: b such that it reads δ'' + b δ' along the curve, shape (*batch,).
+    """
+
+    score: Float[Tensor, "*batch dim"]
+    acceleration: Float[Tensor, "*batch dim"]
+    shift: Float[Tensor, "*batch"]
+    advection: Float[Tensor, "*batch"]
+
+
+class Connection(ABC):
+    """All that an Euler-Lagrange solver needs: a manifold, and the acceleration of geodesics."""
+
+    manifold: Manifold
+    score: Score
+
+    @abstractmethod
+    def field(
+        self,
+        t: Float[Tensor, "*#batch"],
+        x: Float[Tensor, "*batch dim"],
+        v: Float[Tensor, "*batch dim"],
+    ) -> Field:
+        """Everything about the points ``x`` with velocities ``v``. Cost: one score evaluation
+        a point, one call."""
+
+    @abstractmethod
+    def speed(
+        self,
+        v: Float[Tensor, "*batch dim"],
+        score: Float[Tensor, "*batch dim"],
+        log_density: Float[Tensor, "*batch"],
+    ) -> Float[Tensor, "*batch"]:
+        """The metric's length of ``v`` where the density is exp(log_density)."""
+
+    @abstractmethod
+    def calibrated(
+        self, t: Float[Tensor, " time"], x: Float[Tensor, "time *batch dim"]
+    ) -> tuple[Connection, int]:
+        """A connection that knows the curvature of its density near the curve ``x``, and the
+        score evaluations that this took (none if it was known)."""
+
+    @abstractmethod
+    def select(self, index: Int[Tensor, " paths"]) -> Connection:
+        """The connection for some paths of a batch; see :meth:`Score.select`."""
+
+    def acceleration(
+        self,
+        t: Float[Tensor, "*#batch"],
+        x: Float[Tensor, "*batch dim"],
+        v: Float[Tensor, "*batch dim"],
+    ) -> Float[Tensor, "*batch dim"]:
+        """γ'' of the geodesic through x with velocity v. Cost: one score evaluation a point."""
+        return self.field(t, x, v).acceleration
+
+
+class Metric(Connection):
+    """A connection that comes from an inner product; needs a density, not only a score."""
+
+    @abstractmethod
+    def inner(
+        self,
+        t: Float[Tensor, "*#batch"],
+        x: Float[Tensor, "*batch dim"],
+        u: Float[Tensor, "*batch dim"],
+        v: Float[Tensor, "*batch dim"],
+    ) -> Float[Tensor, "*batch"]:
+        """The inner product g_x(u, v)."""
+
+
+def _check_alpha(alpha: float) -> None:
+    if not 0 <= alpha < float("inf"):
+        raise ValueError(
+            f"alpha is {alpha}; expected a finite number ≥ 0 (1 is the paper's metric)"
+        )
+
+
+def _dot(u: Tensor, v: Tensor) -> Tensor:
+    return (u * v).sum(-1)
+
+
+@dataclass(frozen=True)
+class Conformal(Connection):
+    r"""The connection of :math:`g_x = p(x)^{-2\alpha} I`, from the score alone.
+
+    Args:
+        score: s = ∇log p.
+        alpha: α ≥ 0, the strength; 1 is the paper's metric, 0 the manifold's own geometry. In
+            d dimensions log p varies by O(d), so α·d of order one is the dimension-free choice.
+        manifold: the space the curves live in.
+        precision: bound on the curvature -∇s across the curve (1/σ² of a smoothed density); by
+            default the score's own, or else estimated once by the solver.
+    """
+
+    score: Score
+    alpha: float = 1.0
+    manifold: Manifold = field(default_factory=Flat)
+    precision: float | None = None
+
+    def __post_init__(self) -> None:
+        _check_alpha(self.alpha)
+
+    def field(
+        self,
+        t: Float[Tensor, "*#batch"],
+        x: Float[Tensor, "*batch dim"],
+        v: Float[Tensor, "*batch dim"],
+    ) -> Field:
+        raw = self.score(t, x)
+        score = self.manifold.to_tangent(x, raw)
+        square = _dot(v, v)
+        along = _dot(score, v)
+        across = score - (along / square.clamp_min(1e-300))[..., None] * v
+        acceleration = self.manifold.acceleration(x, v) - self.alpha * square[..., None] * across
+        stiffness = (self.precision or 0.0) + self.manifold.curvature * _dot(raw, x)
+        return Field(score, acceleration, self.alpha * square * stiffness, -self.alpha * along)
+
+    def speed(
+        self,
+        v: Float[Tensor, "*batch dim"],
+        score: Float[Tensor, "*batch dim"],
+        log_density: Float[Tensor, "*batch"],
+    ) -> Float[Tensor, "*batch"]:
+        return torch.exp(-self.alpha * log_density) * torch.linalg.vector_norm(v, dim=-1)
+
+    def calibrated(
+        self, t: Float[Tensor, " time"], x: Float[Tensor, "time *batch dim"]
+    ) -> tuple[Connection, int]:
+        """With an unknown precision: the 90th percentile of -z·(s(x+z) - s(x))/|z|² over one
+        small random z (fixed seed) at each interior node, across the curve. Cost: two score
+        evaluations a node."""
+        known = self.score.precision if self.precision is None else self.precision
+        if known is not None:
+            return replace(self, precision=known), 0
+        times = t[1:-1].reshape(-1, *[1] * (x.ndim - 2)).to(x)
+        inner, chord = x[1:-1], x[2:] - x[:-2]
+        noise = torch.randn(inner.shape, generator=torch.Generator().manual_seed(0), dtype=x.dtype)
+        z = self.manifold.to_tangent(inner, noise.to(x.device))
+        z = z - (_dot(z, chord) / _dot(chord, chord).clamp_min(1e-300))[..., None] * chord
+        reach = 1e-3 * torch.linalg.vector_norm(x[-1] - x[0], dim=-1, keepdim=True)
+        z = z * reach / torch.linalg.vector_norm(z, dim=-1, keepdim=True).clamp_min(1e-300)
+        both = self.score(torch.cat([times, times]), torch.cat([inner + z, inner]))
+        change = both[: len(inner)] - both[len(inner) :]
+        curvature = -_dot(z, change) / _dot(z, z).clamp_min(1e-300)
+        finite = curvature[torch.isfinite(curvature)]
+        value = float(finite.quantile(0.9).clamp_min(0)) if finite.numel() else 0.0
+        return replace(self, precision=value), 2 * curvature.numel()
+
+    def select(self, index: Int[Tensor, " paths"]) -> Connection:
+        return replace(self, score=self.score.select(index))
+
+
+@dataclass(frozen=True)
+class ConformalMetric(Metric):
+    r"""The metric :math:`g_x(u, v) = p(x)^{-2\alpha}\, u \cdot v` of a density.
+
+    Args:
+        density: p, with its log density.
+        alpha: α ≥ 0, the strength; 1 is the paper's metric.
+        manifold: the space the curves live in.
+    """
+
+    density: Density
+    alpha: float = 1.0
+    manifold: Manifold = field(default_factory=Flat)
+
+    def __post_init__(self) -> None:
+        _check_alpha(self.alpha)
+
+    @property
+    def score(self) -> Score:  # type: ignore[override]
+        return self.density
+
+    @property
+    def connection(self) -> Conformal:
+        """The same geometry from the score alone."""
+        return Conformal(self.density, self.alpha, self.manifold)
+
+    def field(
+        self,
+        t: Float[Tensor, "*#batch"],
+        x: Float[Tensor, "*batch dim"],
+        v: Float[Tensor, "*batch dim"],
+    ) -> Field:
+        return self.connection.field(t, x, v)
+
+    def speed(
+        self,
+        v: Float[Tensor, "*batch dim"],
+        score: Float[Tensor, "*batch dim"],
+        log_density: Float[Tensor, "*batch"],
+    ) -> Float[Tensor, "*batch"]:
+        return self.connection.speed(v, score, log_density)
+
+    def calibrated(
+        self, t: Float[Tensor, " time"], x: Float[Tensor, "time *batch dim"]
+    ) -> tuple[Connection, int]:
+        return self.connection.calibrated(t, x)
+
+    def select(self, index: Int[Tensor, " paths"]) -> Connection:
+        return self.connection.select(index)
+
+    def inner(
+        self,
+        t: Float[Tensor, "*#batch"],
+        x: Float[Tensor, "*batch dim"],
+        u: Float[Tensor, "*batch dim"],
+        v: Float[Tensor, "*batch dim"],
+    ) -> Float[Tensor, "*batch"]:
+        return torch.exp(-2 * self.alpha * self.density.log_prob(t, x)) * _dot(u, v)
