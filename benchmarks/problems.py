@@ -24,7 +24,7 @@ import diffusion_geodesics as dg
 class Problem:
     """Find the geodesic from ``start`` to ``end``."""
 
-    density: dg.GaussianMixture
+    density: dg.Density
     start: Tensor
     end: Tensor
     alpha: float
