@@ -1,5 +1,8 @@
 """Tiny random pipelines: every part of Stable Diffusion, in a second on one core."""
 
+# diffusers exports lazily and types loosely:
+# pyright: reportPrivateImportUsage=false, reportArgumentType=false
+
 import json
 from pathlib import Path
 

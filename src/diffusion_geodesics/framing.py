@@ -145,7 +145,7 @@ def choose_size(
     )
 
 
-def _to_multiple(edge: float, multiple: int) -> int:
+def _to_multiple(edge: float | int, multiple: int) -> int:
     return max(1, round(edge / multiple)) * multiple
 
 

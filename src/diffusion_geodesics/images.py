@@ -103,18 +103,20 @@ def _in_srgb(image: Image.Image) -> Image.Image:
     """The colours in sRGB, without transparency: by the embedded profile where it is usable."""
     if image.has_transparency_data:
         base = image.convert("RGBA").convert("RGB")
-    elif image.mode in ("CMYK", "L"):
+    elif image.mode in ("CMYK", "L", "LAB"):
         base = image
     else:
         base = image.convert("RGB")
-    profile = image.info.get("icc_profile")
-    if profile:
+    embedded = image.info.get("icc_profile") or b""
+    if embedded or image.mode == "LAB":
         try:
+            profile = (
+                ImageCms.createProfile("LAB")
+                if image.mode == "LAB"
+                else ImageCms.ImageCmsProfile(io.BytesIO(embedded))
+            )
             converted = ImageCms.profileToProfile(
-                base,
-                ImageCms.ImageCmsProfile(io.BytesIO(profile)),
-                ImageCms.createProfile("sRGB"),
-                outputMode="RGB",
+                base, profile, ImageCms.createProfile("sRGB"), outputMode="RGB"
             )
         except (ImageCms.PyCMSError, OSError, ValueError):
             converted = None  # a damaged profile, or one for other colours: do without
