@@ -176,7 +176,9 @@ REFERENCES: tuple[Reference, ...] = (
     _stereographic(_point(1.0, 0.5), _point(-0.7, 1.2), "far"),
     *(
         Reference(
-            f"Gaussian, α {a:g}, radius {r:g}, angle {p:g}", lambda a=a, r=r, p=p: gaussian(a, r, p), L
+            f"Gaussian, α {a:g}, radius {r:g}, angle {p:g}",
+            lambda a=a, r=r, p=p: gaussian(a, r, p),
+            L,
         )
         for a, r, p, L in _GAUSSIAN
     ),

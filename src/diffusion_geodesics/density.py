@@ -20,11 +20,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-ArrayLike: TypeAlias = Tensor | Sequence[float] | Sequence[Sequence[float]] | float
+ArrayLike: TypeAlias = (
+    Tensor | np.ndarray | Sequence[float | int] | Sequence[Sequence[float | int]] | float | int
+)
+"""What is accepted as numbers: tensors, numpy arrays, lists, numbers."""
 
 
 class Score(ABC):

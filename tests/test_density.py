@@ -1,0 +1,165 @@
+"""Scores are gradients of log densities, densities are normalised, and mistakes are named."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+import diffusion_geodesics as dg
+from benchmarks.reference import Stereographic
+from diffusion_geodesics.density import as_score
+from tests.conformance.score import DensitySuite, ScoreCase, ScoreSuite
+from tests.exact import GaussianEach, MovingGaussian
+
+
+def _points(dim: int, *, positive: bool = False, radius: float | None = None) -> Tensor:
+    x = torch.randn(2, 3, dim, generator=torch.Generator().manual_seed(dim), dtype=torch.float64)
+    if positive:
+        x = torch.cat([x[..., :-1], x[..., -1:].abs() + 0.1], -1)
+    return x if radius is None else x * (radius / x.norm(dim=-1, keepdim=True))
+
+
+_MEANS = [[-2.0, 0, 1], [2, 0, 0], [0, 1.8, -1]]
+DENSITIES = [
+    ScoreCase("gaussian", dg.Gaussian([1.0, -2.0, 0.5], 0.7), _points(3)),
+    ScoreCase("gaussian, diagonal", dg.Gaussian([1.0, -2.0], [0.5, 2.0]), _points(2)),
+    ScoreCase("mixture", dg.GaussianMixture(_MEANS, 0.8), _points(3)),
+    ScoreCase(
+        "mixture, unequal",
+        dg.GaussianMixture(_MEANS, [0.6, 0.9, 0.7], [0.3, 0.3, 0.4]),
+        _points(3),
+    ),
+    ScoreCase("mixture, zero weight", dg.GaussianMixture(_MEANS, 0.8, [1.0, 0, 1]), _points(3)),
+    ScoreCase("half-plane", dg.HalfPlane(), _points(2, positive=True)),
+    ScoreCase("half-space", dg.HalfPlane(), _points(5, positive=True)),
+    ScoreCase("von Mises-Fisher", dg.VonMisesFisher([1.0, 2, 2], 3.0, 2.0), _points(3, radius=2.0)),
+    ScoreCase("stereographic", Stereographic(), _points(3)),
+    ScoreCase("moving", MovingGaussian(torch.zeros(3), torch.tensor([1.0, -1.0, 3.0])), _points(3)),
+]
+SCORES = [
+    ScoreCase("function", dg.FunctionScore(lambda x: -x.pow(3)), _points(3)),
+    ScoreCase("of each path", GaussianEach(_points(3)[0]), _points(3), differs_by_path=True),
+]
+
+
+def _on(case: ScoreCase, device: torch.device, dtype: torch.dtype) -> ScoreCase:
+    points = case.points.to(device, dtype)
+    return ScoreCase(case.name, case.score, points, case.differs_by_path)
+
+
+class TestDensities(DensitySuite):
+    @pytest.fixture(params=DENSITIES, ids=lambda c: c.name)
+    def case(
+        self, request: pytest.FixtureRequest, device: torch.device, dtype: torch.dtype
+    ) -> ScoreCase:
+        return _on(request.param, device, dtype)
+
+
+class TestScores(ScoreSuite):
+    @pytest.fixture(params=SCORES, ids=lambda c: c.name)
+    def case(
+        self, request: pytest.FixtureRequest, device: torch.device, dtype: torch.dtype
+    ) -> ScoreCase:
+        return _on(request.param, device, dtype)
+
+
+def test_gaussian_is_torchs():
+    x, mean, std = _points(3), torch.tensor([1.0, 0, -1]).double(), torch.tensor([0.5, 1, 2])
+    expected = torch.distributions.Normal(mean, std.double()).log_prob(x).sum(-1)
+    assert_close(dg.Gaussian(mean, std).log_prob(torch.zeros(2, 3).double(), x), expected)
+
+
+@pytest.mark.parametrize(
+    "density",
+    [
+        dg.Gaussian([0.3, -0.2], [0.5, 0.9]),
+        dg.GaussianMixture([[0.0, 1], [1, -1]], [0.5, 0.8], [3.0, 1.0]),
+    ],
+    ids=["gaussian", "mixture"],
+)
+def test_integrates_to_one(density: dg.Density):
+    axis = torch.linspace(-8, 8, 401, dtype=torch.float64)
+    grid = torch.stack(torch.meshgrid(axis, axis, indexing="ij"), -1)
+    p = density.log_prob(torch.zeros(401, 401).double(), grid).exp()
+    assert float(p.sum() * (axis[1] - axis[0]) ** 2) == pytest.approx(1, abs=1e-10)
+
+
+def test_mixture_of_one_is_a_gaussian():
+    one, many = dg.Gaussian([1.0, 2, 3], 0.7), dg.GaussianMixture([[1.0, 2, 3]], 0.7)
+    t, x = torch.zeros(2, 3).double(), _points(3)
+    assert_close(one(t, x), many(t, x))
+    assert_close(one.log_prob(t, x), many.log_prob(t, x))
+    assert one.precision == pytest.approx(many.precision) == pytest.approx(1 / 0.49)
+
+
+def test_mixture_far_away_is_finite():
+    density = dg.GaussianMixture([[0.0, 0], [3, 0]], 0.1)
+    x = torch.tensor([[1e4, -1e4]], dtype=torch.float64)
+    t = torch.zeros(1, dtype=torch.float64)
+    assert_close(density(t, x), (torch.tensor([[3.0, 0]]).double() - x) / 0.01)
+    assert torch.isfinite(density.log_prob(t, x)).all()
+
+
+def test_half_plane_is_nan_outside():
+    x = torch.tensor([[1.0, -0.5], [1.0, 0.0]], dtype=torch.float64)
+    t = torch.zeros(2, dtype=torch.float64)
+    assert dg.HalfPlane()(t, x)[:, -1].isnan().all()
+    assert dg.HalfPlane().log_prob(t, x).isnan().all()
+
+
+def test_von_mises_fisher_peaks_at_its_direction():
+    density = dg.VonMisesFisher([3.0, 4.0], 2.5, radius=7.0)
+    peak = torch.tensor([[4.2, 5.6], [-4.2, -5.6]], dtype=torch.float64)
+    log_prob = density.log_prob(torch.zeros(2, dtype=torch.float64), peak)
+    assert float(log_prob[0] - log_prob[1]) == pytest.approx(2 * 2.5)
+
+
+def test_a_function_sees_rows():
+    seen = []
+
+    def function(x: Tensor) -> Tensor:
+        seen.append(tuple(x.shape))
+        return -x
+
+    dg.FunctionScore(function)(torch.zeros(2, 3).double(), _points(4))
+    assert seen == [(6, 4)]
+
+
+def test_as_score():
+    density = dg.HalfPlane()
+    assert as_score(density) is density
+    assert isinstance(as_score(torch.sin), dg.FunctionScore)
+    with pytest.raises((ValueError, TypeError)):  # TypeError: the tests' own check of types
+        as_score(3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("bad", [lambda x: x.sum(-1), lambda x: 1.0, lambda x: x[..., :1]])
+def test_function_of_the_wrong_shape(bad):
+    with pytest.raises(ValueError, match="same shape"):
+        dg.FunctionScore(bad)(torch.zeros(1).double(), torch.ones(1, 2).double())
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda: dg.Gaussian([[0.0]]), r"mean has shape \(1, 1\)"),
+        (lambda: dg.Gaussian([0.0, math.nan]), "not finite"),
+        (lambda: dg.Gaussian([0.0, 0.0], 0.0), "positive"),
+        (lambda: dg.Gaussian([0.0, 0.0], [1.0, -1.0]), "positive"),
+        (lambda: dg.Gaussian([0.0, 0.0], [1.0, 1.0, 1.0]), "std has shape"),
+        (lambda: dg.GaussianMixture([0.0, 1.0]), "means has shape"),
+        (lambda: dg.GaussianMixture([[0.0], [1.0]], [1.0]), "stds has shape"),
+        (lambda: dg.GaussianMixture([[0.0], [1.0]], 0.0), "positive"),
+        (lambda: dg.GaussianMixture([[0.0], [1.0]], 1.0, [1.0]), "weights has shape"),
+        (lambda: dg.GaussianMixture([[0.0], [1.0]], 1.0, [1.0, -1.0]), "negative"),
+        (lambda: dg.GaussianMixture([[0.0], [1.0]], 1.0, [0.0, 0.0]), "positive"),
+        (lambda: dg.VonMisesFisher([0.0, 0.0], 1.0), "non-zero"),
+        (lambda: dg.VonMisesFisher([1.0, 0.0], -1.0), "concentration"),
+        (lambda: dg.VonMisesFisher([1.0, 0.0], 1.0, 0.0), "radius"),
+    ],
+)
+def test_bad_arguments(make, match: str):
+    with pytest.raises(ValueError, match=match):
+        make()
