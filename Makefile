@@ -28,10 +28,10 @@ demo: .venv/.installed
 	@echo "The morph is in $(DEMO). Open $(DEMO)/report.html in a browser."
 
 test: .venv/.installed-dev
-	$(BIN)/python -m pytest -n $(JOBS) --device $(DEVICE)
+	$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --device $(DEVICE)
 
 test-slow: .venv/.installed-dev
-	$(BIN)/python -m pytest -n $(JOBS) --device $(DEVICE) -m "not gpu and not network"
+	$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --device $(DEVICE) -m "not gpu and not network"
 
 check: .venv/.installed-dev
 	$(BIN)/ruff check

@@ -8,8 +8,10 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test but a `network` one may 
 
 from jaxtyping import install_import_hook
 
+import tests.typechecker  # noqa: F401  (the hook below names it)
+
 # Before the first import of the package: every annotated function then checks shapes and types.
-install_import_hook(["diffusion_geodesics"], "beartype.beartype")
+install_import_hook(["diffusion_geodesics"], "tests.typechecker.typechecker")
 
 import hypothesis  # noqa: E402
 import pytest  # noqa: E402
