@@ -129,7 +129,7 @@ def initial_paths(
     wave = torch.sin(torch.pi * t).to(nodes).reshape(-1, *[1] * start.ndim)
     generator = torch.Generator().manual_seed(seed)
     along = (end - start) / torch.linalg.vector_norm(end - start, dim=-1, keepdim=True).clamp_min(
-        1e-300
+        1e-30
     )
     direction = torch.zeros_like(start)
     for number in range(1, count):
@@ -138,7 +138,7 @@ def initial_paths(
             noise = manifold.to_tangent(manifold.project(start + end + 1e-9 * noise), noise)
             noise = noise - (noise * along).sum(-1, keepdim=True) * along
             direction = noise / torch.linalg.vector_norm(noise, dim=-1, keepdim=True).clamp_min(
-                1e-300
+                1e-30
             )
         else:
             direction = -direction

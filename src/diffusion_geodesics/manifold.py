@@ -118,7 +118,8 @@ class Sphere(Manifold):
     def to_tangent(
         self, x: Float[Tensor, "*batch dim"], v: Float[Tensor, "*batch dim"]
     ) -> Float[Tensor, "*batch dim"]:
-        return v - (v * x).sum(-1, keepdim=True) / x.square().sum(-1, keepdim=True) * x
+        square = x.square().sum(-1, keepdim=True).clamp_min(1e-30)
+        return v - (v * x).sum(-1, keepdim=True) / square * x
 
     def acceleration(
         self, x: Float[Tensor, "*batch dim"], v: Float[Tensor, "*batch dim"]
@@ -141,7 +142,7 @@ class Sphere(Manifold):
         antipodal = (angle > 3) & (length <= 1e-12 * self.radius)
         across = torch.where(antipodal, self.to_tangent(x, _least_aligned_axis(x)), across)
         length = _norm(across)
-        direction = torch.where(length > 0, across / length.clamp_min(1e-300), 0)
+        direction = torch.where(length > 0, across / length.clamp_min(1e-30), 0)
         return direction * angle * self.radius
 
     @property

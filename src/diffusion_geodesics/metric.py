@@ -148,7 +148,7 @@ class Conformal(Connection):
         score = self.manifold.to_tangent(x, raw)
         square = _dot(v, v)
         along = _dot(score, v)
-        across = score - (along / square.clamp_min(1e-300))[..., None] * v
+        across = score - (along / square.clamp_min(1e-30))[..., None] * v
         acceleration = self.manifold.acceleration(x, v) - self.alpha * square[..., None] * across
         stiffness = (self.precision or 0.0) + self.manifold.curvature * _dot(raw, x)
         return Field(score, acceleration, self.alpha * square * stiffness, -self.alpha * along)
@@ -174,12 +174,12 @@ class Conformal(Connection):
         inner, chord = x[1:-1], x[2:] - x[:-2]
         noise = torch.randn(inner.shape, generator=torch.Generator().manual_seed(0), dtype=x.dtype)
         z = self.manifold.to_tangent(inner, noise.to(x.device))
-        z = z - (_dot(z, chord) / _dot(chord, chord).clamp_min(1e-300))[..., None] * chord
+        z = z - (_dot(z, chord) / _dot(chord, chord).clamp_min(1e-30))[..., None] * chord
         reach = 1e-3 * torch.linalg.vector_norm(x[-1] - x[0], dim=-1, keepdim=True)
-        z = z * reach / torch.linalg.vector_norm(z, dim=-1, keepdim=True).clamp_min(1e-300)
+        z = z * reach / torch.linalg.vector_norm(z, dim=-1, keepdim=True).clamp_min(1e-30)
         both = self.score(torch.cat([times, times]), torch.cat([inner + z, inner]))
         change = both[: len(inner)] - both[len(inner) :]
-        curvature = -_dot(z, change) / _dot(z, z).clamp_min(1e-300)
+        curvature = -_dot(z, change) / _dot(z, z).clamp_min(1e-30)
         finite = curvature[torch.isfinite(curvature)]
         value = float(finite.quantile(0.9).clamp_min(0)) if finite.numel() else 0.0
         return replace(self, precision=value), 2 * curvature.numel()

@@ -46,6 +46,11 @@ def _check(t: Tensor, order: int, highest: int) -> None:
         raise ValueError(f"t has shape {tuple(t.shape)}; expected (time,) with values in [0, 1]")
 
 
+def _check_nodes(nodes: Tensor) -> None:
+    if nodes.ndim < 2 or len(nodes) < 2:
+        raise ValueError(f"nodes has shape {tuple(nodes.shape)}; expected (n, ..., dim) with n ≥ 2")
+
+
 def _column(t: Tensor, like: Tensor) -> Tensor:
     return t.to(like).reshape(-1, *[1] * like.ndim)
 
@@ -75,8 +80,8 @@ class GreatArc(Path):
     .. math:: \gamma(t) = r(t) \frac{\sin((1-t)\theta)\,\hat x_0 + \sin(t\theta)\,\hat x_1}
               {\sin\theta}, \qquad r(t) = (1-t)|x_0| + t|x_1|,
 
-    so both ends are exact. Parallel endpoints give a line; antipodal ones a half circle through
-    a direction that is picked once.
+    so both ends are exact. Parallel endpoints, or one at the origin, give a line; antipodal ones a
+    half circle through a direction that is picked once.
     """
 
     start: Float[Tensor, "*batch dim"]
@@ -87,7 +92,8 @@ class GreatArc(Path):
     ) -> Float[Tensor, "time *batch dim"]:
         _check(t, order, 2)
         r0, r1 = (torch.linalg.vector_norm(x, dim=-1, keepdim=True) for x in (self.start, self.end))
-        a, b = self.start / r0, self.end / r1
+        a, b = (x / r.clamp_min(1e-30) for x, r in ((self.start, r0), (self.end, r1)))
+        a, b = torch.where(r0 > 0, a, b), torch.where(r1 > 0, b, a)
         velocity = Sphere(1.0).log(a, b)
         angle = torch.linalg.vector_norm(velocity, dim=-1, keepdim=True)
         u = _column(t, self.start)
@@ -118,7 +124,7 @@ class HalfwayNorm(Path):
         short = torch.linalg.vector_norm(line, dim=-1, keepdim=True)
         r0, r1 = (torch.linalg.vector_norm(x, dim=-1, keepdim=True) for x in (self.start, self.end))
         full = (1 - u) * r0 + u * r1
-        return line * (0.5 * (short + full) / short.clamp_min(1e-300))
+        return line * (0.5 * (short + full) / short.clamp_min(1e-30))
 
 
 @lru_cache(maxsize=256)
@@ -150,10 +156,7 @@ class Spline(Path):
     manifold: Manifold = field(default_factory=Flat)
 
     def __post_init__(self) -> None:
-        if self.nodes.ndim < 2 or len(self.nodes) < 2:
-            raise ValueError(
-                f"nodes has shape {tuple(self.nodes.shape)}; expected (n, ..., dim) with n ≥ 2"
-            )
+        _check_nodes(self.nodes)
 
     def _raw(self, t: Tensor, order: int) -> Tensor:
         times = tuple(t.detach().to("cpu", torch.float64).clamp(0, 1).tolist())
@@ -182,6 +185,9 @@ class Polyline(Path):
     """Straight segments between equidistant nodes; the derivative is one-sided at nodes."""
 
     nodes: Float[Tensor, "nodes *batch dim"]
+
+    def __post_init__(self) -> None:
+        _check_nodes(self.nodes)
 
     def __call__(
         self, t: Float[Tensor, " time"], order: int = 0

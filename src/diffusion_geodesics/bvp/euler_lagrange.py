@@ -88,7 +88,7 @@ def evaluate(
 def _relative(
     connection: Connection, nodes: Tensor, velocity: Tensor, defect: Tensor, force: Tensor
 ) -> Tensor:
-    square = velocity.square().sum(-1, keepdim=True).clamp_min(1e-300)
+    square = velocity.square().sum(-1, keepdim=True).clamp_min(1e-30)
 
     def bending(a: Tensor) -> Tensor:
         a = connection.manifold.to_tangent(nodes[1:-1], a)
@@ -96,7 +96,7 @@ def _relative(
 
     wrong = bending(defect).square().sum(-1).mean(0).sqrt()
     asked = bending(force).square().sum(-1).mean(0).sqrt()
-    span = torch.linalg.vector_norm(nodes[1:] - nodes[:-1], dim=-1).sum(0).clamp_min(1e-300)
+    span = torch.linalg.vector_norm(nodes[1:] - nodes[:-1], dim=-1).sum(0).clamp_min(1e-30)
     return wrong / torch.maximum(asked, LEAST_BENDING / span)
 
 

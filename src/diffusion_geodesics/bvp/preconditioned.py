@@ -128,7 +128,7 @@ class PreconditionedFlow(BVPSolver[FlowState]):
         norm = torch.linalg.vector_norm(update, dim=-1)
         length = torch.linalg.vector_norm(step, dim=-1)
         broken = ~torch.isfinite(length)
-        shrink = (self.reach * norm / length.clamp_min(1e-300)).clamp_max(1)
+        shrink = (self.reach * norm / length.clamp_min(1e-30)).clamp_max(1)
         step = torch.where((plain | broken)[:, None], plain_step, step * shrink[:, None])
         history = keep_newest(history, broken)
         left = torch.where(stuck, 3, (state.plain - 1).clamp_min(0))
