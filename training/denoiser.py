@@ -30,7 +30,7 @@ from training.loop import Budget, Run, Schedule, add_budget, budget_of, generato
 from training.portraits import render
 from training.text import WIDTH, Encoder, build_encoder, build_tokenizer
 
-WIDTHS = (64, 128, 160)
+WIDTHS = (64, 128, 128)
 GAMMA = 5.0
 DROP_PHRASE, DROP_CAPTION = 0.35, 0.12
 

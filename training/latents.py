@@ -1,14 +1,17 @@
 """Latents: whitening folded into the autoencoder, and the bank encoded once.
 
-Whitening z -> (z - m) / s, per channel, is absorbed exactly by the 1x1 convolutions on either side
-of the latent, so that latents have mean 0 and variance 1 and the scaling factor is 1.
+Whitening z -> W (z - m), over channels, is absorbed exactly by the 1x1 convolutions on either side
+of the latent, so that latents have mean 0, nearly unit covariance, and the scaling factor is 1.
 
-    python -m training.latents --threads 2
+    python -m training.latents
+
+Several processes can share the work: `--part 0 2` and `--part 1 2`, once whitening is done.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from pathlib import Path
 
@@ -19,6 +22,9 @@ from torch import Tensor
 
 from training.autoencoder import encode
 from training.bank import RUNS, from_bytes, load_images, shards
+
+FLOOR = 0.05
+"""Directions of less than this share of the mean variance are scaled as if they had it."""
 
 POSTERIOR = 0.1
 """Standard deviation of the posterior after whitening; the decoder is trained for more."""
@@ -32,24 +38,29 @@ def posterior_means(network: AutoencoderKL, x: Tensor, chunk: int = 16) -> Tenso
 
 @torch.no_grad()
 def whiten(network: AutoencoderKL, x: Tensor) -> None:
-    """Change quant_conv and post_quant_conv so that the latents of x are standard per channel.
+    """Change quant_conv and post_quant_conv so that the latents of x are white across channels.
 
-    Reconstructions stay as they are. The posterior's spread becomes the constant `POSTERIOR`.
+    Reconstructions stay as they are. Directions of little variance, the spare room of a code that
+    learned to stand noise, are not blown up beyond `FLOOR`. The posterior's spread becomes the
+    constant `POSTERIOR`.
     """
     quant, post = network.quant_conv, network.post_quant_conv
-    if quant is None or post is None:
-        raise ValueError("whitening needs an autoencoder with quant_conv and post_quant_conv")
-    z = posterior_means(network, x)
-    mean, spread = z.mean((0, 2, 3)), z.std((0, 2, 3))
-    c = z.shape[1]
-    if quant.bias is None or post.bias is None:
+    if quant is None or post is None or quant.bias is None or post.bias is None:
         raise ValueError("whitening needs quant_conv and post_quant_conv with biases")
-    quant.weight[:c] /= spread.view(-1, 1, 1, 1)
-    quant.bias[:c] = (quant.bias[:c] - mean) / spread
+    z = posterior_means(network, x)
+    c = z.shape[1]
+    rows = z.transpose(0, 1).reshape(c, -1).double()
+    mean, (variance, axes) = rows.mean(1), torch.linalg.eigh(rows.cov())
+    spread = variance.clamp(min=FLOOR * variance.mean().item()).sqrt()
+    white = (axes / spread @ axes.T).to(z)
+    colour = (axes * spread @ axes.T).to(z)
+    mean = mean.to(z)
+    quant.weight[:c] = torch.einsum("ij,jkhw->ikhw", white, quant.weight[:c])
+    quant.bias[:c] = white @ (quant.bias[:c] - mean)
     quant.weight[c:] = 0
-    quant.bias[c:] = 2 * float(np.log(POSTERIOR))
+    quant.bias[c:] = 2 * math.log(POSTERIOR)
     post.bias += post.weight[:, :, 0, 0] @ mean
-    post.weight *= spread.view(1, -1, 1, 1)
+    post.weight.copy_(torch.einsum("ijhw,jk->ikhw", post.weight, colour))
     network.register_to_config(scaling_factor=1.0)
 
 
@@ -70,7 +81,14 @@ def main() -> None:
     parser.add_argument("--autoencoder", type=Path, default=RUNS / "autoencoder")
     parser.add_argument("--whitened", type=Path, default=RUNS / "whitened")
     parser.add_argument("--out", type=Path, default=RUNS / "latents")
-    parser.add_argument("--shards", type=int)
+    parser.add_argument(
+        "--part",
+        type=int,
+        nargs=2,
+        default=[0, 1],
+        metavar=("K", "N"),
+        help="every Nth from the Kth",
+    )
     parser.add_argument("--threads", type=int, default=2)
     o = parser.parse_args()
     torch.set_num_threads(o.threads)
@@ -81,7 +99,7 @@ def main() -> None:
         network.save_pretrained(o.whitened)
     network = AutoencoderKL.from_pretrained(o.whitened).eval()
     o.out.mkdir(parents=True, exist_ok=True)
-    for path in shards(o.bank)[: o.shards]:
+    for path in shards(o.bank)[o.part[0] :: o.part[1]]:
         target = o.out / path.name
         if not target.exists():
             encode_shard(network, np.load(path), target)
