@@ -33,7 +33,8 @@ def invert(
     *,
     steps: int,
     level: float,
-    refinements: int = 0,
+    refinements: int = 4,
+    tolerance: float = 3e-3,
     on_step: OnStep | None = None,
 ) -> tuple[Float[Tensor, "rows dim"], Cost]:
     r"""Clean latents carried up to a noise level, deterministically, at guidance 1.
@@ -41,33 +42,48 @@ def invert(
     Each rung solves $x_t = \frac{a_t}{a_{t'}}(x_{t'} - s_{t'} e) + s_t e$ with
     $e = \hat\varepsilon(x_t, t)$ by fixed-point iteration. The first guess moves with the noise of
     the rung below, which makes one evaluation a rung already second-order exact with respect to
-    `sample`; every refinement adds an order.
+    `sample` (the usual inversion is first-order); every refinement adds an order. Latents that
+    have settled are left out of further ones: most rungs need none, the first few some.
 
     - `x0`: clean latents; `condition`: one row, or one an image.
     - `steps`, `level`: the grid, as in `NoiseSchedule.ladder`.
-    - `refinements`: further iterations a rung, 0 or more.
+    - `refinements`: at most so many further evaluations a rung and latent, 0 or more.
+    - `tolerance`: a latent has settled when an evaluation moved it by less (root mean square);
+      0 to refine to the last. One that moves further than before is let be.
     - `on_step(done, of)`: called after each rung.
 
-    Returns the latents at the level and the cost, `rows * rungs * (1 + refinements)` rows.
+    Returns the latents at the level and the cost: `rows * rungs` rows and those refined.
     """
     if refinements < 0:
         raise ValueError(f"got {refinements} refinements; expected 0 or more")
     started = time.perf_counter()
     schedule = denoiser.schedule
     rungs = schedule.ladder(steps, level)[::-1]
+    condition = condition.expand(x0.shape[0])
     x, noise, (a, s) = x0, None, schedule.clean
+    rows = calls = 0
     for done, timestep in enumerate(rungs, start=1):
         a_next, s_next = schedule.coefficients(timestep)
         ratio, gain = a_next / a, s_next - s * a_next / a
-        guess = x if noise is None else ratio * x + gain * noise
+        guess = x.clone() if noise is None else ratio * x + gain * noise
+        noise = torch.empty_like(x)
+        moving = torch.arange(x.shape[0], device=x.device)
+        moved = torch.full_like(x[:, 0], math.inf)
         for _ in range(1 + refinements):
-            noise = denoiser.epsilon(guess, timestep, condition)
-            guess = ratio * x + gain * noise
+            some = condition.take(moving.to(condition.parts[0].device))
+            noise[moving] = denoiser.epsilon(guess[moving], timestep, some)
+            better = ratio * x[moving] + gain * noise[moving]
+            change = (better - guess[moving]).square().mean(dim=1).sqrt()
+            guess[moving] = better
+            rows, calls = rows + len(moving), calls + 1
+            unsettled = (change > tolerance) & (change < moved)
+            moving, moved = moving[unsettled], change[unsettled]
+            if not len(moving):
+                break
         x, a, s = guess, a_next, s_next
         if on_step is not None:
             on_step(done, len(rungs))
-    calls = len(rungs) * (1 + refinements)
-    return x, Cost(calls * x0.shape[0], calls, time.perf_counter() - started)
+    return x, Cost(rows, calls, time.perf_counter() - started)
 
 
 def sample(

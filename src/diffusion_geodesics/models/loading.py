@@ -2,8 +2,13 @@
 
 import json
 import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import torch
 
@@ -39,8 +44,6 @@ def load_model(
     Weights are read from safetensors only and no code is taken from a repository. Raises
     `ModelError`, in one line, for anything that cannot be found, fetched or used.
     """
-    from diffusion_geodesics.models.sd import StableDiffusionModel
-
     device = default_device() if device is None else _usable_device(device)
     folder = _find(str(name_or_path), revision, local_files_only)
     files = weight_files(folder)
@@ -49,17 +52,40 @@ def load_model(
             f"{folder} has no safetensors weights; save the pipeline again with "
             "save_pretrained(..., safe_serialization=True)"
         )
-    pipe = _open(folder, dtype or torch.float32)
-    for name in ("unet", "vae", "text_encoder"):
-        getattr(pipe, name).requires_grad_(False)
+    from diffusion_geodesics.models.sd import StableDiffusionModel
+
+    with _quiet():
+        pipe = _open(folder, dtype or torch.float32)
+        for part in ("unet", "vae", "text_encoder"):
+            getattr(pipe, part).requires_grad_(False)
+        try:
+            pipe = pipe.to(device)
+        except torch.OutOfMemoryError as error:
+            raise ModelError(
+                f"{name_or_path} does not fit into the memory of {device}; try dtype float16 or "
+                "another device"
+            ) from error
+        return StableDiffusionModel(pipe, id=str(name_or_path), files=files)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the libraries' own progress bars and advice off the terminal; errors still show."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    libraries = (diffusers_logging, transformers_logging)
+    before = [(log.get_verbosity(), log.is_progress_bar_enabled()) for log in libraries]
     try:
-        pipe = pipe.to(device)
-    except torch.OutOfMemoryError as error:
-        raise ModelError(
-            f"{name_or_path} does not fit into the memory of {device}; try dtype float16 or "
-            "another device"
-        ) from error
-    return StableDiffusionModel(pipe, id=str(name_or_path), files=files)
+        for log in libraries:
+            log.set_verbosity_error()
+            log.disable_progress_bar()
+        yield
+    finally:
+        for log, (verbosity, bars) in zip(libraries, before, strict=True):
+            log.set_verbosity(verbosity)
+            if bars:
+                log.enable_progress_bar()
 
 
 def default_device() -> torch.device:
@@ -108,23 +134,40 @@ def _find(name: str, revision: str | None, local_files_only: bool) -> Path:
 
 
 def _fetch(name: str, revision: str | None, local_files_only: bool) -> Path:
-    from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import (
-        StableDiffusionPipeline,
-    )
     from huggingface_hub import hf_hub_download
 
-    place: dict[str, Any] = {"revision": revision, "local_files_only": local_files_only}
+    local = local_files_only or not _hub_answers()
+    place: dict[str, Any] = {"revision": revision, "local_files_only": local}
     try:
         index = hf_hub_download(name, "model_index.json", **place)
         _demand_pipeline(Path(index), name)
-        folder = StableDiffusionPipeline.download(
-            name, use_safetensors=True, safety_checker=None, **place
-        )
+        with _quiet():
+            from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import (
+                StableDiffusionPipeline,
+            )
+
+            folder = StableDiffusionPipeline.download(
+                name, use_safetensors=True, safety_checker=None, **place
+            )
     except ModelError:
         raise
     except Exception as error:  # the hub client raises a dozen unrelated classes
         raise ModelError(_hub_reason(name, revision, local_files_only, error)) from error
     return Path(folder)
+
+
+def _hub_answers() -> bool:
+    """Whether a connection can be made: the client itself takes a minute to give up."""
+    from huggingface_hub import constants
+
+    if getproxies():
+        return True  # only the client knows how to get through
+    host = urlsplit(constants.ENDPOINT)
+    try:
+        with socket.create_connection((host.hostname or "", host.port or 443), timeout=5.0):
+            return True
+    except OSError:
+        return False
 
 
 def _hub_reason(name: str, revision: str | None, local_files_only: bool, error: Exception) -> str:
