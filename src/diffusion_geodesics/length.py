@@ -1,8 +1,8 @@
 r"""Lengths and densities along a path by quadrature of the score.
 
-Along a path :math:`\log p(\gamma(t)) - \log p(\gamma(0)) = \int_0^t s \cdot \gamma'\,du`, so a score
-gives densities and lengths relative to the start. Clenshaw-Curtis quadrature at Chebyshev points;
-the same rule with half the points gives the error estimate.
+Along a path :math:`\log p(\gamma(t)) - \log p(\gamma(0)) = \int_0^t s \cdot \gamma'\,du`, so a
+score gives densities and lengths relative to the start. Clenshaw-Curtis quadrature at Chebyshev
+points; the same rule with half the points gives the error estimate.
 
 References
 ----------
@@ -48,7 +48,7 @@ class Profile:
     Args:
         t: parameters, shape (time,).
         points: γ(t), shape (time, *batch, dim).
-        score: tangent score there.
+        score: the score there, before it is projected onto the tangent space.
         log_density: log p(γ(t)) - log p(γ(0)) in nats, shape (time, *batch).
         length: ∫ (p(γ)/p(γ(0)))^-α |γ'| dt, shape (*batch,).
         arc_length: the same integral from 0 to t, shape (time, *batch).
@@ -70,12 +70,12 @@ class Profile:
 
     def log_density_at(self, t: Float[Tensor, " n"]) -> Float[Tensor, "n *batch"]:
         """Relative log density at any parameters, by barycentric interpolation."""
-        return _interpolate(self.t, self.log_density, t)
+        return interpolate_chebyshev(self.t, self.log_density, t)
 
     def at_arc_length(self, fraction: Float[Tensor, " n"]) -> Float[Tensor, "n *batch"]:
         """The parameters t at which given fractions of the metric length are reached."""
         fine = torch.linspace(0, 1, 1025, dtype=torch.float64)
-        arc = _interpolate(self.t, self.arc_length, fine).cpu()
+        arc = interpolate_chebyshev(self.t, self.arc_length, fine).cpu()
         shape = arc.shape[1:]
         columns = [
             np.interp(fraction.cpu().numpy() * float(a[-1]), np.maximum.accumulate(a), fine)
@@ -84,7 +84,10 @@ class Profile:
         return torch.from_numpy(np.stack(columns, -1)).reshape(len(fraction), *shape)
 
 
-def _interpolate(nodes: Tensor, values: Tensor, t: Tensor) -> Tensor:
+def interpolate_chebyshev(
+    nodes: Float[Tensor, " time"], values: Float[Tensor, "time *batch"], t: Float[Tensor, " n"]
+) -> Float[Tensor, "n *batch"]:
+    """Values at any parameters, from values at Chebyshev points, by barycentric interpolation."""
     n = len(nodes)
     sign = torch.ones(n, dtype=torch.float64)
     sign[1::2] = -1
@@ -101,7 +104,7 @@ def _integrate_log(log_speed: Tensor, t: Tensor) -> Tensor:
     """Cumulative integral of exp(log_speed) at Chebyshev points t. The exponent is smooth where
     its exponential is a narrow peak, so it is interpolated to a finer rule first."""
     fine, matrix = chebyshev(4 * (len(t) - 1))
-    speed = _interpolate(t, log_speed, fine).exp()
+    speed = interpolate_chebyshev(t, log_speed, fine).exp()
     return torch.tensordot(matrix[::4].to(speed), speed, dims=1)
 
 
@@ -120,7 +123,8 @@ def measure(connection: Connection, path: Path, *, intervals: int = 64) -> Profi
     t, integrate = chebyshev(intervals)
     points, velocity = path(t), path(t, 1)
     times = t.to(points).reshape(-1, *[1] * (points.ndim - 2))
-    score = connection.manifold.to_tangent(points, connection.score(times, points))
+    raw = connection.score(times, points)
+    score = connection.manifold.to_tangent(points, raw)
     rate = (score * velocity).sum(-1)
     log_density = torch.tensordot(integrate.to(rate), rate, dims=1)
     speed = connection.speed(velocity, score, log_density)
@@ -133,7 +137,7 @@ def measure(connection: Connection, path: Path, *, intervals: int = 64) -> Profi
     return Profile(
         t.to(points),
         points,
-        score,
+        raw,
         log_density,
         arc[-1],
         arc,

@@ -79,21 +79,23 @@ def film_strip(
 def compare_strip(films: Sequence[Film], layout: StripLayout | None = None) -> Image:
     """One labelled row per film, thinned to at most `layout.columns` frames, the ends kept.
 
-    The frames of all rows are taken at the same positions in their films; times are written under
-    the last row when every film has the same ones.
+    All rows have as many frames as the shortest film, at the same relative positions; times are
+    written under the last row when every film has the same ones there.
 
     Raises:
-        ValueError: no film, or films with different numbers of frames.
+        ValueError: no film.
     """
     layout = layout or StripLayout()
-    lengths = {film.name: len(film.frames) for film in films}
-    if len(set(lengths.values())) != 1:
-        raise ValueError(f"films to compare must have the same number of frames, got {lengths}")
-    shown = thin(len(films[0].frames), layout.columns)
-    same_times = all((film.t - films[0].t).abs().max() < 5e-3 for film in films)
+    if not films:
+        raise ValueError("got no films to compare; expected at least one")
+    shortest = min(len(film.frames) for film in films)
+    places = [i / (shortest - 1) for i in thin(shortest, layout.columns)]
+    shown = [[round(p * (len(film.frames) - 1)) for p in places] for film in films]
+    times = [film.t[rows] for film, rows in zip(films, shown, strict=True)]
+    same_times = all((t - times[0]).abs().max() < 5e-3 for t in times)
     cells = []
     for row, film in enumerate(films):
-        for column, i in enumerate(shown):
+        for column, i in enumerate(shown[row]):
             last = same_times and row == len(films) - 1
             caption = f"t = {film.t[i].item():.2f}" if last else ""
             cells.append(((row, column), to_image(film.frames[i]), caption))

@@ -1,0 +1,100 @@
+"""Progress bars and tables of the command line."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from diffusion_geodesics.apps import Event, Interpolation
+
+STAGES = {
+    "load": "Loading the model",
+    "encode": "Encoding",
+    "invert": "Inverting",
+    "solve": "Solving for the geodesic",
+    "measure": "Measuring",
+    "decode": "Decoding the film",
+    "compare": "Decoding the comparison",
+    "write": "Writing",
+}
+
+
+class ProgressBars:
+    """One bar a stage; a context manager that is called with events."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description:<26}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[detail]}", style="dim"),
+            console=console,
+        )
+        self._tasks: dict[str, object] = {}
+
+    def __enter__(self) -> ProgressBars:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Show an event."""
+        if event.stage not in self._tasks:
+            self._tasks[event.stage] = self._progress.add_task(
+                STAGES.get(event.stage, event.stage), total=None, detail=""
+            )
+        task = self._tasks[event.stage]
+        total = event.of or None
+        self._progress.update(task, completed=event.done, total=total, detail=event.detail)  # type: ignore[arg-type]
+
+
+def summary_table(done: Interpolation) -> Table:
+    """The figures worth seeing at once."""
+    table = Table(show_header=True, header_style="bold", box=None, pad_edge=False)
+    for name in ("path", "length", "lowest log p", "highest", "noise energy"):
+        table.add_column(name, justify="left" if name == "path" else "right")
+    for track in done.tracks:
+        table.add_row(
+            track.name,
+            f"{track.length:.5g}",
+            f"{float(track.log_density.min()):+.1f}",
+            f"{float(track.log_density.max()):+.1f}",
+            f"{track.least_energy:.2f}",
+        )
+    return table
+
+
+def summary_line(done: Interpolation) -> str:
+    """How the solver ended, how well the ends are reproduced, and the cost."""
+    state = "" if done.solution is None else done.solution.result.name.replace("_", " ")
+    residual = "" if done.solution is None else f", residual {float(done.solution.residual):.1e}"
+    cost = done.ledger.total
+    ends = "{:.1f} and {:.1f} dB".format(*done.endpoint_psnr)
+    codec = "{:.1f} and {:.1f}".format(*done.codec_psnr)
+    return (
+        f"{state}{residual}; ends reproduced at {ends} (autoencoder alone {codec}); "
+        f"{cost.rows} network rows, {done.ledger['solve'].rows} of them by the solver, "
+        f"in {cost.seconds:.1f} s"
+    ).removeprefix("; ")
+
+
+def quiet_libraries() -> None:
+    """Keep the model libraries' own bars and notices out of the terminal."""
+    import diffusers
+    import transformers
+
+    diffusers.utils.logging.set_verbosity_error()
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
