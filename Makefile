@@ -10,6 +10,8 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO := runs/demo
 
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
 .PHONY: demo test test-slow check format bench docs clean help
 .DEFAULT_GOAL := help
 
@@ -59,7 +61,8 @@ clean:
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; $(PYTHON) is older or missing. Try PYTHON=python3.12 make ..."; exit 1; }
-	$(PYTHON) -m venv .venv
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; \
+	  echo "$(PYTHON) could not make a virtual environment; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
 
 .venv/.installed: .venv/bin/python pyproject.toml constraints.txt
 	@echo "Installing into .venv (once; several minutes, most of it torch) ..."

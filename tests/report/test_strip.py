@@ -93,9 +93,19 @@ def test_films_are_compared_row_by_row_with_their_names_on_the_left() -> None:
             assert (frame_at(strip, left + column * 28, top, 24, 32) == colour(film, i)).all()
 
 
-def test_films_of_different_lengths_are_not_compared() -> None:
-    with pytest.raises(ValueError, match="'b': 4"):
-        compare_strip([flat_film(3, "a"), flat_film(4, "b")])
+def test_films_of_different_lengths_are_compared_at_the_same_relative_places() -> None:
+    short, long = flat_film(3, "short"), flat_film(9, "long", seed=1)
+    strip = compare_strip([short, long], BARE)
+    left = strip.width - BARE.margin - (3 * 28 - 4)
+    for row, (film, shown) in enumerate(((short, (0, 1, 2)), (long, (0, 4, 8)))):
+        for column, i in enumerate(shown):
+            cell = frame_at(strip, left + column * 28, 8 + row * 36, 24, 32)
+            assert (cell == colour(film, i)).all()
+
+
+def test_there_must_be_a_film_to_compare() -> None:
+    with pytest.raises(ValueError, match="no films"):
+        compare_strip([])
 
 
 def test_a_layout_too_small_to_draw_is_refused() -> None:

@@ -19,6 +19,9 @@ from diffusion_geodesics.report.pixels import fit_height, to_images
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+# The number of BT.709 in ITU-T H.273, for primaries and transfer characteristics alike.
+_BT709 = 1
+
 
 class VideoFormat(ABC):
     """A kind of video file."""
@@ -166,7 +169,7 @@ def _encode(
     """Encode as 4:2:0, BT.709, limited range, and say so in the file."""
     import av
     from av.video import VideoStream
-    from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+    from av.video.reformatter import ColorRange, Colorspace
 
     container_options = {"fflags": "+bitexact", **container_options}
     with av.open(str(path), "w", options=container_options) as container:
@@ -178,8 +181,7 @@ def _encode(
         context.time_base = Fraction(1, fps)
         context.colorspace = Colorspace.ITU709
         context.color_range = ColorRange.MPEG
-        context.color_primaries = ColorPrimaries.BT709
-        context.color_trc = ColorTrc.BT709
+        context.color_primaries = context.color_trc = _BT709
         for i, image in enumerate(frames):
             frame = av.VideoFrame.from_image(_even(image)).reformat(
                 format="yuv420p",
