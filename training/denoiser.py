@@ -203,7 +203,7 @@ def main() -> None:
     parser.add_argument("--state", type=Path, default=RUNS / "denoiser.safetensors")
     parser.add_argument("--widths", type=int, nargs="+", default=list(WIDTHS))
     parser.add_argument("--rate", type=float, default=1e-3)
-    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--seed", type=int, default=0)
     o = parser.parse_args()
     fit(

@@ -77,7 +77,9 @@ def write(pipeline: StableDiffusionPipeline, folder: Path) -> None:
         config = json.loads(path.read_text(encoding="utf-8"))
         config.pop("_name_or_path", None)  # a path on the machine that trained it
         path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    lines = [f"{digest(path)}  {path.relative_to(folder)}" for path in weight_files(folder)]
+    lines = [
+        f"{digest(path)}  {path.relative_to(folder).as_posix()}" for path in weight_files(folder)
+    ]
     (folder / SUMS).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

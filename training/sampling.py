@@ -61,11 +61,10 @@ class Sampler:
 
     @torch.no_grad()
     def invert(self, x: Tensor, level: float, states: Tensor, corrections: int = 0) -> Tensor:
-        """From the clean latent up to a level; a correction repeats a step with its end's noise."""
+        """From the clean latent up to a level; a correction repeats a step from its end."""
         for k in range(self.top(level)):
-            noise = self.noise(x, max(k - 1, 0), states, 1.0)
-            there = self.move(x, noise, self.alphas[k], self.alphas[k + 1])
-            for _ in range(corrections):
+            there = x
+            for _ in range(1 + corrections):
                 noise = self.noise(there, k, states, 1.0)
                 there = self.move(x, noise, self.alphas[k], self.alphas[k + 1])
             x = there
