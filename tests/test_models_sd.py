@@ -5,6 +5,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -159,6 +161,30 @@ def test_the_codec_takes_the_mean_scales_and_clamps(model: StableDiffusionModel)
     assert float(decoded.min()) >= 0.0
     assert float(decoded.max()) <= 1.0
     assert codec.decode(latents[:0]).shape == (0, 3, 32, 32)
+
+
+def test_networks_are_called_as_modules_so_that_offloading_hooks_fire(
+    model: StableDiffusionModel,
+) -> None:
+    fired: list[int] = []
+    hook = model.pipeline.unet.register_forward_pre_hook(lambda *_: fired.append(1))
+    model.denoiser(32, 32).epsilon(torch.zeros(5, 256), 10, model.encode_prompt(""))
+    hook.remove()
+    assert fired == [1], "five rows go in one call"
+
+
+def test_names_are_checked_before_any_model_library_is_imported() -> None:
+    program = (
+        "import sys\n"
+        "import diffusion_geodesics.diffusion\n"
+        "from diffusion_geodesics.models import ModelError, load_model\n"
+        "try:\n    load_model('embeded')\n"
+        "except ModelError:\n    print(sorted({'diffusers', 'transformers'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
 
 
 def test_codec_and_denoiser_refuse_other_sizes(model: StableDiffusionModel) -> None:

@@ -151,7 +151,7 @@ class Denoiser:
         @torch.inference_mode()
         def evaluate(piece: slice) -> Tensor:
             value = self.network(x[piece], timestep, condition.take(piece))
-            return value.to(device=x.device, dtype=x.dtype)
+            return value.to(x.device).to(x.dtype)  # in turn: mps has no float64
 
         pieces = self.network.batches.map(evaluate, x.shape[0])
         value = torch.cat([torch.empty_like(x[:0]), *pieces])

@@ -59,15 +59,17 @@ class ChunkedBatches:
         return results
 
 
+_SIGNS = ("out of memory", "can't allocate memory", "not enough memory")
+
+
 def _attempt(function: Callable[[slice], Tensor], piece: slice) -> Tensor | None:
     """The function's value, or None when memory ran out (the traceback is let go before)."""
     try:
         return function(piece)
-    except torch.OutOfMemoryError:
+    except (torch.OutOfMemoryError, MemoryError):
         pass
     except RuntimeError as error:
-        text = str(error).lower()
-        if "out of memory" not in text and "can't allocate memory" not in text:
+        if not any(sign in str(error).lower() for sign in _SIGNS):
             raise
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

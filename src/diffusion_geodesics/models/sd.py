@@ -75,9 +75,9 @@ class UNetNetwork(Network):
         (embeddings,) = condition.parts
         dtype = self.unet.dtype
         output = self.unet(
-            x.to(self.device, dtype).unflatten(1, self.latent_shape),
+            x.to(dtype).to(self.device).unflatten(1, self.latent_shape),
             timestep,
-            encoder_hidden_states=embeddings.to(self.device, dtype),
+            encoder_hidden_states=embeddings.to(dtype).to(self.device),
             return_dict=False,
         )[0]
         return output.flatten(1)

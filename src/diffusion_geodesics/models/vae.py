@@ -73,7 +73,7 @@ class VAECodec(Codec):
 
         @torch.inference_mode()
         def mean(piece: slice) -> Tensor:
-            pixels = (2.0 * images[piece] - 1.0).to(self.device, self.vae.dtype)
+            pixels = (2.0 * images[piece] - 1.0).to(self.vae.dtype).to(self.device)
             latent = self.vae.encode(pixels, return_dict=False)[0].mode()
             return ((latent.to(self._result) - shift) * config["scaling_factor"]).flatten(1)
 
@@ -92,7 +92,7 @@ class VAECodec(Codec):
 
         @torch.inference_mode()
         def picture(piece: slice) -> Tensor:
-            latent = latents[piece].to(self.device, self._result).unflatten(1, self.latent_shape)
+            latent = latents[piece].to(self._result).to(self.device).unflatten(1, self.latent_shape)
             latent = (latent / config["scaling_factor"] + shift).to(self.vae.dtype)
             return 0.5 + 0.5 * self.vae.decode(latent, return_dict=False)[0].to(self._result)
 
