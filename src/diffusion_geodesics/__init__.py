@@ -4,12 +4,16 @@
 >>> solution = dg.geodesic(dg.Gaussian([0.0, 0.0], 1.0), [1.5, 0.0], [0.0, 1.5])
 >>> solution.result, float(solution.length)
 
+>>> morph = dg.interpolate(dg.load_model("embedded"), "a.png", "b.png")
+>>> morph.save("out")
+
 References
 ----------
 Yu et al., Probability Density Geodesics in Image Diffusion Latent Space, CVPR 2025,
 arXiv 2504.06675.
 """
 
+from diffusion_geodesics.apps import Estimate, Family, Interpolation, Pace, Settings, interpolate
 from diffusion_geodesics.bvp import (
     BVPSolver,
     GeodesicError,
@@ -32,6 +36,7 @@ from diffusion_geodesics.geodesic import geodesic
 from diffusion_geodesics.length import Profile, measure
 from diffusion_geodesics.manifold import Flat, Manifold, Sphere
 from diffusion_geodesics.metric import Conformal, ConformalMetric, Connection, Metric
+from diffusion_geodesics.models import ModelError, StableDiffusionModel, load_model
 from diffusion_geodesics.path import GreatArc, HalfwayNorm, Line, Path, Polyline, Spline
 
 __version__ = "0.1.0"
@@ -42,6 +47,8 @@ __all__ = [
     "ConformalMetric",
     "Connection",
     "Density",
+    "Estimate",
+    "Family",
     "Flat",
     "FunctionScore",
     "Gaussian",
@@ -50,21 +57,28 @@ __all__ = [
     "GreatArc",
     "HalfPlane",
     "HalfwayNorm",
+    "Interpolation",
     "Line",
     "Manifold",
     "Metric",
+    "ModelError",
+    "Pace",
     "Path",
     "Polyline",
     "PreconditionedFlow",
     "Profile",
     "Result",
     "Score",
+    "Settings",
     "Solution",
     "Sphere",
     "Spline",
+    "StableDiffusionModel",
     "Step",
     "VonMisesFisher",
     "geodesic",
+    "interpolate",
+    "load_model",
     "measure",
     "solve_bvp",
 ]

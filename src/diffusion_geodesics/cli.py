@@ -203,8 +203,8 @@ def interpolate(
     import torch
 
     from diffusion_geodesics.framing import CentreCrop, Pad
-    from diffusion_geodesics.report import Gif, Mp4, Video, WebM, check_folder
     from diffusion_geodesics.images import load_image
+    from diffusion_geodesics.report import Gif, Mp4, Video, WebM, check_folder
     from diffusion_geodesics.shell import (
         ProgressBars,
         quiet_libraries,
@@ -292,7 +292,7 @@ def main() -> None:
     except KeyboardInterrupt:
         console.print("[red]stopped[/]; nothing was written")
         sys.exit(130)
-    except (ValueError, OSError, MemoryError, RuntimeError) as error:
+    except (ValueError, OSError, MemoryError) as error:  # all that a user can cause
         line = " ".join(str(error).split()) or type(error).__name__
         console.print("error:", style="red", end=" ")
         console.print(line, markup=False, soft_wrap=True)
