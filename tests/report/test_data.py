@@ -55,6 +55,17 @@ def test_convergence_refuses_columns_of_different_lengths() -> None:
         Convergence(residual=T, nodes=torch.tensor([16, 32]))
 
 
+def test_convergence_refuses_to_be_empty() -> None:
+    with pytest.raises(ValueError, match="no iteration"):
+        Convergence(residual=torch.zeros(0))
+
+
+def test_convergence_knows_whether_the_solver_refined() -> None:
+    assert Convergence(residual=T, nodes=torch.tensor([16, 16, 32, 32])).refined
+    assert not Convergence(residual=T, nodes=torch.tensor([16, 16, 16, 16])).refined
+    assert not Convergence(residual=T).refined
+
+
 def test_a_run_needs_a_film() -> None:
     with pytest.raises(ValueError, match="no film"):
         dataclasses.replace(sample_run(n=3, height=16, width=16), films=())

@@ -80,5 +80,3 @@ def test_there_must_be_something_to_draw() -> None:
         density_plot([], "x")
     with pytest.raises(ValueError, match="no curve has a norm"):
         typicality_plot([Curve("path", T, log_density=T)])
-    with pytest.raises(ValueError, match="no iteration"):
-        convergence_plot(Convergence(residual=torch.zeros(0)))

@@ -130,6 +130,16 @@ def test_the_page_tells_everything(folder: Path, run: Run) -> None:
     assert "1,262" in text  # evaluations of all stages
     assert "video.fps" in text
     assert text.count("<svg") == 3
+    assert "went to more nodes" in text
+
+
+def test_settings_are_told_in_words(tmp_path: Path) -> None:
+    settings = {"sizes": (16, 32), "none": None, "empty": "", "flag": True, "in": {"one": 1.5}}
+    run = dataclasses.replace(sample_run(n=2, height=16, width=16), settings=settings)
+    text = (write_run(tmp_path / "one", run).folder / "report.html").read_text(encoding="utf-8")
+    for name, value in {"sizes": "16, 32", "none": "–", "empty": "–", "flag": "yes"}.items():
+        assert f'<th scope="row">{name}</th><td>{value}</td>' in text
+    assert '<th scope="row">in.one</th><td>1.5</td>' in text
 
 
 def test_text_of_the_run_is_escaped(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ class Convergence:
         tolerance: the residual at which the solver stops.
 
     Raises:
-        ValueError: lengths that differ.
+        ValueError: no iteration, or lengths that differ.
     """
 
     residual: Float[Tensor, " iterations"]
@@ -98,9 +98,16 @@ class Convergence:
 
     def __post_init__(self) -> None:
         n = len(self.residual)
+        if n == 0:
+            raise ValueError("got no iteration; leave convergence out where nothing was iterated")
         for column, values in {"length": self.length, "nodes": self.nodes}.items():
             if values is not None and len(values) != n:
                 raise ValueError(f"{column} has {len(values)} values for {n} residuals")
+
+    @property
+    def refined(self) -> bool:
+        """Whether the solver went from one level to another."""
+        return self.nodes is not None and len(self.nodes.unique()) > 1
 
 
 @final
@@ -138,8 +145,8 @@ class Run:
 
     Arguments:
         title: headline of the report.
-        first, last: the two images that were given, each (3, height, width), RGB in [0, 1]; their
-            sizes may differ from each other's and from the frames'.
+        first, last: the two images, each (3, height, width), RGB in [0, 1]; their sizes may differ
+            from each other's and from the frames'.
         films: frames of the path, then of any paths it is compared with; at least one.
         curves: quantities along the path, then along those it is compared with.
         result: contents of result.json; `program` and `files` are added.

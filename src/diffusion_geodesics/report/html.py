@@ -40,7 +40,6 @@ def render_html(run: Run, *, strip: Path, comparison: Path | None, video: Path) 
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     drawable = [c for c in run.curves if c.norm is not None or c.noise_energy is not None]
-    steps = run.convergence is not None and len(run.convergence.residual) > 0
     return environment.from_string(text).render(
         run=run,
         first=_data(_small_png(run.first), "image/png"),
@@ -52,7 +51,7 @@ def render_html(run: Run, *, strip: Path, comparison: Path | None, video: Path) 
         paths=[film.name for film in run.films],
         density=density_plot(run.curves, run.reference) if run.curves else None,
         typicality=typicality_plot(run.curves, run.typical) if drawable else None,
-        convergence=convergence_plot(run.convergence) if run.convergence and steps else None,
+        convergence=convergence_plot(run.convergence) if run.convergence else None,
         total=tuple(
             sum(getattr(stage, column) for stage in run.cost)
             for column in ("rows", "calls", "seconds")
@@ -83,4 +82,17 @@ def _flat(settings: Mapping[str, object], prefix: str = "") -> Iterator[tuple[st
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}", "–" if value is None else str(value)
+            yield f"{prefix}{name}", _shown(value)
+
+
+def _shown(value: object) -> str:
+    """A setting in words."""
+    match value:
+        case None | "" | () | []:
+            return "–"
+        case bool():
+            return "yes" if value else "no"
+        case tuple() | list():
+            return ", ".join(map(_shown, value))
+        case _:
+            return str(value)

@@ -128,8 +128,6 @@ def convergence_plot(convergence: Convergence) -> str:
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     residual = convergence.residual.tolist()
-    if not residual:
-        raise ValueError("got no iteration to draw")
     steps = list(range(1, len(residual) + 1))
     title = "Convergence of the solver"
     with _figure(title, 1 if convergence.length is None else 2) as (figure, panels):
