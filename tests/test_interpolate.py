@@ -61,7 +61,7 @@ def test_a_morph_has_every_figure(done: Interpolation) -> None:
 def test_the_ends_are_the_images_as_the_model_reproduces_them(
     model: StableDiffusionModel, images: tuple[Tensor, Tensor], done: Interpolation
 ) -> None:
-    finer = dg.interpolate(model, *images, QUICK, refinements=4, frames=2)
+    finer = dg.interpolate(model, *images, QUICK, frames=2)
     for end, best in zip(finer.endpoint_psnr, finer.codec_psnr, strict=True):
         assert end > best - 0.5
     pixels = dg.interpolate(model, *images, QUICK, frames=2, keep_pixels=True)
@@ -75,7 +75,7 @@ def test_rows_are_counted(
     model: StableDiffusionModel, images: tuple[Tensor, Tensor], done: Interpolation
 ) -> None:
     stages = dict(done.ledger.stages)
-    assert stages["invert"].rows == 2 * 4 * (1 + QUICK.refinements)
+    assert 2 * 4 <= stages["invert"].rows <= 2 * 4 * (1 + QUICK.refinements)
     assert stages["decode"].rows == 5 * 4
     assert stages["compare"].rows == 5 * 4
     assert done.solution is not None

@@ -113,7 +113,7 @@ def interpolate(
     ] = _DEFAULTS.steps,
     refinements: Annotated[
         int,
-        typer.Option(help="Fixed-point iterations an inversion step.", rich_help_panel=_PATH),
+        typer.Option(help="Most fixed-point iterations an inversion step.", rich_help_panel=_PATH),
     ] = _DEFAULTS.refinements,
     path: Annotated[
         Family, typer.Option(help="Which path joins the images.", rich_help_panel=_PATH)

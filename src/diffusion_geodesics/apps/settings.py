@@ -49,8 +49,8 @@ class Settings:
         level: noise level in (0, 1], as the fraction of the ``steps`` DDIM steps that the
             latents are inverted.
         steps: DDIM steps from pure noise to a clean latent.
-        refinements: extra fixed-point iterations at each inversion step: closer end points for
-            as many more rows.
+        refinements: most extra fixed-point iterations at each inversion step, taken only by
+            latents that still move.
         family: the path.
         strength: α · dim, dimension-free strength of the metric; 0 is slerp (or lerp if flat).
         alpha: α itself, in place of ``strength``.
@@ -81,7 +81,7 @@ class Settings:
     frames: int = 17
     level: float = 0.4
     steps: int = 50
-    refinements: int = 1
+    refinements: int = 4
     family: Family = Family.GEODESIC
     strength: float = 1.0
     alpha: float | None = None
