@@ -1,5 +1,6 @@
 """Paths: exact ends, true derivatives, order four of the spline, and awkward end points."""
 
+import itertools
 import math
 from collections.abc import Callable
 
@@ -84,7 +85,7 @@ def test_spline_has_order_four(curve, make):
     for intervals in (32, 64, 128):
         nodes = curve(grid(intervals + 1))
         errors.append(float((make(nodes)(fine) - curve(fine)).norm(dim=-1).max()))
-    orders = [math.log2(a / b) for a, b in zip(errors, errors[1:], strict=False)]
+    orders = [math.log2(a / b) for a, b in itertools.pairwise(errors)]
     assert all(3.7 < order < 4.4 for order in orders), orders
 
 

@@ -100,12 +100,13 @@ def interpolate_chebyshev(
     return torch.tensordot(matrix.to(values), values, dims=1)
 
 
-def _integrate_log(log_speed: Tensor, t: Tensor) -> Tensor:
-    """Cumulative integral of exp(log_speed) at Chebyshev points t. The exponent is smooth where
-    its exponential is a narrow peak, so it is interpolated to a finer rule first."""
+def _integrate(speed: Tensor, t: Tensor) -> Tensor:
+    """Cumulative integral of a speed at Chebyshev points t. Its logarithm is smooth where it has
+    a narrow peak, so the logarithm is interpolated to a finer rule first."""
     fine, matrix = chebyshev(4 * (len(t) - 1))
-    speed = interpolate_chebyshev(t, log_speed, fine).exp()
-    return torch.tensordot(matrix[::4].to(speed), speed, dims=1)
+    peaks = interpolate_chebyshev(t, speed.clamp_min(1e-30).log(), fine).exp()
+    integral = torch.tensordot(matrix[::4].to(speed), peaks, dims=1)
+    return torch.where((speed == 0).all(0), 0, integral)
 
 
 def measure(connection: Connection, path: Path, *, intervals: int = 64) -> Profile:
@@ -128,12 +129,12 @@ def measure(connection: Connection, path: Path, *, intervals: int = 64) -> Profi
     rate = (score * velocity).sum(-1)
     log_density = torch.tensordot(integrate.to(rate), rate, dims=1)
     speed = connection.speed(velocity, score, log_density)
-    arc = _integrate_log(speed.log(), t)
+    arc = _integrate(speed, t)
     symmetric = connection.speed(velocity, score, log_density - 0.5 * log_density[-1])
     _, half = chebyshev(intervals // 2)
     coarse_density = torch.tensordot(half.to(rate), rate[::2], dims=1)
     coarse_speed = connection.speed(velocity[::2], score[::2], coarse_density)
-    coarse = _integrate_log(coarse_speed.log(), t[::2])[-1]
+    coarse = _integrate(coarse_speed, t[::2])[-1]
     return Profile(
         t.to(points),
         points,
@@ -141,7 +142,7 @@ def measure(connection: Connection, path: Path, *, intervals: int = 64) -> Profi
         log_density,
         arc[-1],
         arc,
-        _integrate_log(symmetric.log(), t)[-1],
+        _integrate(symmetric, t)[-1],
         (arc[-1] - coarse).abs(),
         log_density.numel(),
     )

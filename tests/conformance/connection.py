@@ -68,12 +68,7 @@ def christoffel_acceleration(metric: Metric, t: Tensor, x: Tensor, v: Tensor) ->
     bend = -torch.linalg.solve(g, first)
     dphi = torch.autograd.functional.jacobian(chart, origin)
     assert isinstance(dphi, Tensor)
-    ddphi = torch.stack(
-        [
-            torch.autograd.functional.hessian(lambda u, i=i: chart(u)[i], origin)
-            for i in range(len(x))
-        ]
-    )
+    ddphi = torch.func.jacrev(torch.func.jacrev(chart))(origin)
     return dphi @ bend + torch.einsum("ijk,j,k->i", ddphi, w, w)
 
 

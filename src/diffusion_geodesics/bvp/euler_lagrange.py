@@ -7,8 +7,8 @@ and its size relative to the bending that the density asks for,
 
 .. math:: \rho = \frac{\| P_\perp r / |v|^2 \|}{\| P_\perp a / |v|^2 \|},
 
-both in the tangent space of the manifold. Where the density asks for (almost) no bending the
-denominator is 0.1 over the chord, so that a straight line has residual 0 and not 0/0.
+both projected onto the tangent space of the manifold. Where the density asks for (almost) no
+bending the denominator is 0.1 over the chord, so that a straight line has residual 0, not 0/0.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def evaluate(
     velocity = manifold.to_tangent(inner, (nodes[2:] - nodes[:-2]) / (2 * h))
     field = connection.field(times[1:-1].to(nodes)[:, None], inner, velocity)
     second = (nodes[2:] - 2 * inner + nodes[:-2]) / h**2
-    defect = second - field.acceleration
+    defect = manifold.to_tangent(inner, second - field.acceleration)
     residual = _relative(connection, nodes, velocity, defect, field.acceleration)
     score = torch.cat([ends.start[None], field.score, ends.end[None]])
     length = _length(connection, nodes, score)
@@ -107,12 +107,15 @@ def _length(connection: Connection, nodes: Tensor, score: Tensor) -> Tensor:
     integral = spline_matrix(count, times, -1).to(nodes)
     velocity = connection.manifold.to_tangent(nodes, torch.tensordot(derivative, nodes, dims=1))
     log_density = torch.tensordot(integral, (score * velocity).sum(-1), dims=1)
-    log_speed = connection.speed(velocity, score, log_density).log()
+    speed = connection.speed(velocity, score, log_density)
     fine, weights = _fine_rule()
     matrix = spline_matrix(count, fine, 0).to(nodes)
-    return torch.tensordot(
-        weights.to(nodes), torch.tensordot(matrix, log_speed, dims=1).exp(), dims=1
+    length = torch.tensordot(
+        weights.to(nodes),
+        torch.tensordot(matrix, speed.clamp_min(1e-30).log(), dims=1).exp(),
+        dims=1,
     )
+    return torch.where((speed == 0).all(0), 0, length)
 
 
 @lru_cache(maxsize=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -168,13 +168,13 @@ def _march(
             )
             if callback is not None:
                 callback(steps[-1])
-            met = active & (evaluation.residual < level.residual)
+            finite = torch.isfinite(evaluation.residual) & torch.isfinite(evaluation.length)
+            met = active & finite & (evaluation.residual < level.residual)
             still = active & ~met & _settled(lengths, evaluation.residual, level.length_change)
-            broken = active & ~(
-                torch.isfinite(evaluation.residual) & torch.isfinite(evaluation.length)
-            )
-            outcome = outcome.ended(met, Result.converged, evaluation)
-            outcome = outcome.ended(still, Result.length_converged, evaluation)
+            broken = active & ~finite
+            outcome = outcome.ended(met, Result.converged)
+            outcome = outcome.ended(still, Result.length_converged)
+            outcome = outcome.ended(broken, Result.non_finite)
             active = active & ~met & ~still & ~broken
             if not bool(active.any()) or step == level.max_steps:
                 break
@@ -211,16 +211,7 @@ class _Outcome:
 
     def updated(self, evaluation: Evaluation, active: Bool[Tensor, " paths"]) -> _Outcome:
         finite = torch.isfinite(evaluation.residual) & torch.isfinite(evaluation.length)
-        return self._take(active & finite & (evaluation.residual < self.residual), evaluation)
-
-    def ended(
-        self, where: Bool[Tensor, " paths"], result: Result, evaluation: Evaluation
-    ) -> _Outcome:
-        taken = self._take(where, evaluation)
-        code = torch.where(where, list(Result).index(result), self.code)
-        return _Outcome(taken.nodes, taken.residual, taken.length, code)
-
-    def _take(self, where: Tensor, evaluation: Evaluation) -> _Outcome:
+        where = active & finite & (evaluation.residual < self.residual)
         return _Outcome(
             torch.where(where[:, None], evaluation.nodes, self.nodes),
             torch.where(where, evaluation.residual, self.residual),
@@ -228,14 +219,15 @@ class _Outcome:
             self.code,
         )
 
+    def ended(self, where: Bool[Tensor, " paths"], result: Result) -> _Outcome:
+        return replace(self, code=torch.where(where, list(Result).index(result), self.code))
+
     def results(self) -> tuple[Result, ...]:
         known = list(Result)
 
         def name(code: int, residual: float) -> Result:
             if code >= 0:
                 return known[code]
-            if residual == float("inf"):
-                return Result.non_finite
             return Result.not_converged if residual > HOPELESS else Result.max_steps
 
         return tuple(

@@ -95,7 +95,7 @@ class PreconditionedFlow(BVPSolver[FlowState]):
         coarse = [
             Level(n, self.coarse_residual, 1e-3, self.coarse_steps) for n in self.intervals[:-1]
         ]
-        return [*coarse, Level(self.intervals[-1], tol, 1e-6, max_steps)]
+        return [*coarse, Level(self.intervals[-1], tol, min(1e-6, tol**2), max_steps)]
 
     def init(self, evaluation: Evaluation) -> FlowState:
         like = evaluation.residual
