@@ -102,7 +102,7 @@ def measured(report: dict[str, Report]) -> str:
             ],
         ),
         "**Captions followed** (50 DDIM steps; `facing` is left, forward or right; `smile` its "
-        "sign)\n",
+        "sign, where the caption says smiling or sad)\n",
     ]
     rows = [["judge on renders", *(percent(judge[f"renders, {a}"]) for a in ATTRIBUTES), "1.00"]]
     for name, part in report.items():

@@ -106,13 +106,16 @@ def loss(network: Regressor, images: Tensor, factors: Factors) -> Tensor:
 
 
 def agreement(reading: Reading, factors: Factors) -> dict[str, float]:
-    """Share of images that show what the factors say, per attribute."""
-    haired = factors.bald < 0.5
+    """Share of images that show what the factors say, per attribute.
+
+    The hair colour of the bald does not count, nor the smile of those whose caption may not tell.
+    """
+    haired, moody = factors.bald < 0.5, factors.smile.abs() > 0.5
     right = {
         "hair": (reading.hair == colour_index(factors.hair, HAIR))[haired],
         "background": reading.background == colour_index(factors.background, BACKGROUND),
         "facing": reading.facing() == facing(factors.yaw),
-        "smile": (reading.scalars["smile"] > 0) == (factors.smile > 0),
+        "smile": ((reading.scalars["smile"] > 0) == (factors.smile > 0))[moody],
         "glasses": (reading.switches["glasses"] > 0.5) == (factors.glasses > 0.5),
         "beard": (reading.switches["beard"] > 0.5) == (factors.beard > 0.3),
     }
