@@ -66,9 +66,8 @@ class Line(Path):
         self, t: Float[Tensor, " time"], order: int = 0
     ) -> Float[Tensor, "time *batch dim"]:
         _check(t, order, 2)
-        u = _column(t, self.start)
         if order == 0:
-            return (1 - u) * self.start + u * self.end
+            return torch.lerp(self.start, self.end, _column(t, self.start))
         slope = self.end - self.start if order == 1 else torch.zeros_like(self.start)
         return slope.expand(len(t), *slope.shape)
 
@@ -161,7 +160,8 @@ class Spline(Path):
     def _raw(self, t: Tensor, order: int) -> Tensor:
         times = tuple(t.detach().to("cpu", torch.float64).clamp(0, 1).tolist())
         matrix = spline_matrix(len(self.nodes), times, order).to(self.nodes)
-        return torch.tensordot(matrix, self.nodes, dims=1)
+        moved = torch.tensordot(matrix, self.nodes - self.nodes[0], dims=1)
+        return moved if order else self.nodes[0] + moved
 
     def __call__(
         self, t: Float[Tensor, " time"], order: int = 0

@@ -28,6 +28,9 @@ from diffusion_geodesics.path import spline_matrix
 LEAST_BENDING = 0.1
 """Bending, times chord, below which the residual is no longer relative."""
 
+ROUNDING = 4.0
+"""Rounding error of a node, in units of its last digit; what it explains is no residual."""
+
 
 @dataclass(frozen=True)
 class Ends:
@@ -94,7 +97,9 @@ def _relative(
         a = connection.manifold.to_tangent(nodes[1:-1], a)
         return (a - (a * velocity).sum(-1, keepdim=True) / square * velocity) / square
 
-    wrong = bending(defect).square().sum(-1).mean(0).sqrt()
+    rounding = ROUNDING * torch.finfo(nodes.dtype).eps * (len(nodes) - 1) ** 2
+    noise = rounding * torch.linalg.vector_norm(nodes[1:-1], dim=-1) / square[..., 0]
+    wrong = (bending(defect).square().sum(-1) - noise**2).mean(0).clamp_min(0).sqrt()
     asked = bending(force).square().sum(-1).mean(0).sqrt()
     span = torch.linalg.vector_norm(nodes[1:] - nodes[:-1], dim=-1).sum(0).clamp_min(1e-30)
     return wrong / torch.maximum(asked, LEAST_BENDING / span)
@@ -105,7 +110,9 @@ def _length(connection: Connection, nodes: Tensor, score: Tensor) -> Tensor:
     times = tuple(torch.linspace(0, 1, count, dtype=torch.float64).tolist())
     derivative = spline_matrix(count, times, 1).to(nodes)
     integral = spline_matrix(count, times, -1).to(nodes)
-    velocity = connection.manifold.to_tangent(nodes, torch.tensordot(derivative, nodes, dims=1))
+    velocity = connection.manifold.to_tangent(
+        nodes, torch.tensordot(derivative, nodes - nodes[0], dims=1)
+    )
     log_density = torch.tensordot(integral, (score * velocity).sum(-1), dims=1)
     speed = connection.speed(velocity, score, log_density)
     fine, weights = _fine_rule()

@@ -1,0 +1,98 @@
+"""Every reference problem: the stop is met, the length is right, the error bar honest, the cost
+within 1.5 times what the first comparison of solvers needed."""
+
+import pytest
+import torch
+
+import diffusion_geodesics as dg
+from benchmarks import reference
+from benchmarks.problems import Problem
+from benchmarks.reference import REFERENCES, Reference
+
+MEASURED = {
+    "half-plane to (2, 1)": 281,
+    "half-plane to (2, 0.3)": 327,
+    "stereographic, near": 235,
+    "stereographic, far": 312,
+    "Gaussian, α 1, radius 1.5, angle 2": 205,
+    "Gaussian, α 1, radius 3, angle 2": 251,
+    "Gaussian, α 0.1, radius 8, angle 2": 251,
+    "Gaussian, α 0.01, radius 32, angle 1.5": 328,
+    "Gaussian, α 0.5, radius 8, angle 1": 452,
+    "von Mises-Fisher, ακ 0.5": 189,
+    "von Mises-Fisher, ακ 2": 235,
+    "von Mises-Fisher, ακ 8": 297,
+    "ring": 328,
+    "three components": 235,
+    "arc, 64-d, α 0.1": 297,
+    "arc, 64-d, α 1": 575,
+    "arc, 1024-d, α 0.01": 328,
+    "arc, 1024-d, α 0.1": 777,
+    "sphere, 16384-d, α 0.002": 450,
+    "sphere, 16384-d, α 0.01": 1370,
+}
+"""Score evaluations when this test was written: it fails where a change costs 15 % more."""
+
+
+def solve(problem: Problem) -> dg.Solution:
+    return dg.geodesic(
+        problem.density,
+        problem.start,
+        problem.end,
+        alpha=problem.alpha,
+        manifold=problem.manifold,
+    )
+
+
+@pytest.fixture(scope="module", params=REFERENCES, ids=lambda r: r.name)
+def case(request: pytest.FixtureRequest) -> tuple[Reference, dg.Solution]:
+    return request.param, solve(request.param.make())
+
+
+def test_meets_the_stop(case: tuple[Reference, dg.Solution]):
+    _, solution = case
+    assert solution.result is dg.Result.converged
+    assert float(solution.residual) < 1e-3
+
+
+def test_length(case: tuple[Reference, dg.Solution]):
+    exact, solution = case
+    assert float(solution.length) == pytest.approx(exact.length, rel=exact.tolerance)
+
+
+def test_length_is_better_than_asked(case: tuple[Reference, dg.Solution]):
+    """It is second order in the residual; the strong barriers as well."""
+    exact, solution = case
+    assert float(solution.length) == pytest.approx(exact.length, rel=1e-5)
+
+
+def test_error_bar_is_honest(case: tuple[Reference, dg.Solution]):
+    exact, solution = case
+    gap = abs(float(solution.length) - exact.length)
+    assert gap <= 3 * float(solution.distance_error) + exact.digits * exact.length
+    assert float(solution.distance_error) <= exact.tolerance * 50 * exact.length
+
+
+def test_cost(case: tuple[Reference, dg.Solution]):
+    exact, solution = case
+    assert solution.score_evals <= 1.5 * exact.published_evals
+    assert solution.score_evals <= 1.15 * MEASURED[exact.name]
+    assert solution.calls <= solution.iterations + 3
+
+
+def test_starts_are_fixed(case: tuple[Reference, dg.Solution]):
+    exact, solution = case
+    problem = exact.make()
+    ends = solution.path(torch.tensor([0.0, 1.0], dtype=torch.float64))
+    start, end = problem.manifold.project(problem.start), problem.manifold.project(problem.end)
+    torch.testing.assert_close(ends, torch.stack([start, end]), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("alpha", "length"), [(0.002, 10.7953516)])
+def test_sphere_in_all_its_dimensions(alpha: float, length: float):
+    """The same numbers in 16384 dimensions as in the span of the problem."""
+    full, small = (solve(reference.sphere(alpha, dim)) for dim in (16384, 4))
+    assert float(full.length) == pytest.approx(length, rel=1e-5)
+    assert float(full.length) == pytest.approx(float(small.length), rel=1e-8)
+    assert full.iterations == small.iterations
