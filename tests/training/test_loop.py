@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -75,3 +78,34 @@ def test_the_rate_rises_stays_and_falls():
     assert rate(100, 0.5) == pytest.approx(1.0)
     assert rate(100, 0.75) == pytest.approx(0.5)
     assert rate(100, 1.0) == pytest.approx(0.0)
+
+
+PAIR = """
+import sys
+from pathlib import Path
+import torch
+from training.loop import Budget, Run, Schedule, generator, train
+
+torch.manual_seed(0)
+run = Run.start(torch.nn.Linear(3, 1))
+
+def loss(step, progress):
+    x = torch.randn(8, 3, generator=generator(step))[run.crew.share(8)]
+    return (run.network(x) - x.sum(1, keepdim=True)).square().mean()
+
+train(run, loss, Budget(5), Schedule(1e-2, warmup=1), Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_take_the_steps_of_one(tmp_path: Path):
+    script, root = tmp_path / "pair.py", Path(__file__).parents[2]
+    script.write_text(PAIR, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+    pair = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    for launch, name in (([], "one"), (pair, "two")):
+        command = [sys.executable, *launch, str(script), str(tmp_path / name)]
+        subprocess.run(command, check=True, env=environment, capture_output=True, timeout=300)
+    one, two = averaged(tmp_path / "one"), averaged(tmp_path / "two")
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value)
