@@ -108,16 +108,15 @@ def test_ctrl_c_leaves_nothing_behind(folder: Path) -> None:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
         env={**os.environ, "HF_HUB_OFFLINE": "1", "NO_COLOR": "1", "FORCE_COLOR": "1"},
     )
     assert process.stderr is not None
     os.set_blocking(process.stderr.fileno(), False)
-    seen, deadline = "", time.monotonic() + 180
-    while "Inverting" not in seen and time.monotonic() < deadline:
-        seen += process.stderr.read() or ""
+    seen, deadline = b"", time.monotonic() + 180
+    while b"Inverting" not in seen and time.monotonic() < deadline:
         assert process.poll() is None, seen
         time.sleep(0.2)
+        seen += process.stderr.read() or b""
     process.send_signal(signal.SIGINT)
     process.wait(60)
     assert process.returncode == 130, seen

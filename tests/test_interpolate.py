@@ -16,6 +16,7 @@ import diffusion_geodesics as dg
 from diffusion_geodesics.apps import Estimate, Event, Family, Interpolation, Pace, Settings
 from diffusion_geodesics.apps.chart import FlatChart, shell
 from diffusion_geodesics.apps.interpolation import AtypicalError
+from diffusion_geodesics.length import interpolate_chebyshev
 from diffusion_geodesics.models import StableDiffusionModel
 from tests.tiny_pipelines import tiny_pipeline
 
@@ -140,12 +141,12 @@ def test_paces_space_the_frames_as_they_say(
     even = frame_times(Pace.PARAMETER, 9, track, profile)
     torch.testing.assert_close(even, torch.linspace(0, 1, 9, dtype=torch.float64))
     metric = frame_times(Pace.METRIC, 9, track, profile)
-    walked = dg.length.interpolate_chebyshev(profile.t, profile.arc_length, metric)
+    walked = interpolate_chebyshev(profile.t, profile.arc_length, metric)
     steps = walked.diff()
     assert float(steps.max() / steps.min()) < 1.01
     seen = frame_times(Pace.PERCEPTUAL, 9, track, profile)
     fine = torch.cat([torch.linspace(float(a), float(b), 40) for a, b in pairwise(seen)])
-    clean = dg.length.interpolate_chebyshev(track.t, track.clean, fine.double())
+    clean = interpolate_chebyshev(track.t, track.clean, fine.double())
     hops = clean.diff(dim=0).norm(dim=1).reshape(-1)
     groups = torch.stack([hops[i * 40 : i * 40 + 39].sum() for i in range(8)])
     assert float(groups.max() / groups.min()) < 1.05

@@ -66,13 +66,13 @@ def run_of(done: Interpolation, video: Video) -> Run:
     """Everything that is written about an interpolation."""
     own = done.film.name
     status = "no geodesic was solved for" if done.solution is None else _status(done.solution)
-    mean = {t.name: float(t.log_density[[0, -1]].mean()) for t in done.tracks}
     return Run(
         title=f"A {own} morph" if own != "geodesic" else "A density geodesic",
         first=done.inputs[0],
         last=done.inputs[1],
         films=(_film(done.film), _film(done.compared)),
-        curves=tuple(_curve(t, mean[t.name]) for t in done.tracks),
+        curves=tuple(_curve(t) for t in done.tracks),
+        reference="the first image",
         result=result_of(done),
         tensors=_tensors(done),
         status=status,
@@ -148,11 +148,11 @@ def _film(film: PathFilm) -> Film:
     return Film(film.name, film.frames.float().cpu().clamp(0, 1), film.times.cpu())
 
 
-def _curve(track: Track, reference: float) -> Curve:
+def _curve(track: Track) -> Curve:
     return Curve(
         track.name,
         track.t.cpu(),
-        track.log_density.cpu() - reference,
+        track.log_density.cpu(),
         track.norm.cpu(),
         track.noise_energy.cpu(),
     )
