@@ -101,12 +101,12 @@ def test_an_option_that_does_not_exist(folder: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_ctrl_c_leaves_nothing_behind(folder: Path) -> None:
-    command = "interpolate a.png b.png -o stopped --model model --steps 1000 --level 1".split()
+    command = "interpolate a.png b.png -o stopped --model model --steps 900 --level 1".split()
     process = subprocess.Popen(
         [sys.executable, "-m", "diffusion_geodesics", *command],
         cwd=folder,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         env={**os.environ, "HF_HUB_OFFLINE": "1", "NO_COLOR": "1", "FORCE_COLOR": "1"},
     )
@@ -119,6 +119,7 @@ def test_ctrl_c_leaves_nothing_behind(folder: Path) -> None:
         seen += process.stderr.read() or b""
     process.send_signal(signal.SIGINT)
     process.wait(60)
+    process.stderr.close()
     assert process.returncode == 130, seen
     assert not list(folder.glob("*stopped*"))
     assert not list(folder.glob(".diffusion-geodesics-*"))
