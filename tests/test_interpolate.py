@@ -85,7 +85,9 @@ def test_rows_are_counted(
     ratio = dg.interpolate(model, *images, QUICK, prompt_a="ab", estimate=Estimate.RATIO)
     assert ratio.solution is not None
     assert ratio.ledger["solve"].rows == 2 * ratio.solution.score_evals
-    bump = dg.interpolate(model, *images, QUICK, prompt_a="ab", guidance=2.0)
+    bump = dg.interpolate(model, *images, QUICK, prompt_a="ab", guidance=2.0, compare=False)
+    assert bump.compared is None
+    assert bump.ledger["compare"].rows == 0
     assert bump.ledger["decode"].rows == (5 + 3) * 4  # no unconditional half at the ends
 
 
@@ -113,6 +115,7 @@ def test_every_family_runs(
 ) -> None:
     morph = dg.interpolate(model, *images, QUICK, family=family, flat=flat, frames=3)
     assert morph.film.name == family.value
+    assert morph.compared is not None
     assert morph.compared.name != family.value
     assert (morph.solution is not None) == (family is Family.GEODESIC)
     ends = morph.chart.latent(torch.tensor([0.0, 1.0]), morph.path(torch.tensor([0.0, 1.0])))

@@ -154,6 +154,14 @@ def interpolate(
             rich_help_panel=_PATH,
         ),
     ] = False,
+    compare: Annotated[
+        bool,
+        typer.Option(
+            "--compare/--no-compare",
+            help="Also decode slerp, for the report.",
+            rich_help_panel=_DECODE,
+        ),
+    ] = True,
     frames: Annotated[
         int, typer.Option(help="Number of frames, ends included.", rich_help_panel=_DECODE)
     ] = _DEFAULTS.frames,
@@ -234,6 +242,7 @@ def interpolate(
         size=parse_size(size),
         fit=Pad() if fit is FitMode.PAD else CentreCrop(),
         keep_pixels=keep_pixels,
+        compare=compare,
         allow_atypical=allow_atypical,
     )
     formats = [Mp4(), *([Gif()] if gif else []), *([WebM()] if webm else [])]

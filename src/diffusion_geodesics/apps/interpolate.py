@@ -108,8 +108,10 @@ def interpolate(
         AtypicalError.check(own.track, other.track, settings)
     film, cost = _film(job, own, settings.frames, "decode", on_event)
     ledger = ledger.add("decode", cost)
-    compared, cost = _film(job, other, min(COMPARED, settings.frames), "compare", on_event)
-    ledger = ledger.add("compare", cost)
+    compared: PathFilm | None = None
+    if settings.compare:
+        compared, cost = _film(job, other, min(COMPARED, settings.frames), "compare", on_event)
+        ledger = ledger.add("compare", cost)
     endpoint = psnr(film.frames[[0, -1]], job.images.to(film.frames))
     if settings.keep_pixels:
         pixels = job.images.to(film.frames)

@@ -68,7 +68,7 @@ class Interpolation:
         framing: what was done to bring each to the working size.
         inputs: the images at that size.
         film: the frames of the path.
-        compared: fewer frames of the path it is compared with.
+        compared: fewer frames of the path it is compared with, if that was wanted.
         tracks: density and typicality of the path, then of slerp and lerp.
         path: the path, in coordinates of ``chart``.
         chart: what turns these into latents at the noise level.
@@ -88,7 +88,7 @@ class Interpolation:
     framing: tuple[str, str]
     inputs: Float[Tensor, "2 3 height width"]
     film: PathFilm
-    compared: PathFilm
+    compared: PathFilm | None
     tracks: tuple[Track, ...]
     path: Path
     chart: Chart

@@ -69,6 +69,7 @@ class Settings:
             default.
         fit: how images of another aspect ratio are brought to that size.
         keep_pixels: put the original pixels at both ends of the film.
+        compare: decode nine frames of slerp (or lerp, for slerp itself) for the report as well.
         allow_atypical: return a path that leaves the typical set instead of refusing.
 
     Raises:
@@ -97,6 +98,7 @@ class Settings:
     size: int | tuple[int, int] | None = None
     fit: Fit = field(default_factory=CentreCrop)
     keep_pixels: bool = False
+    compare: bool = True
     allow_atypical: bool = False
 
     def __post_init__(self) -> None:

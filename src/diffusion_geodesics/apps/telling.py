@@ -70,7 +70,7 @@ def run_of(done: Interpolation, video: Video) -> Run:
         title=f"A {own} morph" if own != "geodesic" else "A density geodesic",
         first=done.inputs[0],
         last=done.inputs[1],
-        films=(_film(done.film), _film(done.compared)),
+        films=tuple(_film(f) for f in (done.film, done.compared) if f is not None),
         curves=tuple(_curve(t) for t in done.tracks),
         reference="the first image",
         result=result_of(done),
