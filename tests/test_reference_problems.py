@@ -10,26 +10,26 @@ from benchmarks.problems import Problem
 from benchmarks.reference import REFERENCES, Reference
 
 MEASURED = {
-    "half-plane to (2, 1)": 281,
+    "half-plane to (2, 1)": 266,
     "half-plane to (2, 0.3)": 327,
-    "stereographic, near": 235,
-    "stereographic, far": 312,
-    "Gaussian, α 1, radius 1.5, angle 2": 205,
-    "Gaussian, α 1, radius 3, angle 2": 251,
-    "Gaussian, α 0.1, radius 8, angle 2": 251,
-    "Gaussian, α 0.01, radius 32, angle 1.5": 328,
-    "Gaussian, α 0.5, radius 8, angle 1": 452,
-    "von Mises-Fisher, ακ 0.5": 189,
-    "von Mises-Fisher, ακ 2": 235,
-    "von Mises-Fisher, ακ 8": 297,
-    "ring": 328,
-    "three components": 235,
-    "arc, 64-d, α 0.1": 297,
-    "arc, 64-d, α 1": 575,
-    "arc, 1024-d, α 0.01": 328,
-    "arc, 1024-d, α 0.1": 777,
-    "sphere, 16384-d, α 0.002": 450,
-    "sphere, 16384-d, α 0.01": 1370,
+    "stereographic, near": 204,
+    "stereographic, far": 250,
+    "Gaussian, α 1, radius 1.5, angle 2": 174,
+    "Gaussian, α 1, radius 3, angle 2": 174,
+    "Gaussian, α 0.1, radius 8, angle 2": 174,
+    "Gaussian, α 0.01, radius 32, angle 1.5": 220,
+    "Gaussian, α 0.5, radius 8, angle 1": 266,
+    "von Mises-Fisher, ακ 0.5": 174,
+    "von Mises-Fisher, ακ 2": 189,
+    "von Mises-Fisher, ακ 8": 220,
+    "ring": 219,
+    "three components": 250,
+    "arc, 64-d, α 0.1": 251,
+    "arc, 64-d, α 1": 389,
+    "arc, 1024-d, α 0.01": 251,
+    "arc, 1024-d, α 0.1": 328,
+    "sphere, 16384-d, α 0.002": 312,
+    "sphere, 16384-d, α 0.01": 619,
 }
 """Score evaluations when this test was written: it fails where a change costs 15 % more."""
 
@@ -76,7 +76,7 @@ def test_error_bar_is_honest(case: tuple[Reference, dg.Solution]):
 def test_cost(case: tuple[Reference, dg.Solution]):
     exact, solution = case
     assert solution.score_evals <= 1.5 * exact.published_evals
-    assert solution.score_evals <= 1.15 * MEASURED[exact.name]
+    assert solution.score_evals <= 1.15 * MEASURED[exact.name]  # one or two steps more
     assert solution.calls <= solution.iterations + 3
 
 

@@ -25,6 +25,9 @@ from diffusion_geodesics.path import Path, Spline
 HOPELESS = 5e-2
 """Residual above which a curve at the step limit is no geodesic at all."""
 
+SAME_LENGTH = 1e-4
+"""Relative difference of length below which two starts are taken to have found one geodesic."""
+
 
 def solve_bvp(
     connection: Connection,
@@ -272,13 +275,16 @@ def _settled(lengths: Sequence[Tensor], residual: Tensor, change: float) -> Tens
         return torch.zeros_like(residual, dtype=torch.bool)
     last = torch.stack(list(lengths[-4:]))
     moved = (last[1:] - last[:-1]).abs().amax(0)
+    change = max(change, 8 * torch.finfo(last.dtype).eps)
     return (residual < 0.1) & (moved < change * last[-1])
 
 
 def _shortest(march: _March, starts: int, pairs: int) -> Tensor:
-    """Of the starts of each pair: the shortest that is a geodesic, or else the best residual."""
+    """Of the starts of each pair: the shortest that is a geodesic, or else the best residual.
+    Of those that are equally short, and so the same geodesic, the best residual as well."""
     good = torch.tensor([r.ok for r in march.results], device=march.nodes.device)
     length = torch.where(good, march.length, torch.inf).reshape(starts, pairs)
     residual = march.residual.reshape(starts, pairs)
-    pick = torch.where(torch.isfinite(length).any(0), length.argmin(0), residual.argmin(0))
+    candidate = length <= length.amin(0) * (1 + SAME_LENGTH)
+    pick = torch.where(candidate, residual, torch.inf).argmin(0)
     return pick * pairs + torch.arange(pairs, device=pick.device)
