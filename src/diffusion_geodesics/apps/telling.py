@@ -17,6 +17,8 @@ CODEC_LOSS = 3.0
 """dB by which an end point may fall behind the autoencoder before a warning."""
 POOR_CODEC = 22.0
 """dB below which the autoencoder does not know such images."""
+DENSITY_GAIN = 0.1
+"""Nats a coordinate gained over the denser end before a warning; the shrinking lerp gains more."""
 PACKAGES = ("diffusion-geodesics", "torch", "diffusers", "transformers", "numpy", "scipy")
 
 
@@ -43,7 +45,7 @@ def warnings_of(done: Interpolation) -> tuple[str, ...]:
             f"The path leaves the typical set: its noise energy falls to {own.least_energy:.2f} of "
             "that of the ends, so frames there lose detail."
         )
-    if own.name == "geodesic" and own.gain > max(slerp.gain, 0) + 0.05 * done.dim:
+    if own.gain > DENSITY_GAIN * done.dim:
         found.append(
             f"The path gains {own.gain:.0f} nats over its denser end: the densest latents are "
             "smooth images, not natural ones."
