@@ -29,10 +29,13 @@ from training.factors import caption, phrases
 from training.latents import posterior_means
 from training.loop import Budget, Run, Schedule, add_budget, budget_of, generator, train
 from training.portraits import render
-from training.text import WIDTH, Encoder, build_encoder, build_tokenizer
+from training.text import WIDTH, Encoder, build_encoder, kept_tokenizer
 
 WIDTHS = (64, 128, 128)
 HEAVIEST = 8.0
+TOKENIZER = "tokenizer"
+"""Folder beside the state, so that token numbers stay with the weights."""
+
 DROP_PHRASE, DROP_CAPTION = 0.35, 0.12
 
 
@@ -170,10 +173,12 @@ def fit(
 ) -> Denoiser:
     """Train on cached latents; the state (with the averaged weights) is left at `state`."""
     torch.manual_seed(seed)
-    tokenizer = build_tokenizer()
+    tokenizer = kept_tokenizer(state.parent / TOKENIZER)
     network = Denoiser(build_unet(widths), build_encoder(tokenizer))
     encode = Encoder(tokenizer)
     run = Run.start(network, horizon=1000)
+    if run.crew.rank == 0:
+        tokenizer.save_pretrained(state.parent / TOKENIZER)
     bank = Latents(folder)
     alphas = build_scheduler().alphas_cumprod
     print(f"{sum(p.numel() for p in network.parameters()) / 1e6:.2f} M parameters", flush=True)

@@ -18,19 +18,23 @@ from typing import Any
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
+from safetensors.torch import load_file, save_file
+from transformers import CLIPTokenizer
 
 from training.bank import RUNS
-from training.denoiser import WIDTHS, Denoiser, build_scheduler, build_unet
+from training.denoiser import TOKENIZER, WIDTHS, Denoiser, build_scheduler, build_unet
 from training.loop import averaged
-from training.text import build_encoder, build_tokenizer
+from training.text import build_encoder, kept_tokenizer
 
 EMBEDDED = Path("src/diffusion_geodesics/models/embedded")
 SUMS = "SHA256SUMS"
 
 
-def load_denoiser(state: Path, widths: Sequence[int] = WIDTHS) -> Denoiser:
+def load_denoiser(
+    state: Path, tokenizer: CLIPTokenizer, widths: Sequence[int] = WIDTHS
+) -> Denoiser:
     """The averaged weights of a saved training state."""
-    network = Denoiser(build_unet(widths), build_encoder(build_tokenizer()))
+    network = Denoiser(build_unet(widths), build_encoder(tokenizer))
     weights = averaged(state)
     missing = [name for name, _ in network.named_parameters() if name not in weights]
     if missing:
@@ -39,12 +43,14 @@ def load_denoiser(state: Path, widths: Sequence[int] = WIDTHS) -> Denoiser:
     return network.eval()
 
 
-def assemble(autoencoder: AutoencoderKL, denoiser: Denoiser) -> StableDiffusionPipeline:
+def assemble(
+    autoencoder: AutoencoderKL, denoiser: Denoiser, tokenizer: CLIPTokenizer
+) -> StableDiffusionPipeline:
     """The pipeline, without safety checker: it can draw nothing but cartoon heads."""
     parts: dict[str, Any] = {
         "vae": autoencoder,
         "text_encoder": denoiser.text,
-        "tokenizer": build_tokenizer(),
+        "tokenizer": tokenizer,
         "unet": denoiser.unet,
         "scheduler": build_scheduler(),
         "safety_checker": None,
@@ -64,6 +70,23 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def write_slow_tokenizer(folder: Path) -> None:
+    """Add the files that transformers 4 reads, out of the one that transformers 5 writes."""
+    model = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]
+    vocabulary = json.dumps(model["vocab"], ensure_ascii=False)
+    merges = [m if isinstance(m, str) else " ".join(m) for m in model["merges"]]
+    (folder / "vocab.json").write_text(vocabulary + "\n", encoding="utf-8")
+    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n", "utf-8")
+
+
+def write_old_names(path: Path) -> None:
+    """Name the text encoder's weights as transformers 4 does; transformers 5 reads both."""
+    weights = load_file(path)
+    prefix = "text_model."
+    named = {prefix + k.removeprefix(prefix): weight for k, weight in weights.items()}
+    save_file(named, path, metadata={"format": "pt"})
+
+
 def write(pipeline: StableDiffusionPipeline, folder: Path) -> None:
     """Write half-precision weights, their sha256 sums, and configs that ask for float32."""
     pipeline.to(torch.float16)
@@ -77,6 +100,8 @@ def write(pipeline: StableDiffusionPipeline, folder: Path) -> None:
         config = json.loads(path.read_text(encoding="utf-8"))
         config.pop("_name_or_path", None)  # a path on the machine that trained it
         path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    write_slow_tokenizer(folder / "tokenizer")
+    write_old_names(folder / "text_encoder" / "model.safetensors")
     lines = [
         f"{digest(path)}  {path.relative_to(folder).as_posix()}" for path in weight_files(folder)
     ]
@@ -91,7 +116,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=EMBEDDED)
     o = parser.parse_args()
     autoencoder = AutoencoderKL.from_pretrained(o.autoencoder)
-    write(assemble(autoencoder, load_denoiser(o.state, o.widths)), o.out)
+    tokenizer = kept_tokenizer(o.state.parent / TOKENIZER)
+    denoiser = load_denoiser(o.state, tokenizer, o.widths)
+    write(assemble(autoencoder, denoiser, tokenizer), o.out)
     size = sum(path.stat().st_size for path in o.out.rglob("*") if path.is_file())
     print(f"{o.out}: {size / 1e6:.2f} MB")
 

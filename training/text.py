@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+from tokenizers import pre_tokenizers
 from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -18,29 +20,41 @@ WIDTH = 64
 START, END = "<|startoftext|>", "<|endoftext|>"
 
 
+def learn_merges(words: Sequence[str]) -> list[tuple[str, str]]:
+    """Byte-pair merges that make each word one piece: always the most frequent pair, and among
+    equals the first in the alphabet, so that the same words give the same tokens everywhere."""
+    pieces = [[*word[:-1], word[-1] + "</w>"] for word in words]
+    merges: list[tuple[str, str]] = []
+    while counts := Counter(pair for word in pieces for pair in pairwise(word)):
+        best = min(counts, key=lambda pair: (-counts[pair], pair))
+        merges.append(best)
+        pieces = [_merge(word, best) for word in pieces]
+    return merges
+
+
+def _merge(word: list[str], pair: tuple[str, str]) -> list[str]:
+    merged: list[str] = []
+    for piece in word:
+        if merged and (merged[-1], piece) == pair:
+            merged[-1] += piece
+        else:
+            merged.append(piece)
+    return merged
+
+
 def build_tokenizer(words: Sequence[str] = WORDS) -> CLIPTokenizer:
     """Byte-pair encoding learned on the caption words; any other text falls into pieces."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    learner = Tokenizer(
-        models.BPE(unk_token=END, end_of_word_suffix="</w>", continuing_subword_prefix="")
-    )
-    learner.normalizer = normalizers.Lowercase()  # pyright: ignore[reportAttributeAccessIssue]
-    learner.pre_tokenizer = pre_tokenizers.Whitespace()  # pyright: ignore[reportAttributeAccessIssue]
-    trainer = trainers.BpeTrainer(
-        vocab_size=4000,
-        min_frequency=1,
-        show_progress=False,
-        initial_alphabet=alphabet,
-        end_of_word_suffix="</w>",
-        special_tokens=[],
-    )
-    learner.train_from_iterator([" ".join(words)] * 4, trainer)
-    learned = json.loads(learner.to_str())["model"]["merges"]
-    merges = [tuple(m.split(" ")) if isinstance(m, str) else (m[0], m[1]) for m in learned]
+    merges = learn_merges(words)
     pieces = [*alphabet, *(c + "</w>" for c in alphabet), *(a + b for a, b in merges), START, END]
     vocabulary = {piece: i for i, piece in enumerate(dict.fromkeys(pieces))}
     parts: dict[str, Any] = {"vocab": vocabulary, "merges": merges}
     return CLIPTokenizer(**parts, model_max_length=LENGTH)
+
+
+def kept_tokenizer(folder: Path) -> CLIPTokenizer:
+    """The tokenizer a run was started with; a new one if the folder is not there."""
+    return CLIPTokenizer.from_pretrained(folder) if folder.exists() else build_tokenizer()
 
 
 def build_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:

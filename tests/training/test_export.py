@@ -26,16 +26,17 @@ def exported(tmp_path_factory: pytest.TempPathFactory):
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("model")
     state = folder / "state.safetensors"
-    network = Denoiser(build_unet(WIDTHS), build_encoder(build_tokenizer()))
+    tokenizer = build_tokenizer()
+    network = Denoiser(build_unet(WIDTHS), build_encoder(tokenizer))
     for p in network.parameters():
         p.data = p.data.half().float()  # half precision loses nothing then
     Run.start(network).save(state)
-    denoiser = load_denoiser(state, WIDTHS)
+    denoiser = load_denoiser(state, tokenizer, WIDTHS)
     autoencoder = build((8, 8, 8, 8)).eval()
     for p in autoencoder.parameters():
         p.data = p.data.half().float()
     outputs = run(autoencoder, denoiser)
-    write(assemble(autoencoder, denoiser), folder / "pipeline")
+    write(assemble(autoencoder, denoiser, tokenizer), folder / "pipeline")
     return folder / "pipeline", outputs
 
 
@@ -78,4 +79,4 @@ def test_sums_cover_the_weights_and_configs_tell_no_paths(exported):
 def test_a_state_of_another_network_is_refused(tmp_path: Path):
     Run.start(torch.nn.Linear(2, 2)).save(tmp_path / "other.safetensors")
     with pytest.raises(ValueError, match="lacks"):
-        load_denoiser(tmp_path / "other.safetensors", WIDTHS)
+        load_denoiser(tmp_path / "other.safetensors", build_tokenizer(), WIDTHS)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from training.factors import WORDS, caption, phrases, sample_factors
-from training.text import LENGTH, Encoder, build_encoder, build_tokenizer
+from training.text import LENGTH, Encoder, build_encoder, build_tokenizer, learn_merges
 
 
 @pytest.fixture(scope="module")
@@ -16,6 +16,12 @@ def tokenizer():
 
 def test_every_caption_word_is_one_token(tokenizer):
     assert [word for word in WORDS if len(tokenizer.tokenize(word)) != 1] == []
+
+
+def test_the_same_words_give_the_same_tokens():
+    merges = learn_merges(WORDS)
+    assert merges == learn_merges(WORDS)
+    assert learn_merges(["aab", "ab"]) == [("a", "b</w>"), ("a", "ab</w>")]
 
 
 def test_other_text_falls_into_pieces_without_unknowns(tokenizer):
