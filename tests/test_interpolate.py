@@ -16,6 +16,7 @@ import diffusion_geodesics as dg
 from diffusion_geodesics.apps import Estimate, Event, Family, Interpolation, Pace, Settings
 from diffusion_geodesics.apps.chart import FlatChart, shell
 from diffusion_geodesics.apps.interpolation import AtypicalError
+from diffusion_geodesics.apps.track import track
 from diffusion_geodesics.length import interpolate_chebyshev
 from diffusion_geodesics.models import StableDiffusionModel
 from tests.tiny_pipelines import tiny_pipeline
@@ -218,6 +219,29 @@ def test_bad_input(model: StableDiffusionModel, images: tuple[Tensor, Tensor]) -
         dg.interpolate(model, torch.zeros(8, 8), images[1])
     with pytest.raises(TypeError, match="framez"):
         dg.interpolate(model, *images, framez=3)
+
+
+def test_densities_along_any_path_of_an_exact_score_agree(done: Interpolation) -> None:
+    generator = torch.Generator().manual_seed(2)
+    a, b = torch.randn(2, 12, generator=generator, dtype=torch.float64)
+    b = 1.4 * b
+    density = dg.Gaussian(torch.linspace(-1, 1, 12, dtype=torch.float64), 0.9)
+    chart = shell(a, b)
+    corners = chart.coordinates(torch.tensor([0.0, 1.0]), torch.stack([a, b]))
+    solution = dg.geodesic(
+        chart.score(density), corners[0], corners[1], alpha=0.1, manifold=chart.manifold
+    )
+    now = torch.zeros((), dtype=torch.float64)
+    exact = float(density.log_prob(now, b) - density.log_prob(now, a))
+    on_shell = track("geodesic", chart, solution.path, solution.profile, (0.8, 0.6))
+    assert float(on_shell.log_density[-1]) == pytest.approx(exact, abs=1e-6)
+    line, flat = dg.Line(a, b), FlatChart()
+    profile = dg.measure(dg.Conformal(density, 0.0), line)
+    straight = track("lerp", flat, line, profile, (0.8, 0.6))
+    assert float(straight.log_density[-1]) == pytest.approx(exact, abs=1e-9)
+    torch.testing.assert_close(straight.norm, line(straight.t).norm(dim=-1))
+    ends = [float(t.log_density[-1]) for t in done.tracks]
+    assert done.density_disagreement == max(ends) - min(ends)
 
 
 def test_charts_keep_both_ends_and_the_chain_rule() -> None:

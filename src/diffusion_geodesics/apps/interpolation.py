@@ -129,6 +129,16 @@ class Interpolation:
         return {t.name: t.length for t in self.tracks}
 
     @property
+    def density_disagreement(self) -> float:
+        """Spread of log p(b) - log p(a), in nats, as integrated along the paths measured.
+
+        An exact score is a gradient, and all paths would agree; a network's is not quite. It is
+        the error bar of every log density here.
+        """
+        ends = [float(t.log_density[-1]) for t in self.tracks]
+        return max(ends) - min(ends)
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What must be known before the figures are believed, in plain words."""
         from diffusion_geodesics.apps.telling import warnings_of

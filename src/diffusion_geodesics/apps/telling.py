@@ -110,6 +110,7 @@ def result_of(done: Interpolation) -> dict[str, object]:
         "distance_error": None if solution is None else float(solution.distance_error),
         "log_density": done.log_density.tolist(),
         "log_density_reference": "the first frame; natural logarithms, at the noise level",
+        "log_density_disagreement": done.density_disagreement,
         "times": done.times.tolist(),
         "endpoint_psnr": list(done.endpoint_psnr),
         "codec_psnr": list(done.codec_psnr),
@@ -205,6 +206,11 @@ def _facts(done: Interpolation) -> tuple[Fact, ...]:
                 f"{t.name} {float(t.log_density.min()):+.1f}" for t in done.tracks if t is not own
             )
             + "; relative to the first frame, at the noise level",
+        ),
+        Fact(
+            "Log density, error",
+            f"{done.density_disagreement:.1f} nats",
+            "by how much the paths disagree on log p at the second image; an exact score gives 0",
         ),
         Fact(
             "Noise energy, lowest",
