@@ -26,8 +26,12 @@ def _holds(morph: dg.Interpolation, *, frames: int = 17) -> None:
     """What the documentation promises of every run with default settings."""
     assert len(morph.frames) == frames
     assert morph.solution is not None
-    assert morph.solution.result.ok, morph.solution.result.message
-    assert float(morph.solution.residual) < 1e-2
+    if morph.solution.converged:
+        assert float(morph.solution.residual) < 1e-3
+    else:
+        assert morph.solution.result is dg.Result.max_steps
+        assert float(morph.solution.residual) < 5e-2
+        assert any(morph.solution.result.message in w for w in morph.warnings)
     lengths = morph.lengths
     assert lengths["geodesic"] <= lengths["slerp"] * (1 + 1e-6)
     assert lengths["geodesic"] <= lengths["lerp"] * (1 + 1e-6)
@@ -58,9 +62,10 @@ def test_a_head_turned_by_60_degrees(model: StableDiffusionModel) -> None:
 @pytest.mark.parametrize(
     ("a", "b"), list(combinations(PHOTOS, 2)), ids=lambda p: p.stem if isinstance(p, Path) else ""
 )
-def test_photographs_run_and_are_called_foreign(
+def test_photographs_run_and_are_warned_about(
     model: StableDiffusionModel, a: Path, b: Path
 ) -> None:
     morph = dg.interpolate(model, a, b, allow_atypical=True)
     _holds(morph)
-    assert any("unlike what it was trained on" in w for w in morph.warnings)
+    foreign = ("unlike what it was trained on", "densest latents are smooth images")
+    assert any(words in w for w in morph.warnings for words in foreign)

@@ -61,7 +61,7 @@ class Settings:
             Needs a prompt; 1 is none.
         pace: spacing of the frames.
         tol: relative residual at which the solver stops.
-        max_steps: steps of the solver on its finest level.
+        max_steps: steps of the solver on its finest level; 34 keep it below 600 rows.
         intervals: the solver's levels.
         starts: initial paths tried in one batch.
         seed: of the random directions of further starts; everything else is deterministic.
@@ -91,7 +91,7 @@ class Settings:
     guidance: float = 1.0
     pace: Pace = Pace.PERCEPTUAL
     tol: float = 1e-3
-    max_steps: int = 40
+    max_steps: int = 34
     intervals: tuple[int, ...] = (16,)
     starts: int = 1
     seed: int = 0
