@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -186,6 +187,13 @@ def test_a_path_that_leaves_the_typical_set_is_refused(
         dg.interpolate(model, *images, QUICK)
     morph = dg.interpolate(model, *images, QUICK, allow_atypical=True)
     assert any("typical set" in w for w in morph.warnings)
+
+
+def test_a_length_with_a_large_error_bar_is_warned_about(done: Interpolation) -> None:
+    assert done.solution is not None
+    unsure = replace(done.solution, distance_error=0.3 * done.solution.length)
+    assert any("error bar" in w for w in replace(done, solution=unsure).warnings)
+    assert not any("error bar" in w for w in done.warnings)
 
 
 def test_progress_and_cancelling(

@@ -117,6 +117,9 @@ def measure(connection: Connection, path: Path, *, intervals: int = 64) -> Profi
         path: any path; its manifold is the connection's.
         intervals: even number of Chebyshev intervals, at least 4.
 
+    For a density that changes with t the log density is the integral of s·γ' all the same: the
+    change of log p with t at a fixed point is not in a score.
+
     Cost: ``intervals + 1`` score evaluations a path, in one call.
     """
     if intervals < 4 or intervals % 2:

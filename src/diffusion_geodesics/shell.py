@@ -62,7 +62,7 @@ class ProgressBars:
 def summary_table(done: Interpolation) -> Table:
     """The figures worth seeing at once."""
     table = Table(show_header=True, header_style="bold", box=None, pad_edge=False)
-    for name in ("path", "length", "lowest log p", "highest", "noise energy"):
+    for name in ("path", "length", "lowest log p", "highest", "noise energy", "lowest norm"):
         table.add_column(name, justify="left" if name == "path" else "right")
     for track in done.tracks:
         table.add_row(
@@ -71,6 +71,7 @@ def summary_table(done: Interpolation) -> Table:
             f"{float(track.log_density.min()):+.1f}",
             f"{float(track.log_density.max()):+.1f}",
             f"{track.least_energy:.2f}",
+            f"{float(track.norm.min()):.1f}",
         )
     return table
 

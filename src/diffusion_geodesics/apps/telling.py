@@ -17,6 +17,8 @@ CODEC_LOSS = 3.0
 """dB by which an end point may fall behind the autoencoder before a warning."""
 POOR_CODEC = 22.0
 """dB below which the autoencoder does not know such images."""
+LARGE_ERROR = 0.05
+"""Relative error bar of the length from which on it is warned about."""
 DENSITY_GAIN = 0.1
 """Nats a coordinate gained over the denser end before a warning; the shrinking lerp gains more."""
 PACKAGES = ("diffusion-geodesics", "torch", "diffusers", "transformers", "numpy", "scipy")
@@ -27,6 +29,13 @@ def warnings_of(done: Interpolation) -> tuple[str, ...]:
     found: list[str] = []
     if done.solution is not None and not done.solution.converged:
         found.append(f"The solver did not meet its tolerance: {done.solution.result.message}.")
+    if done.solution is not None:
+        bar = float(done.solution.distance_error / done.solution.length)
+        if bar > LARGE_ERROR:
+            found.append(
+                f"The error bar of the length is {100 * bar:.0f}% of it: the nodes do not resolve "
+                "the barrier; lower the strength, or use more intervals."
+            )
     if (worst := min(done.codec_psnr)) < POOR_CODEC:
         found.append(
             f"The model's autoencoder reproduces the images at {worst:.1f} dB only: they are "
