@@ -15,12 +15,12 @@ from diffusion_geodesics.diffusion import (
     ConditionLine,
     Cost,
     Denoiser,
+    DiscreteSchedule,
     EpsilonPrediction,
     GuidedScore,
     Ledger,
     LevelScore,
     Network,
-    NoiseSchedule,
     NonFiniteError,
     OutOfMemoryError,
     Prediction,
@@ -52,7 +52,7 @@ def parameters(*shape: int) -> Tensor:
 
 @every_prediction
 @pytest.mark.parametrize("timestep", [1, 300, 600, 999])
-def test_the_score_of_a_gaussian_is_exact(prediction: Prediction, timestep: int) -> None:
+def test_the_score_of_a_gaussian_is_exact(prediction: Prediction, timestep: float) -> None:
     denoiser, data, _ = exact_denoiser(prediction)
     x, t = points(3, 4, 5), parameters(3, 4)
     a, s = denoiser.schedule.coefficients(timestep)
@@ -230,7 +230,7 @@ def test_progress_is_told_step_by_step() -> None:
 def test_zero_terminal_noise_ratio_samples_from_pure_noise() -> None:
     betas = torch.linspace(0.01, 0.02, 1000, dtype=torch.float64)
     alphas = torch.cumprod(1 - betas, 0)
-    schedule = NoiseSchedule((*alphas.tolist()[:-1], 0.0), 1.0, Spacing.TRAILING)
+    schedule = DiscreteSchedule((*alphas.tolist()[:-1], 0.0), 1.0, Spacing.TRAILING)
     network = Fake(lambda x: -x)
     x, _ = sample(
         Denoiser(network, schedule, VelocityPrediction()), points(2, 4), ONE, steps=5, level=1.0
@@ -260,8 +260,8 @@ def test_grid_and_ladder_meet() -> None:
         (lambda s: s.timesteps(1000), "fewer steps"),
         (lambda s: s.ladder(50, 0.0), r"\(0, 1\]"),
         (lambda s: s.ladder(50, math.nan), r"\(0, 1\]"),
-        (lambda s: NoiseSchedule(()), "empty schedule"),
-        (lambda s: NoiseSchedule((1.5,)), r"outside \[0, 1\]"),
+        (lambda s: DiscreteSchedule(()), "empty schedule"),
+        (lambda s: DiscreteSchedule((1.5,)), r"outside \[0, 1\]"),
     ],
 )
 def test_schedules_refuse_what_they_do_not_have(call, message: str) -> None:
@@ -319,7 +319,7 @@ class Fake(Network):
     def batches(self) -> ChunkedBatches:
         return ChunkedBatches(1, torch.device("cpu"), self.most)
 
-    def __call__(self, x: Tensor, timestep: int, condition: Condition) -> Tensor:
+    def __call__(self, x: Tensor, timestep: float, condition: Condition) -> Tensor:
         self.seen.append(x.shape[0])
         return self.function(x)
 

@@ -14,6 +14,7 @@ from diffusion_geodesics.diffusion import (
     ChunkedBatches,
     Condition,
     Denoiser,
+    DiscreteSchedule,
     EpsilonPrediction,
     Network,
     NoiseSchedule,
@@ -62,7 +63,7 @@ class ExactOutput:
     schedule: NoiseSchedule
     prediction: Prediction
 
-    def __call__(self, x: Tensor, timestep: int, shift: Tensor | float) -> Tensor:
+    def __call__(self, x: Tensor, timestep: float, shift: Tensor | float) -> Tensor:
         a, s = self.schedule.coefficients(timestep)
         score = self.data.score(x, a, s, shift)
         epsilon, clean = -s * score, (x + s**2 * score) / a
@@ -97,7 +98,7 @@ class ExactNetwork(Network):
     def batches(self) -> ChunkedBatches:
         return ChunkedBatches(1, torch.device("cpu"), self.most)
 
-    def __call__(self, x: Tensor, timestep: int, condition: Condition) -> Tensor:
+    def __call__(self, x: Tensor, timestep: float, condition: Condition) -> Tensor:
         self.seen.append(x.shape[0])
         return self.output(x, timestep, condition.parts[0][:, 0])
 
@@ -106,7 +107,7 @@ def scaled_linear(final_alpha_is_one: bool = True) -> NoiseSchedule:
     """Stable Diffusion's schedule."""
     betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
     alphas = torch.cumprod(1 - betas, 0).tolist()
-    return NoiseSchedule(tuple(alphas), 1.0 if final_alpha_is_one else alphas[0], offset=1)
+    return DiscreteSchedule(tuple(alphas), 1.0 if final_alpha_is_one else alphas[0], offset=1)
 
 
 def exact_denoiser(

@@ -37,7 +37,7 @@ from diffusion_geodesics.diffusion import (
 )
 from diffusion_geodesics.geodesic import initial_paths
 from diffusion_geodesics.images import psnr
-from diffusion_geodesics.models import StableDiffusionModel
+from diffusion_geodesics.models import DiffusionModel
 from diffusion_geodesics.path import GreatArc, HalfwayNorm, Line, Spline, chord
 
 COMPARED = 9
@@ -45,7 +45,7 @@ COMPARED = 9
 
 
 def interpolate(
-    model: StableDiffusionModel,
+    model: DiffusionModel,
     a: ImageSource,
     b: ImageSource,
     settings: Settings | None = None,

@@ -23,7 +23,7 @@ from diffusion_geodesics.diffusion import (
 )
 from diffusion_geodesics.framing import choose_size, fit
 from diffusion_geodesics.images import load_image
-from diffusion_geodesics.models import StableDiffusionModel
+from diffusion_geodesics.models import DiffusionModel
 
 ImageSource = str | Path | Image.Image | Tensor
 
@@ -64,7 +64,7 @@ class Job:
         return Geometry(chart, score, level, alpha, schedule.coefficients(timestep))
 
 
-def prepare(model: StableDiffusionModel, a: ImageSource, b: ImageSource, settings: Settings) -> Job:
+def prepare(model: DiffusionModel, a: ImageSource, b: ImageSource, settings: Settings) -> Job:
     """Load both images, bring them to one size, encode the prompts.
 
     Raises:

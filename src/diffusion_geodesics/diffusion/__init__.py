@@ -19,7 +19,7 @@ from diffusion_geodesics.diffusion.denoiser import (
     VelocityPrediction,
 )
 from diffusion_geodesics.diffusion.memory import ChunkedBatches, OutOfMemoryError
-from diffusion_geodesics.diffusion.schedule import NoiseSchedule, Spacing
+from diffusion_geodesics.diffusion.schedule import DiscreteSchedule, NoiseSchedule, Spacing
 from diffusion_geodesics.diffusion.score import GuidedScore, LevelScore, RatioScore
 from diffusion_geodesics.diffusion.transport import OnStep, guidance_bump, invert, sample
 
@@ -31,6 +31,7 @@ __all__ = [
     "ConditionLine",
     "Cost",
     "Denoiser",
+    "DiscreteSchedule",
     "EpsilonPrediction",
     "GuidedScore",
     "Ledger",

@@ -112,7 +112,7 @@ class Network(ABC):
 
     @abstractmethod
     def __call__(
-        self, x: Float[Tensor, "rows dim"], timestep: int, condition: Condition
+        self, x: Float[Tensor, "rows dim"], timestep: float, condition: Condition
     ) -> Float[Tensor, "rows dim"]:
         """The raw output for all rows at once; `condition` has as many rows as `x`."""
 
@@ -131,7 +131,7 @@ class Denoiser:
     prediction: Prediction
 
     def output(
-        self, x: Float[Tensor, "rows dim"], timestep: int, condition: Condition
+        self, x: Float[Tensor, "rows dim"], timestep: float, condition: Condition
     ) -> Float[Tensor, "rows dim"]:
         """The network's raw output at `x`, with `condition` of one row or as many as `x`.
 
@@ -159,14 +159,14 @@ class Denoiser:
         return value
 
     def epsilon(
-        self, x: Float[Tensor, "rows dim"], timestep: int, condition: Condition
+        self, x: Float[Tensor, "rows dim"], timestep: float, condition: Condition
     ) -> Float[Tensor, "rows dim"]:
         r"""The predicted noise $\hat\varepsilon(x, t, c)$; errors and cost as `output`."""
         a, s = self.schedule.coefficients(timestep)
         return self.prediction.epsilon(self.output(x, timestep, condition), x, a, s)
 
 
-def _demand_finite(value: Tensor, x: Tensor, timestep: int) -> None:
+def _demand_finite(value: Tensor, x: Tensor, timestep: float) -> None:
     finite = value.isfinite().all(dim=1)
     if bool(finite.all()):
         return

@@ -1,16 +1,63 @@
 r"""Noise schedules: how much of the signal is left at a time step.
 
-A latent at time step $t$ is $x_t = a_t x_0 + s_t \varepsilon$ with $\varepsilon \sim N(0, I)$,
-$a_t = \sqrt{\bar\alpha_t}$ and $s_t = \sqrt{1 - \bar\alpha_t}$. The schedule is read from a
+A latent at time step $t$ is $x_t = a_t x_0 + s_t \varepsilon$ with $\varepsilon \sim N(0, I)$. A
+*discrete* schedule, of models trained on time steps $0 \dots T-1$, has
+$a_t = \sqrt{\bar\alpha_t}$ and $s_t = \sqrt{1 - \bar\alpha_t}$. Schedules are read from a
 scheduler's *configuration*; what a scheduler has been set to meanwhile never enters.
 """
 
+import bisect
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from typing import final
 
-__all__ = ["NoiseSchedule", "Spacing"]
+__all__ = ["DiscreteSchedule", "NoiseSchedule", "Spacing"]
+
+
+class NoiseSchedule(ABC):
+    """The noise levels of a model, named by the numbers its network is told: time steps."""
+
+    @abstractmethod
+    def coefficients(self, timestep: float) -> tuple[float, float]:
+        """$(a, s)$ at `timestep`, in double precision.
+
+        Raises `ValueError` for a time step that the schedule does not have.
+        """
+
+    @abstractmethod
+    def timestep_at(self, ratio: float) -> float:
+        """The time step of noise-to-signal ratio $s/a$ = `ratio` (that is $\\sigma$ in Karras'
+        coordinate $x/a$); `ValueError` outside the schedule's range."""
+
+    @property
+    @abstractmethod
+    def clean(self) -> tuple[float, float]:
+        """$(a, s)$ of a clean latent: the end of sampling and the start of inversion."""
+
+    @abstractmethod
+    def timesteps(self, steps: int) -> tuple[float, ...]:
+        """The time steps that a sampler of `steps` steps visits, noisiest first."""
+
+    @final
+    def ladder(self, steps: int, level: float) -> tuple[float, ...]:
+        r"""The time steps between a noise level and the clean end, noisiest first.
+
+        `level` $\tau \in (0, 1]$ is the fraction of the `steps` sampling steps that lie between
+        the clean latent and the level: the ladder has `round(level * steps)` rungs, at least
+        one. Sampling walks down it and then to `clean`; inversion walks up the same rungs.
+        """
+        if not 0.0 < level <= 1.0:
+            raise ValueError(f"got noise level {level}; expected a fraction in (0, 1]")
+        rungs = max(1, round(level * steps))
+        return self.timesteps(steps)[steps - rungs :]
+
+    @final
+    def timestep(self, steps: int, level: float) -> float:
+        """The time step of noise level `level` on the grid of `steps` steps."""
+        return self.ladder(steps, level)[0]
 
 
 @final
@@ -27,7 +74,7 @@ class Spacing(Enum):
 
 @final
 @dataclass(frozen=True)
-class NoiseSchedule:
+class DiscreteSchedule(NoiseSchedule):
     r"""A variance-preserving schedule on time steps $0 \dots T-1$.
 
     - `alphas_cumprod`: $\bar\alpha_t$, falling, of length $T$.
@@ -49,13 +96,42 @@ class NoiseSchedule:
         if not all(0.0 <= value <= 1.0 for value in values):
             raise ValueError("got a cumulative alpha outside [0, 1]; check the scheduler's betas")
 
-    def coefficients(self, timestep: int) -> tuple[float, float]:
-        """$(a_t, s_t)$ at `timestep`, 0 to $T-1$, in double precision."""
-        if not 0 <= timestep < len(self.alphas_cumprod):
+    def coefficients(self, timestep: float) -> tuple[float, float]:
+        r"""$(a_t, s_t)$ at `timestep`, 0 to $T-1$, in double precision.
+
+        Between whole time steps $\log(s/a)$ is interpolated linearly.
+        """
+        if not 0 <= timestep <= len(self.alphas_cumprod) - 1:
             raise ValueError(
                 f"got time step {timestep}; this schedule has 0 to {len(self.alphas_cumprod) - 1}"
             )
-        return _pair(self.alphas_cumprod[timestep])
+        below = math.floor(timestep)
+        if below == timestep:
+            return _pair(self.alphas_cumprod[below])
+        low, high = self._log_ratios[below : below + 2]
+        ratio = math.exp(low + (timestep - below) * (high - low))
+        return 1 / math.hypot(1, ratio), ratio / math.hypot(1, ratio)
+
+    def timestep_at(self, ratio: float) -> float:
+        """The time step, in general between two whole ones, where $s/a$ is `ratio`."""
+        logs = self._log_ratios
+        if not (ratio > 0 and logs[0] <= math.log(ratio) <= logs[-1]):
+            raise ValueError(
+                f"got a noise-to-signal ratio of {ratio:g}; this schedule has "
+                f"{math.exp(logs[0]):.4g} to {math.exp(logs[-1]):.4g}"
+            )
+        wanted = math.log(ratio)
+        above = min(max(bisect.bisect_left(logs, wanted), 1), len(logs) - 1)
+        low, high = logs[above - 1], logs[above]
+        return above - 1 + (wanted - low) / (high - low)
+
+    @cached_property
+    def _log_ratios(self) -> tuple[float, ...]:
+        """log(s/a) at every time step that has signal and noise; it rises."""
+        pairs = [_pair(alpha) for alpha in self.alphas_cumprod]
+        return tuple(
+            math.log(s / a) if a > 0 < s else math.inf * (1 if s else -1) for a, s in pairs
+        )
 
     @property
     def clean(self) -> tuple[float, float]:
@@ -81,22 +157,6 @@ class NoiseSchedule:
                 f"{grid[0]} of {train}; take fewer steps"
             )
         return tuple(grid)
-
-    def ladder(self, steps: int, level: float) -> tuple[int, ...]:
-        r"""The time steps between a noise level and the clean end, noisiest first.
-
-        `level` $\tau \in (0, 1]$ is the fraction of the `steps` sampling steps that lie between
-        the clean latent and the level: the ladder has `round(level * steps)` rungs, at least
-        one. Sampling walks down it and then to `clean`; inversion walks up the same rungs.
-        """
-        if not 0.0 < level <= 1.0:
-            raise ValueError(f"got noise level {level}; expected a fraction in (0, 1]")
-        rungs = max(1, round(level * steps))
-        return self.timesteps(steps)[steps - rungs :]
-
-    def timestep(self, steps: int, level: float) -> int:
-        """The time step of noise level `level` on the grid of `steps` steps."""
-        return self.ladder(steps, level)[0]
 
 
 def _pair(alpha: float) -> tuple[float, float]:

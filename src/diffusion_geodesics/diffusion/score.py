@@ -28,7 +28,7 @@ class LevelScore(Score):
     """
 
     denoiser: Denoiser
-    timestep: int
+    timestep: float
     condition: ConditionCurve
 
     @property
@@ -62,7 +62,7 @@ class GuidedScore(Score):
     """
 
     denoiser: Denoiser
-    timestep: int
+    timestep: float
     condition: ConditionCurve
     negative: ConditionCurve
     weight: float
@@ -102,7 +102,7 @@ class RatioScore(Score):
     """
 
     denoiser: Denoiser
-    timestep: int
+    timestep: float
     condition: ConditionCurve
     negative: ConditionCurve
 
@@ -137,6 +137,6 @@ def _both(
     return given, without
 
 
-def _scaled(denoiser: Denoiser, timestep: int, epsilon: Tensor, x: Tensor) -> Tensor:
+def _scaled(denoiser: Denoiser, timestep: float, epsilon: Tensor, x: Tensor) -> Tensor:
     _, s = denoiser.schedule.coefficients(timestep)
     return (epsilon / s).reshape(x.shape)

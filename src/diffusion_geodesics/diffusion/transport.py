@@ -165,7 +165,7 @@ class _Guidance:
     def rows(self) -> int:
         return len(self.index)
 
-    def output(self, denoiser: Denoiser, x: Tensor, timestep: int) -> Tensor:
+    def output(self, denoiser: Denoiser, x: Tensor, timestep: float) -> Tensor:
         """The guided output, from one call that holds only the rows needed."""
         value = denoiser.output(x[self.index], timestep, self.condition)
         given, without = torch.zeros_like(x), torch.zeros_like(x)

@@ -13,6 +13,7 @@ from diffusion_geodesics.diffusion import (
     ChunkedBatches,
     Condition,
     Denoiser,
+    DiscreteSchedule,
     EpsilonPrediction,
     Network,
     NoiseSchedule,
@@ -22,6 +23,7 @@ from diffusion_geodesics.diffusion import (
     VelocityPrediction,
 )
 from diffusion_geodesics.models.errors import ModelError
+from diffusion_geodesics.models.model import DiffusionModel
 from diffusion_geodesics.models.vae import VAECodec, vae_factor
 from diffusion_geodesics.models.weights import hash_files, hash_tensors
 
@@ -69,7 +71,7 @@ class UNetNetwork(Network):
         return ChunkedBatches(64 * width_bytes, self.device)
 
     def __call__(
-        self, x: Float[Tensor, "rows dim"], timestep: int, condition: Condition
+        self, x: Float[Tensor, "rows dim"], timestep: float, condition: Condition
     ) -> Float[Tensor, "rows dim"]:
         """The raw output; inputs are cast to the network's precision."""
         (embeddings,) = condition.parts
@@ -85,7 +87,7 @@ class UNetNetwork(Network):
 
 @final
 @dataclass(frozen=True, eq=False)
-class StableDiffusionModel:
+class StableDiffusionModel(DiffusionModel):
     """A Stable Diffusion pipeline, taken apart: codec, denoiser, schedule, prompts.
 
     Get one from `load_model`, or from a pipeline that is loaded already with `from_pipeline`:
@@ -114,12 +116,16 @@ class StableDiffusionModel:
         """
         return cls(pipe, id=str(getattr(pipe, "name_or_path", "") or type(pipe).__name__))
 
-    @cached_property
+    @property
     def hash(self) -> str:
         """SHA-256 over the weights: of the files, or of the tensors of a pipeline in memory.
 
         64 hexadecimal digits, worked out when first asked for.
         """
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> str:
         if self.files:
             return hash_files(self.files)
         pipe = self.pipeline
@@ -217,7 +223,7 @@ def read_schedule(scheduler: Any) -> NoiseSchedule:
         )
     alphas = tuple(float(alpha) for alpha in table.alphas_cumprod.double())
     final = 1.0 if config.get("set_alpha_to_one", True) else alphas[0]
-    return NoiseSchedule(alphas, final, Spacing(spacing), int(config.get("steps_offset", 0)))
+    return DiscreteSchedule(alphas, final, Spacing(spacing), int(config.get("steps_offset", 0)))
 
 
 _BETA_KEYS = (
