@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diffusion_geodesics.cli import parse_size
+from diffusion_geodesics.cli.options import parse_size
 from tests.tiny_pipelines import tiny_pipeline
 
 QUICK = ("--steps", "4", "--level", "0.5", "--frames", "3")
