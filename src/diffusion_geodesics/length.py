@@ -50,7 +50,9 @@ class Profile:
         points: γ(t), shape (time, *batch, dim).
         score: the score there, before it is projected onto the tangent space.
         log_density: log p(γ(t)) - log p(γ(0)) in nats, shape (time, *batch).
-        length: ∫ (p(γ)/p(γ(0)))^-α |γ'| dt, shape (*batch,).
+        length: ∫ (p(γ)/p(γ(0)))^-α |γ'| dt, shape (*batch,). For a weight f that is no power of
+            the density it is ∫ exp(-f(l)) |γ'| dt with l relative to the mean of both ends, and
+            the same as ``distance``.
         arc_length: the same integral from 0 to t, shape (time, *batch).
         distance: the same integral with the density relative to the geometric mean of its values
             at the two ends, which does not depend on the direction of travel, shape (*batch,).
@@ -109,6 +111,14 @@ def _integrate(speed: Tensor, t: Tensor) -> Tensor:
     return torch.where((speed == 0).all(0), 0, integral)
 
 
+def relative(
+    connection: Connection, log_density: Float[Tensor, "time *batch"]
+) -> Float[Tensor, "time *batch"]:
+    """Log density with the reference that lengths take, from that relative to the start: the
+    start itself, or the mean of both ends for a geometry that is not scale-free."""
+    return log_density if connection.scale_free else log_density - 0.5 * log_density[-1]
+
+
 def measure(connection: Connection, path: Path, *, intervals: int = 64) -> Profile:
     """Density and length along a path.
 
@@ -131,12 +141,12 @@ def measure(connection: Connection, path: Path, *, intervals: int = 64) -> Profi
     score = connection.manifold.to_tangent(points, raw)
     rate = (score * velocity).sum(-1)
     log_density = torch.tensordot(integrate.to(rate), rate, dims=1)
-    speed = connection.speed(velocity, score, log_density)
+    speed = connection.speed(velocity, score, relative(connection, log_density))
     arc = _integrate(speed, t)
     symmetric = connection.speed(velocity, score, log_density - 0.5 * log_density[-1])
     _, half = chebyshev(intervals // 2)
     coarse_density = torch.tensordot(half.to(rate), rate[::2], dims=1)
-    coarse_speed = connection.speed(velocity[::2], score[::2], coarse_density)
+    coarse_speed = connection.speed(velocity[::2], score[::2], relative(connection, coarse_density))
     coarse = _integrate(coarse_speed, t[::2])[-1]
     return Profile(
         t.to(points),

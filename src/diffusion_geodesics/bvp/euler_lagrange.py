@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from diffusion_geodesics.length import Profile
+from diffusion_geodesics.length import Profile, relative
 from diffusion_geodesics.metric import Connection, Field
 from diffusion_geodesics.path import spline_matrix
 
@@ -50,7 +50,8 @@ class Evaluation:
         field: the connection's field at interior nodes.
         defect: r, shape (n-1, paths, dim).
         residual: ρ, shape (paths,).
-        length: length by the spline through the nodes, relative to the start, shape (paths,).
+        length: length by the spline through the nodes, with the same reference as
+            :attr:`Profile.length`, shape (paths,).
     """
 
     nodes: Float[Tensor, "nodes paths dim"]
@@ -79,12 +80,16 @@ def evaluate(
     inner = nodes[1:-1]
     times = torch.linspace(0, 1, count, dtype=torch.float64)
     velocity = manifold.to_tangent(inner, (nodes[2:] - nodes[:-2]) / (2 * h))
-    field = connection.field(times[1:-1].to(nodes)[:, None], inner, velocity)
+
+    def log_density(score: Tensor) -> Tensor:
+        slope = _velocity(connection, nodes)
+        return _log_density(connection, slope, _with_ends(ends, score))[1:-1]
+
+    field = connection.field(times[1:-1].to(nodes)[:, None], inner, velocity, log_density)
     second = (nodes[2:] - 2 * inner + nodes[:-2]) / h**2
     defect = manifold.to_tangent(inner, second - field.acceleration)
     residual = _relative(connection, nodes, velocity, defect, field.acceleration)
-    score = torch.cat([ends.start[None], field.score, ends.end[None]])
-    length = _length(connection, nodes, score)
+    length = _length(connection, nodes, _with_ends(ends, field.score))
     return Evaluation(nodes, velocity, field, defect, residual, length)
 
 
@@ -105,15 +110,33 @@ def _relative(
     return wrong / torch.maximum(asked, LEAST_BENDING / span)
 
 
+def _with_ends(ends: Ends, score: Tensor) -> Tensor:
+    return torch.cat([ends.start[None], score, ends.end[None]])
+
+
+def _velocity(connection: Connection, nodes: Tensor) -> Tensor:
+    """Derivative of the spline through the nodes, at the nodes."""
+    derivative = spline_matrix(len(nodes), _times(len(nodes)), 1).to(nodes)
+    slope = torch.tensordot(derivative, nodes - nodes[0], dims=1)
+    return connection.manifold.to_tangent(nodes, slope)
+
+
+def _log_density(connection: Connection, velocity: Tensor, score: Tensor) -> Tensor:
+    """∫ s·γ' dt at the nodes, from the scores at all of them; relative to the start, or, where
+    the geometry is not scale-free, to the mean of both ends."""
+    integral = spline_matrix(len(score), _times(len(score)), -1).to(score)
+    rate = (score * velocity).sum(-1)
+    return relative(connection, torch.tensordot(integral, rate, dims=1))
+
+
+def _times(count: int) -> tuple[float, ...]:
+    return tuple(torch.linspace(0, 1, count, dtype=torch.float64).tolist())
+
+
 def _length(connection: Connection, nodes: Tensor, score: Tensor) -> Tensor:
     count = len(nodes)
-    times = tuple(torch.linspace(0, 1, count, dtype=torch.float64).tolist())
-    derivative = spline_matrix(count, times, 1).to(nodes)
-    integral = spline_matrix(count, times, -1).to(nodes)
-    velocity = connection.manifold.to_tangent(
-        nodes, torch.tensordot(derivative, nodes - nodes[0], dims=1)
-    )
-    log_density = torch.tensordot(integral, (score * velocity).sum(-1), dims=1)
+    velocity = _velocity(connection, nodes)
+    log_density = _log_density(connection, velocity, score)
     speed = connection.speed(velocity, score, log_density)
     fine, weights = _fine_rule()
     matrix = spline_matrix(count, fine, 0).to(nodes)

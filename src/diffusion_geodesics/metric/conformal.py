@@ -1,13 +1,15 @@
-r"""Metrics made of a density, and the acceleration of their geodesics.
+r"""Conformal metrics: lengths weighted by a function of log p.
 
-The paper measures a curve by :math:`L = \int p(\gamma)^{-\alpha} |\gamma'|\,dt`: the conformal
-metric :math:`g_x(u, v) = p(x)^{-2\alpha}\, u \cdot v`. A geodesic at constant Euclidean speed obeys
+The paper measures a curve by :math:`L = \int p(\gamma)^{-\alpha} |\gamma'|\,dt`: the metric
+:math:`g_x(u, v) = p(x)^{-2\alpha}\, u \cdot v`. In general
+:math:`g_x = e^{-2 f(l)} I` with l the log density relative to a reference and f a :class:`Weight`;
+the paper's is :math:`f(l) = \alpha l`. A geodesic at constant Euclidean speed obeys
 
-.. math:: \gamma'' = -\alpha |\gamma'|^2 P_\perp s(\gamma), \qquad
+.. math:: \gamma'' = -f'(l)\,|\gamma'|^2 P_\perp s(\gamma), \qquad
           P_\perp = I - \hat v \hat v^{\mathsf T},
 
-which needs the score s only. On a sphere the score is replaced by its tangent part and the
-centripetal term :math:`-|\gamma'|^2 x / R^2` is added.
+which needs the score s, and l where f' depends on it. On a sphere the score is replaced by its
+tangent part and the centripetal term :math:`-|\gamma'|^2 x / R^2` is added.
 
 References
 ----------
@@ -17,6 +19,7 @@ change of a metric).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -25,14 +28,13 @@ from torch import Tensor
 
 from diffusion_geodesics.density import Density, Score
 from diffusion_geodesics.manifold import Flat, Manifold
-from diffusion_geodesics.metric.connection import Connection, Field, Metric
-
-
-def _check_alpha(alpha: float) -> None:
-    if not 0 <= alpha < float("inf"):
-        raise ValueError(
-            f"alpha is {alpha}; expected a finite number ≥ 0 (1 is the paper's metric)"
-        )
+from diffusion_geodesics.metric.connection import (
+    Connection,
+    Field,
+    LogDensity,
+    Metric,
+)
+from diffusion_geodesics.metric.weight import Weight, as_weight
 
 
 def _dot(u: Tensor, v: Tensor) -> Tensor:
@@ -41,39 +43,73 @@ def _dot(u: Tensor, v: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Conformal(Connection):
-    r"""The connection of :math:`g_x = p(x)^{-2\alpha} I`, from the score alone.
+    r"""The connection of :math:`g_x = p(x)^{-2\alpha} I`, from the score alone; or, with another
+    weight f of log p, of :math:`g_x = e^{-2 f(l)} I`.
 
     Args:
         score: s = ∇log p.
         alpha: α ≥ 0, the strength; 1 is the paper's metric, 0 the manifold's own geometry. In
-            d dimensions log p varies by O(d), so α·d of order one is the dimension-free choice.
+            d dimensions log p varies by O(d), so α·d of order one is the dimension-free choice
+            (``Power.per_dimension``). Or any :class:`Weight`. Those but ``Power`` need l: on a
+            path it is relative to the mean of the log densities at both ends; at single points
+            it is what ``log_density`` says, or the score's own ``log_prob`` if it is a density.
         manifold: the space the curves live in.
         precision: bound on the curvature -∇s across the curve (1/σ² of a smoothed density); by
             default the score's own, or else estimated once by the solver.
+        reference: the log density that l counts from, where l is the density's own.
     """
 
     score: Score
-    alpha: float = 1.0
+    alpha: float | Weight = 1.0
     manifold: Manifold = field(default_factory=Flat)
     precision: float | None = None
+    reference: float = 0.0
 
     def __post_init__(self) -> None:
-        _check_alpha(self.alpha)
+        as_weight(self.alpha)
+        if not math.isfinite(self.reference):
+            raise ValueError(f"reference is {self.reference}; expected a finite number of nats")
+
+    @property
+    def weight(self) -> Weight:
+        """f: ``alpha`` as a weight."""
+        return as_weight(self.alpha)
+
+    @property
+    def scale_free(self) -> bool:
+        return self.weight.constant_slope is not None
 
     def field(
         self,
         t: Float[Tensor, "*#batch"],
         x: Float[Tensor, "*batch dim"],
         v: Float[Tensor, "*batch dim"],
+        log_density: LogDensity | None = None,
     ) -> Field:
         raw = self.score(t, x)
         score = self.manifold.to_tangent(x, raw)
         square = _dot(v, v)
         along = _dot(score, v)
         across = score - (along / square.clamp_min(1e-30))[..., None] * v
-        acceleration = self.manifold.acceleration(x, v) - self.alpha * square[..., None] * across
+        slope = self._slope(t, x, score, log_density)
+        pull = slope * square
+        acceleration = self.manifold.acceleration(x, v) - pull[..., None] * across
         stiffness = (self.precision or 0.0) + self.manifold.curvature * _dot(raw, x)
-        return Field(score, acceleration, self.alpha * square * stiffness, -self.alpha * along)
+        return Field(score, acceleration, pull * stiffness, -slope * along)
+
+    def _slope(self, t: Tensor, x: Tensor, score: Tensor, known: LogDensity | None) -> Tensor:
+        """f'(l) at points."""
+        weight = self.weight
+        if weight.constant_slope is not None:
+            return x.new_full(x.shape[:-1], weight.constant_slope)
+        if known is not None:
+            return weight.slope(known(score))
+        if isinstance(self.score, Density):
+            return weight.slope(self.score.log_prob(t, x) - self.reference)
+        raise ValueError(
+            f"the weight {weight} depends on log p, and {type(self.score).__name__} gives the "
+            "score only; pass log_density=..., use a Density, or Power(alpha), which needs neither"
+        )
 
     def speed(
         self,
@@ -81,7 +117,7 @@ class Conformal(Connection):
         score: Float[Tensor, "*batch dim"],
         log_density: Float[Tensor, "*batch"],
     ) -> Float[Tensor, "*batch"]:
-        return torch.exp(-self.alpha * log_density) * torch.linalg.vector_norm(v, dim=-1)
+        return torch.exp(-self.weight.value(log_density)) * torch.linalg.vector_norm(v, dim=-1)
 
     def calibrated(
         self, t: Float[Tensor, " time"], x: Float[Tensor, "time *batch dim"]
@@ -112,20 +148,24 @@ class Conformal(Connection):
 
 @dataclass(frozen=True)
 class ConformalMetric(Metric):
-    r"""The metric :math:`g_x(u, v) = p(x)^{-2\alpha}\, u \cdot v` of a density.
+    r"""The metric :math:`g_x(u, v) = p(x)^{-2\alpha}\, u \cdot v` of a density; or, with another
+    weight f of log p, :math:`e^{-2 f(l)}\, u \cdot v`.
 
     Args:
         density: p, with its log density.
-        alpha: α ≥ 0, the strength; 1 is the paper's metric.
+        alpha: α ≥ 0, the strength; 1 is the paper's metric. Or any :class:`Weight`.
         manifold: the space the curves live in.
+        reference: the log density that l counts from at single points. On a path the solvers
+            count from the mean of both ends; this metric is theirs with that value here.
     """
 
     density: Density
-    alpha: float = 1.0
+    alpha: float | Weight = 1.0
     manifold: Manifold = field(default_factory=Flat)
+    reference: float = 0.0
 
     def __post_init__(self) -> None:
-        _check_alpha(self.alpha)
+        _ = self.connection  # checks the arguments
 
     @property
     def score(self) -> Score:  # type: ignore[override]
@@ -134,15 +174,20 @@ class ConformalMetric(Metric):
     @property
     def connection(self) -> Conformal:
         """The same geometry from the score alone."""
-        return Conformal(self.density, self.alpha, self.manifold)
+        return Conformal(self.density, self.alpha, self.manifold, reference=self.reference)
+
+    @property
+    def scale_free(self) -> bool:
+        return self.connection.scale_free
 
     def field(
         self,
         t: Float[Tensor, "*#batch"],
         x: Float[Tensor, "*batch dim"],
         v: Float[Tensor, "*batch dim"],
+        log_density: LogDensity | None = None,
     ) -> Field:
-        return self.connection.field(t, x, v)
+        return self.connection.field(t, x, v, log_density)
 
     def speed(
         self,
@@ -167,4 +212,5 @@ class ConformalMetric(Metric):
         u: Float[Tensor, "*batch dim"],
         v: Float[Tensor, "*batch dim"],
     ) -> Float[Tensor, "*batch"]:
-        return torch.exp(-2 * self.alpha * self.density.log_prob(t, x)) * _dot(u, v)
+        log_density = self.density.log_prob(t, x) - self.reference
+        return torch.exp(-2 * as_weight(self.alpha).value(log_density)) * _dot(u, v)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from diffusion_geodesics.density import Score
 from diffusion_geodesics.manifold import Manifold
+
+LogDensity: TypeAlias = Callable[[Tensor], Tensor]
+"""From the tangent scores at points, (*batch, dim), to the log density there relative to a stated
+reference, (*batch,): what a path or an integrator knows and a score alone does not."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +48,31 @@ class Connection(ABC):
         t: Float[Tensor, "*#batch"],
         x: Float[Tensor, "*batch dim"],
         v: Float[Tensor, "*batch dim"],
+        log_density: LogDensity | None = None,
     ) -> Field:
-        """Everything about the points ``x`` with velocities ``v``. Cost: one score evaluation
-        a point, one call."""
+        """Everything about the points ``x`` with velocities ``v``.
+
+        Args:
+            t: curve parameter in [0, 1].
+            x: points.
+            v: velocities, tangent to the manifold.
+            log_density: gives the log density at ``x`` from the tangent scores there, for
+                geometries that depend on it (:attr:`scale_free` is false). Without it they take
+                the density's own, and a score that has none raises a ValueError.
+
+        Cost: :attr:`evaluations` score evaluations a point, one call.
+        """
+
+    @property
+    def scale_free(self) -> bool:
+        """Whether a constant added to log p changes no geodesic and scales all lengths alike, so
+        that a score is enough."""
+        return True
+
+    @property
+    def evaluations(self) -> int:
+        """Score evaluations that :meth:`field` spends on a point."""
+        return 1
 
     @abstractmethod
     def speed(
@@ -53,7 +81,8 @@ class Connection(ABC):
         score: Float[Tensor, "*batch dim"],
         log_density: Float[Tensor, "*batch"],
     ) -> Float[Tensor, "*batch"]:
-        """The metric's length of ``v`` where the density is exp(log_density)."""
+        """The metric's length of ``v`` where the log density, relative to the reference, is
+        ``log_density``."""
 
     @abstractmethod
     def calibrated(
@@ -71,13 +100,16 @@ class Connection(ABC):
         t: Float[Tensor, "*#batch"],
         x: Float[Tensor, "*batch dim"],
         v: Float[Tensor, "*batch dim"],
+        log_density: LogDensity | None = None,
     ) -> Float[Tensor, "*batch dim"]:
-        """γ'' of the geodesic through x with velocity v. Cost: one score evaluation a point."""
-        return self.field(t, x, v).acceleration
+        """γ'' of the geodesic through x with velocity v, at constant Euclidean speed; arguments
+        and cost as those of :meth:`field`."""
+        return self.field(t, x, v, log_density).acceleration
 
 
 class Metric(Connection):
-    """A connection that comes from an inner product; needs a density, not only a score."""
+    """A connection whose inner product can be evaluated at a point, with what it was given: a
+    density for conformal metrics, a score for Stein's."""
 
     @abstractmethod
     def inner(
