@@ -1,0 +1,117 @@
+"""The interface of integrators: one step of a batch of rays, and the length of the next one.
+
+An integrator is data: a table of coefficients and a number of steps or a tolerance. The one loop
+(:func:`diffusion_geodesics.ivp.solve_ivp`) drives all of them. To add one, write these methods; it
+then runs the conformance suite.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import Self
+
+from jaxtyping import Float
+from torch import Tensor
+
+from diffusion_geodesics.ivp.state import State
+from diffusion_geodesics.metric import Conformal, ConformalMetric, Connection
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One step that was tried.
+
+    Args:
+        state: where it leads.
+        error: its error over the tolerance, shape (paths,): the step is taken where it is at most
+            1. Zero where steps are fixed.
+        calls: batches of scores it took; score evaluations are ``calls`` times the rays.
+    """
+
+    state: State
+    error: Float[Tensor, " paths"]
+    calls: int
+
+
+class Integrator(ABC):
+    """Moves rays along geodesics, one step at a time."""
+
+    @property
+    @abstractmethod
+    def order(self) -> int:
+        """Order of convergence: the error of a ray falls like the step to this power."""
+
+    @abstractmethod
+    def check(self, connection: Connection) -> None:
+        """Raise ``ValueError`` where this integrator does not apply to a connection."""
+
+    @abstractmethod
+    def begin(self, connection: Connection, state: State) -> tuple[State, int]:
+        """The state with all that a step needs to know of it, and the calls that this took."""
+
+    @abstractmethod
+    def step(self, connection: Connection, state: State, h: Float[Tensor, " paths"]) -> Attempt:
+        """Try a step of ``h`` > 0 in t, for each ray its own."""
+
+    @abstractmethod
+    def first_step(self) -> float:
+        """The first step, as a part of the unit of t."""
+
+    @abstractmethod
+    def next_step(
+        self,
+        h: Float[Tensor, " paths"],
+        error: Float[Tensor, " paths"],
+        pace: Float[Tensor, " paths"],
+    ) -> Float[Tensor, " paths"]:
+        """The step after one of ``h`` with this error.
+
+        Args:
+            h: the last step.
+            error: its error over the tolerance; infinite where it led nowhere.
+            pace: metric length a unit of t now, over that at the start; 1 where steps need not
+                follow it.
+        """
+
+    @abstractmethod
+    def coarser(self) -> tuple[Self, float]:
+        """A cheaper version of this integrator, and the factor by which the difference of the two
+        results exceeds the error of this one."""
+
+
+@dataclass(frozen=True)
+class FixedStep(Integrator):
+    """Integrators of equal steps.
+
+    Args:
+        steps: steps a unit of t, at least 2. Where a ray has no end in t (only stops), steps are
+            at most 1/steps of the start's speed in Euclidean and in metric length.
+    """
+
+    steps: int = 32
+
+    def __post_init__(self) -> None:
+        if self.steps < 2:
+            raise ValueError(f"steps is {self.steps}; expected at least 2")
+
+    def first_step(self) -> float:
+        return 1.0 / self.steps
+
+    def next_step(
+        self,
+        h: Float[Tensor, " paths"],
+        error: Float[Tensor, " paths"],
+        pace: Float[Tensor, " paths"],
+    ) -> Float[Tensor, " paths"]:
+        return 1.0 / (self.steps * pace.clamp(min=1))
+
+    def coarser(self) -> tuple[Self, float]:
+        """Half the steps: Richardson's estimate."""
+        return replace(self, steps=max(2, self.steps // 2)), 2.0**self.order - 1
+
+
+def keeps_speed(connection: Connection) -> bool:
+    """Whether the connection's geodesics have constant Euclidean speed (conformal metrics), rather
+    than constant speed in the metric."""
+    return isinstance(connection, Conformal | ConformalMetric)

@@ -1,0 +1,129 @@
+"""Finding the place in a step where a stop is met, by repeating the step with shorter ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from diffusion_geodesics.ivp.integrator import Integrator
+from diffusion_geodesics.ivp.ray import RayResult
+from diffusion_geodesics.ivp.state import State
+from diffusion_geodesics.ivp.stops import Stop
+from diffusion_geodesics.metric import Connection
+
+REPEATS = 30
+"""Most repetitions of a step to locate a stop in it."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What was spent: calls are batches, score evaluations points."""
+
+    calls: int = 0
+    score_evals: int = 0
+
+    def plus(self, calls: int, rows: int) -> Cost:
+        """The cost with ``calls`` more batches of ``rows`` points."""
+        return Cost(self.calls + calls, self.score_evals + calls * rows)
+
+
+@dataclass(frozen=True)
+class Located:
+    """What became of the rays in one step.
+
+    Args:
+        state: at the end of the step, or at the stop.
+        h: the step's length up to there.
+        hit: which rays met a stop; codes: the stop's result as an index, -1 without.
+        cost: including the search.
+    """
+
+    state: State
+    h: Float[Tensor, " rows"]
+    hit: Bool[Tensor, " rows"]
+    codes: Int[Tensor, " rows"]
+    cost: Cost
+
+
+def stop_values(
+    connection: Connection, stops: Sequence[Stop], state: State, cost: Cost
+) -> tuple[list[Tensor], Cost]:
+    """The value of every stop; one score evaluation a ray if any of them needs it."""
+    score = None
+    if any(stop.needs_score for stop in stops):
+        score = connection.score(state.t.clamp(0, 1), state.x)
+        cost = cost.plus(1, len(state.t))
+    return [stop.value(state, score if stop.needs_score else None) for stop in stops], cost
+
+
+def locate(
+    connection: Connection,
+    integrator: Integrator,
+    stops: Sequence[Stop],
+    here: State,
+    new: State,
+    h: Float[Tensor, " rows"],
+    taken: Bool[Tensor, " rows"],
+    before: Sequence[Tensor],
+    after: Sequence[Tensor],
+    cost: Cost,
+) -> Located:
+    """The first stop of each ray between ``here`` and ``new``, if there is one."""
+    hit = torch.zeros_like(taken)
+    codes = torch.full_like(taken, -1, dtype=torch.long)
+    whole = h
+    for stop, low, high in zip(stops, before, after, strict=True):
+        crossing = (taken & (low < 0) & (high >= 0)).nonzero()[:, 0]
+        if not len(crossing):
+            continue
+        part = connection.select(crossing)
+        met, length, cost = _root(
+            part,
+            integrator,
+            stop,
+            here.take(crossing),
+            whole[crossing],
+            low[crossing],
+            high[crossing],
+            cost,
+        )
+        first = stop.holds(met) & (length <= h[crossing])
+        where, picked = crossing[first], first.nonzero()[:, 0]
+        new = new.put(where, met.take(picked))
+        h = h.index_copy(0, where, length[picked])
+        hit = hit.index_fill(0, where, True)
+        codes = codes.index_fill(0, where, list(RayResult).index(stop.result))
+    return Located(new, h, hit, codes, cost)
+
+
+def _root(
+    connection: Connection,
+    integrator: Integrator,
+    stop: Stop,
+    here: State,
+    h: Tensor,
+    low: Tensor,
+    high: Tensor,
+    cost: Cost,
+) -> tuple[State, Tensor, Cost]:
+    """The step after which a stop's value is zero, by the Illinois variant of false position."""
+    left, right, side = torch.zeros_like(h), h, torch.zeros_like(h)
+    enough = (high - low) * 64 * torch.finfo(h.dtype).eps
+    for repeat in range(REPEATS):
+        middle = right - high * (right - left) / (high - low).clamp_min(1e-30)
+        attempt = integrator.step(connection, here, middle)
+        cost = cost.plus(attempt.calls, len(h))
+        (value,), cost = stop_values(connection, [stop], attempt.state, cost)
+        value = torch.nan_to_num(value, nan=torch.inf)
+        if bool((value.abs() <= enough).all()) or repeat == REPEATS - 1:
+            break
+        below = value < 0
+        high = torch.where(below, torch.where(side < 0, high / 2, high), value)
+        low = torch.where(below, value, torch.where(side > 0, low / 2, low))
+        left, right = torch.where(below, middle, left), torch.where(below, right, middle)
+        side = torch.where(below, -1.0, 1.0).to(h)
+    return attempt.state, middle, cost

@@ -1,0 +1,99 @@
+"""The state of a batch of rays: where they are, where they go, and what they have measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from diffusion_geodesics.metric import Connection
+
+
+@dataclass(frozen=True)
+class State:
+    """Rays at one moment each.
+
+    Args:
+        t: curve parameter, shape (paths,).
+        x: points, shape (paths, dim).
+        v: velocities dγ/dt, shape (paths, dim).
+        log_density: log p(x) - log p(x0) in nats, shape (paths,).
+        length: metric length so far, with the density relative to the start, shape (paths,).
+        arc: Euclidean length so far, shape (paths,).
+        rate: derivative of the packed state, where an integrator has it already.
+    """
+
+    t: Float[Tensor, " paths"]
+    x: Float[Tensor, "paths dim"]
+    v: Float[Tensor, "paths dim"]
+    log_density: Float[Tensor, " paths"]
+    length: Float[Tensor, " paths"]
+    arc: Float[Tensor, " paths"]
+    rate: Float[Tensor, "paths packed"] | None = None
+
+    def take(self, rows: Int[Tensor, " rows"]) -> State:
+        """Some of the rays."""
+        rate = None if self.rate is None else self.rate[rows]
+        tensors = (self.t, self.x, self.v, self.log_density, self.length, self.arc)
+        return State(*(tensor[rows] for tensor in tensors), rate)
+
+    def put(self, rows: Int[Tensor, " rows"], new: State) -> State:
+        """These states with the rays ``rows`` replaced."""
+        changed: list[Tensor | None] = []
+        for name in (f.name for f in fields(self)):
+            fresh, old = getattr(new, name), getattr(self, name)
+            if fresh is None:
+                changed.append(None)
+                continue
+            old = (
+                torch.full_like(fresh[:1], torch.nan).repeat(len(self.t), 1) if old is None else old
+            )
+            changed.append(old.index_copy(0, rows, fresh))
+        return State(*changed)  # type: ignore[arg-type]
+
+    def beside(self, other: State) -> State:
+        """These rays and then others, in one batch."""
+        pairs = [(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)]
+        both = [None if a is None or b is None else torch.cat([a, b]) for a, b in pairs]
+        return State(*both)  # type: ignore[arg-type]
+
+    @property
+    def packed(self) -> Float[Tensor, "paths packed"]:
+        """x, v, log density, metric length and arc length side by side."""
+        scalars = torch.stack([self.log_density, self.length, self.arc], -1)
+        return torch.cat([self.x, self.v, scalars], -1)
+
+    @property
+    def finite(self) -> Tensor:
+        """Which rays are finite, shape (paths,)."""
+        return torch.isfinite(self.packed).all(-1)
+
+
+def start(x: Float[Tensor, "paths dim"], v: Float[Tensor, "paths dim"], t: float) -> State:
+    """Rays that have not moved yet."""
+    zero = x.new_zeros(len(x))
+    return State(zero + t, x, v, zero, zero, zero)
+
+
+def unpack(t: Float[Tensor, " paths"], packed: Float[Tensor, "paths packed"]) -> State:
+    """The inverse of :attr:`State.packed`."""
+    dim = (packed.shape[-1] - 3) // 2
+    x, v, scalars = packed.split([dim, dim, 3], -1)
+    return State(t, x, v, *scalars.unbind(-1))
+
+
+def rate_of_change(connection: Connection, state: State) -> Float[Tensor, "paths packed"]:
+    r"""The geodesic equation as a system of first order,
+
+    .. math:: x' = v,\quad v' = a(x, v),\quad (\log p)' = s \cdot v,\quad L' = |v|_g,\quad
+              \ell' = |v|.
+
+    Cost: one score evaluation a ray, one call.
+    """
+    field = connection.field(state.t.clamp(max=1), state.x, state.v)
+    climb = (field.score * state.v).sum(-1)
+    speed = connection.speed(state.v, field.score, state.log_density)
+    scalars = torch.stack([climb, speed, torch.linalg.vector_norm(state.v, dim=-1)], -1)
+    return torch.cat([state.v, field.acceleration, scalars], -1)

@@ -1,0 +1,185 @@
+"""Where a ray ends before its time: after a length, at a target, on leaving the typical set.
+
+A stop is a function of the state that turns from negative to positive at the place looked for; the
+loop finds that place by repeating the last step with shorter ones, as accurately as it integrates.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from diffusion_geodesics.ivp.ray import RayResult
+from diffusion_geodesics.ivp.state import State
+
+
+class Stop(ABC):
+    """Ends a ray where its value turns from negative to positive."""
+
+    result: RayResult
+    """What a ray that ends here reports."""
+
+    needs_score: bool = False
+    """Whether the value needs the score at the end of every step: one evaluation more a step."""
+
+    at_start: bool = True
+    """Whether a ray ends at once where its value is not negative at the start."""
+
+    @abstractmethod
+    def value(
+        self, state: State, score: Float[Tensor, "paths dim"] | None
+    ) -> Float[Tensor, " paths"]:
+        """Negative before the stop, positive after it, for all rays of the call.
+
+        Args:
+            state: the rays, batch axes flattened.
+            score: s at their points, not projected, if :attr:`needs_score`.
+        """
+
+    def holds(self, state: State) -> Bool[Tensor, " paths"]:
+        """Whether rays whose value has turned positive really end here."""
+        return torch.ones_like(state.t, dtype=torch.bool)
+
+
+def _each(value: float | Tensor, like: Tensor) -> Tensor:
+    """A number, or one for each ray."""
+    return torch.as_tensor(value).to(like).flatten().expand(like.shape)
+
+
+def _check_length(length: float | Tensor) -> None:
+    tensor = torch.as_tensor(length)
+    if not bool((torch.isfinite(tensor) & (tensor >= 0)).all()):
+        raise ValueError(f"length is {length}; expected finite numbers ≥ 0")
+
+
+@dataclass(frozen=True)
+class AfterLength(Stop):
+    """After a metric length, with the density relative to the start.
+
+    Args:
+        length: ≥ 0, a number or one for each ray, shape (*batch,).
+    """
+
+    length: float | Tensor
+    result = RayResult.length_reached
+
+    def __post_init__(self) -> None:
+        _check_length(self.length)
+
+    def value(
+        self, state: State, score: Float[Tensor, "paths dim"] | None
+    ) -> Float[Tensor, " paths"]:
+        return state.length - _each(self.length, state.length)
+
+
+@dataclass(frozen=True)
+class AfterArc(Stop):
+    """After a Euclidean length.
+
+    Args:
+        length: ≥ 0, a number or one for each ray, shape (*batch,).
+    """
+
+    length: float | Tensor
+    result = RayResult.arc_reached
+
+    def __post_init__(self) -> None:
+        _check_length(self.length)
+
+    def value(
+        self, state: State, score: Float[Tensor, "paths dim"] | None
+    ) -> Float[Tensor, " paths"]:
+        return state.arc - _each(self.length, state.arc)
+
+
+@dataclass(frozen=True)
+class NearTarget(Stop):
+    """At the closest approach to a target, if it is within a radius.
+
+    Args:
+        target: shape (dim,), or (*batch, dim) for one each.
+        radius: Euclidean distance > 0.
+    """
+
+    target: Float[Tensor, "*batch dim"]
+    radius: float
+    result = RayResult.target_reached
+    at_start = False
+
+    def __post_init__(self) -> None:
+        if not self.radius > 0:
+            raise ValueError(f"radius is {self.radius}; expected a positive distance")
+
+    def _gap(self, state: State) -> Tensor:
+        return state.x - self.target.to(state.x).reshape(-1, self.target.shape[-1])
+
+    def value(
+        self, state: State, score: Float[Tensor, "paths dim"] | None
+    ) -> Float[Tensor, " paths"]:
+        return (self._gap(state) * state.v).sum(-1)
+
+    def holds(self, state: State) -> Bool[Tensor, " paths"]:
+        return torch.linalg.vector_norm(self._gap(state), dim=-1) <= self.radius
+
+
+def _check_band(low: float, high: float) -> None:
+    if not 0 <= low < high:
+        raise ValueError(f"the band is [{low}, {high}]; expected 0 ≤ low < high")
+
+
+@dataclass(frozen=True)
+class LeavesTypicalSet(Stop):
+    r"""Where the noise energy :math:`\sigma |s| / \sqrt d`, 1 in the typical set of noised data,
+    leaves a band. A ray that starts outside ends at once.
+
+    Args:
+        sigma: σ > 0, the noise of the density; 1/√precision of the score if it is known.
+        low, high: the band.
+
+    Cost: one score evaluation a ray more, each step.
+    """
+
+    sigma: float
+    low: float = 0.8
+    high: float = 1.2
+    result = RayResult.left_typical_set
+    needs_score = True
+
+    def __post_init__(self) -> None:
+        _check_band(self.low, self.high)
+        if not self.sigma > 0:
+            raise ValueError(f"sigma is {self.sigma}; expected a positive noise")
+
+    def value(
+        self, state: State, score: Float[Tensor, "paths dim"] | None
+    ) -> Float[Tensor, " paths"]:
+        if score is None:
+            raise ValueError("got no score; expected the score at the points of the state")
+        energy = self.sigma * torch.linalg.vector_norm(score, dim=-1) / score.shape[-1] ** 0.5
+        return torch.maximum(energy - self.high, self.low - energy)
+
+
+@dataclass(frozen=True)
+class LeavesNorms(Stop):
+    """Where the norm of the points leaves a band. A ray that starts outside ends at once.
+
+    Args:
+        low, high: the band; noised latents have norms near √d.
+    """
+
+    low: float
+    high: float
+    result = RayResult.left_norms
+
+    def __post_init__(self) -> None:
+        _check_band(self.low, self.high)
+
+    def value(
+        self, state: State, score: Float[Tensor, "paths dim"] | None
+    ) -> Float[Tensor, " paths"]:
+        norm = torch.linalg.vector_norm(state.x, dim=-1)
+        return torch.maximum(norm - self.high, self.low - norm)
