@@ -131,9 +131,16 @@ class Denoiser:
     prediction: Prediction
 
     def output(
-        self, x: Float[Tensor, "rows dim"], timestep: float, condition: Condition
+        self,
+        x: Float[Tensor, "rows dim"],
+        timestep: float,
+        condition: Condition,
+        *,
+        differentiable: bool = False,
     ) -> Float[Tensor, "rows dim"]:
         """The network's raw output at `x`, with `condition` of one row or as many as `x`.
+
+        `differentiable` lets derivatives with respect to `x` pass; it takes more memory.
 
         Raises `ValueError` for a wrong shape, dtype or time step, `NonFiniteError` for NaN or
         infinity, `OutOfMemoryError` when a single row does not fit. Costs one row a row.
@@ -148,7 +155,7 @@ class Denoiser:
         self.schedule.coefficients(timestep)
         condition = condition.expand(x.shape[0])
 
-        @torch.inference_mode()
+        @torch.inference_mode(not differentiable)
         def evaluate(piece: slice) -> Tensor:
             value = self.network(x[piece], timestep, condition.take(piece))
             return value.to(x.device).to(x.dtype)  # in turn: mps has no float64
@@ -159,11 +166,17 @@ class Denoiser:
         return value
 
     def epsilon(
-        self, x: Float[Tensor, "rows dim"], timestep: float, condition: Condition
+        self,
+        x: Float[Tensor, "rows dim"],
+        timestep: float,
+        condition: Condition,
+        *,
+        differentiable: bool = False,
     ) -> Float[Tensor, "rows dim"]:
-        r"""The predicted noise $\hat\varepsilon(x, t, c)$; errors and cost as `output`."""
+        r"""The predicted noise $\hat\varepsilon(x, t, c)$; arguments, errors and cost as `output`."""
         a, s = self.schedule.coefficients(timestep)
-        return self.prediction.epsilon(self.output(x, timestep, condition), x, a, s)
+        output = self.output(x, timestep, condition, differentiable=differentiable)
+        return self.prediction.epsilon(output, x, a, s)
 
 
 def _demand_finite(value: Tensor, x: Tensor, timestep: float) -> None:
