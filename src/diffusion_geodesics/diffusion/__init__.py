@@ -9,17 +9,21 @@ library.
 from diffusion_geodesics.diffusion.codec import Codec
 from diffusion_geodesics.diffusion.condition import Condition, ConditionCurve, ConditionLine
 from diffusion_geodesics.diffusion.cost import Cost, Ledger
-from diffusion_geodesics.diffusion.denoiser import (
-    Denoiser,
+from diffusion_geodesics.diffusion.denoiser import Denoiser, Network, NonFiniteError
+from diffusion_geodesics.diffusion.discrete_schedule import DiscreteSchedule, Spacing
+from diffusion_geodesics.diffusion.edm_schedule import EDMSchedule, SigmaSpacing
+from diffusion_geodesics.diffusion.flow_schedule import FlowSchedule, dynamic_mu
+from diffusion_geodesics.diffusion.memory import ChunkedBatches, OutOfMemoryError
+from diffusion_geodesics.diffusion.prediction import (
+    EDMPrediction,
     EpsilonPrediction,
-    Network,
-    NonFiniteError,
+    FlowPrediction,
     Prediction,
     SamplePrediction,
+    ScorePrediction,
     VelocityPrediction,
 )
-from diffusion_geodesics.diffusion.memory import ChunkedBatches, OutOfMemoryError
-from diffusion_geodesics.diffusion.schedule import DiscreteSchedule, NoiseSchedule, Spacing
+from diffusion_geodesics.diffusion.schedule import NoiseSchedule
 from diffusion_geodesics.diffusion.score import GuidedScore, LevelScore, RatioScore
 from diffusion_geodesics.diffusion.transport import OnStep, guidance_bump, invert, sample
 
@@ -32,7 +36,11 @@ __all__ = [
     "Cost",
     "Denoiser",
     "DiscreteSchedule",
+    "EDMPrediction",
+    "EDMSchedule",
     "EpsilonPrediction",
+    "FlowPrediction",
+    "FlowSchedule",
     "GuidedScore",
     "Ledger",
     "LevelScore",
@@ -44,8 +52,11 @@ __all__ = [
     "Prediction",
     "RatioScore",
     "SamplePrediction",
+    "ScorePrediction",
+    "SigmaSpacing",
     "Spacing",
     "VelocityPrediction",
+    "dynamic_mu",
     "guidance_bump",
     "invert",
     "sample",

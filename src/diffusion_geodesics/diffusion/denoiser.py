@@ -1,7 +1,8 @@
 r"""Denoisers: a network, what its output means, and the noise it was trained with.
 
-With $x_t = a x_0 + s \varepsilon$ a network predicts $\varepsilon$, $x_0$ or
-$v = a \varepsilon - s x_0$; each gives the two others, and the score of the noised density is
+With $x_t = a x_0 + s \varepsilon$ a network predicts $\varepsilon$, $x_0$, a velocity
+($a \varepsilon - s x_0$, or $\varepsilon - x_0$ for flow matching), EDM's mixture of them, or the
+score itself; each gives $\varepsilon$ and $x_0$, and the score of the noised density is
 
 $$\nabla \log p_t(x \mid c) = -\frac{\hat\varepsilon(x, t, c)}{s_t}.$$
 """
@@ -16,85 +17,14 @@ from torch import Tensor
 
 from diffusion_geodesics.diffusion.condition import Condition
 from diffusion_geodesics.diffusion.memory import ChunkedBatches
+from diffusion_geodesics.diffusion.prediction import Prediction
 from diffusion_geodesics.diffusion.schedule import NoiseSchedule
 
-__all__ = [
-    "Denoiser",
-    "EpsilonPrediction",
-    "Network",
-    "NonFiniteError",
-    "Prediction",
-    "SamplePrediction",
-    "VelocityPrediction",
-]
+__all__ = ["Denoiser", "Network", "NonFiniteError"]
 
 
 class NonFiniteError(ValueError):
     """A network gave NaN or infinity."""
-
-
-class Prediction(ABC):
-    r"""What a network's output is, given the point $x = a x_0 + s \varepsilon$ it was shown."""
-
-    @abstractmethod
-    def epsilon(
-        self, output: Float[Tensor, "rows dim"], x: Float[Tensor, "rows dim"], a: float, s: float
-    ) -> Float[Tensor, "rows dim"]:
-        r"""The noise $\varepsilon$ that `output` means at `x`."""
-
-    @abstractmethod
-    def clean(
-        self, output: Float[Tensor, "rows dim"], x: Float[Tensor, "rows dim"], a: float, s: float
-    ) -> Float[Tensor, "rows dim"]:
-        """The clean latent $x_0$ that `output` means at `x`."""
-
-
-@final
-@dataclass(frozen=True)
-class EpsilonPrediction(Prediction):
-    r"""The output is the noise: $\varepsilon = o$, $x_0 = (x - s o) / a$."""
-
-    def epsilon(
-        self, output: Float[Tensor, "rows dim"], x: Float[Tensor, "rows dim"], a: float, s: float
-    ) -> Float[Tensor, "rows dim"]:
-        return output
-
-    def clean(
-        self, output: Float[Tensor, "rows dim"], x: Float[Tensor, "rows dim"], a: float, s: float
-    ) -> Float[Tensor, "rows dim"]:
-        return (x - s * output) / a
-
-
-@final
-@dataclass(frozen=True)
-class VelocityPrediction(Prediction):
-    r"""The output is $v = a\varepsilon - s x_0$: $\varepsilon = a v + s x$, $x_0 = a x - s v$."""
-
-    def epsilon(
-        self, output: Float[Tensor, "rows dim"], x: Float[Tensor, "rows dim"], a: float, s: float
-    ) -> Float[Tensor, "rows dim"]:
-        return a * output + s * x
-
-    def clean(
-        self, output: Float[Tensor, "rows dim"], x: Float[Tensor, "rows dim"], a: float, s: float
-    ) -> Float[Tensor, "rows dim"]:
-        return a * x - s * output
-
-
-@final
-@dataclass(frozen=True)
-class SamplePrediction(Prediction):
-    r"""The output is the clean latent: $x_0 = o$, $\varepsilon = (x - a o) / s$."""
-
-    def epsilon(
-        self, output: Float[Tensor, "rows dim"], x: Float[Tensor, "rows dim"], a: float, s: float
-    ) -> Float[Tensor, "rows dim"]:
-        return (x - a * output) / s
-
-    def clean(
-        self, output: Float[Tensor, "rows dim"], x: Float[Tensor, "rows dim"], a: float, s: float
-    ) -> Float[Tensor, "rows dim"]:
-        return output
 
 
 class Network(ABC):
@@ -173,7 +103,7 @@ class Denoiser:
         *,
         differentiable: bool = False,
     ) -> Float[Tensor, "rows dim"]:
-        r"""The predicted noise $\hat\varepsilon(x, t, c)$; arguments, errors and cost as `output`."""
+        r"""The predicted noise $\hat\varepsilon(x, t, c)$; all else as in `output`."""
         a, s = self.schedule.coefficients(timestep)
         output = self.output(x, timestep, condition, differentiable=differentiable)
         return self.prediction.epsilon(output, x, a, s)
