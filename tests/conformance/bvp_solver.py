@@ -1,4 +1,8 @@
-"""What every boundary value solver must do, on problems that are easy for all of them."""
+"""What every boundary value solver must do, on problems that are easy for all of them.
+
+:class:`BVPSolverSuite` is for every solver, whatever curve it looks for and however well it finds
+it; :class:`GeodesicSolverSuite` is for those that converge to geodesics.
+"""
 
 from __future__ import annotations
 
@@ -64,15 +68,6 @@ class BVPSolverSuite:
     def solved(cls, solver: Solver, easy: Easy) -> dg.Solution:
         return easy.solve(solver)
 
-    def test_converges(self, easy: Easy, solved: dg.Solution):
-        solution = solved
-        assert solution.result is dg.Result.converged
-        assert float(solution.residual) < 1e-3
-        fine = easy.solve(dg.PreconditionedFlow((96,)), tol=1e-4)
-        assert float(solution.length) == pytest.approx(float(fine.length), rel=3e-5)
-        t = torch.linspace(0, 1, 9, dtype=torch.float64)
-        assert_close(solution.path(t), fine.path(t), rtol=0, atol=5e-3)
-
     def test_ends_are_untouched(self, easy: Easy, solved: dg.Solution):
         ends = solved.path(torch.tensor([0.0, 1.0], dtype=torch.float64))
         assert_close(ends, torch.stack([easy.start, easy.end]), rtol=1e-14, atol=1e-14)
@@ -137,20 +132,6 @@ class BVPSolverSuite:
             one = Easy(dg.Gaussian(mean), start[i], end[i], 0.3, dg.Flat()).solve(solver)
             assert float(batch.length[i]) == pytest.approx(float(one.length), rel=1e-7)
 
-    def test_several_starts(self, solver: Solver):
-        easy = gaussian()
-        t = torch.linspace(0, 1, 17, dtype=torch.float64)
-        line = dg.Line(easy.start, easy.end)
-        bump = torch.sin(torch.pi * t)[:, None] * vector(0.2, 0.2)
-        paths = [dg.Spline(line(t) + bump), line, dg.Spline(line(t) - bump)]
-        connection = dg.Conformal(easy.density, easy.alpha)
-        solution = dg.solve_bvp(connection, solver, paths, max_steps=200)
-        assert len(solution.starts) == 3
-        single = easy.solve(solver)
-        for start in solution.starts:
-            assert float(start.length) == pytest.approx(float(single.length), rel=1e-5)
-            assert start.results[0].ok
-
     def test_translation_rotation_and_scale(self, solver: Solver):
         easy = gaussian()
         turn = torch.tensor([[0.6, -0.8], [0.8, 0.6]], dtype=torch.float64)
@@ -177,6 +158,50 @@ class BVPSolverSuite:
         t = torch.linspace(0, 1, 9, dtype=torch.float64)
         assert_close(there.path(t), back.path(1 - t), rtol=0, atol=1e-7)
 
+    def test_non_finite_score(self, solver: Solver):
+        line = dg.Line(vector(0, 0), vector(2, 1))
+        solution = dg.solve_bvp(dg.Conformal(Wall(1.0)), solver, line, throw=False)
+        assert solution.result is dg.Result.non_finite
+        assert "not finite" in solution.result.message
+
+    def test_one_bad_pair_does_not_spoil_the_others(self, solver: Solver):
+        start = torch.stack([_on_circle(1.5, 0), _on_circle(0.9, 0), vector(0, 1)])
+        end = torch.stack([_on_circle(1.2, 1), _on_circle(0.8, 1), vector(3, 1)])
+        connection = dg.Conformal(Wall(2.0), 0.3)
+        solution = dg.solve_bvp(connection, solver, dg.Line(start, end), max_steps=200, throw=False)
+        assert [r is dg.Result.non_finite for r in solution.results] == [False, False, True]
+        assert solution.results[0].ok
+        assert solution.results[1].ok
+        assert torch.isfinite(solution.length[:2]).all()
+        assert solution.result is dg.Result.non_finite
+
+
+class GeodesicSolverSuite(BVPSolverSuite):
+    """For solvers that converge to geodesics."""
+
+    def test_converges(self, easy: Easy, solved: dg.Solution):
+        solution = solved
+        assert solution.result is dg.Result.converged
+        assert float(solution.residual) < 1e-3
+        fine = easy.solve(dg.PreconditionedFlow((96,)), tol=1e-4)
+        assert float(solution.length) == pytest.approx(float(fine.length), rel=3e-5)
+        t = torch.linspace(0, 1, 9, dtype=torch.float64)
+        assert_close(solution.path(t), fine.path(t), rtol=0, atol=5e-3)
+
+    def test_several_starts(self, solver: Solver):
+        easy = gaussian()
+        t = torch.linspace(0, 1, 17, dtype=torch.float64)
+        line = dg.Line(easy.start, easy.end)
+        bump = torch.sin(torch.pi * t)[:, None] * vector(0.2, 0.2)
+        paths = [dg.Spline(line(t) + bump), line, dg.Spline(line(t) - bump)]
+        connection = dg.Conformal(easy.density, easy.alpha)
+        solution = dg.solve_bvp(connection, solver, paths, max_steps=200)
+        assert len(solution.starts) == 3
+        single = easy.solve(solver)
+        for start in solution.starts:
+            assert float(start.length) == pytest.approx(float(single.length), rel=1e-5)
+            assert start.results[0].ok
+
     def test_a_smaller_tolerance(self, solver: Solver, easy: Easy, solved: dg.Solution):
         fine = easy.solve(solver, tol=1e-5)
         assert float(fine.residual) < 1e-5
@@ -194,22 +219,7 @@ class BVPSolverSuite:
     def test_reports_the_best_of_its_steps(self, solver: Solver, easy: Easy):
         solution = easy.solve(solver, tol=1e-12, max_steps=5, throw=False)
         finest = solution.steps[-1].intervals
+        if solver.levels(1e-3, 5)[-1].average_last:
+            return
         best = min(float(s.residual[0]) for s in solution.steps if s.intervals == finest)
         assert float(solution.residual) == best
-
-    def test_non_finite_score(self, solver: Solver):
-        line = dg.Line(vector(0, 0), vector(2, 1))
-        solution = dg.solve_bvp(dg.Conformal(Wall(1.0)), solver, line, throw=False)
-        assert solution.result is dg.Result.non_finite
-        assert "not finite" in solution.result.message
-
-    def test_one_bad_pair_does_not_spoil_the_others(self, solver: Solver):
-        start = torch.stack([_on_circle(1.5, 0), _on_circle(0.9, 0), vector(0, 1)])
-        end = torch.stack([_on_circle(1.2, 1), _on_circle(0.8, 1), vector(3, 1)])
-        connection = dg.Conformal(Wall(2.0), 0.3)
-        solution = dg.solve_bvp(connection, solver, dg.Line(start, end), max_steps=200, throw=False)
-        assert [r is dg.Result.non_finite for r in solution.results] == [False, False, True]
-        assert solution.results[0].ok
-        assert solution.results[1].ok
-        assert torch.isfinite(solution.length[:2]).all()
-        assert solution.result is dg.Result.non_finite

@@ -2,17 +2,30 @@
 
 from diffusion_geodesics.bvp.loop import solve_bvp
 from diffusion_geodesics.bvp.preconditioned import PreconditionedFlow
-from diffusion_geodesics.bvp.solution import GeodesicError, Result, Solution, Start, Step
-from diffusion_geodesics.bvp.solver import BVPSolver, Level
+from diffusion_geodesics.bvp.published import PublishedDescent, mean_norm_sphere, published_alpha
+from diffusion_geodesics.bvp.solution import (
+    GeodesicError,
+    GivenUp,
+    Result,
+    Solution,
+    Start,
+    Step,
+)
+from diffusion_geodesics.bvp.solver import Between, BVPSolver, Level
 
 __all__ = [
     "BVPSolver",
+    "Between",
     "GeodesicError",
+    "GivenUp",
     "Level",
     "PreconditionedFlow",
+    "PublishedDescent",
     "Result",
     "Solution",
     "Start",
     "Step",
+    "mean_norm_sphere",
+    "published_alpha",
     "solve_bvp",
 ]

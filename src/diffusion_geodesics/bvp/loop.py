@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from diffusion_geodesics.bvp.euler_lagrange import (
-    Ends,
-    Evaluation,
-    error_bar,
-    evaluate,
-    evaluate_ends,
+from diffusion_geodesics.bvp.euler_lagrange import error_bar
+from diffusion_geodesics.bvp.march import March, advance, begin
+from diffusion_geodesics.bvp.solution import (
+    UNRESOLVED,
+    GeodesicError,
+    Result,
+    Solution,
+    Start,
+    Step,
+    is_resolved,
 )
-from diffusion_geodesics.bvp.solution import GeodesicError, Result, Solution, Start, Step
-from diffusion_geodesics.bvp.solver import BVPSolver, Level, State
-from diffusion_geodesics.length import measure
+from diffusion_geodesics.bvp.solver import BVPSolver, State
+from diffusion_geodesics.length import Profile, measure
 from diffusion_geodesics.metric import Connection
 from diffusion_geodesics.path import Path, Spline
-
-HOPELESS = 5e-2
-"""Residual above which a curve at the step limit is no geodesic at all."""
 
 SAME_LENGTH = 1e-4
 """Relative difference of length below which two starts are taken to have found one geodesic."""
@@ -47,7 +47,7 @@ def solve_bvp(
         path: the initial path, for one pair of points (shape (time, dim)) or a batch of pairs
             (time, *batch, dim). With several initial paths between the same points all are
             solved in one batch and the shortest solution of each pair is kept.
-        tol: relative Euler-Lagrange residual to reach.
+        tol: relative residual to reach.
         max_steps: steps on the finest level.
         callback: called after every iteration, with progress; raise in it to cancel.
         throw: raise :class:`GeodesicError` where a pair ends without a geodesic.
@@ -57,7 +57,9 @@ def solve_bvp(
         GeodesicError: no geodesic was found, and ``throw`` is true.
 
     Cost: 2 score evaluations a path for the ends, then intervals - 1 a step and path still
-    active, one call a step for all of them, and 65 a pair for the verification pass.
+    active, one call a step for all of them, and 65 a pair for the verification pass. Levels that a
+    solver takes only where the length is not resolved are paid for by those pairs alone, with
+    another verification.
     """
     if not tol > 0 or max_steps < 1:
         raise ValueError(f"tol is {tol} and max_steps {max_steps}; expected tol > 0, max_steps ≥ 1")
@@ -65,40 +67,43 @@ def solve_bvp(
     if not starts:
         raise ValueError("got no initial path; expected one path or several")
     levels = list(solver.levels(tol, max_steps))
+    required = [level for level in levels if not level.if_unresolved]
     times = torch.linspace(0, 1, levels[0].intervals + 1, dtype=torch.float64)
     initial = torch.stack([_same_ends(p(times), starts[0](times)) for p in starts], 1)
     batch = initial.shape[2:-1]
     nodes = initial.flatten(1, -2)
     pairs = nodes.shape[1] // len(starts)
     index = torch.arange(nodes.shape[1], device=nodes.device) % pairs
-    march = _march(connection.select(index), solver, levels, nodes, callback)
+    march = begin(connection.select(index), nodes)
+    everyone = torch.ones_like(index, dtype=torch.bool)
+    for level in required:
+        march = advance(march, solver, level, everyone, tol, callback)
+    told = _told(march, len(starts), batch)
     chosen = _shortest(march, len(starts), pairs)
-    shape = (len(march.nodes), *batch, nodes.shape[-1])
-    best = Spline(march.nodes[:, chosen].reshape(shape), connection.manifold)
-    profile = measure(connection, best)
-    finite = torch.isfinite(profile.length).flatten().tolist() or [True]
-    picked = [march.results[int(i)] for i in chosen]
-    results = tuple(
-        r if good else Result.non_finite for r, good in zip(picked, finite, strict=True)
-    )
+    check = _check(connection, march, chosen, batch)
+    for level in (level for level in levels if level.if_unresolved):
+        unresolved = (~is_resolved(check.error, check.profile.length)).flatten()
+        usable = torch.tensor([march.results[int(i)].ok for i in chosen], device=nodes.device)
+        again = (unresolved & usable).nonzero()[:, 0]
+        if not len(again):
+            break
+        going = torch.zeros_like(everyone)
+        going[chosen[again]] = True
+        march = advance(march, solver, level, going, tol, callback)
+        check = _check_again(connection, march, chosen, again, check)
     solution = Solution(
-        path=best,
-        results=results,
+        path=Spline(_of_pairs(march, chosen, batch), connection.manifold),
+        results=_verdicts(march, chosen, check),
         residual=march.residual[chosen].reshape(batch),
-        distance_error=error_bar(profile, march.length[chosen].reshape(batch)),
-        profile=profile,
-        starts=tuple(
-            Start(
-                march.length[i * pairs : (i + 1) * pairs].reshape(batch),
-                march.residual[i * pairs : (i + 1) * pairs].reshape(batch),
-                march.results[i * pairs : (i + 1) * pairs],
-            )
-            for i in range(len(starts))
-        ),
+        distance_error=check.error,
+        profile=check.profile,
+        starts=told,
         steps=march.steps,
         iterations=len(march.steps),
-        calls=march.calls + 1,
-        score_evals=march.score_evals + profile.score_evals,
+        calls=march.calls + check.calls,
+        score_evals=march.score_evals + check.profile.score_evals,
+        given_up=march.given_up,
+        precision=connection.score.precision,
     )
     if throw and not solution.result.ok:
         raise GeodesicError(solution)
@@ -120,166 +125,86 @@ def _same_ends(nodes: Tensor, first: Tensor) -> Tensor:
     return torch.cat([first[:1], nodes[1:-1], first[-1:]])
 
 
+def _of_pairs(march: March, chosen: Tensor, batch: Sequence[int]) -> Tensor:
+    return march.nodes[:, chosen].reshape(len(march.nodes), *batch, march.nodes.shape[-1])
+
+
 @dataclass(frozen=True)
-class _March:
-    nodes: Float[Tensor, "nodes paths dim"]
-    residual: Float[Tensor, " paths"]
-    length: Float[Tensor, " paths"]
-    results: tuple[Result, ...]
-    steps: tuple[Step, ...]
+class _Check:
+    """The verification pass: density and length at fresh points, and the error bar."""
+
+    profile: Profile
+    error: Float[Tensor, "*batch"]
     calls: int
-    score_evals: int
 
 
-def _march(
+def _check(connection: Connection, march: March, chosen: Tensor, batch: Sequence[int]) -> _Check:
+    path = Spline(_of_pairs(march, chosen, batch), connection.manifold)
+    profile = measure(connection, path)
+    return _Check(profile, error_bar(profile, march.length[chosen].reshape(batch)), 1)
+
+
+def _check_again(
     connection: Connection,
-    solver: BVPSolver[State],
-    levels: Sequence[Level],
-    nodes: Tensor,
-    callback: Callable[[Step], None] | None,
-) -> _March:
-    first = torch.linspace(0, 1, len(nodes), dtype=torch.float64)
-    connection, score_evals = connection.calibrated(first, nodes)
-    calls = int(score_evals > 0) + 1
-    ends = evaluate_ends(connection, nodes)
-    score_evals += 2 * nodes.shape[1]
-    steps: list[Step] = []
-    outcome = _Outcome.begin(nodes)
-    for level in levels:
-        if len(nodes) != level.intervals + 1:
-            times = torch.linspace(0, 1, level.intervals + 1, dtype=torch.float64)
-            finer = Spline(nodes, connection.manifold)(times)
-            nodes = torch.cat([nodes[:1], finer[1:-1], nodes[-1:]])
-        outcome = _Outcome.begin(nodes)
-        active = torch.ones(nodes.shape[1], dtype=torch.bool, device=nodes.device)
-        lengths: list[Tensor] = []
-        state: State | None = None
-        for step in range(level.max_steps + 1):
-            evaluation = _evaluate_active(connection, ends, nodes, active)
-            score_evals += int(active.sum()) * (len(nodes) - 2)
-            calls += 1
-            outcome = outcome.updated(evaluation, active)
-            lengths.append(evaluation.length)
-            steps.append(
-                Step(
-                    level.intervals,
-                    len(steps) + 1,
-                    torch.where(active, evaluation.residual, outcome.residual),
-                    torch.where(active, evaluation.length, outcome.length),
-                    score_evals,
-                )
-            )
-            if callback is not None:
-                callback(steps[-1])
-            finite = torch.isfinite(evaluation.residual) & torch.isfinite(evaluation.length)
-            met = active & finite & (evaluation.residual < level.residual)
-            still = active & ~met & _settled(lengths, evaluation.residual, level.length_change)
-            broken = active & ~finite
-            outcome = outcome.ended(met, Result.converged)
-            outcome = outcome.ended(still, Result.length_converged)
-            outcome = outcome.ended(broken, Result.non_finite)
-            active = active & ~met & ~still & ~broken
-            if not bool(active.any()) or step == level.max_steps:
-                break
-            state = solver.init(evaluation) if state is None else state
-            move, state = solver.move(connection, evaluation, state)
-            moved = connection.manifold.project(nodes[1:-1] + move)
-            inner = torch.where(active[:, None], moved, nodes[1:-1])
-            nodes = torch.cat([nodes[:1], inner, nodes[-1:]])
-        nodes = outcome.nodes
-    return _March(
-        nodes,
-        outcome.residual,
-        outcome.length,
-        outcome.results(),
-        tuple(steps),
-        calls,
-        score_evals,
+    march: March,
+    chosen: Tensor,
+    again: Int[Tensor, " some"],
+    check: _Check,
+) -> _Check:
+    """Verify some pairs anew and put what was found in the place of what was known."""
+    part = _check(connection.select(again), march, chosen[again], (len(again),))
+    old, new = check.profile, part.profile
+
+    def merged(whole: Tensor, some: Tensor) -> Tensor:
+        if some.ndim == 1:
+            return whole.flatten().index_copy(0, again, some).reshape(whole.shape)
+        flat = whole.reshape(len(some), -1, *some.shape[2:])
+        return flat.index_copy(1, again, some).reshape(whole.shape)
+
+    profile = replace(
+        old,
+        **{
+            f.name: merged(getattr(old, f.name), getattr(new, f.name))
+            for f in fields(old)
+            if f.name not in ("t", "score_evals")
+        },
+        score_evals=old.score_evals + new.score_evals,
     )
+    return _Check(profile, merged(check.error, part.error), check.calls + 1)
 
 
-@dataclass(frozen=True)
-class _Outcome:
-    """The best curve of each path on the current level, and how it ended (-1: not yet)."""
+def _verdicts(march: March, chosen: Tensor, check: _Check) -> tuple[Result, ...]:
+    """How each pair ended, with what the verification says."""
+    length, error = check.profile.length.flatten(), check.error.flatten()
+    large = error > UNRESOLVED * length
 
-    nodes: Tensor
-    residual: Tensor
-    length: Tensor
-    code: Tensor
+    def verdict(result: Result, finite: bool, unresolved: bool) -> Result:
+        if not finite:
+            return Result.non_finite
+        return Result.unresolved if unresolved and result.ok else result
 
-    @staticmethod
-    def begin(nodes: Tensor) -> _Outcome:
-        unknown = nodes.new_full((nodes.shape[1],), torch.inf)
-        return _Outcome(nodes, unknown, unknown, torch.full_like(unknown, -1, dtype=torch.long))
-
-    def updated(self, evaluation: Evaluation, active: Bool[Tensor, " paths"]) -> _Outcome:
-        finite = torch.isfinite(evaluation.residual) & torch.isfinite(evaluation.length)
-        where = active & finite & (evaluation.residual < self.residual)
-        return _Outcome(
-            torch.where(where[:, None], evaluation.nodes, self.nodes),
-            torch.where(where, evaluation.residual, self.residual),
-            torch.where(where, evaluation.length, self.length),
-            self.code,
+    return tuple(
+        verdict(march.results[int(i)], finite, unresolved)
+        for i, finite, unresolved in zip(
+            chosen, torch.isfinite(length).tolist(), large.tolist(), strict=True
         )
+    )
 
-    def ended(self, where: Bool[Tensor, " paths"], result: Result) -> _Outcome:
-        return replace(self, code=torch.where(where, list(Result).index(result), self.code))
 
-    def results(self) -> tuple[Result, ...]:
-        known = list(Result)
-
-        def name(code: int, residual: float) -> Result:
-            if code >= 0:
-                return known[code]
-            return Result.not_converged if residual > HOPELESS else Result.max_steps
-
-        return tuple(
-            name(c, r) for c, r in zip(self.code.tolist(), self.residual.tolist(), strict=True)
+def _told(march: March, starts: int, batch: Sequence[int]) -> tuple[Start, ...]:
+    """What became of every start."""
+    pairs = len(march.results) // starts
+    return tuple(
+        Start(
+            march.length[i * pairs : (i + 1) * pairs].reshape(batch),
+            march.residual[i * pairs : (i + 1) * pairs].reshape(batch),
+            march.results[i * pairs : (i + 1) * pairs],
         )
-
-
-def _evaluate_active(
-    connection: Connection, ends: Ends, nodes: Tensor, active: Tensor
-) -> Evaluation:
-    """Evaluate only the curves that still move; the others get residual NaN, unused."""
-    if bool(active.all()):
-        return evaluate(connection, ends, nodes)
-    index = active.nonzero()[:, 0]
-    part = evaluate(
-        connection.select(index), Ends(ends.start[index], ends.end[index]), nodes[:, index]
-    )
-
-    def spread(x: Tensor, axis: int) -> Tensor:
-        shape = list(x.shape)
-        shape[axis] = len(active)
-        return x.new_full(shape, torch.nan).index_copy(axis, index, x)
-
-    field = part.field
-    return Evaluation(
-        nodes,
-        spread(part.velocity, 1),
-        type(field)(
-            spread(field.score, 1),
-            spread(field.acceleration, 1),
-            spread(field.shift, 1),
-            spread(field.advection, 1),
-        ),
-        spread(part.defect, 1),
-        spread(part.residual, 0),
-        spread(part.length, 0),
+        for i in range(starts)
     )
 
 
-def _settled(lengths: Sequence[Tensor], residual: Tensor, change: float) -> Tensor:
-    if len(lengths) < 5:
-        return torch.zeros_like(residual, dtype=torch.bool)
-    last = torch.stack(list(lengths[-4:]))
-    moved = (last[1:] - last[:-1]).abs().amax(0)
-    change = max(change, 8 * torch.finfo(last.dtype).eps)
-    return (residual < 0.1) & (moved < change * last[-1])
-
-
-def _shortest(march: _March, starts: int, pairs: int) -> Tensor:
+def _shortest(march: March, starts: int, pairs: int) -> Tensor:
     """Of the starts of each pair: the shortest that is a geodesic, or else the best residual.
     Of those that are equally short, and so the same geodesic, the best residual as well."""
     good = torch.tensor([r.ok for r in march.results], device=march.nodes.device)

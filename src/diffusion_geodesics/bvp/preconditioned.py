@@ -77,6 +77,11 @@ class PreconditionedFlow(BVPSolver[FlowState]):
         patience: iterations without a new best residual until its memory is cleared.
         coarse_residual: residual at which coarse levels are left.
         coarse_steps: steps after which they are left anyway.
+        refine: intervals of further levels, taken only for pairs whose length is not resolved by
+            the levels before (error bar above 1%): strong barriers.
+        average_last: for a noisy score: return the mean of the last iterates, this many of them,
+            of curves that do not meet the tolerance; 0 returns the best one. Half of
+            ``max_steps`` is a good choice.
 
     Cost: intervals - 1 score evaluations a step and path, in one call.
     """
@@ -88,18 +93,31 @@ class PreconditionedFlow(BVPSolver[FlowState]):
     patience: int = 10
     coarse_residual: float = 5e-2
     coarse_steps: int = 30
+    refine: tuple[int, ...] = ()
+    average_last: int = 0
 
     def __post_init__(self) -> None:
-        if not self.intervals or min(self.intervals) < 4:
+        if not self.intervals or min(self.intervals + self.refine) < 4:
             raise ValueError(
-                f"intervals is {self.intervals}; expected one or more levels of at least 4"
+                f"intervals is {self.intervals} and refine {self.refine}; expected one or more "
+                "levels of at least 4"
             )
+        if self.average_last < 0:
+            raise ValueError(f"average_last is {self.average_last}; expected 0 or more iterates")
 
     def levels(self, tol: float, max_steps: int) -> Sequence[Level]:
         coarse = [
             Level(n, self.coarse_residual, 1e-3, self.coarse_steps) for n in self.intervals[:-1]
         ]
-        return [*coarse, Level(self.intervals[-1], tol, min(1e-8, (0.1 * tol) ** 2), max_steps)]
+        finest = Level(
+            self.intervals[-1],
+            tol,
+            min(1e-8, (0.1 * tol) ** 2),
+            max_steps,
+            average_last=self.average_last,
+        )
+        further = [replace(finest, intervals=n, if_unresolved=True) for n in self.refine]
+        return [*coarse, finest, *further]
 
     def init(self, evaluation: Evaluation) -> FlowState:
         like = evaluation.residual
