@@ -26,12 +26,13 @@ class Attempt:
         state: where it leads.
         error: its error over the tolerance, shape (paths,): the step is taken where it is at most
             1. Zero where steps are fixed.
-        calls: batches of scores it took; score evaluations are ``calls`` times the rays.
+        calls, score_evals: what it took, over all rays.
     """
 
     state: State
     error: Float[Tensor, " paths"]
     calls: int
+    score_evals: int
 
 
 class Integrator(ABC):
@@ -47,8 +48,8 @@ class Integrator(ABC):
         """Raise ``ValueError`` where this integrator does not apply to a connection."""
 
     @abstractmethod
-    def begin(self, connection: Connection, state: State) -> tuple[State, int]:
-        """The state with all that a step needs to know of it, and the calls that this took."""
+    def begin(self, connection: Connection, state: State) -> Attempt:
+        """Not a step: the state with all that a step needs to know of it."""
 
     @abstractmethod
     def step(self, connection: Connection, state: State, h: Float[Tensor, " paths"]) -> Attempt:
@@ -111,7 +112,6 @@ class FixedStep(Integrator):
         return replace(self, steps=max(2, self.steps // 2)), 2.0**self.order - 1
 
 
-def keeps_speed(connection: Connection) -> bool:
-    """Whether the connection's geodesics have constant Euclidean speed (conformal metrics), rather
-    than constant speed in the metric."""
+def is_conformal(connection: Connection) -> bool:
+    """Whether the metric is a weight times the Euclidean one."""
     return isinstance(connection, Conformal | ConformalMetric)

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from diffusion_geodesics.ivp.integrator import Integrator
+from diffusion_geodesics.ivp.integrator import Attempt, Integrator
 from diffusion_geodesics.ivp.ray import RayResult
 from diffusion_geodesics.ivp.state import State
 from diffusion_geodesics.ivp.stops import Stop
@@ -26,9 +26,9 @@ class Cost:
     calls: int = 0
     score_evals: int = 0
 
-    def plus(self, calls: int, rows: int) -> Cost:
-        """The cost with ``calls`` more batches of ``rows`` points."""
-        return Cost(self.calls + calls, self.score_evals + calls * rows)
+    def plus(self, more: Cost | Attempt) -> Cost:
+        """The cost with what something else has cost."""
+        return Cost(self.calls + more.calls, self.score_evals + more.score_evals)
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def stop_values(
     score = None
     if any(stop.needs_score for stop in stops):
         score = connection.score(state.t.clamp(0, 1), state.x)
-        cost = cost.plus(1, len(state.t))
+        cost = cost.plus(Cost(1, len(state.t)))
     return [stop.value(state, score if stop.needs_score else None) for stop in stops], cost
 
 
@@ -116,7 +116,7 @@ def _root(
     for repeat in range(REPEATS):
         middle = right - high * (right - left) / (high - low).clamp_min(1e-30)
         attempt = integrator.step(connection, here, middle)
-        cost = cost.plus(attempt.calls, len(h))
+        cost = cost.plus(attempt)
         (value,), cost = stop_values(connection, [stop], attempt.state, cost)
         value = torch.nan_to_num(value, nan=torch.inf)
         if bool((value.abs() <= enough).all()) or repeat == REPEATS - 1:

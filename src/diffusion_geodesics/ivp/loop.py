@@ -32,7 +32,7 @@ def solve_ivp(
     *,
     integrator: Integrator | None = None,
     stops: Sequence[Stop] = (),
-    t0: float = 0.0,
+    t0: float | Float[Tensor, "*batch"] = 0.0,
     horizon: float = 1.0,
     max_steps: int = 1000,
     growth: bool = True,
@@ -50,7 +50,8 @@ def solve_ivp(
         v0: initial velocities dγ/dt, of the shape of x0; the tangent part is used.
         integrator: :class:`IsokineticSplitting` with 32 steps by default.
         stops: where to end earlier; the first that a ray meets.
-        t0: curve parameter at the start, for densities that change along the curve.
+        t0: curve parameter at the start, for densities that change along the curve; a number or
+            one for each ray.
         horizon: how far to go in t, > 0; infinite where only the stops end the ray. A density is
             asked at t = 1 where t exceeds 1.
         max_steps: steps after which a ray ends without its stop.
@@ -75,10 +76,10 @@ def solve_ivp(
     batch, dim = x0.shape[:-1], x0.shape[-1]
     x = connection.manifold.project(x0.reshape(-1, dim))
     v = connection.manifold.to_tangent(x, v0.reshape(-1, dim))
-    setting = _Setting(connection, integrator, tuple(stops), t0 + horizon, max_steps)
-    begin = start(x, v, t0)
+    begin = start(x, v, torch.as_tensor(t0, dtype=x.dtype, device=x.device).flatten())
+    setting = _Setting(connection, integrator, tuple(stops), begin.t + horizon, max_steps)
     turned, angle = _turned(connection, x, v)
-    track = _march(setting, begin, start(x, turned, t0) if growth else None)
+    track = _march(setting, begin, replace(begin, v=turned) if growth else None)
     cost, end = track.cost, track.states[-1]
     unknown = torch.full_like(end.t, torch.nan)
     factor, gap = unknown, unknown
@@ -88,7 +89,7 @@ def solve_ivp(
         coarser, ratio = integrator.coarser()
         second = _march(replace(setting, integrator=coarser), begin, None)
         gap = torch.linalg.vector_norm(second.states[-1].x - end.x, dim=-1) / ratio
-        cost = Cost(cost.calls + second.cost.calls, cost.score_evals + second.cost.score_evals)
+        cost = cost.plus(second.cost)
 
     def shaped(name: str) -> Tensor:
         values = torch.stack([getattr(state, name) for state in track.states])
@@ -136,7 +137,7 @@ class _Setting:
     connection: Connection
     integrator: Integrator
     stops: tuple[Stop, ...]
-    end: float
+    end: Float[Tensor, " paths"]
     max_steps: int
 
 
@@ -151,12 +152,14 @@ class _Track:
 def _march(setting: _Setting, begin: State, companion: State | None) -> _Track:
     """All rays to their ends. A companion takes the steps of its ray, whatever its own error."""
     integrator, stops, cost = setting.integrator, setting.stops, Cost()
-    begin, calls = integrator.begin(setting.connection, begin)
-    cost = cost.plus(calls, len(begin.t))
-    if companion is not None:
-        companion, calls = integrator.begin(setting.connection, companion)
-        cost = cost.plus(calls, len(begin.t))
     every = torch.arange(len(begin.t), device=begin.t.device)
+    both = begin if companion is None else begin.beside(companion)
+    ready = integrator.begin(
+        setting.connection.select(every.repeat(len(both.t) // len(every))), both
+    )
+    begin, cost = ready.state.take(every), cost.plus(ready)
+    if companion is not None:
+        companion = ready.state.take(every + len(every))
     state, states = begin, [begin]
     codes = torch.full_like(every, _RUNNING)
     step = torch.full_like(begin.t, integrator.first_step())
@@ -170,7 +173,8 @@ def _march(setting: _Setting, begin: State, companion: State | None) -> _Track:
             break
         connection = setting.connection.select(rows)
         here, before = state.take(rows), [value[rows] for value in values]
-        h = torch.minimum(step[rows], setting.end - here.t)
+        left = setting.end[rows] - here.t
+        h = torch.where(left < 1.001 * step[rows], left, step[rows])
         new, error, beside, cost = _step(setting, rows, here, companion, h, cost)
         finite = new.finite
         error = torch.where(finite, error, torch.inf)
@@ -184,19 +188,20 @@ def _march(setting: _Setting, begin: State, companion: State | None) -> _Track:
                 part = integrator.step(
                     setting.connection.select(hit), companion.take(hit), located.h[located.hit]
                 )
-                cost = cost.plus(part.calls, len(hit))
+                cost = cost.plus(part)
                 beside = beside.put(located.hit.nonzero()[:, 0], part.state)
             companion = companion.put(rows[taken], beside.take(taken.nonzero()[:, 0]))
         state = state.put(rows[taken], new.take(taken.nonzero()[:, 0]))
         values = [
             v.index_copy(0, rows[taken], a[taken]) for v, a in zip(values, after, strict=True)
         ]
-        done = taken & (new.t >= setting.end - 1e-12)
-        pace = _pace(setting, begin.take(rows), here, new, taken)
+        done = taken & (h >= left)
+        pace = _pace(setting.end[rows], begin.take(rows), here, new, taken)
         following = integrator.next_step(h, error, pace)
         lost = ~taken & ((following >= h) | (following < SMALLEST_STEP * integrator.first_step()))
         ends = torch.where(done, _code(RayResult.completed), _RUNNING)
         ends = torch.where(lost, _code(RayResult.non_finite), ends)
+        ends = torch.where(lost & finite, _code(RayResult.step_too_small), ends)
         ends = torch.where(located.hit, located.codes, ends)
         codes = codes.index_copy(0, rows, ends)
         step = step.index_copy(0, rows, following)
@@ -219,7 +224,7 @@ def _step(
     """One step of the rays and of their companions, in the same calls."""
     if companion is None:
         attempt = setting.integrator.step(setting.connection.select(rows), here, h)
-        return attempt.state, attempt.error, None, cost.plus(attempt.calls, len(rows))
+        return attempt.state, attempt.error, None, cost.plus(attempt)
     both = setting.connection.select(torch.cat([rows, rows]))
     attempt = setting.integrator.step(both, here.beside(companion.take(rows)), torch.cat([h, h]))
     mine = torch.arange(len(rows), device=rows.device)
@@ -227,17 +232,15 @@ def _step(
         attempt.state.take(mine),
         attempt.error[mine],
         attempt.state.take(mine + len(rows)),
-        cost.plus(attempt.calls, 2 * len(rows)),
+        cost.plus(attempt),
     )
 
 
-def _pace(setting: _Setting, begin: State, here: State, new: State, taken: Tensor) -> Tensor:
+def _pace(end: Tensor, begin: State, here: State, new: State, taken: Tensor) -> Tensor:
     """Metric length a unit of t, over the initial speed; 1 where rays have an end in t."""
-    if math.isfinite(setting.end):
-        return torch.ones_like(here.t)
     speed = torch.linalg.vector_norm(begin.v, dim=-1).clamp_min(1e-30)
     pace = (new.length - here.length) / (new.t - here.t).clamp_min(1e-30) / speed
-    return torch.where(taken & torch.isfinite(pace), pace, 1)
+    return torch.where(taken & torch.isfinite(pace) & torch.isinf(end), pace, 1)
 
 
 def _turned(connection: Connection, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:

@@ -27,6 +27,10 @@ class RayResult(Enum):
         "no stop was met within max_steps steps: raise max_steps, loosen the tolerance, or check "
         "that the stop can be met (towards high density a ray may have a finite length)"
     )
+    step_too_small = (
+        "the steps became too small: the tolerance is below rounding error, or the density changes "
+        "too fast; loosen the tolerance, or use a wider dtype"
+    )
     non_finite = (
         "the score or the length is not finite beyond this point: the ray left the region where "
         "the density is defined; use a shorter velocity, a smaller alpha, or a wider dtype"
@@ -40,7 +44,7 @@ class RayResult(Enum):
     @property
     def ok(self) -> bool:
         """Whether the ray ended as it was asked to, at its end or at a stop."""
-        return self not in (RayResult.max_steps, RayResult.non_finite)
+        return self not in (RayResult.max_steps, RayResult.step_too_small, RayResult.non_finite)
 
 
 _WORST_FIRST = list(reversed(RayResult))

@@ -3,9 +3,9 @@ r"""Explicit Runge-Kutta methods: a tableau is data.
 .. math:: k_i = f\Big(t + c_i h,\; y + h \sum_{j<i} a_{ij} k_j\Big), \qquad
           y_{+} = y + h \sum_i b_i k_i.
 
-After every step the point is projected onto the manifold and the velocity onto its tangent space;
-where geodesics have constant Euclidean speed (conformal metrics) the velocity is given its length
-back, so speed and sphere hold to rounding. Both corrections are as small as the step's error.
+After every step the point is projected onto the manifold, the velocity onto its tangent space, and
+the velocity is given its length back (accelerations are those of curves with constant Euclidean
+speed). So speed and sphere hold to rounding; the corrections are as small as the step's error.
 
 References
 ----------
@@ -23,7 +23,7 @@ from jaxtyping import Float
 from scipy.integrate import DOP853
 from torch import Tensor
 
-from diffusion_geodesics.ivp.integrator import Attempt, FixedStep, Integrator, keeps_speed
+from diffusion_geodesics.ivp.integrator import Attempt, FixedStep, Integrator
 from diffusion_geodesics.ivp.state import State, rate_of_change, unpack
 from diffusion_geodesics.metric import Connection
 
@@ -67,8 +67,13 @@ DORMAND_PRINCE_8 = Tableau(
 """Dormand and Prince's method of order 8, twelve stages."""
 
 
-def _with_rate(connection: Connection, state: State) -> State:
-    return replace(state, rate=rate_of_change(connection, state))
+def _attempt(connection: Connection, state: State, error: Tensor, calls: int) -> Attempt:
+    return Attempt(state, error, calls, calls * connection.evaluations * len(error))
+
+
+def _begin(connection: Connection, state: State) -> Attempt:
+    state = replace(state, rate=rate_of_change(connection, state))
+    return _attempt(connection, state, torch.zeros_like(state.t), 1)
 
 
 def _step(
@@ -94,10 +99,8 @@ def _sum(weights: tuple[float, ...], rates: list[Tensor]) -> Tensor:
 def _on_manifold(connection: Connection, old: State, new: State) -> State:
     x = connection.manifold.project(new.x)
     v = connection.manifold.to_tangent(x, new.v)
-    if keeps_speed(connection):
-        norms = [torch.linalg.vector_norm(u, dim=-1, keepdim=True) for u in (old.v, v)]
-        v = v * (norms[0] / norms[1].clamp_min(1e-30))
-    return replace(new, x=x, v=v)
+    speed, now = (torch.linalg.vector_norm(u, dim=-1, keepdim=True) for u in (old.v, v))
+    return replace(new, x=x, v=v * (speed / now.clamp_min(1e-30)))
 
 
 @dataclass(frozen=True)
@@ -122,12 +125,12 @@ class RungeKutta(FixedStep):
     def check(self, connection: Connection) -> None:
         """Every connection will do."""
 
-    def begin(self, connection: Connection, state: State) -> tuple[State, int]:
-        return _with_rate(connection, state), 1
+    def begin(self, connection: Connection, state: State) -> Attempt:
+        return _begin(connection, state)
 
     def step(self, connection: Connection, state: State, h: Float[Tensor, " paths"]) -> Attempt:
         new, _ = _step(connection, self.tableau, state, h)
-        return Attempt(new, torch.zeros_like(h), len(self.tableau.b))
+        return _attempt(connection, new, torch.zeros_like(h), len(self.tableau.b))
 
 
 @dataclass(frozen=True)
@@ -169,8 +172,8 @@ class AdaptiveRungeKutta(Integrator):
     def first_step(self) -> float:
         return self.first
 
-    def begin(self, connection: Connection, state: State) -> tuple[State, int]:
-        return _with_rate(connection, state), 1
+    def begin(self, connection: Connection, state: State) -> Attempt:
+        return _begin(connection, state)
 
     def step(self, connection: Connection, state: State, h: Float[Tensor, " paths"]) -> Attempt:
         new, rates = _step(connection, DORMAND_PRINCE_8, state, h)
@@ -180,7 +183,7 @@ class AdaptiveRungeKutta(Integrator):
         )
         blend = torch.sqrt(fifth**2 + 0.01 * third**2).clamp_min(1e-30)
         error = torch.nan_to_num(fifth**2 / blend, nan=torch.inf)
-        return Attempt(new, error, len(DORMAND_PRINCE_8.b))
+        return _attempt(connection, new, error, len(DORMAND_PRINCE_8.b))
 
     def _relative(self, state: State, error: Tensor) -> Tensor:
         split = unpack(state.t, error)

@@ -28,7 +28,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from diffusion_geodesics.ivp.integrator import Attempt, FixedStep, keeps_speed
+from diffusion_geodesics.ivp.integrator import Attempt, FixedStep, is_conformal
 from diffusion_geodesics.ivp.state import State
 from diffusion_geodesics.manifold import Manifold
 from diffusion_geodesics.metric import Connection
@@ -81,15 +81,15 @@ class IsokineticSplitting(FixedStep):
         return self.composition.order
 
     def check(self, connection: Connection) -> None:
-        if not keeps_speed(connection):
+        if not is_conformal(connection):
             raise ValueError(
                 f"IsokineticSplitting got the connection {type(connection).__name__}, whose "
-                "geodesics do not keep their Euclidean speed; expected a conformal one. Use "
+                "metric is not a weight times the Euclidean one; expected a conformal one. Use "
                 "RungeKutta or AdaptiveRungeKutta."
             )
 
-    def begin(self, connection: Connection, state: State) -> tuple[State, int]:
-        return state, 0
+    def begin(self, connection: Connection, state: State) -> Attempt:
+        return Attempt(state, torch.zeros_like(state.t), 0, 0)
 
     def step(self, connection: Connection, state: State, h: Float[Tensor, " paths"]) -> Attempt:
         for index, part in enumerate(self.composition.parts):
@@ -97,7 +97,8 @@ class IsokineticSplitting(FixedStep):
             state = _drift(connection, state, 0.5 * (before + part) * h)
             state = _kick(connection, state, part * h)
         state = _drift(connection, state, 0.5 * self.composition.parts[-1] * h)
-        return Attempt(state, torch.zeros_like(h), len(self.composition.parts))
+        calls = len(self.composition.parts)
+        return Attempt(state, torch.zeros_like(h), calls, calls * len(h))
 
 
 def _norm(x: Tensor) -> Tensor:

@@ -71,7 +71,7 @@ class State:
         return torch.isfinite(self.packed).all(-1)
 
 
-def start(x: Float[Tensor, "paths dim"], v: Float[Tensor, "paths dim"], t: float) -> State:
+def start(x: Float[Tensor, "paths dim"], v: Float[Tensor, "paths dim"], t: Tensor) -> State:
     """Rays that have not moved yet."""
     zero = x.new_zeros(len(x))
     return State(zero + t, x, v, zero, zero, zero)
@@ -90,9 +90,9 @@ def rate_of_change(connection: Connection, state: State) -> Float[Tensor, "paths
     .. math:: x' = v,\quad v' = a(x, v),\quad (\log p)' = s \cdot v,\quad L' = |v|_g,\quad
               \ell' = |v|.
 
-    Cost: one score evaluation a ray, one call.
+    Cost: ``connection.evaluations`` score evaluations a ray, one call.
     """
-    field = connection.field(state.t.clamp(max=1), state.x, state.v)
+    field = connection.field(state.t.clamp(0, 1), state.x, state.v, lambda score: state.log_density)
     climb = (field.score * state.v).sum(-1)
     speed = connection.speed(state.v, field.score, state.log_density)
     scalars = torch.stack([climb, speed, torch.linalg.vector_norm(state.v, dim=-1)], -1)

@@ -47,7 +47,7 @@ class Stop(ABC):
 
 def _each(value: float | Tensor, like: Tensor) -> Tensor:
     """A number, or one for each ray."""
-    return torch.as_tensor(value).to(like).flatten().expand(like.shape)
+    return torch.as_tensor(value, dtype=like.dtype, device=like.device).flatten().expand(like.shape)
 
 
 def _check_length(length: float | Tensor) -> None:
