@@ -123,7 +123,7 @@ def advance(
     state: State | None = None
     for step in range(level.max_steps + 1):
         evaluation = _evaluate_active(march, solver, nodes, active)
-        score_evals += int(active.sum()) * (len(nodes) - 2)
+        score_evals += int(active.sum()) * (len(nodes) - 2) * march.connection.evaluations
         calls += 1
         finite = _finite(evaluation)
         if level.average_last == 1:
@@ -167,7 +167,7 @@ def advance(
     unmet = going & (kept.code == -1)
     if level.average_last > 1 and bool(unmet.any()):
         evaluation = _evaluate_active(march, solver, _mean(march, iterates), unmet)
-        score_evals += int(unmet.sum()) * (len(nodes) - 2)
+        score_evals += int(unmet.sum()) * (len(nodes) - 2) * march.connection.evaluations
         calls += 1
         kept = kept.with_iterate(evaluation, unmet & _finite(evaluation))
     results = tuple(
