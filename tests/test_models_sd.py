@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import (
+    CMStochasticIterativeScheduler,
     DDIMScheduler,
     DDPMPipeline,
     DPMSolverMultistepScheduler,
     EulerDiscreteScheduler,
-    FlowMatchEulerDiscreteScheduler,
     PNDMScheduler,
     StableDiffusionPipeline,
 )
@@ -31,7 +31,7 @@ from diffusion_geodesics.diffusion import (
     sample,
 )
 from diffusion_geodesics.models import ModelError, StableDiffusionModel, load_model
-from diffusion_geodesics.models.sd import read_prediction, read_schedule
+from diffusion_geodesics.models.schedulers import read_prediction, read_schedule
 from tests.tiny_pipelines import tiny_pipeline
 
 
@@ -239,7 +239,7 @@ def test_other_schedulers_of_the_family_give_the_same_schedule(scheduler: type) 
 
 def test_schedulers_without_betas_are_refused() -> None:
     with pytest.raises(ModelError, match="table of betas"):
-        read_schedule(FlowMatchEulerDiscreteScheduler())
+        read_schedule(CMStochasticIterativeScheduler())
 
 
 def test_prediction_types_are_read_from_the_configuration() -> None:
@@ -273,8 +273,8 @@ def test_damaged_and_foreign_folders_are_refused_in_one_line(folder: Path, tmp_p
     index = tmp_path / "model_index.json"
     index.write_text("{")
     assert "damaged" in refusal(tmp_path)
-    index.write_text(json.dumps({"_class_name": "FluxPipeline"}))
-    assert "is a FluxPipeline; expected a StableDiffusionPipeline" in refusal(tmp_path)
+    index.write_text(json.dumps({"_class_name": "KolorsPipeline"}))
+    assert "is a KolorsPipeline; expected one of StableDiffusionPipeline" in refusal(tmp_path)
     shutil.copy(folder / "model_index.json", index)
     assert "no safetensors weights" in refusal(tmp_path)
     part = tmp_path / "part"

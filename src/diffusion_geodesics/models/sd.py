@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 import torch
@@ -13,33 +12,20 @@ from diffusion_geodesics.diffusion import (
     ChunkedBatches,
     Condition,
     Denoiser,
-    DiscreteSchedule,
-    EpsilonPrediction,
     Network,
     NoiseSchedule,
     Prediction,
-    SamplePrediction,
-    Spacing,
-    VelocityPrediction,
 )
 from diffusion_geodesics.models.errors import ModelError
-from diffusion_geodesics.models.model import DiffusionModel
+from diffusion_geodesics.models.family import ModelFamily
+from diffusion_geodesics.models.pipeline_model import PipelineModel, as_condition, demand_size
+from diffusion_geodesics.models.schedulers import read_prediction, read_schedule
 from diffusion_geodesics.models.vae import VAECodec, vae_factor
-from diffusion_geodesics.models.weights import hash_files, hash_tensors
 
 if TYPE_CHECKING:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
-    from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import (
-        StableDiffusionPipeline,
-    )
 
-__all__ = ["StableDiffusionModel", "UNetNetwork", "read_prediction", "read_schedule"]
-
-PREDICTIONS: dict[str, Prediction] = {
-    "epsilon": EpsilonPrediction(),
-    "v_prediction": VelocityPrediction(),
-    "sample": SamplePrediction(),
-}
+__all__ = ["STABLE_DIFFUSION", "StableDiffusionModel", "UNetNetwork"]
 
 
 @final
@@ -87,49 +73,16 @@ class UNetNetwork(Network):
 
 @final
 @dataclass(frozen=True, eq=False)
-class StableDiffusionModel(DiffusionModel):
+class StableDiffusionModel(PipelineModel):
     """A Stable Diffusion pipeline, taken apart: codec, denoiser, schedule, prompts.
 
-    Get one from `load_model`, or from a pipeline that is loaded already with `from_pipeline`:
-    its LoRAs, textual inversions, offloading and custom weights all act. The pipeline is only
-    read; its scheduler's and its own settings stay as they are.
-
-    - `pipeline`: the `StableDiffusionPipeline`.
-    - `id`: the name it was asked for by.
-    - `files`: its weight files, where it was read from files; `hash` is taken over them.
+    Get one from `load_model`, or from a pipeline that is loaded already with `from_pipeline`.
     """
 
-    pipeline: "StableDiffusionPipeline"
-    id: str
-    files: tuple[Path, ...] = ()
-
-    def __post_init__(self) -> None:
-        _demand_usable(self.pipeline)
-        for name in ("unet", "vae", "text_encoder"):
-            getattr(self.pipeline, name).eval()
-
-    @classmethod
-    def from_pipeline(cls, pipe: "StableDiffusionPipeline") -> "StableDiffusionModel":
-        """The model of a pipeline in memory. Puts its networks into evaluation mode.
-
-        Raises `ModelError` for a pipeline of another class or with other parts.
-        """
-        return cls(pipe, id=str(getattr(pipe, "name_or_path", "") or type(pipe).__name__))
-
     @property
-    def hash(self) -> str:
-        """SHA-256 over the weights: of the files, or of the tensors of a pipeline in memory.
-
-        64 hexadecimal digits, worked out when first asked for.
-        """
-        return self._hash
-
-    @cached_property
-    def _hash(self) -> str:
-        if self.files:
-            return hash_files(self.files)
-        pipe = self.pipeline
-        return hash_tensors([pipe.unet, pipe.vae, pipe.text_encoder])
+    def family(self) -> ModelFamily:
+        """Stable Diffusion."""
+        return STABLE_DIFFUSION
 
     @cached_property
     def schedule(self) -> NoiseSchedule:
@@ -140,16 +93,6 @@ class StableDiffusionModel(DiffusionModel):
     def prediction(self) -> Prediction:
         """What the network predicts, from the scheduler's configuration."""
         return read_prediction(self.pipeline.scheduler)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the networks run."""
-        return torch.device(self.pipeline._execution_device)
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The denoiser's precision; geometry stays in float32 or float64."""
-        return self.pipeline.unet.dtype
 
     @property
     def native_size(self) -> int:
@@ -169,12 +112,7 @@ class StableDiffusionModel(DiffusionModel):
 
         Raises `ValueError` where the size is no multiple of `size_multiple`.
         """
-        multiple = self.size_multiple
-        if height < multiple or width < multiple or height % multiple or width % multiple:
-            raise ValueError(
-                f"got images of {height}x{width}; height and width must be multiples of "
-                f"{multiple} for {self.id}"
-            )
+        demand_size(height, width, self.size_multiple, self.id)
         factor = vae_factor(self.pipeline.vae)
         return (self.pipeline.vae.config["latent_channels"], height // factor, width // factor)
 
@@ -196,77 +134,10 @@ class StableDiffusionModel(DiffusionModel):
         """
         with torch.inference_mode():
             embeddings, _ = self.pipeline.encode_prompt(text, self.device, 1, False)
-        wide = torch.float64 if embeddings.dtype == torch.float64 else torch.float32
-        return Condition((embeddings.to(wide).clone(),))
-
-
-def read_schedule(scheduler: Any) -> NoiseSchedule:
-    """The noise schedule that a diffusers scheduler was configured with.
-
-    A fresh scheduler is built from the configuration, so that nothing set or stepped since
-    enters. Raises `ModelError` for a scheduler without a table of betas (flow matching, EDM).
-    """
-    from diffusers.schedulers.scheduling_ddim import DDIMScheduler
-
-    config = scheduler.config
-    if "beta_start" not in config and "trained_betas" not in config:
-        raise ModelError(
-            f"got a {type(scheduler).__name__}; a Stable Diffusion model needs a scheduler with a "
-            "table of betas, for example DDIMScheduler"
-        )
-    table = DDIMScheduler(**{key: config[key] for key in _BETA_KEYS if key in config})
-    spacing = config.get("timestep_spacing", "leading")
-    if spacing not in {kind.value for kind in Spacing}:
-        raise ModelError(
-            f"got timestep_spacing={spacing!r} in the scheduler's configuration; expected "
-            "leading, trailing or linspace"
-        )
-    alphas = tuple(float(alpha) for alpha in table.alphas_cumprod.double())
-    final = 1.0 if config.get("set_alpha_to_one", True) else alphas[0]
-    return DiscreteSchedule(alphas, final, Spacing(spacing), int(config.get("steps_offset", 0)))
-
-
-_BETA_KEYS = (
-    "num_train_timesteps",
-    "beta_start",
-    "beta_end",
-    "beta_schedule",
-    "trained_betas",
-    "rescale_betas_zero_snr",
-)
-
-
-def read_prediction(scheduler: Any) -> Prediction:
-    """What the network predicts, by the scheduler's configuration."""
-    name = scheduler.config.get("prediction_type", "epsilon")
-    if name not in PREDICTIONS:
-        raise ModelError(
-            f"got prediction_type={name!r} in the scheduler's configuration; expected one of "
-            f"{', '.join(PREDICTIONS)}"
-        )
-    return PREDICTIONS[name]
+        return as_condition(embeddings)
 
 
 def _demand_usable(pipe: Any) -> None:
-    from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import (
-        StableDiffusionPipeline,
-    )
-    from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion_img2img import (
-        StableDiffusionImg2ImgPipeline,
-    )
-
-    if not isinstance(pipe, StableDiffusionPipeline | StableDiffusionImg2ImgPipeline):
-        raise ModelError(
-            f"got a {type(pipe).__name__}; expected a StableDiffusionPipeline "
-            "(Stable Diffusion 1.x or 2.x)"
-        )
-    missing = [
-        name
-        for name in ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
-        if getattr(pipe, name, None) is None
-    ]
-    if missing:
-        raise ModelError(f"got a pipeline without {', '.join(missing)}; load it with all parts")
     channels = pipe.unet.config["in_channels"]
     if channels != pipe.vae.config["latent_channels"]:
         raise ModelError(
@@ -279,3 +150,14 @@ def _demand_usable(pipe: Any) -> None:
             "got a consistency-distilled U-Net (it takes guidance as an input), which has no "
             "score; load the model it was distilled from"
         )
+
+
+STABLE_DIFFUSION = ModelFamily(
+    name="Stable Diffusion 1.x, 2.x",
+    pipelines=("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline"),
+    model=StableDiffusionModel,
+    parts=("unet", "vae", "text_encoder", "tokenizer", "scheduler"),
+    prediction="noise or v",
+    prompt="text",
+    demand=_demand_usable,
+)

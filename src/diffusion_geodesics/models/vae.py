@@ -1,5 +1,6 @@
 """The autoencoder of a latent diffusion model as a codec."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
@@ -13,7 +14,7 @@ from diffusion_geodesics.diffusion import ChunkedBatches, Codec, NonFiniteError
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
-__all__ = ["VAECodec"]
+__all__ = ["VAECodec", "demand_images", "demand_latents", "vae_factor"]
 
 
 @final
@@ -58,16 +59,7 @@ class VAECodec(Codec):
 
     def encode(self, images: Float[Tensor, "images 3 height width"]) -> Float[Tensor, "images dim"]:
         """Images with values in [0, 1] as latents; `ValueError` for another size or range."""
-        if tuple(images.shape[1:]) != self.image_shape:
-            raise ValueError(
-                f"got images of shape {tuple(images.shape[1:])}; this codec was built for "
-                f"{self.image_shape}: fit the images to it"
-            )
-        if float(images.min()) < -1e-3 or float(images.max()) > 1 + 1e-3:
-            raise ValueError(
-                f"got pixel values from {float(images.min()):.3g} to {float(images.max()):.3g}; "
-                "expected [0, 1]"
-            )
+        demand_images(images, self.image_shape)
         config = self.vae.config
         shift = config.get("shift_factor") or 0.0
 
@@ -83,10 +75,7 @@ class VAECodec(Codec):
         self, latents: Float[Tensor, "images dim"]
     ) -> Float[Tensor, "images 3 height width"]:
         """Latents as images, clamped to [0, 1]; `ValueError` for another size."""
-        if latents.shape[1] != self.dim:
-            raise ValueError(
-                f"got latents of {latents.shape[1]} coordinates; this codec's have {self.dim}"
-            )
+        demand_latents(latents, self.latent_shape)
         config = self.vae.config
         shift = config.get("shift_factor") or 0.0
 
@@ -132,3 +121,25 @@ class VAECodec(Codec):
 def vae_factor(vae: "AutoencoderKL") -> int:
     """How many times smaller than the image a latent is, along an edge."""
     return 2 ** (len(vae.config["block_out_channels"]) - 1)
+
+
+def demand_images(images: Tensor, shape: tuple[int, int, int]) -> None:
+    """That images have a shape and values in [0, 1]; `ValueError` otherwise."""
+    if tuple(images.shape[1:]) != shape:
+        raise ValueError(
+            f"got images of shape {tuple(images.shape[1:])}; this codec was built for "
+            f"{shape}: fit the images to it"
+        )
+    if len(images) and (float(images.min()) < -1e-3 or float(images.max()) > 1 + 1e-3):
+        raise ValueError(
+            f"got pixel values from {float(images.min()):.3g} to {float(images.max()):.3g}; "
+            "expected [0, 1]"
+        )
+
+
+def demand_latents(latents: Tensor, shape: tuple[int, int, int]) -> None:
+    """That flat latents have a shape's number of coordinates; `ValueError` otherwise."""
+    if latents.shape[1] != math.prod(shape):
+        raise ValueError(
+            f"got latents of {latents.shape[1]} coordinates; this codec's have {math.prod(shape)}"
+        )

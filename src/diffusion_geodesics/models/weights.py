@@ -8,12 +8,19 @@ from pathlib import Path
 
 import torch
 
-__all__ = ["hash_files", "hash_tensors", "weight_files"]
+__all__ = ["half_only", "hash_files", "hash_tensors", "weight_files"]
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:
     """The safetensors files of a pipeline folder, sorted."""
     return tuple(sorted(folder.rglob("*.safetensors")))
+
+
+def half_only(folder: Path) -> bool:
+    """Whether a part of a pipeline folder has its weights in half precision ("fp16") only."""
+    halves = {file.parent for file in weight_files(folder) if ".fp16." in file.name}
+    wholes = {file.parent for file in weight_files(folder) if ".fp16." not in file.name}
+    return not halves <= wholes
 
 
 def hash_files(files: Sequence[Path]) -> str:

@@ -1,0 +1,34 @@
+"""The registry: every model family that `load_model` and `from_pipeline` know, a line each.
+
+The adapters import diffusers only when they are used, so that this list costs nothing.
+"""
+
+from typing import Any
+
+from diffusion_geodesics.models.errors import ModelError
+from diffusion_geodesics.models.family import ModelFamily
+from diffusion_geodesics.models.sd import STABLE_DIFFUSION
+
+__all__ = ["FAMILIES", "family_named", "family_of"]
+
+FAMILIES: tuple[ModelFamily, ...] = (STABLE_DIFFUSION,)
+
+
+def family_named(pipeline_class: object, of: str) -> ModelFamily:
+    """The family whose pipelines have this class name; `of` names the model in the error."""
+    for family in FAMILIES:
+        if pipeline_class in family.pipelines:
+            return family
+    raise ModelError(f"{of} is a {pipeline_class}; expected one of {_known()}")
+
+
+def family_of(pipe: Any) -> ModelFamily:
+    """The family of a pipeline in memory."""
+    for family in FAMILIES:
+        if family.claims(pipe):
+            return family
+    raise ModelError(f"got a {type(pipe).__name__}; expected one of {_known()}")
+
+
+def _known() -> str:
+    return ", ".join(family.pipelines[0] for family in FAMILIES)
