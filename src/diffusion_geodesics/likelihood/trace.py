@@ -1,0 +1,166 @@
+r"""Traces of a matrix that is known by its products only.
+
+The matrix is :math:`D = \partial \hat y_0 / \partial y = \sigma^2 (\nabla s + I/\sigma^2)`, the
+Jacobian of the denoised estimate. Its eigenvalues lie between 0 and 1 and few differ from the rest:
+data has few directions. That is why Hutch++, which treats the leading directions exactly, does so
+much better on D than on the score's own Jacobian, whose eigenvalues are nearly all
+:math:`-1/\sigma^2`.
+
+References
+----------
+Hutchinson, Communications in Statistics 1989. Meyer, Musco, Musco, Woodruff, Hutch++: Optimal
+Stochastic Trace Estimation, SOSA 2021. Epperly, Tropp, Webber, XTrace: Making the Most of Every
+Sample in Stochastic Trace Estimation, SIMAX 2024, section 2.3 (normalised residual vectors).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias, final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+Product: TypeAlias = Callable[[Tensor], Tensor]
+"""From directions (k, points, dim) to the products D v, in the same shape, in one call."""
+
+
+class Trace(ABC):
+    """How a trace is estimated. The random vectors are drawn once and kept along the whole flow, so
+    that what is integrated is smooth; each is a sample of the integral."""
+
+    @abstractmethod
+    def draw(self, x: Float[Tensor, "points dim"]) -> Float[Tensor, "k points dim"]:
+        """The vectors for points x: the same for the same seed."""
+
+    @abstractmethod
+    def samples(
+        self, product: Product, vectors: Float[Tensor, "k points dim"]
+    ) -> Float[Tensor, "samples points"]:
+        """Unbiased samples of tr D at every point; their mean is the estimate."""
+
+    @property
+    @abstractmethod
+    def count(self) -> int:
+        """How many samples there are."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether the samples are the trace itself."""
+        return False
+
+
+@final
+@dataclass(frozen=True)
+class ExactTrace(Trace):
+    """All unit vectors: dim products a point."""
+
+    def draw(self, x: Float[Tensor, "points dim"]) -> Float[Tensor, "k points dim"]:
+        points, dim = x.shape
+        return torch.eye(dim).to(x)[:, None].expand(dim, points, dim)
+
+    def samples(
+        self, product: Product, vectors: Float[Tensor, "k points dim"]
+    ) -> Float[Tensor, "samples points"]:
+        return (vectors * product(vectors)).sum((0, 2))[None]
+
+    @property
+    def count(self) -> int:
+        return 1
+
+    @property
+    def exact(self) -> bool:
+        return True
+
+
+@final
+@dataclass(frozen=True)
+class Hutchinson(Trace):
+    r"""The mean of :math:`v^{\mathsf T} D v` over random signs v.
+
+    Args:
+        probes: vectors, which are products a point; at least 2 for a standard error.
+        seed: of the random signs.
+    """
+
+    probes: int = 8
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check(self.probes, 1)
+
+    def draw(self, x: Float[Tensor, "points dim"]) -> Float[Tensor, "k points dim"]:
+        return _signs(self.probes, x, self.seed)
+
+    def samples(
+        self, product: Product, vectors: Float[Tensor, "k points dim"]
+    ) -> Float[Tensor, "samples points"]:
+        return (vectors * product(vectors)).sum(-1)
+
+    @property
+    def count(self) -> int:
+        return self.probes
+
+
+@final
+@dataclass(frozen=True)
+class ShiftedHutchPlusPlus(Trace):
+    r"""Hutch++: the trace on the range Q of a sketch exactly, random vectors on what is left.
+
+    .. math:: \operatorname{tr} Q^{\mathsf T} D Q + \frac1m \sum_j r_j^{\mathsf T} D r_j, \qquad
+              Q = \operatorname{orth}\,(D - c I) S
+
+    with c the mean of :math:`s^{\mathsf T} D s / s^{\mathsf T} s` and r uniform on the sphere of
+    radius :math:`\sqrt{d - q}` in the complement of Q. Both together make the estimate exact for a multiple of the identity plus a matrix of low rank, whatever the multiple.
+
+    Args:
+        probes: products a point, a multiple of 3: a third each for the sketch, for Q, and for
+            the m vectors r; at least 6 for a standard error.
+        seed: of the random vectors.
+    """
+
+    probes: int = 24
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check(self.probes, 3)
+        if self.probes % 3:
+            raise ValueError(f"probes is {self.probes}; expected a multiple of 3 for Hutch++")
+
+    def draw(self, x: Float[Tensor, "points dim"]) -> Float[Tensor, "k points dim"]:
+        generator = torch.Generator().manual_seed(self.seed)
+        shape = (2 * self.probes // 3, *x.shape)
+        return torch.randn(shape, generator=generator, dtype=x.dtype).to(x.device)
+
+    def samples(
+        self, product: Product, vectors: Float[Tensor, "k points dim"]
+    ) -> Float[Tensor, "samples points"]:
+        sketch, rest = vectors.chunk(2)
+        image = product(sketch)
+        shift = ((sketch * image).sum(-1) / sketch.square().sum(-1)).mean(0)[:, None]
+        basis, _ = torch.linalg.qr((image - shift * sketch).permute(1, 2, 0))
+        columns = basis.permute(2, 0, 1)
+        rest = rest - torch.einsum("ndq,kne,neq->knd", basis, rest, basis)
+        norm = torch.linalg.vector_norm(rest, dim=-1, keepdim=True).clamp_min(1e-30)
+        rest = rest / norm * (rest.shape[-1] - len(columns)) ** 0.5
+        both = torch.cat([columns, rest])
+        forms = (both * product(both)).sum(-1)
+        return forms[: len(columns)].sum(0) + forms[len(columns) :]
+
+    @property
+    def count(self) -> int:
+        return self.probes // 3
+
+
+def _signs(count: int, x: Tensor, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    bits = torch.randint(0, 2, (count, *x.shape), generator=generator)
+    return (2 * bits - 1).to(x)
+
+
+def _check(probes: int, least: int) -> None:
+    if probes < least:
+        raise ValueError(f"probes is {probes}; expected at least {least}")
