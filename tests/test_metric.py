@@ -1,6 +1,7 @@
 """The conformal connection is that of the metric; what it tells solvers is the linearisation."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from torch.testing import assert_close
 
 import diffusion_geodesics as dg
 from benchmarks.reference import Stereographic
+from diffusion_geodesics.metric import Hinged, LogLinear, Power, Weight
 from tests.conformance.connection import (
     ConnectionCase,
     ConnectionSuite,
@@ -24,10 +26,13 @@ def _points(dim: int, seed: int = 0) -> Tensor:
     return torch.randn(5, dim, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
+_CASE = tuple[str, dg.Density, float | Weight, dg.Manifold, Tensor, Tensor]
+
+
 def _cases(*, score_only: bool) -> list[ConnectionCase]:
     x, v = _points(3), _points(3, 1)
     half = torch.cat([_points(2)[:, :1], _points(2)[:, 1:].abs() + 0.2], -1)
-    densities: list[tuple[str, dg.Density, float, dg.Manifold, Tensor, Tensor]] = [
+    densities: list[_CASE] = [
         ("gaussian", dg.Gaussian([0.5, 0, 0], [0.6, 1.0, 1.5]), 1.0, dg.Flat(), x, v),
         ("mixture", _MIXTURE, 0.3, dg.Flat(), x, v),
         ("half-plane", dg.HalfPlane(), 1.0, dg.Flat(), half, _points(2, 1)),
@@ -37,7 +42,17 @@ def _cases(*, score_only: bool) -> list[ConnectionCase]:
         ("mixture on a sphere", _MIXTURE, 0.8, dg.Sphere(1.7), x, v),
         ("vMF", dg.VonMisesFisher([0.0, 1, 1], 2.0, 1.3), 0.5, dg.Sphere(1.3), x, v),
     ]
-    return [connection_case(*case, score_only=score_only) for case in densities]
+    weights: list[_CASE] = [
+        ("power", _MIXTURE, Power(0.6), dg.Flat(), x, v),
+        ("log-linear", _MIXTURE, LogLinear(0.05), dg.Flat(), x, v),
+        ("log-linear on a sphere", _MIXTURE, LogLinear(0.05), dg.Sphere(1.7), x, v),
+        ("hinged", _MIXTURE, Hinged(0.8, 0.5, 6.0), dg.Flat(), x, v),
+        ("hinged on a sphere", _MIXTURE, Hinged(0.8, 0.5, 8.0), dg.Sphere(1.7), x, v),
+        ("hinged, moving", MovingGaussian(x[0], x[1]), Hinged(1.0, 4.0, 9.0), dg.Flat(), x, v),
+    ]
+    return [connection_case(*case, score_only=score_only) for case in densities] + [
+        connection_case(*case, score_only=score_only, reference=-4.0) for case in weights
+    ]
 
 
 class TestConformal(ConnectionSuite):
@@ -50,6 +65,20 @@ class TestConformalMetric(MetricSuite):
     @pytest.fixture(params=_cases(score_only=False), ids=lambda c: c.name)
     def case(self, request: pytest.FixtureRequest) -> ConnectionCase:
         return request.param
+
+    def test_score_only_connection_agrees(self, case: ConnectionCase):
+        assert isinstance(case.metric, dg.ConformalMetric)
+        one = case.metric.field(case.t, case.x, case.v)
+        other = case.metric.connection.field(case.t, case.x, case.v)
+        for name in ("score", "acceleration", "shift", "advection"):
+            assert_close(getattr(one, name), getattr(other, name))
+
+    def test_alpha_zero_is_the_manifold(self, case: ConnectionCase):
+        assert isinstance(case.metric, dg.ConformalMetric)
+        plain = replace(case.metric, alpha=0.0)
+        a = plain.acceleration(case.t, case.x, case.v)
+        assert_close(a, case.metric.manifold.acceleration(case.x, case.v))
+        assert_close(plain.inner(case.t, case.x, case.v, case.v), case.v.square().sum(-1))
 
 
 def test_half_plane_inner_product_is_hyperbolic():
@@ -110,3 +139,9 @@ def test_bad_alpha(alpha: float):
     for kind in (dg.Conformal, dg.ConformalMetric):
         with pytest.raises(ValueError, match="expected a finite number"):
             kind(dg.Gaussian([0.0]), alpha)
+
+
+@pytest.mark.parametrize("kind", [dg.Conformal, dg.ConformalMetric])
+def test_bad_reference(kind: type[dg.Conformal] | type[dg.ConformalMetric]):
+    with pytest.raises(ValueError, match="reference is nan"):
+        kind(dg.Gaussian([0.0]), Hinged(), reference=math.nan)

@@ -1,23 +1,27 @@
 """What every connection and every metric must do."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from diffusion_geodesics import ConformalMetric, Connection, Density, Manifold, Metric
+from diffusion_geodesics.density import Density
+from diffusion_geodesics.manifold import Manifold
+from diffusion_geodesics.metric import ConformalMetric, Connection, Metric, Weight
 
 
 @dataclass(frozen=True)
 class ConnectionCase:
-    """A connection, the metric it should come from, and points and velocities (n, dim)."""
+    """A connection, the metric it should come from, and points and velocities (n, dim);
+    ``reference`` is the log density that theirs counts from."""
 
     name: str
     connection: Connection
     metric: Metric
     x: Tensor
     v: Tensor
+    reference: float = 0.0
 
     @property
     def t(self) -> Tensor:
@@ -27,17 +31,19 @@ class ConnectionCase:
 def connection_case(
     name: str,
     density: Density,
-    alpha: float,
+    alpha: float | Weight,
     manifold: Manifold,
     x: Tensor,
     v: Tensor,
-    **kind: bool,
+    *,
+    score_only: bool,
+    reference: float = 0.0,
 ) -> ConnectionCase:
     """The conformal connection or metric of a density at given points."""
     x = manifold.project(x)
-    metric = ConformalMetric(density, alpha, manifold)
-    connection = metric.connection if kind.get("score_only") else metric
-    return ConnectionCase(name, connection, metric, x, manifold.to_tangent(x, v))
+    metric = ConformalMetric(density, alpha, manifold, reference)
+    connection = metric.connection if score_only else metric
+    return ConnectionCase(name, connection, metric, x, manifold.to_tangent(x, v), reference)
 
 
 def christoffel_acceleration(metric: Metric, t: Tensor, x: Tensor, v: Tensor) -> Tensor:
@@ -119,8 +125,39 @@ class ConnectionSuite:
         score = case.connection.field(case.t, case.x, case.v).score
         density = case.connection.score
         assert isinstance(density, Density)
-        speed = case.connection.speed(case.v, score, density.log_prob(case.t, case.x))
+        log_density = density.log_prob(case.t, case.x) - case.reference
+        speed = case.connection.speed(case.v, score, log_density)
         assert_close(speed**2, case.metric.inner(case.t, case.x, case.v, case.v))
+
+    def test_a_given_log_density_takes_the_place_of_the_density(self, case: ConnectionCase):
+        density = case.connection.score
+        assert isinstance(density, Density)
+        own = case.connection.field(case.t, case.x, case.v)
+
+        def known(score: Tensor) -> Tensor:
+            assert_close(score, own.score)
+            return density.log_prob(case.t, case.x) - case.reference
+
+        given = case.connection.field(case.t, case.x, case.v, known)
+        for name in ("score", "acceleration", "shift", "advection"):
+            assert_close(getattr(given, name), getattr(own, name))
+
+    def test_a_scale_free_geometry_needs_no_log_density(self, case: ConnectionCase):
+        def other(score: Tensor) -> Tensor:
+            return torch.full_like(score[..., 0], -5.0)
+
+        own = case.connection.acceleration(case.t, case.x, case.v)
+        shifted = case.connection.acceleration(case.t, case.x, case.v, other)
+        if case.connection.scale_free:
+            assert_close(shifted, own)
+        else:
+            assert (shifted - own).abs().max() > 1e-3
+
+    def test_single_precision(self, case: ConnectionCase):
+        exact = case.connection.field(case.t, case.x, case.v)
+        single = case.connection.field(case.t.float(), case.x.float(), case.v.float())
+        assert single.acceleration.dtype == torch.float32
+        assert_close(single.acceleration.double(), exact.acceleration, rtol=1e-3, atol=1e-3)
 
     def test_calibration_keeps_the_geometry(self, case: ConnectionCase):
         path = torch.stack([case.x, case.x + 0.1 * case.v, case.x + 0.2 * case.v])
@@ -136,7 +173,7 @@ class ConnectionSuite:
 
 
 class MetricSuite(ConnectionSuite):
-    """Metrics have an inner product as well."""
+    """Metrics have an inner product as well; their connection is their own."""
 
     def test_inner_is_symmetric_and_positive(self, case: ConnectionCase):
         u = case.metric.manifold.to_tangent(case.x, torch.roll(case.v, 1, 0) + case.x)
@@ -153,17 +190,3 @@ class MetricSuite(ConnectionSuite):
             inner(case.t, case.x, 2 * u - 3 * w, case.v),
             2 * inner(case.t, case.x, u, case.v) - 3 * inner(case.t, case.x, w, case.v),
         )
-
-    def test_score_only_connection_agrees(self, case: ConnectionCase):
-        assert isinstance(case.metric, ConformalMetric)
-        one = case.metric.field(case.t, case.x, case.v)
-        other = case.metric.connection.field(case.t, case.x, case.v)
-        for name in ("score", "acceleration", "shift", "advection"):
-            assert_close(getattr(one, name), getattr(other, name))
-
-    def test_alpha_zero_is_the_manifold(self, case: ConnectionCase):
-        assert isinstance(case.metric, ConformalMetric)
-        plain = replace(case.metric, alpha=0.0)
-        a = plain.acceleration(case.t, case.x, case.v)
-        assert_close(a, case.metric.manifold.acceleration(case.x, case.v))
-        assert_close(plain.inner(case.t, case.x, case.v, case.v), case.v.square().sum(-1))

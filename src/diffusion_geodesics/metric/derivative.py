@@ -48,8 +48,8 @@ def require_gradient(value: Tensor, score: object) -> None:
     """
     if not value.requires_grad:
         raise ValueError(
-            f"{type(score).__name__} gives a value without gradient (it runs in inference mode or "
-            "without autograd); expected one that autograd can follow. Wrap the score in "
+            f"{type(score).__name__} gives a value without gradient (it is constant, or runs in "
+            "inference mode); expected one that autograd can follow. Wrap the score in "
             "CentralDifference(score)"
         )
 
@@ -105,7 +105,7 @@ class _Difference(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, t: Tensor, score: Score, step: float | None) -> Tensor:
         ctx.save_for_backward(x, t)
         ctx.score, ctx.step = score, step
-        return score(t, x.detach()).detach()
+        return score(t, x.detach()).detach().clone()  # no inference tensor
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, None, None, None]:
