@@ -5,13 +5,25 @@ The adapters import diffusers only when they are used, so that this list costs n
 
 from typing import Any
 
+from diffusion_geodesics.models.ddpm import DDPM
+from diffusion_geodesics.models.dit import DIT
 from diffusion_geodesics.models.errors import ModelError
 from diffusion_geodesics.models.family import ModelFamily
+from diffusion_geodesics.models.flux import FLUX
+from diffusion_geodesics.models.pixart import PIXART
 from diffusion_geodesics.models.sd import STABLE_DIFFUSION
+from diffusion_geodesics.models.sd3 import STABLE_DIFFUSION_3
 
 __all__ = ["FAMILIES", "family_named", "family_of"]
 
-FAMILIES: tuple[ModelFamily, ...] = (STABLE_DIFFUSION,)
+FAMILIES: tuple[ModelFamily, ...] = (
+    STABLE_DIFFUSION,
+    STABLE_DIFFUSION_3,
+    FLUX,
+    PIXART,
+    DIT,
+    DDPM,
+)
 
 
 def family_named(pipeline_class: object, of: str) -> ModelFamily:

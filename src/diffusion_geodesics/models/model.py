@@ -21,6 +21,11 @@ class DiffusionModel(ABC):
     id: str
 
     @property
+    def caveat(self) -> str:
+        """What the score is, in a sentence, where it is that of no density; else empty."""
+        return ""
+
+    @property
     @abstractmethod
     def hash(self) -> str:
         """SHA-256 over the weights, 64 hexadecimal digits, worked out when first asked for."""
