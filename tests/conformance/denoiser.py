@@ -15,11 +15,16 @@ from diffusion_geodesics.diffusion import (
     Condition,
     Denoiser,
     DiscreteSchedule,
+    EDMPrediction,
+    EDMSchedule,
     EpsilonPrediction,
+    FlowPrediction,
+    FlowSchedule,
     Network,
     NoiseSchedule,
     Prediction,
     SamplePrediction,
+    ScorePrediction,
     VelocityPrediction,
 )
 
@@ -27,6 +32,10 @@ PREDICTIONS: tuple[Prediction, ...] = (
     EpsilonPrediction(),
     VelocityPrediction(),
     SamplePrediction(),
+    ScorePrediction(),
+    FlowPrediction(),
+    EDMPrediction(sigma_data=0.7),
+    EDMPrediction(sigma_data=1.3, sign=-1),
 )
 
 
@@ -45,6 +54,11 @@ class Gaussian:
     def variance(self, a: float, s: float) -> Tensor:
         """The variance of the noised density."""
         return a**2 * self.std**2 + s**2
+
+    def clean(self, x: Tensor, a: float, s: float, shift: Tensor | float = 0.0) -> Tensor:
+        """The mean of the clean data that could have become `x`."""
+        mean = self.mean + shift
+        return mean + a * self.std**2 * (x - a * mean) / self.variance(a, s)
 
     def flow(
         self, x: Tensor, start: tuple[float, float], end: tuple[float, float], shift: float = 0.0
@@ -65,17 +79,31 @@ class ExactOutput:
 
     def __call__(self, x: Tensor, timestep: float, shift: Tensor | float) -> Tensor:
         a, s = self.schedule.coefficients(timestep)
-        score = self.data.score(x, a, s, shift)
-        epsilon, clean = -s * score, (x + s**2 * score) / a
-        match self.prediction:
-            case EpsilonPrediction():
-                return epsilon
-            case VelocityPrediction():
-                return a * epsilon - s * clean
-            case SamplePrediction():
-                return clean
-            case _:
-                raise TypeError(type(self.prediction))
+        return exact_output(self.data, self.prediction, x, a, s, shift)
+
+
+def exact_output(
+    data: Gaussian, prediction: Prediction, x: Tensor, a: float, s: float, shift: Tensor | float
+) -> Tensor:
+    """What a perfect network gives at `x`, by the definition of its prediction type."""
+    score, clean = data.score(x, a, s, shift), data.clean(x, a, s, shift)
+    epsilon = -s * score
+    match prediction:
+        case EpsilonPrediction():
+            return epsilon
+        case VelocityPrediction():
+            return a * epsilon - s * clean
+        case SamplePrediction():
+            return clean
+        case ScorePrediction():
+            return score
+        case FlowPrediction():
+            return epsilon - clean
+        case EDMPrediction(width, sign):
+            skip = width**2 / (s**2 + width**2)
+            return sign * (clean - skip * x) * (s**2 + width**2) ** 0.5 / (s * width)
+        case _:
+            raise TypeError(type(prediction))
 
 
 @final
@@ -110,6 +138,17 @@ def scaled_linear(final_alpha_is_one: bool = True) -> NoiseSchedule:
     return DiscreteSchedule(tuple(alphas), 1.0 if final_alpha_is_one else alphas[0], offset=1)
 
 
+def schedule_for(prediction: Prediction, final_alpha_is_one: bool = True) -> NoiseSchedule:
+    """A schedule that networks of a prediction type are trained on."""
+    match prediction:
+        case FlowPrediction():
+            return FlowSchedule(shift=2.0)
+        case EDMPrediction():
+            return EDMSchedule(sigma_min=0.02, sigma_max=8.0)
+        case _:
+            return scaled_linear(final_alpha_is_one)
+
+
 def exact_denoiser(
     prediction: Prediction, dim: int = 5, final_alpha_is_one: bool = True
 ) -> tuple[Denoiser, Gaussian, ExactNetwork]:
@@ -117,7 +156,7 @@ def exact_denoiser(
     generator = torch.Generator().manual_seed(1)
     mean = torch.randn(dim, generator=generator, dtype=torch.float64)
     std = 0.3 + torch.rand(dim, generator=generator, dtype=torch.float64)
-    data, schedule = Gaussian(mean, std), scaled_linear(final_alpha_is_one)
+    data, schedule = Gaussian(mean, std), schedule_for(prediction, final_alpha_is_one)
     network = ExactNetwork(ExactOutput(data, schedule, prediction), [])
     return Denoiser(network, schedule, prediction), data, network
 

@@ -13,11 +13,13 @@ from diffusion_geodesics.models.flux import FLUX
 from diffusion_geodesics.models.pixart import PIXART
 from diffusion_geodesics.models.sd import STABLE_DIFFUSION
 from diffusion_geodesics.models.sd3 import STABLE_DIFFUSION_3
+from diffusion_geodesics.models.sdxl import SDXL
 
 __all__ = ["FAMILIES", "family_named", "family_of"]
 
 FAMILIES: tuple[ModelFamily, ...] = (
     STABLE_DIFFUSION,
+    SDXL,
     STABLE_DIFFUSION_3,
     FLUX,
     PIXART,

@@ -1,18 +1,21 @@
 """The autoencoder of a latent diffusion model as a codec."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from diffusion_geodesics.diffusion import ChunkedBatches, Codec, NonFiniteError
+from diffusion_geodesics.diffusion.memory import free_bytes
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+    from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 
 __all__ = ["VAECodec", "demand_images", "demand_latents", "vae_factor"]
 
@@ -20,20 +23,24 @@ __all__ = ["VAECodec", "demand_images", "demand_latents", "vae_factor"]
 @final
 @dataclass(frozen=True, eq=False)
 class VAECodec(Codec):
-    r"""An `AutoencoderKL`: $x_0 = (\mu(\text{image}) - \text{shift}) \cdot \text{scale}$.
+    r"""An `AutoencoderKL` or `AutoencoderTiny`: $x_0 = (\mu - m) \cdot k$ with $\mu$ of the image.
 
-    The encoder's mean is taken, never a sample of it; scale and shift come from the
-    autoencoder's configuration. Images have values in [0, 1] here and in [-1, 1] in there.
+    $\mu$ is the encoder's mean, never a sample; $m$ and $k$ come from the autoencoder's
+    configuration (`shift_factor`, `scaling_factor`, or `latents_mean` and `latents_std` for each
+    channel). Images have values in [0, 1] here and in [-1, 1] in there.
 
-    - `vae`: the autoencoder, in evaluation mode.
+    - `vae`: the autoencoder, in evaluation mode. Slicing and tiling set on it act; tiling is also
+      used, and reset after, where one image would not fit into memory without.
     - `height`, `width`: of the images; both multiples of the autoencoder's factor.
     - `device`: where it runs. Results are float32 (float64 for a float64 autoencoder).
+    - `upcast`: run a half-precision autoencoder in float32, and reset it after.
     """
 
-    vae: "AutoencoderKL"
+    vae: "AutoencoderKL | AutoencoderTiny"
     height: int
     width: int
     device: torch.device
+    upcast: bool = False
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -60,14 +67,14 @@ class VAECodec(Codec):
     def encode(self, images: Float[Tensor, "images 3 height width"]) -> Float[Tensor, "images dim"]:
         """Images with values in [0, 1] as latents; `ValueError` for another size or range."""
         demand_images(images, self.image_shape)
-        config = self.vae.config
-        shift = config.get("shift_factor") or 0.0
+        shift, scale = self._normalisation
 
         @torch.inference_mode()
         def mean(piece: slice) -> Tensor:
             pixels = (2.0 * images[piece] - 1.0).to(self.vae.dtype).to(self.device)
-            latent = self.vae.encode(pixels, return_dict=False)[0].mode()
-            return ((latent.to(self._result) - shift) * config["scaling_factor"]).flatten(1)
+            coded: Any = self.vae.encode(pixels, return_dict=False)[0]
+            latent = coded if isinstance(coded, Tensor) else coded.mode()
+            return ((latent.to(self._result) - shift) * scale).flatten(1)
 
         return self._join(mean, len(images), (self.dim,), "encoder")
 
@@ -76,29 +83,42 @@ class VAECodec(Codec):
     ) -> Float[Tensor, "images 3 height width"]:
         """Latents as images, clamped to [0, 1]; `ValueError` for another size."""
         demand_latents(latents, self.latent_shape)
-        config = self.vae.config
-        shift = config.get("shift_factor") or 0.0
+        shift, scale = self._normalisation
 
         @torch.inference_mode()
         def picture(piece: slice) -> Tensor:
             latent = latents[piece].to(self._result).to(self.device).unflatten(1, self.latent_shape)
-            latent = (latent / config["scaling_factor"] + shift).to(self.vae.dtype)
-            return 0.5 + 0.5 * self.vae.decode(latent, return_dict=False)[0].to(self._result)
+            decoded: Any = self.vae.decode(
+                (latent / scale + shift).to(self.vae.dtype), return_dict=False
+            )[0]
+            return 0.5 + 0.5 * decoded.to(self._result)
 
         return self._join(picture, len(latents), self.image_shape, "decoder").clamp(0.0, 1.0)
+
+    @property
+    def _normalisation(self) -> tuple[Tensor, Tensor]:
+        """$m$ and $k$, for each channel or for all."""
+        config = self.vae.config
+        means, stds = config.get("latents_mean"), config.get("latents_std")
+        scale, shift = config["scaling_factor"], config.get("shift_factor") or 0.0
+
+        def tensor(value: Any) -> Tensor:
+            return torch.tensor(value, dtype=self._result, device=self.device).view(-1, 1, 1)
+
+        if means is None or stds is None:
+            return tensor(shift), tensor(scale)
+        return tensor(means), scale / tensor(stds)
 
     @property
     def _result(self) -> torch.dtype:
         return torch.float64 if self.vae.dtype == torch.float64 else torch.float32
 
     @property
-    def _batches(self) -> ChunkedBatches:
-        # The widest activations: first-block channels at full resolution, some dozen alive.
+    def _bytes_per_image(self) -> int:
+        """The widest activations: first-block channels at full resolution, some dozen alive."""
         channels = self.vae.config["block_out_channels"][0]
-        size = torch.finfo(self.vae.dtype).bits // 8
-        return ChunkedBatches(
-            16 * channels * self.height * self.width * size, self.device, max_rows=32
-        )
+        size = 4 if self.upcast else torch.finfo(self.vae.dtype).bits // 8
+        return 16 * channels * self.height * self.width * size
 
     def _join(
         self,
@@ -107,7 +127,10 @@ class VAECodec(Codec):
         shape: tuple[int, ...],
         part: str,
     ) -> Tensor:
-        pieces = self._batches.map(function, count)
+        tiled = self._bytes_per_image > 0.8 * free_bytes(self.device)
+        batches = ChunkedBatches(self._bytes_per_image, self.device, max_rows=32)
+        with _prepared(self.vae, self.upcast, tiled):
+            pieces = batches.map(function, count)
         empty = torch.empty((0, *shape), device=self.device, dtype=self._result)
         value = torch.cat([empty, *pieces])
         if not bool(value.isfinite().all()):
@@ -118,7 +141,24 @@ class VAECodec(Codec):
         return value
 
 
-def vae_factor(vae: "AutoencoderKL") -> int:
+@contextmanager
+def _prepared(vae: Any, upcast: bool, tiled: bool) -> Iterator[None]:
+    """The autoencoder in float32, or tiling, for a while. Half-precision values survive it."""
+    before, tile = vae.dtype, tiled and not getattr(vae, "use_tiling", True)
+    try:
+        if upcast:
+            vae.to(torch.float32)
+        if tile:
+            vae.enable_tiling()
+        yield
+    finally:
+        if tile:
+            vae.disable_tiling()
+        if upcast:
+            vae.to(before)
+
+
+def vae_factor(vae: "AutoencoderKL | AutoencoderTiny") -> int:
     """How many times smaller than the image a latent is, along an edge."""
     return 2 ** (len(vae.config["block_out_channels"]) - 1)
 

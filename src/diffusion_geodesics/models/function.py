@@ -1,0 +1,220 @@
+r"""A model given by a function: `denoise(x, sigma)`, `score(x, sigma)`, or whatever it predicts."""
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from diffusion_geodesics.diffusion import (
+    ChunkedBatches,
+    Codec,
+    Condition,
+    Denoiser,
+    EDMSchedule,
+    Network,
+    NoiseSchedule,
+    Prediction,
+    SamplePrediction,
+    ScorePrediction,
+)
+from diffusion_geodesics.models.errors import ModelError
+from diffusion_geodesics.models.model import DiffusionModel
+from diffusion_geodesics.models.pixel import PixelCodec
+from diffusion_geodesics.models.weights import hash_tensors
+
+__all__ = ["FunctionModel", "FunctionNetwork", "NoiseFunction", "from_denoiser", "from_score"]
+
+NoiseFunction = Callable[[Tensor, float], Tensor]
+"""(points, sigma) -> what is predicted there, of the points' shape."""
+
+
+def from_denoiser(
+    denoise: NoiseFunction,
+    image_shape: tuple[int, int, int],
+    *,
+    schedule: NoiseSchedule | None = None,
+    prediction: Prediction | None = None,
+    codec: Codec | None = None,
+    flat: bool = False,
+    id: str | None = None,
+) -> "FunctionModel":
+    r"""A model from a function `denoise(x, sigma)`, the mean of the clean data given $x$.
+
+    - `denoise`: takes points (rows, channels, height, width) = `image_shape` a row, and the noise
+      $\sigma$ as a float, and gives $E[x_0 \mid x_0 + \sigma\varepsilon = x]$ of the same shape. A
+      `torch.nn.Module` will do; it should be in evaluation mode. Called once for all rows that
+      fit into memory.
+    - `image_shape`: (channels, height, width) of a point; values of images run from -1 to 1.
+    - `schedule`: `EDMSchedule()` by default, $x = x_0 + \sigma\varepsilon$ with $\sigma$ from 0.002
+      to 80. With another one the second argument of `denoise` is its time step.
+    - `prediction`: `SamplePrediction()` by default; for example `EpsilonPrediction()` for a
+      function that gives $\varepsilon$.
+    - `codec`: `PixelCodec` by default, which takes 1 or 3 channels; give your own for latents.
+    - `flat`: call `denoise` with points of shape (rows, channels * height * width) instead.
+    - `id`: a name for records and caches; the function's own by default.
+
+    Raises `ValueError` for a shape that no codec fits.
+    """
+    model_codec = PixelCodec(*image_shape[1:], image_shape[0], _device_of(denoise))
+    if codec is not None:
+        model_codec = codec
+    if tuple(model_codec.latent_shape) != tuple(image_shape):
+        raise ValueError(
+            f"got a codec of latents {tuple(model_codec.latent_shape)} for points of "
+            f"{tuple(image_shape)}; they must be the same"
+        )
+    return FunctionModel(
+        denoise,
+        model_codec,
+        schedule or EDMSchedule(),
+        prediction or SamplePrediction(),
+        flat,
+        id or getattr(denoise, "__qualname__", type(denoise).__qualname__),
+    )
+
+
+def from_score(
+    score: NoiseFunction,
+    image_shape: tuple[int, int, int],
+    *,
+    schedule: NoiseSchedule | None = None,
+    codec: Codec | None = None,
+    flat: bool = False,
+    id: str | None = None,
+) -> "FunctionModel":
+    r"""A model from a function `score(x, sigma)` $= \nabla \log p_\sigma(x)$.
+
+    All else as in `from_denoiser`.
+    """
+    return from_denoiser(
+        score,
+        image_shape,
+        schedule=schedule,
+        prediction=ScorePrediction(),
+        codec=codec,
+        flat=flat,
+        id=id,
+    )
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class FunctionNetwork(Network):
+    """A function as a network. Points come in the geometry's own precision, on their device.
+
+    - `function`: what is predicted at (points, time step).
+    - `latent_shape`: the shape of a point.
+    - `flat`: whether the function takes points flat.
+    - `device`: where the function runs.
+    """
+
+    function: NoiseFunction
+    latent_shape: tuple[int, int, int]
+    flat: bool
+    device: torch.device
+
+    @property
+    def dim(self) -> int:
+        """Coordinates of a point."""
+        return math.prod(self.latent_shape)
+
+    @property
+    def batches(self) -> ChunkedBatches:
+        """Pieces by a guess: a thousand numbers alive for each coordinate."""
+        return ChunkedBatches(8_000 * self.dim, self.device)
+
+    def __call__(
+        self, x: Float[Tensor, "rows dim"], timestep: float, condition: Condition
+    ) -> Float[Tensor, "rows dim"]:
+        """The function's value; it may use autograd inside."""
+        detached = torch.is_inference_mode_enabled()
+        with torch.inference_mode(False):
+            points = x.clone().to(self.device)
+            points = points if self.flat else points.unflatten(1, self.latent_shape)
+            value = self.function(points, timestep)
+            if value.shape != points.shape:
+                raise ValueError(
+                    f"got values of shape {tuple(value.shape)} from the function at points of "
+                    f"{tuple(points.shape)}; expected the same shape"
+                )
+        return (value.detach() if detached else value).flatten(1)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class FunctionModel(DiffusionModel):
+    """A function with its codec, schedule and prediction type; see `from_denoiser`.
+
+    It has one size, that of its codec, and one condition, the null one.
+    """
+
+    function: NoiseFunction
+    pixels: Codec
+    schedule: NoiseSchedule
+    prediction: Prediction
+    flat: bool
+    id: str
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 over the weights of a module; over the name of a plain function."""
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> str:
+        if isinstance(self.function, torch.nn.Module):
+            return hash_tensors([self.function])
+        return hashlib.sha256(self.id.encode()).hexdigest()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the function's own parameters are; the CPU for one without."""
+        return _device_of(self.function)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision of the function's own parameters; float32 for one without."""
+        if isinstance(self.function, torch.nn.Module):
+            return next((p.dtype for p in self.function.parameters()), torch.float32)
+        return torch.float32
+
+    @property
+    def native_size(self) -> int:
+        """The longer edge of the images."""
+        return max(self.pixels.image_shape[1:])
+
+    @property
+    def size_multiple(self) -> int:
+        """1: there is only the one size."""
+        return 1
+
+    def codec(self, height: int, width: int) -> Codec:
+        """The codec; `ValueError` for another size than its own."""
+        if (height, width) != tuple(self.pixels.image_shape[1:]):
+            own = "x".join(map(str, self.pixels.image_shape[1:]))
+            raise ValueError(f"got images of {height}x{width}; {self.id} is made for {own}")
+        return self.pixels
+
+    def denoiser(self, height: int, width: int) -> Denoiser:
+        """The denoiser; errors as `codec`."""
+        shape = self.codec(height, width).latent_shape
+        network = FunctionNetwork(self.function, shape, self.flat, self.device)
+        return Denoiser(network, self.schedule, self.prediction)
+
+    def encode_prompt(self, text: str) -> Condition:
+        """The null condition; `ModelError` for any other text than `""`."""
+        if text:
+            raise ModelError(f"got prompt {text!r}; {self.id} takes none: leave it empty")
+        return Condition((torch.zeros(1, 1, device=self.device),))
+
+
+def _device_of(function: NoiseFunction) -> torch.device:
+    if isinstance(function, torch.nn.Module):
+        return next((p.device for p in function.parameters()), torch.device("cpu"))
+    return torch.device("cpu")
