@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Self
 
 from jaxtyping import Float
 from torch import Tensor
@@ -76,7 +75,7 @@ class Integrator(ABC):
         """
 
     @abstractmethod
-    def coarser(self) -> tuple[Self, float]:
+    def coarser(self) -> "tuple[Integrator, float]":
         """A cheaper version of this integrator, and the factor by which the difference of the two
         results exceeds the error of this one."""
 
@@ -107,7 +106,7 @@ class FixedStep(Integrator):
     ) -> Float[Tensor, " paths"]:
         return 1.0 / (self.steps * pace.clamp(min=1))
 
-    def coarser(self) -> tuple[Self, float]:
+    def coarser(self) -> "tuple[Integrator, float]":
         """Half the steps: Richardson's estimate."""
         return replace(self, steps=max(2, self.steps // 2)), 2.0**self.order - 1
 

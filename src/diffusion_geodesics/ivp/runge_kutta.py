@@ -16,7 +16,6 @@ Hairer, Norsett, Wanner, Solving Ordinary Differential Equations I, 1993, sectio
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Self
 
 import torch
 from jaxtyping import Float
@@ -205,6 +204,6 @@ class AdaptiveRungeKutta(Integrator):
     ) -> Float[Tensor, " paths"]:
         return h * (0.9 * error.clamp_min(1e-30) ** (-1 / self.order)).clamp(0.2, 5.0)
 
-    def coarser(self) -> tuple[Self, float]:
+    def coarser(self) -> "tuple[Integrator, float]":
         """A tolerance 10 times larger: the difference is the error of the looser run."""
         return replace(self, rtol=10 * self.rtol, atol=10 * self.atol), 1.0
