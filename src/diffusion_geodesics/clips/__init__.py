@@ -1,0 +1,40 @@
+"""Clips: moving pictures of every kind, read frame by frame in bounded memory.
+
+A clip is a video file, an animation, a folder of frames or a tensor. Frames come upright, in sRGB,
+in the order of time, and are brought to the working size one by one as they are read.
+"""
+
+from diffusion_geodesics.clips.animation import AnimatedImage
+from diffusion_geodesics.clips.clip import (
+    Clip,
+    ClipError,
+    Frame,
+    FrameNumber,
+    Moment,
+    Picture,
+    Reading,
+    Seconds,
+)
+from diffusion_geodesics.clips.cuts import CutRule, Shot, shots
+from diffusion_geodesics.clips.folder import FolderClip, TensorClip
+from diffusion_geodesics.clips.opening import open_clip
+from diffusion_geodesics.clips.video import VideoClip
+
+__all__ = [
+    "AnimatedImage",
+    "Clip",
+    "ClipError",
+    "CutRule",
+    "FolderClip",
+    "Frame",
+    "FrameNumber",
+    "Moment",
+    "Picture",
+    "Reading",
+    "Seconds",
+    "Shot",
+    "TensorClip",
+    "VideoClip",
+    "open_clip",
+    "shots",
+]
