@@ -45,7 +45,7 @@ class Stein(Metric):
         score: s = ∇log p. Geodesics need its derivative: by autograd, or, wrapped in
             :class:`CentralDifference`, by finite differences. Inner products do not.
         strength: λ ≥ 0, in squared units of x; 0 is the manifold's own geometry. |s| is about
-            √d/σ at noise level σ, so λ = σ²/d is of order one.
+            √d/σ at noise level σ, so λ = σ²/d doubles the squared length along the score.
         manifold: the space the curves live in.
     """
 
