@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from diffusion_geodesics.bvp import BVPSolver, PreconditionedFlow, Solution, Step, solve_bvp
+from diffusion_geodesics.bvp.shooting import Shooting, solve_by_shooting
 from diffusion_geodesics.density import ArrayLike, Score, as_score
 from diffusion_geodesics.manifold import Flat, Manifold
 from diffusion_geodesics.metric import Conformal
@@ -22,7 +23,7 @@ def geodesic(
     *,
     alpha: float = 1.0,
     manifold: Manifold | None = None,
-    solver: BVPSolver[Any] | None = None,
+    solver: BVPSolver[Any] | Shooting | None = None,
     tol: float = 1e-3,
     max_steps: int = 60,
     starts: int | Sequence[Path] = 1,
@@ -43,7 +44,7 @@ def geodesic(
         alpha: strength α ≥ 0. 1 is the paper's metric; in high dimension take α·dim of order one.
         manifold: flat space by default; ``Sphere(R)`` for noised latents. End points are
             projected onto it.
-        solver: how to solve; :class:`PreconditionedFlow` by default.
+        solver: how to solve; :class:`PreconditionedFlow` by default, or :class:`Shooting`.
         tol: relative Euler-Lagrange residual to reach.
         max_steps: steps on the finest level.
         starts: number of initial paths: the chord, then chords bumped both ways in seeded random
@@ -73,6 +74,16 @@ def geodesic(
     start, end = manifold.project(start), manifold.project(end)
     connection = Conformal(as_score(score_or_density), alpha, manifold)
     paths = initial_paths(start, end, manifold, starts, seed) if isinstance(starts, int) else starts
+    if isinstance(solver, Shooting):
+        return solve_by_shooting(
+            connection,
+            solver,
+            paths,
+            tol=tol,
+            max_steps=max_steps,
+            callback=callback,
+            throw=throw,
+        )
     return solve_bvp(
         connection,
         PreconditionedFlow() if solver is None else solver,

@@ -141,7 +141,7 @@ class AdaptiveRungeKutta(Integrator):
     log density: 1 nat; for metric length: that length, or the metric length so far).
 
     Args:
-        rtol: relative tolerance; at least 1e-14 in float64, about 1e-6 in float32.
+        rtol: relative tolerance; 10 rounding errors where it is less.
         atol: absolute tolerance.
         first: first step to try, as a part of the unit of t.
 
@@ -186,13 +186,14 @@ class AdaptiveRungeKutta(Integrator):
 
     def _relative(self, state: State, error: Tensor) -> Tensor:
         split = unpack(state.t, error)
+        rtol = max(self.rtol, 10 * torch.finfo(error.dtype).eps)
         scale = torch.linalg.vector_norm(state.v, dim=-1)
         both = [torch.linalg.vector_norm(e, dim=-1) for e in (split.x, split.v)]
         length = torch.maximum(scale, state.length)
         errors = [
-            *(e / (self.atol + self.rtol * scale).clamp_min(1e-30) for e in both),
-            split.log_density.abs() / (self.atol + self.rtol),
-            split.length.abs() / (self.atol + self.rtol * length).clamp_min(1e-30),
+            *(e / (self.atol + rtol * scale).clamp_min(1e-30) for e in both),
+            split.log_density.abs() / (self.atol + rtol),
+            split.length.abs() / (self.atol + rtol * length).clamp_min(1e-30),
         ]
         return torch.stack(errors).amax(0)
 

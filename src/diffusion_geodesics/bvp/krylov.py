@@ -1,0 +1,65 @@
+r"""GMRES for a batch of independent linear systems that are known by their products only.
+
+In the Krylov space of r the residual :math:`\| r - A y \|` is minimised; every system of the batch
+has its own space, all products of one iteration are asked for together.
+
+References
+----------
+Saad, Schultz, GMRES, SIAM J. Sci. Stat. Comput. 1986.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def gmres(
+    product: Callable[[Tensor], Tensor],
+    right: Float[Tensor, "problems size"],
+    *,
+    tol: float,
+    max_products: int,
+) -> tuple[Float[Tensor, "problems size"], int]:
+    """Solve A y = right for every problem, from y = 0.
+
+    Args:
+        product: maps (problems, size) to A times it.
+        right: right-hand sides.
+        tol: residual relative to ``right`` at which all problems are done.
+        max_products: most products.
+
+    Returns:
+        y, and the number of products taken.
+    """
+    norm = torch.linalg.vector_norm(right, dim=-1)
+    basis = [right / norm.clamp_min(1e-300)[:, None]]
+    columns: list[Tensor] = []
+    y = torch.zeros_like(right)
+    for count in range(1, max_products + 1):
+        fresh = torch.nan_to_num(product(basis[-1]), nan=0.0, posinf=0.0, neginf=0.0)
+        column = torch.zeros_like(norm)[:, None].repeat(1, max_products + 1)
+        for _ in range(2):  # orthogonalised twice: once loses the last digits
+            for i, q in enumerate(basis):
+                overlap = (q * fresh).sum(-1)
+                column[:, i] += overlap
+                fresh = fresh - overlap[:, None] * q
+        size = torch.linalg.vector_norm(fresh, dim=-1)
+        column[:, count] = size
+        columns.append(column)
+        hessenberg = torch.stack(columns, -1)[:, : count + 1]
+        target = torch.zeros_like(hessenberg[..., 0])
+        target[:, 0] = norm
+        solved = torch.linalg.lstsq(
+            hessenberg.cpu(), target[..., None].cpu(), driver="gelsd"
+        ).solution.to(right)
+        rest = target - (hessenberg @ solved)[..., 0]
+        y = torch.einsum("pk,kps->ps", solved[..., 0], torch.stack(basis))
+        done = torch.linalg.vector_norm(rest, dim=-1) <= tol * norm
+        if bool((done | (size <= 1e-14 * norm)).all()):
+            break
+        basis.append(fresh / size.clamp_min(1e-300)[:, None])
+    return y, count
