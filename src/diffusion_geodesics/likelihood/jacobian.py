@@ -8,6 +8,7 @@ kernels have no forward-mode derivative; the plain one ("math") is selected whil
 from __future__ import annotations
 
 import math
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -52,7 +53,8 @@ class ForwardMode(Derivative):
     ) -> tuple[Float[Tensor, "rows dim"], Float[Tensor, "rows dim"]]:
         from torch.nn.attention import SDPBackend, sdpa_kernel
 
-        with sdpa_kernel(SDPBackend.MATH):
+        with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
+            warnings.simplefilter("ignore", DeprecationWarning)  # torch's own, of torch.jit
             value, product = torch.func.jvp(function, (x,), (v,))
         return value.detach(), product.detach()
 

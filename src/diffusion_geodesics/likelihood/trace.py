@@ -113,8 +113,10 @@ class ShiftedHutchPlusPlus(Trace):
     .. math:: \operatorname{tr} Q^{\mathsf T} D Q + \frac1m \sum_j r_j^{\mathsf T} D r_j, \qquad
               Q = \operatorname{orth}\,(D - c I) S
 
-    with c the mean of :math:`s^{\mathsf T} D s / s^{\mathsf T} s` and r uniform on the sphere of
-    radius :math:`\sqrt{d - q}` in the complement of Q. Both together make the estimate exact for a multiple of the identity plus a matrix of low rank, whatever the multiple.
+    with S orthonormal, c the median eigenvalue of :math:`S^{\mathsf T} D S`, and r uniform on the
+    sphere of radius :math:`\sqrt{d - q}` in the complement of Q. Both together make the estimate
+    exact for a multiple c of the identity plus a matrix whose rank is below half a third of
+    ``probes``.
 
     Args:
         probes: products a point, a multiple of 3: a third each for the sketch, for Q, and for
@@ -139,9 +141,11 @@ class ShiftedHutchPlusPlus(Trace):
         self, product: Product, vectors: Float[Tensor, "k points dim"]
     ) -> Float[Tensor, "samples points"]:
         sketch, rest = vectors.chunk(2)
-        image = product(sketch)
-        shift = ((sketch * image).sum(-1) / sketch.square().sum(-1)).mean(0)[:, None]
-        basis, _ = torch.linalg.qr((image - shift * sketch).permute(1, 2, 0))
+        frame, _ = torch.linalg.qr(sketch.permute(1, 2, 0))
+        image = product(frame.permute(2, 0, 1)).permute(1, 2, 0)
+        small = (frame.mT @ image).nan_to_num()
+        shift = torch.linalg.eigvalsh(small + small.mT).median(1).values[:, None, None] / 2
+        basis, _ = torch.linalg.qr(image - shift * frame)
         columns = basis.permute(2, 0, 1)
         rest = rest - torch.einsum("ndq,kne,neq->knd", basis, rest, basis)
         norm = torch.linalg.vector_norm(rest, dim=-1, keepdim=True).clamp_min(1e-30)
