@@ -137,7 +137,7 @@ class DiTModel(PipelineModel):
         if height != width:
             raise ValueError(
                 f"got images of {height}x{width}; {self.id} takes square images only: "
-                f"choose one edge, for example {self.native_size}"
+                f"set the size to {self.native_size}x{self.native_size}, for example"
             )
         return divided(self.pipeline, height, width)
 
