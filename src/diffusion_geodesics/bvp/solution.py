@@ -49,6 +49,11 @@ class Result(Enum):
         "no geodesic was found, the residual stays large: the density barrier alpha * Δ log p is "
         "too strong for these nodes; use a smaller alpha, more nodes, or several starts"
     )
+    growth_too_large = (
+        "shooting is hopeless here: a small error of the initial velocity grows more than its "
+        "growth_limit along a ray; use Shooting with more segments, PreconditionedFlow, or a "
+        "smaller alpha"
+    )
     non_finite = (
         "the score, the path or its length is not finite: check the score at both end points, "
         "use a smaller alpha, or a wider dtype"
