@@ -12,6 +12,7 @@ from diffusion_geodesics.bvp.solution import (
     Step,
 )
 from diffusion_geodesics.bvp.solver import Between, BVPSolver, Level
+from diffusion_geodesics.bvp.string import StringMethod
 
 __all__ = [
     "BVPSolver",
@@ -25,6 +26,7 @@ __all__ = [
     "Solution",
     "Start",
     "Step",
+    "StringMethod",
     "mean_norm_sphere",
     "published_alpha",
     "solve_bvp",

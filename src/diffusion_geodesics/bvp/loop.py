@@ -59,7 +59,7 @@ def solve_bvp(
     Cost: 2 score evaluations a path for the ends, then intervals - 1 a step and path still
     active, one call a step for all of them, and 65 a pair for the verification pass. Levels that a
     solver takes only where the length is not resolved are paid for by those pairs alone, with
-    another verification.
+    another verification. What a manifold such as a typical shell spends on its own is added.
     """
     if not tol > 0 or max_steps < 1:
         raise ValueError(f"tol is {tol} and max_steps {max_steps}; expected tol > 0, max_steps ≥ 1")
@@ -74,6 +74,7 @@ def solve_bvp(
     nodes = initial.flatten(1, -2)
     pairs = nodes.shape[1] // len(starts)
     index = torch.arange(nodes.shape[1], device=nodes.device) % pairs
+    spent = connection.manifold.spent
     march = begin(connection.select(index), nodes)
     everyone = torch.ones_like(index, dtype=torch.bool)
     for level in required:
@@ -91,6 +92,7 @@ def solve_bvp(
         going[chosen[again]] = True
         march = advance(march, solver, level, going, tol, callback)
         check = _check_again(connection, march, chosen, again, check)
+    own_evals, own_calls = (b - a for a, b in zip(spent, connection.manifold.spent, strict=True))
     solution = Solution(
         path=Spline(_of_pairs(march, chosen, batch), connection.manifold),
         results=_verdicts(march, chosen, check),
@@ -100,8 +102,8 @@ def solve_bvp(
         starts=told,
         steps=march.steps,
         iterations=len(march.steps),
-        calls=march.calls + check.calls,
-        score_evals=march.score_evals + check.profile.score_evals,
+        calls=march.calls + check.calls + own_calls,
+        score_evals=march.score_evals + check.profile.score_evals + own_evals,
         given_up=march.given_up,
         precision=connection.score.precision,
     )

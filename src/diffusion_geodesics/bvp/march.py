@@ -49,6 +49,7 @@ def begin(connection: Connection, nodes: Float[Tensor, "nodes paths dim"]) -> Ma
     """Before the first level. Cost: two score evaluations a path for the ends, and what the
     connection needs to know the curvature of its density."""
     times = torch.linspace(0, 1, len(nodes), dtype=torch.float64)
+    nodes = torch.cat([nodes[:1], connection.manifold.project(nodes[1:-1]), nodes[-1:]])
     connection, spent = connection.calibrated(times, nodes)
     paths = nodes.shape[1]
     unknown = nodes.new_full((paths,), torch.inf)
@@ -198,7 +199,7 @@ def _resampled(march: March, level: Level) -> Tensor:
     if level.between is Between.segments:
         finer = manifold.project(Polyline(nodes)(times))
     else:
-        finer = Spline(nodes, manifold)(times)
+        finer = manifold.project(Spline(nodes, manifold)(times))
     return torch.cat([nodes[:1], finer[1:-1], nodes[-1:]])
 
 
