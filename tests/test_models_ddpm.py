@@ -13,6 +13,7 @@ from diffusion_geodesics.diffusion import sample
 from diffusion_geodesics.models import ModelError, load_model
 from diffusion_geodesics.models.ddpm import PixelModel
 from tests.tiny.ddpm import tiny_ddpm, tiny_unet
+from tests.tiny.parts import run
 
 
 def noise(rows: int, channels: int = 3) -> torch.Tensor:
@@ -23,12 +24,13 @@ def noise(rows: int, channels: int = 3) -> torch.Tensor:
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])
 def test_sampling_from_noise_is_ddim(prediction: str, channels: int) -> None:
     pipe = tiny_ddpm(channels, prediction=prediction, ddim=True)
-    theirs = pipe(
+    theirs = run(
+        pipe,
         batch_size=2,
         generator=torch.Generator().manual_seed(5),
         num_inference_steps=5,
         output_type="pt",
-    ).images
+    )
     model = PixelModel.from_pipeline(pipe)
     ours, _ = sample(
         model.denoiser(16, 16),
@@ -46,9 +48,9 @@ def test_a_ddpm_pipeline_is_sampled_as_its_ddim_pipeline() -> None:
     ddim = DDIMPipeline(unet=pipe.unet, scheduler=pipe.scheduler)
     ddim.set_progress_bar_config(disable=True)
     model = PixelModel.from_pipeline(pipe)
-    theirs = ddim(
-        generator=torch.Generator().manual_seed(5), num_inference_steps=5, output_type="pt"
-    ).images
+    theirs = run(
+        ddim, generator=torch.Generator().manual_seed(5), num_inference_steps=5, output_type="pt"
+    )
     ours, _ = sample(
         model.denoiser(16, 16), noise(1).flatten(1), model.encode_prompt(""), steps=5, level=1.0
     )

@@ -12,7 +12,8 @@ from diffusers.models.embeddings import LabelEmbedding
 from diffusion_geodesics.diffusion import Condition, sample
 from diffusion_geodesics.models import ModelError, load_model
 from diffusion_geodesics.models.dit import DiTModel
-from tests.tiny.dit import LABELS, tiny_dit
+from tests.tiny.dit import tiny_dit
+from tests.tiny.parts import run
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +28,14 @@ def noise(rows: int) -> torch.Tensor:
 @pytest.mark.parametrize("learned_variance", [True, False])
 def test_sampling_from_noise_is_the_pipelines_own(learned_variance: bool) -> None:
     pipe = tiny_dit(learned_variance=learned_variance)
-    theirs = pipe(
+    theirs = run(
+        pipe,
         class_labels=[1, 3],
         guidance_scale=1.0,
         generator=torch.Generator().manual_seed(5),
         num_inference_steps=5,
         output_type="pt",
-    ).images
+    )
     model = DiTModel.from_pipeline(pipe)
     classes = Condition.stack([model.encode_prompt("goldfish"), model.encode_prompt("3")])
     ours, _ = sample(model.denoiser(32, 32), noise(2).flatten(1), classes, steps=5, level=1.0)
@@ -96,14 +98,12 @@ def test_unknown_classes_are_refused_with_those_that_come_closest(model: DiTMode
 
 
 def test_a_saved_pipeline_loads_with_its_names(tmp_path: Path) -> None:
-    pipe = tiny_dit()
-    pipe.save_pretrained(tmp_path / "nameless")
+    tiny_dit(named=False).save_pretrained(tmp_path / "nameless")
     nameless = load_model(tmp_path / "nameless", device="cpu")
     assert torch.equal(nameless.encode_prompt("4").parts[0], torch.eye(6)[4:5])
     with pytest.raises(ModelError, match="without names of classes"):
         nameless.encode_prompt("hen")
-    pipe.register_to_config(id2label=LABELS)
-    pipe.save_pretrained(tmp_path / "named")
+    tiny_dit().save_pretrained(tmp_path / "named")
     named = load_model(tmp_path / "named", device="cpu")
     assert torch.equal(named.encode_prompt("hen").parts[0], torch.eye(6)[4:5])
     assert (named.native_size, named.size_multiple) == (32, 8)

@@ -13,6 +13,7 @@ from diffusion_geodesics.diffusion import sample
 from diffusion_geodesics.models import ModelError, load_model
 from diffusion_geodesics.models.flux import FluxModel, pack, positions, unpack
 from tests.tiny.flux import tiny_flux
+from tests.tiny.parts import run
 
 
 def noise(rows: int) -> torch.Tensor:
@@ -33,7 +34,8 @@ def test_sampling_from_noise_is_the_pipelines_own(
     tmp_path: Path, distilled: bool, guidance: float
 ) -> None:
     pipe = tiny_flux(tmp_path, guidance=distilled)
-    theirs = pipe(
+    theirs = run(
+        pipe,
         prompt=["abc", "abc"],
         guidance_scale=guidance,
         num_inference_steps=5,
@@ -41,7 +43,7 @@ def test_sampling_from_noise_is_the_pipelines_own(
         height=32,
         width=48,
         output_type="latent",
-    ).images
+    )
     model = FluxModel(pipe, "tiny", guidance=guidance)
     condition = model.encode_prompt("abc")
     ours, _ = sample(model.denoiser(32, 48), noise(2).flatten(1), condition, steps=5, level=1.0)
@@ -50,7 +52,8 @@ def test_sampling_from_noise_is_the_pipelines_own(
 
 def test_true_guidance_is_the_pipelines_own(tmp_path: Path) -> None:
     pipe = tiny_flux(tmp_path)
-    theirs = pipe(
+    theirs = run(
+        pipe,
         prompt="abc",
         negative_prompt="z",
         true_cfg_scale=2.0,
@@ -59,7 +62,7 @@ def test_true_guidance_is_the_pipelines_own(tmp_path: Path) -> None:
         height=32,
         width=48,
         output_type="latent",
-    ).images
+    )
     model = FluxModel.from_pipeline(pipe)
     prompts = [model.encode_prompt(text) for text in ("abc", "z")]
     ours, _ = sample(

@@ -3,6 +3,7 @@
 # diffusers exports lazily and types loosely:
 # pyright: reportPrivateImportUsage=false, reportArgumentType=false
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ import torch
 
 from diffusion_geodesics.diffusion import Condition, sample
 from diffusion_geodesics.models import ModelError, load_model
-from diffusion_geodesics.models.pixart import PixArtModel
+from diffusion_geodesics.models.pixart import PixArtModel, PixArtNetwork
+from tests.tiny.parts import run
 from tests.tiny.pixart import tiny_pixart
 
 
@@ -31,7 +33,8 @@ def noise(rows: int) -> torch.Tensor:
 )
 def test_sampling_from_noise_is_the_pipelines_own(kind: dict[str, bool], guidance: float) -> None:
     pipe = tiny_pixart(**kind)
-    theirs = pipe(
+    theirs = run(
+        pipe,
         prompt=["ab", "ab"],
         negative_prompt="zzz",
         guidance_scale=guidance,
@@ -42,7 +45,7 @@ def test_sampling_from_noise_is_the_pipelines_own(kind: dict[str, bool], guidanc
         output_type="latent",
         use_resolution_binning=False,
         clean_caption=False,
-    ).images
+    )
     model = PixArtModel.from_pipeline(pipe)
     ours, _ = sample(
         model.denoiser(32, 48),
@@ -62,7 +65,8 @@ def test_the_size_is_told_where_the_transformer_takes_it() -> None:
     assert model.native_size == 512
     x, condition = noise(1).flatten(1), model.encode_prompt("ab")
     network = model.denoiser(32, 48).network
-    other = type(network)(network.transformer, network.latent_shape, (48, 32), network.device)
+    assert isinstance(network, PixArtNetwork)
+    other = replace(network, size=(48, 32))
     told = [n(x, 500.0, condition) for n in (network, other)]
     assert (told[0] - told[1]).abs().max() > 1e-4
 

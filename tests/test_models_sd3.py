@@ -12,6 +12,7 @@ from diffusers import DDIMScheduler, StableDiffusion3Pipeline
 from diffusion_geodesics.diffusion import sample
 from diffusion_geodesics.models import ModelError, load_model
 from diffusion_geodesics.models.sd3 import StableDiffusion3Model
+from tests.tiny.parts import run
 from tests.tiny.sd3 import tiny_sd3
 
 
@@ -36,7 +37,8 @@ def test_sampling_from_noise_is_the_pipelines_own(
     tmp_path: Path, t5: bool, dynamic: bool, guidance: float
 ) -> None:
     pipe = tiny_sd3(tmp_path, t5=t5, dynamic=dynamic)
-    theirs = pipe(
+    theirs = run(
+        pipe,
         prompt=["abc", "abc"],
         negative_prompt=["z", "z"],
         guidance_scale=guidance,
@@ -45,7 +47,7 @@ def test_sampling_from_noise_is_the_pipelines_own(
         height=32,
         width=48,
         output_type="latent",
-    ).images
+    )
     model = StableDiffusion3Model.from_pipeline(pipe)
     ours, _ = sample(
         model.denoiser(32, 48),

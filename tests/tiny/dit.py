@@ -17,8 +17,11 @@ LABELS = {
 }
 
 
-def tiny_dit(*, learned_variance: bool = True) -> DiTPipeline:
-    """Random weights: 32x32 images, f = 4, latents 4x8x8, two blocks."""
+def tiny_dit(*, learned_variance: bool = True, named: bool = True) -> DiTPipeline:
+    """Random weights: 32x32 images, f = 4, latents 4x8x8, two blocks.
+
+    `named`: whether the classes have names, also when it is saved, as the published ones are.
+    """
     torch.manual_seed(0)
     transformer = DiTTransformer2DModel(
         num_attention_heads=2,
@@ -30,8 +33,11 @@ def tiny_dit(*, learned_variance: bool = True) -> DiTPipeline:
         patch_size=2,
         num_embeds_ada_norm=len(LABELS),
     )
+    names = LABELS if named else None
     pipe = DiTPipeline(
-        transformer=transformer.eval(), vae=tiny_vae(), scheduler=tiny_ddim(), id2label=LABELS
+        transformer=transformer.eval(), vae=tiny_vae(), scheduler=tiny_ddim(), id2label=names
     )
+    if named:
+        pipe.register_to_config(id2label=names)
     pipe.set_progress_bar_config(disable=True)
     return pipe

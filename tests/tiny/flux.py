@@ -33,7 +33,7 @@ def tiny_flux(folder: Path, *, guidance: bool = True) -> FluxPipeline:
         base_shift=0.5,
         max_shift=1.15,
         base_image_seq_len=4,
-        max_image_seq_len=64,
+        max_image_seq_len=4096,
     )
     pipe = FluxPipeline(
         transformer=transformer.eval(),

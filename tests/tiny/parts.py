@@ -3,6 +3,9 @@
 # diffusers exports lazily and types loosely:
 # pyright: reportPrivateImportUsage=false, reportArgumentType=false
 
+from typing import Any
+
+import torch
 from diffusers import AutoencoderKL, DDIMScheduler
 from transformers import CLIPTextConfig, T5Config, T5EncoderModel, T5Tokenizer
 
@@ -70,3 +73,8 @@ def tiny_ddim(**changes: object) -> DDIMScheduler:
         "timestep_spacing": "leading",
     }
     return DDIMScheduler(**(settings | changes))
+
+
+def run(pipe: Any, **settings: Any) -> torch.Tensor:
+    """What a pipeline itself makes: latents or images, as `output_type` says."""
+    return torch.as_tensor(pipe(**settings, return_dict=False)[0])

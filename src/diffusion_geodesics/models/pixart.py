@@ -76,7 +76,7 @@ class PixArtNetwork(Network):
         """The raw output without the variance; inputs are cast to the network's precision."""
         embeddings, mask = condition.parts
         dtype = self.transformer.dtype
-        bias = mask.log().clamp(min=HIDDEN).to(dtype).to(self.device)
+        bias = mask.clamp(0.0, 1.0).log().clamp(min=HIDDEN).to(dtype).to(self.device)
         output = self.transformer(
             x.to(dtype).to(self.device).unflatten(1, self.latent_shape),
             encoder_hidden_states=embeddings.to(dtype).to(self.device),
