@@ -9,13 +9,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from diffusion_geodesics.apps import Event, Interpolation
+from diffusion_geodesics.apps.estimate import ADAPTIVE, Estimation
 
 STAGES = {
     "load": "Loading the model",
     "encode": "Encoding",
+    "text": "Optimising embeddings",
     "invert": "Inverting",
     "solve": "Solving for the geodesic",
     "measure": "Measuring",
+    "pairs": "Solving for all pairs",
+    "flow": "Following the flow, %",
     "decode": "Decoding the film",
     "compare": "Decoding the comparison",
     "write": "Writing",
@@ -88,6 +92,20 @@ def summary_line(done: Interpolation) -> str:
         f"{cost.rows} network rows, {done.ledger['solve'].rows} of them by the solver, "
         f"in {cost.seconds:.1f} s"
     ).removeprefix("; ")
+
+
+def estimation_table(found: Estimation) -> Table:
+    """A predicted cost, stage by stage."""
+    table = Table(show_header=True, header_style="bold", box=None, pad_edge=False)
+    timed = found.row_seconds is not None
+    for name in ("stage", "rows", "calls", "TFLOP", *(["seconds"] if timed else [])):
+        table.add_column(name, justify="left" if name == "stage" else "right")
+    for name, cost in (*found.ledger.stages, ("total", found.ledger.total)):
+        bound = "≤ " if name in ADAPTIVE or name == "total" else ""
+        seconds = [f"{cost.seconds:.1f}"] if timed else []
+        cells = (f"{bound}{cost.rows}", f"{bound}{cost.calls}", f"{cost.tflop:.4g}", *seconds)
+        table.add_row(STAGES.get(name, name), *cells)
+    return table
 
 
 def quiet_libraries() -> None:

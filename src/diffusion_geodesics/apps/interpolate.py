@@ -23,16 +23,26 @@ from diffusion_geodesics.apps.events import Event, OnEvent, ignore
 from diffusion_geodesics.apps.interpolation import AtypicalError, Interpolation, PathFilm
 from diffusion_geodesics.apps.job import ImageSource, Job, prepare
 from diffusion_geodesics.apps.pacing import frame_times
-from diffusion_geodesics.apps.settings import Family, Settings
+from diffusion_geodesics.apps.prompts import invert_prompts
+from diffusion_geodesics.apps.settings import Family, PathSolver, Settings
 from diffusion_geodesics.apps.survey import Candidate, Geometry, Survey, survey
-from diffusion_geodesics.bvp import PreconditionedFlow, Solution, Step, solve_bvp
+from diffusion_geodesics.bvp import (
+    BVPSolver,
+    PreconditionedFlow,
+    PublishedDescent,
+    Solution,
+    Step,
+    solve_bvp,
+)
 from diffusion_geodesics.diffusion import (
     Condition,
-    ConditionLine,
     Cost,
     Ledger,
+    Tally,
+    count_flops,
     guidance_bump,
     invert,
+    row_flops,
     sample,
 )
 from diffusion_geodesics.geodesic import initial_paths
@@ -82,37 +92,48 @@ def interpolate(
     ledger = Ledger()
     on_event(Event("encode", 0, 1))
     started = time.perf_counter()
-    clean = job.codec.encode(job.images)
-    coded = psnr(job.codec.decode(clean), job.images.to(clean))
-    ledger = ledger.add("encode", Cost(seconds=time.perf_counter() - started))
+    found: list[Tensor] = []
+    coding = count_flops(lambda: found.append(job.codec.encode(job.images)))
+    clean = found[0]
+    coding += (decoding := count_flops(lambda: found.append(job.codec.decode(clean))))
+    coded = psnr(found[1], job.images.to(clean))
+    tally = Tally(row_flops(job.denoiser, job.conditions[0]), decoding // 2)
+    cost = Cost(1, 1, time.perf_counter() - started, (coding + tally.row) / 1e12)
+    ledger = ledger.add("encode", cost)
     on_event(Event("encode", 1, 1))
     dtype = torch.float32 if clean.device.type == "mps" else torch.float64
+    if settings.text_inversion is not None:
+        job, cost, trained = invert_prompts(
+            job, clean.to(dtype), model.hash, lambda done, of: on_event(Event("text", done, of))
+        )
+        ledger = ledger.add("text", tally.trained(cost, trained))
     ends, cost = invert(
         job.denoiser,
         clean.to(dtype),
         Condition.stack(job.conditions),
         steps=settings.steps,
         level=settings.level,
+        sampler=settings.sampler.sampler,
         refinements=settings.refinements,
         on_step=lambda done, of: on_event(Event("invert", done, of)),
     )
-    ledger = ledger.add("invert", cost)
+    ledger = ledger.add("invert", tally.rows(cost))
     geometry = job.geometry(FlatChart() if settings.flat else shell(*ends), ends.shape[1])
     solution: Solution | None = None
     if settings.family is Family.GEODESIC:
         solution, cost = _solve(geometry, ends, settings, on_event)
-        ledger = ledger.add("solve", cost)
+        ledger = ledger.add("solve", tally.rows(cost))
     surveys, cost = _measure(geometry, ends, settings, solution, on_event)
-    ledger = ledger.add("measure", cost)
+    ledger = ledger.add("measure", tally.rows(cost))
     own, other = surveys[0], surveys[1]
     if solution is not None and not settings.allow_atypical:
         AtypicalError.check(own.track, other.track, settings)
     film, cost = _film(job, own, settings.frames, "decode", on_event)
-    ledger = ledger.add("decode", cost)
+    ledger = ledger.add("decode", tally.frames(cost, len(film.frames)))
     compared: PathFilm | None = None
     if settings.compare:
         compared, cost = _film(job, other, min(COMPARED, settings.frames), "compare", on_event)
-        ledger = ledger.add("compare", cost)
+        ledger = ledger.add("compare", tally.frames(cost, len(compared.frames)))
     endpoint = psnr(film.frames[[0, -1]], job.images.to(film.frames))
     if settings.keep_pixels:
         pixels = job.images.to(film.frames)
@@ -152,8 +173,8 @@ def _solve(
 
     corners = chart.coordinates(torch.tensor([0.0, 1.0]), ends)
     solution = solve_bvp(
-        geometry.connection,
-        PreconditionedFlow(settings.intervals),
+        geometry.search,
+        solver_of(settings),
         initial_paths(corners[0], corners[1], chart.manifold, settings.starts, settings.seed),
         tol=settings.tol,
         max_steps=settings.max_steps,
@@ -161,8 +182,19 @@ def _solve(
         throw=False,
     )
     on_event(Event("solve", solution.iterations, solution.iterations, solution.result.name))
-    rows = solution.score_evals * geometry.score.rows_per_point
-    return solution, Cost(rows, solution.calls, time.perf_counter() - started)
+    score = geometry.search_score
+    rows, calls = (
+        solution.score_evals * score.rows_per_point,
+        solution.calls * score.calls_per_batch,
+    )
+    return solution, Cost(rows, calls, time.perf_counter() - started)
+
+
+def solver_of(settings: Settings) -> BVPSolver[Any]:
+    """The boundary value solver that the settings ask for."""
+    if settings.solver is PathSolver.PUBLISHED:
+        return PublishedDescent()
+    return PreconditionedFlow(settings.intervals)
 
 
 def _measure(
@@ -189,7 +221,8 @@ def _measure(
     surveys = [survey(geometry, candidate) for candidate in candidates]
     if solution is not None:
         found = Candidate("geodesic", solution.path, chart)
-        surveys = [survey(geometry, found, solution.profile), *surveys]
+        known = solution.profile if geometry.search_score is geometry.score else None
+        surveys = [survey(geometry, found, known), *surveys]
     on_event(Event("measure", 1, 1))
     cost = Cost(
         sum(s.rows for s in surveys), sum(s.calls for s in surveys), time.perf_counter() - started
@@ -209,9 +242,10 @@ def _film(
     clean, cost = sample(
         job.denoiser,
         latents,
-        ConditionLine(*job.conditions).at(t.to(latents)),
+        job.curve.at(t.to(latents)),
         steps=settings.steps,
         level=settings.level,
+        sampler=settings.sampler.sampler,
         negative=job.negative,
         guidance=guidance,
         on_step=lambda done, of: on_event(Event(stage, done, of)),

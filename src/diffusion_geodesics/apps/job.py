@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -11,14 +11,22 @@ from PIL import Image
 from torch import Tensor
 
 from diffusion_geodesics.apps.chart import Chart
-from diffusion_geodesics.apps.settings import Estimate, Settings
-from diffusion_geodesics.apps.survey import Geometry
+from diffusion_geodesics.apps.settings import Blend, Estimate, Settings
+from diffusion_geodesics.apps.survey import Geometry, ModelScore
 from diffusion_geodesics.diffusion import (
+    NFSD,
+    SDS,
     Codec,
     Condition,
+    ConditionArc,
+    ConditionCurve,
     ConditionLine,
     Denoiser,
+    DistilledScore,
+    FixedWindow,
     LevelScore,
+    Published,
+    RandomWindow,
     RatioScore,
 )
 from diffusion_geodesics.framing import choose_size, fit
@@ -38,7 +46,8 @@ class Job:
         notes: what was done to bring each to the size, in words.
         codec, denoiser: the model's parts for that size.
         conditions: of both ends.
-        negative: what guidance and the ratio estimate push away from.
+        negative: what guidance and ratios push away from.
+        null: the condition of no prompt.
         settings: all choices.
     """
 
@@ -49,19 +58,64 @@ class Job:
     denoiser: Denoiser
     conditions: tuple[Condition, Condition]
     negative: Condition
+    null: Condition
     settings: Settings
+
+    @property
+    def curve(self) -> ConditionCurve:
+        """The condition along the path."""
+        first, last = self.conditions
+        match self.settings.blend:
+            case Blend.LERP:
+                return ConditionLine(first, last)
+            case Blend.SLERP:
+                return ConditionArc(first, last)
+            case Blend.FIRST:
+                return first
+            case Blend.MEAN:
+                return first.lerp(last, torch.tensor([0.5]))
 
     def geometry(self, chart: Chart, dim: int) -> Geometry:
         """The metric between the two latents."""
-        schedule = self.denoiser.schedule
-        timestep = schedule.timestep(self.settings.steps, self.settings.level)
-        line = ConditionLine(*self.conditions)
-        level = LevelScore(self.denoiser, timestep, line)
-        score: LevelScore | RatioScore = level
-        if self.settings.estimate is Estimate.RATIO:
-            score = RatioScore(self.denoiser, timestep, line, self.negative)
-        alpha = self.settings.alpha_for(dim)
-        return Geometry(chart, score, level, alpha, schedule.coefficients(timestep))
+        settings, schedule = self.settings, self.denoiser.schedule
+        timestep = schedule.timestep(settings.steps, settings.level)
+        level = LevelScore(self.denoiser, timestep, self.curve)
+        fixed, search = self._scores(level)
+        alpha = settings.alpha_for(dim)
+        return Geometry(chart, fixed, level, search, alpha, schedule.coefficients(timestep))
+
+    def _scores(self, level: LevelScore) -> tuple[ModelScore, ModelScore]:
+        """The score that paths are measured with, and the one that the solver follows."""
+        settings, schedule = self.settings, self.denoiser.schedule
+        if settings.estimate is Estimate.LEVEL:
+            return level, level
+        if settings.estimate is Estimate.RATIO:
+            ratio = RatioScore(self.denoiser, level.timestep, self.curve, self.negative)
+            return ratio, ratio
+        rules = {Estimate.SDS: SDS(), Estimate.NFSD: NFSD()}
+        window = FixedWindow.around(
+            schedule,
+            settings.steps,
+            settings.level,
+            settings.window,
+            settings.window_nodes,
+            settings.seed,
+        )
+        fixed = DistilledScore(
+            self.denoiser,
+            window,
+            rules.get(settings.estimate, Published()),
+            self.curve,
+            null=self.null,
+            negative=self.negative,
+        )
+        if settings.estimate is not Estimate.PUBLISHED_RANDOM:
+            return fixed, fixed
+        generator = torch.Generator().manual_seed(settings.seed)
+        low, *_, high = (window.level, *window.timesteps, window.level)
+        if len(window.timesteps) > 1:
+            low, high = window.timesteps[0], window.timesteps[-1]
+        return fixed, replace(fixed, quadrature=RandomWindow(window.level, low, high, generator))
 
 
 def prepare(model: DiffusionModel, a: ImageSource, b: ImageSource, settings: Settings) -> Job:
@@ -96,6 +150,7 @@ def prepare(model: DiffusionModel, a: ImageSource, b: ImageSource, settings: Set
         denoiser=model.denoiser(height, width),
         conditions=(model.encode_prompt(first), model.encode_prompt(last)),
         negative=model.encode_prompt(settings.negative),
+        null=model.encode_prompt(""),
         settings=settings,
     )
 

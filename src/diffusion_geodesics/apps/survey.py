@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Float
@@ -10,12 +11,15 @@ from torch import Tensor
 
 from diffusion_geodesics.apps.chart import Chart
 from diffusion_geodesics.apps.track import Track, track
-from diffusion_geodesics.diffusion import LevelScore, RatioScore
+from diffusion_geodesics.diffusion import DistilledScore, LevelScore, RatioScore
 from diffusion_geodesics.length import Profile, measure
 from diffusion_geodesics.metric import Conformal
 from diffusion_geodesics.path import Path, Spline
 
 INTERVALS = 32
+
+ModelScore: TypeAlias = LevelScore | RatioScore | DistilledScore
+"""A score that says how many network rows and calls it takes."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +49,16 @@ class Geometry:
         chart: its coordinates.
         score: the score of latents that it is made of.
         level_score: the score of the noised density; the same object unless ``score`` is of a
-            ratio.
+            ratio or distilled.
+        search_score: what the solver follows; ``score`` itself, but for a random estimate.
         alpha: its strength.
         level: (a, σ) of the noise level.
     """
 
     chart: Chart
-    score: LevelScore | RatioScore
+    score: ModelScore
     level_score: LevelScore
+    search_score: ModelScore
     alpha: float
     level: tuple[float, float]
 
@@ -60,6 +66,11 @@ class Geometry:
     def connection(self) -> Conformal:
         """The connection in the chart's coordinates."""
         return Conformal(self.chart.score(self.score), self.alpha, self.chart.manifold)
+
+    @property
+    def search(self) -> Conformal:
+        """The connection that the solver follows."""
+        return Conformal(self.chart.score(self.search_score), self.alpha, self.chart.manifold)
 
 
 @dataclass(frozen=True)
@@ -100,7 +111,8 @@ def survey(geometry: Geometry, candidate: Candidate, known: Profile | None = Non
             nodes = geometry.chart.coordinates(t, candidate.latent(t))
             path = Spline(nodes, geometry.chart.manifold)
         known = measure(geometry.connection, path, intervals=INTERVALS)
-        rows, calls = known.score_evals * geometry.score.rows_per_point, 1
+        score = geometry.score
+        rows, calls = known.score_evals * score.rows_per_point, score.calls_per_batch
     density = known
     if not own_chart or geometry.score is not geometry.level_score:
         chart = candidate.chart

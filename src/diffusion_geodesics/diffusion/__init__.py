@@ -7,11 +7,30 @@ library.
 """
 
 from diffusion_geodesics.diffusion.codec import Codec
-from diffusion_geodesics.diffusion.condition import Condition, ConditionCurve, ConditionLine
+from diffusion_geodesics.diffusion.condition import (
+    Condition,
+    ConditionArc,
+    ConditionCurve,
+    ConditionLine,
+)
 from diffusion_geodesics.diffusion.cost import Cost, Ledger
 from diffusion_geodesics.diffusion.denoiser import Denoiser, Network, NonFiniteError
 from diffusion_geodesics.diffusion.discrete_schedule import DiscreteSchedule, Spacing
+from diffusion_geodesics.diffusion.distilled import (
+    NFSD,
+    SDS,
+    Distillation,
+    DistilledScore,
+    Published,
+)
 from diffusion_geodesics.diffusion.edm_schedule import EDMSchedule, SigmaSpacing
+from diffusion_geodesics.diffusion.flops import (
+    Tally,
+    codec_flops,
+    count_flops,
+    network_bytes,
+    row_flops,
+)
 from diffusion_geodesics.diffusion.flow_schedule import FlowSchedule, dynamic_mu
 from diffusion_geodesics.diffusion.memory import ChunkedBatches, OutOfMemoryError
 from diffusion_geodesics.diffusion.prediction import (
@@ -23,25 +42,44 @@ from diffusion_geodesics.diffusion.prediction import (
     ScorePrediction,
     VelocityPrediction,
 )
+from diffusion_geodesics.diffusion.sampler import DDIM, LMS, DPMSolver, Heun, Sampler
 from diffusion_geodesics.diffusion.schedule import NoiseSchedule
 from diffusion_geodesics.diffusion.score import GuidedScore, LevelScore, RatioScore
-from diffusion_geodesics.diffusion.transport import OnStep, guidance_bump, invert, sample
+from diffusion_geodesics.diffusion.text_inversion import TextInversion, invert_text
+from diffusion_geodesics.diffusion.transport import (
+    OnStep,
+    guidance_bump,
+    invert,
+    sample,
+    sampling_rows,
+)
+from diffusion_geodesics.diffusion.window import FixedWindow, Quadrature, RandomWindow
 
 __all__ = [
+    "DDIM",
+    "LMS",
+    "NFSD",
+    "SDS",
     "ChunkedBatches",
     "Codec",
     "Condition",
+    "ConditionArc",
     "ConditionCurve",
     "ConditionLine",
     "Cost",
+    "DPMSolver",
     "Denoiser",
     "DiscreteSchedule",
+    "Distillation",
+    "DistilledScore",
     "EDMPrediction",
     "EDMSchedule",
     "EpsilonPrediction",
+    "FixedWindow",
     "FlowPrediction",
     "FlowSchedule",
     "GuidedScore",
+    "Heun",
     "Ledger",
     "LevelScore",
     "Network",
@@ -50,14 +88,26 @@ __all__ = [
     "OnStep",
     "OutOfMemoryError",
     "Prediction",
+    "Published",
+    "Quadrature",
+    "RandomWindow",
     "RatioScore",
     "SamplePrediction",
+    "Sampler",
     "ScorePrediction",
     "SigmaSpacing",
     "Spacing",
+    "Tally",
+    "TextInversion",
     "VelocityPrediction",
+    "codec_flops",
+    "count_flops",
     "dynamic_mu",
     "guidance_bump",
     "invert",
+    "invert_text",
+    "network_bytes",
+    "row_flops",
     "sample",
+    "sampling_rows",
 ]

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-__all__ = ["Condition", "ConditionCurve", "ConditionLine"]
+__all__ = ["Condition", "ConditionArc", "ConditionCurve", "ConditionLine"]
 
 
 class ConditionCurve(ABC):
@@ -105,6 +105,48 @@ class ConditionLine(ConditionCurve):
     def at(self, t: Float[Tensor, " rows"]) -> Condition:
         """(1 - t) start + t end."""
         return self.start.lerp(self.end, t)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class ConditionArc(ConditionCurve):
+    r"""The arc of embeddings from `start` to `end`: token by token slerp, norms interpolated.
+
+    With unit vectors $u, v$ at an angle $\theta$ and norms $r_0, r_1$, the token at t is
+    $((1-t) r_0 + t r_1)\,(\sin((1-t)\theta)\,u + \sin(t\theta)\,v)/\sin\theta$: no embedding on
+    the way is shorter than the ends, as it is on a line. Both ends are exact; tokens that are
+    parallel or opposite go straight.
+    """
+
+    start: Condition
+    end: Condition
+
+    def __post_init__(self) -> None:
+        ConditionLine(self.start, self.end)  # the same demands
+
+    def at(self, t: Float[Tensor, " rows"]) -> Condition:
+        """The embeddings at each parameter."""
+
+        def turn(a: Tensor, b: Tensor) -> Tensor:
+            u = t.to(device=a.device, dtype=a.dtype).view(-1, *[1] * (a.ndim - 1))
+            r, q = (torch.linalg.vector_norm(x, dim=-1, keepdim=True) for x in (a, b))
+            first, last = a / r.clamp_min(1e-30), b / q.clamp_min(1e-30)
+            gap, total = (
+                torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+                for x in (last - first, last + first)
+            )
+            angle = 2 * torch.atan2(gap, total)
+            sine = angle.sin()
+            straight = sine.abs() < 1e-6
+            safe = torch.where(straight, 1.0, sine)
+            arc = ((1 - u) * angle).sin() / safe * first + (u * angle).sin() / safe * last
+            arc = ((1 - u) * r + u * q) * arc
+            arc = torch.where(straight, torch.lerp(a, b, u), arc)
+            return torch.where(u == 0, a, torch.where(u == 1, b, arc))
+
+        return Condition(
+            tuple(turn(a, b) for a, b in zip(self.start.parts, self.end.parts, strict=True))
+        )
 
 
 def _same_layout(a: Condition, b: Condition) -> None:

@@ -1,7 +1,10 @@
-"""What a computation cost, as data: rows, calls and seconds, stage by stage.
+"""What a computation cost, as data: rows, calls, seconds and operations, stage by stage.
 
 A **row** is one latent put through the denoiser once; a **call** is one batch asked for at once
-(however many pieces memory cut it into, so that counts do not depend on the machine).
+(however many pieces memory cut it into, so that counts do not depend on the machine). A **TFLOP**
+is 10^12 floating-point operations of matrix products and convolutions, a multiplication and an
+addition counting as two; operations of the autoencoder are included, those of the geometry are
+negligible and are not.
 """
 
 from dataclasses import dataclass
@@ -13,7 +16,7 @@ __all__ = ["Cost", "Ledger"]
 @final
 @dataclass(frozen=True)
 class Cost:
-    """Denoiser evaluations (`rows`), batched calls (`calls`) and wall time (`seconds`).
+    """Denoiser evaluations (`rows`), batched calls, wall time (`seconds`) and `tflop`.
 
     Costs add: `Cost(30, 15, 1.0) + Cost(4, 1, 0.5) == Cost(34, 16, 1.5)`.
     """
@@ -21,13 +24,24 @@ class Cost:
     rows: int = 0
     calls: int = 0
     seconds: float = 0.0
+    tflop: float = 0.0
 
     def __add__(self, other: "Cost") -> "Cost":
-        return Cost(self.rows + other.rows, self.calls + other.calls, self.seconds + other.seconds)
+        return Cost(
+            self.rows + other.rows,
+            self.calls + other.calls,
+            self.seconds + other.seconds,
+            self.tflop + other.tflop,
+        )
 
     def as_dict(self) -> dict[str, Any]:
-        """The three numbers under their names, ready for JSON."""
-        return {"rows": self.rows, "calls": self.calls, "seconds": round(self.seconds, 4)}
+        """The four numbers under their names, ready for JSON."""
+        return {
+            "rows": self.rows,
+            "calls": self.calls,
+            "seconds": round(self.seconds, 4),
+            "tflop": float(f"{self.tflop:.6g}"),
+        }
 
 
 @final
@@ -56,7 +70,7 @@ class Ledger:
         return sum((cost for _, cost in self.stages), Cost())
 
     def as_dict(self, solver: str = "solve") -> dict[str, Any]:
-        """`{"rows", "solver_rows", "calls", "seconds", "stages": {...}}` for `result.json`.
+        """The content of `cost` in `result.json`: totals, `solver_rows`, and `stages` by name.
 
         `solver` names the stage whose rows are reported as `solver_rows`.
         """
@@ -65,5 +79,6 @@ class Ledger:
             "solver_rows": self[solver].rows,
             "calls": self.total.calls,
             "seconds": round(self.total.seconds, 4),
+            "tflop": float(f"{self.total.tflop:.6g}"),
             "stages": {name: cost.as_dict() for name, cost in self.stages},
         }

@@ -1,7 +1,8 @@
 r"""Scores of a diffusion model at one noise level: deterministic and exact, $-\hat\varepsilon/s$.
 
 No noise is drawn and nothing is averaged over time steps: the score at level $t$ is one
-evaluation of the network. What guidance and ratios are scores *of* is said in each class.
+evaluation of the network. What guidance and ratios are scores *of* is said in each class. Scores
+that are averaged over time steps are in `distilled`.
 """
 
 from dataclasses import dataclass
@@ -30,6 +31,11 @@ class LevelScore(Score):
     denoiser: Denoiser
     timestep: float
     condition: ConditionCurve
+
+    @property
+    def calls_per_batch(self) -> int:
+        """Network calls that one call costs."""
+        return 1
 
     @property
     def rows_per_point(self) -> int:
@@ -66,6 +72,11 @@ class GuidedScore(Score):
     condition: ConditionCurve
     negative: ConditionCurve
     weight: float
+
+    @property
+    def calls_per_batch(self) -> int:
+        """Network calls that one call costs."""
+        return 1
 
     @property
     def rows_per_point(self) -> int:
@@ -105,6 +116,11 @@ class RatioScore(Score):
     timestep: float
     condition: ConditionCurve
     negative: ConditionCurve
+
+    @property
+    def calls_per_batch(self) -> int:
+        """Network calls that one call costs."""
+        return 1
 
     @property
     def rows_per_point(self) -> int:

@@ -1,17 +1,15 @@
-r"""Between clean latents and a noise level: deterministic DDIM, both ways on the same grid.
+r"""Between clean latents and a noise level: deterministic, both ways on the same grid.
 
-In $y = x/a$ and $\sigma = s/a$ the probability flow is $dy = \hat\varepsilon\, d\sigma$, and DDIM
-(Song et al., arXiv 2010.02502) is Euler's method for it. Sampling steps from rung $t$ to the
-next lower $t'$ with the noise predicted at $t$:
-
-$$x_{t'} = a_{t'} \hat x_0(x_t, t) + s_{t'} \hat\varepsilon(x_t, t).$$
-
-Inversion solves the same equation for $x_t$, so that sampling undoes it.
+Sampling walks down the ladder of a noise schedule with the steps of a [`Sampler`]
+[diffusion_geodesics.diffusion.sampler]; inversion solves the same steps for their starts, so that
+sampling undoes it.
 """
 
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -20,10 +18,19 @@ from torch import Tensor
 from diffusion_geodesics.diffusion.condition import Condition
 from diffusion_geodesics.diffusion.cost import Cost
 from diffusion_geodesics.diffusion.denoiser import Denoiser
+from diffusion_geodesics.diffusion.sampler import DDIM, Guess, Memory, Rung, Sampler
+from diffusion_geodesics.diffusion.schedule import NoiseSchedule
 
-__all__ = ["OnStep", "guidance_bump", "invert", "sample"]
+__all__ = ["OnStep", "guidance_bump", "invert", "rungs_of", "sample", "sampling_rows"]
 
 OnStep = Callable[[int, int], None]
+
+
+def rungs_of(schedule: NoiseSchedule, steps: int, level: float) -> tuple[Rung, ...]:
+    """The ladder with $(a, s)$ at every rung, noisiest first; the clean end comes last."""
+    ladder = schedule.ladder(steps, level)
+    noisy = [Rung(t, *schedule.coefficients(t)) for t in ladder]
+    return (*noisy, Rung(None, *schedule.clean))
 
 
 def invert(
@@ -33,57 +40,121 @@ def invert(
     *,
     steps: int,
     level: float,
+    sampler: Sampler | None = None,
     refinements: int = 4,
     tolerance: float = 3e-3,
     on_step: OnStep | None = None,
 ) -> tuple[Float[Tensor, "rows dim"], Cost]:
     r"""Clean latents carried up to a noise level, deterministically, at guidance 1.
 
-    Each rung solves $x_t = \frac{a_t}{a_{t'}}(x_{t'} - s_{t'} e) + s_t e$ with
-    $e = \hat\varepsilon(x_t, t)$ by fixed-point iteration. The first guess moves with the noise of
-    the rung below, which makes one evaluation a rung already second-order exact with respect to
-    `sample` (the usual inversion is first-order); every refinement adds an order. Latents that
-    have settled are left out of further ones: most rungs need none, the first few some.
+    Each rung solves the sampler's step for its start by fixed-point iteration; DDIM's is
+    $x_t = \frac{a_t}{a_{t'}}(x_{t'} - s_{t'} e) + s_t e$ with $e = \hat\varepsilon(x_t, t)$. The
+    first guess moves with the noise of the rung below, which makes one evaluation a rung already
+    second-order exact with respect to `sample` (the usual inversion is first-order); every
+    refinement adds an order. Latents that have settled are left out of further ones: most rungs
+    need none, the first few some.
 
     - `x0`: clean latents; `condition`: one row, or one an image.
     - `steps`, `level`: the grid, as in `NoiseSchedule.ladder`.
+    - `sampler`: what will undo it; `DDIM` by default.
     - `refinements`: at most so many further evaluations a rung and latent, 0 or more.
     - `tolerance`: a latent has settled when an evaluation moved it by less (root mean square);
       0 to refine to the last. One that moves further than before is let be.
     - `on_step(done, of)`: called after each rung.
 
-    Returns the latents at the level and the cost: `rows * rungs` rows and those refined.
+    Returns the latents at the level and the cost: `rows * rungs` rows and those refined, times
+    the sampler's evaluations a step and sweeps.
     """
     if refinements < 0:
         raise ValueError(f"got {refinements} refinements; expected 0 or more")
     started = time.perf_counter()
-    schedule = denoiser.schedule
-    rungs = schedule.ladder(steps, level)[::-1]
-    condition = condition.expand(x0.shape[0])
-    x, noise, (a, s) = x0, None, schedule.clean
-    rows = calls = 0
-    for done, timestep in enumerate(rungs, start=1):
-        a_next, s_next = schedule.coefficients(timestep)
-        ratio, gain = a_next / a, s_next - s * a_next / a
-        guess = x.clone() if noise is None else ratio * x + gain * noise
-        noise = torch.empty_like(x)
-        moving = torch.arange(x.shape[0], device=x.device)
-        moved = torch.full_like(x[:, 0], math.inf)
-        for _ in range(1 + refinements):
-            some = condition.take(moving.to(condition.parts[0].device))
-            noise[moving] = denoiser.epsilon(guess[moving], timestep, some)
-            better = ratio * x[moving] + gain * noise[moving]
-            change = (better - guess[moving]).square().mean(dim=1).sqrt()
-            guess[moving] = better
-            rows, calls = rows + len(moving), calls + 1
-            unsettled = (change > tolerance) & (change < moved)
-            moving, moved = moving[unsettled], change[unsettled]
-            if not len(moving):
-                break
-        x, a, s = guess, a_next, s_next
-        if on_step is not None:
-            on_step(done, len(rungs))
-    return x, Cost(rows, calls, time.perf_counter() - started)
+    sampler = sampler or DDIM()
+    rungs = rungs_of(denoiser.schedule, steps, level)
+    field = _Counted(denoiser, condition.expand(x0.shape[0]))
+    count = len(rungs) - 1
+    known: list[tuple[Tensor, Guess] | None] = [None] * count
+    for sweep in range(sampler.sweeps):
+        x = x0
+        for done, index in enumerate(reversed(range(count)), start=1):
+            here, there = rungs[index], rungs[index + 1]
+            lower = known[index + 1] if index + 1 < count else None
+            upper = known[index - 1] if index > 0 and sweep else None
+            former = known[index]
+            if former is not None:
+                guess = former[0].clone()
+            elif lower is None:
+                guess = x.clone()
+            else:
+                ratio = here.a / there.a
+                guess = ratio * x + (here.s - there.s * ratio) * lower[1].noise
+            below = None if lower is None or index == 0 else Memory(lower[1], there)
+            above = None if upper is None else Memory(upper[1], rungs[index - 1])
+            x, told = _settle(
+                sampler, field, guess, x, (here, there), (below, above), refinements, tolerance
+            )
+            known[index] = (x, told)
+            if on_step is not None:
+                on_step(sweep * count + done, sampler.sweeps * count)
+    return x, Cost(field.rows, field.calls, time.perf_counter() - started)
+
+
+def _settle(
+    sampler: Sampler,
+    field: "_Counted",
+    guess: Tensor,
+    end: Tensor,
+    rungs: tuple[Rung, Rung],
+    memories: tuple[Memory | None, Memory | None],
+    refinements: int,
+    tolerance: float,
+) -> tuple[Tensor, Guess]:
+    """Fixed-point iterations at one rung, for the latents that still move."""
+    clean, noise = torch.empty_like(guess), torch.empty_like(guess)
+    moving = torch.arange(guess.shape[0], device=guess.device)
+    moved = torch.full_like(guess[:, 0], math.inf)
+    for _ in range(1 + refinements):
+        below, above = (m and _some(m, moving) for m in memories)
+        better, told = sampler.undo(
+            field.of(moving), guess[moving], end[moving], rungs, below, above
+        )
+        clean[moving], noise[moving] = told.clean, told.noise
+        change = (better - guess[moving]).square().mean(dim=1).sqrt()
+        guess[moving] = better
+        unsettled = (change > tolerance) & (change < moved)
+        moving, moved = moving[unsettled], change[unsettled]
+        if not len(moving):
+            break
+    return guess, Guess(clean, noise)
+
+
+def _some(memory: Memory, index: Tensor) -> Memory:
+    return Memory(Guess(memory.guess.clean[index], memory.guess.noise[index]), memory.rung)
+
+
+@dataclass
+class _Counted:
+    """The network as a field for some of the rows, counting what it is asked."""
+
+    denoiser: Denoiser
+    condition: Condition
+    rows: int = 0
+    calls: int = 0
+
+    def of(self, index: Tensor) -> Callable[[Tensor, float], Guess]:
+        """The field for the rows at `index`."""
+        some = self.condition.take(index.to(self.condition.parts[0].device))
+
+        def field(x: Tensor, timestep: float) -> Guess:
+            self.rows, self.calls = self.rows + x.shape[0], self.calls + 1
+            return _guess(self.denoiser, self.denoiser.output(x, timestep, some), x, timestep)
+
+        return field
+
+
+def _guess(denoiser: Denoiser, output: Tensor, x: Tensor, timestep: float) -> Guess:
+    a, s = denoiser.schedule.coefficients(timestep)
+    predicted = denoiser.prediction
+    return Guess(predicted.clean(output, x, a, s), predicted.epsilon(output, x, a, s))
 
 
 def sample(
@@ -93,36 +164,49 @@ def sample(
     *,
     steps: int,
     level: float,
+    sampler: Sampler | None = None,
     negative: Condition | None = None,
     guidance: float | Float[Tensor, " rows"] = 1.0,
     on_step: OnStep | None = None,
 ) -> tuple[Float[Tensor, "rows dim"], Cost]:
-    r"""Latents at a noise level carried down to clean ones by DDIM with eta = 0.
+    r"""Latents at a noise level carried down to clean ones, deterministically.
 
     - `x`: latents at the level; `condition`, `negative`: one row, or one a latent.
     - `steps`, `level`: the grid, as in `NoiseSchedule.ladder`; level 1 starts from pure noise.
+    - `sampler`: the rule of a step; `DDIM` by default.
     - `guidance`: weight w of classifier-free guidance, one for all or one a row; needs
       `negative` wherever it is not 1.
     - `on_step(done, of)`: called after each step.
 
     Rows of weight 1 need no negative half and rows of weight 0 no conditional one; they are
-    left out, and what remains goes in one call a step. Returns clean latents and the cost.
+    left out, and what remains goes in one call an evaluation. Returns clean latents and the cost:
+    `sampling_rows`.
     """
     started = time.perf_counter()
-    schedule = denoiser.schedule
-    rungs = schedule.ladder(steps, level)
+    sampler = sampler or DDIM()
+    rungs = rungs_of(denoiser.schedule, steps, level)
     guided = _Guidance(x, condition, negative, guidance)
-    for done, timestep in enumerate(rungs, start=1):
-        a, s = schedule.coefficients(timestep)
-        last = done == len(rungs)
-        a_next, s_next = schedule.clean if last else schedule.coefficients(rungs[done])
-        output = guided.output(denoiser, x, timestep)
-        clean = denoiser.prediction.clean(output, x, a, s)
-        x = a_next * clean + s_next * denoiser.prediction.epsilon(output, x, a, s)
+    above: Memory | None = None
+    calls = 0
+
+    def field(x: Tensor, timestep: float) -> Guess:
+        nonlocal calls
+        calls += 1
+        return _guess(denoiser, guided.output(denoiser, x, timestep), x, timestep)
+
+    for done, (here, there) in enumerate(pairwise(rungs), start=1):
+        x, told = sampler.step(field, x, here, there, above)
+        above = Memory(told, here)
         if on_step is not None:
-            on_step(done, len(rungs))
-    cost = Cost(guided.rows * len(rungs), len(rungs), time.perf_counter() - started)
-    return x, cost
+            on_step(done, len(rungs) - 1)
+    return x, Cost(guided.rows * calls, calls, time.perf_counter() - started)
+
+
+def sampling_rows(sampler: Sampler, rungs: int, guidance: Float[Tensor, " rows"]) -> int:
+    """Network rows that `sample` takes for latents of these guidance weights."""
+    each = int((guidance != 0).sum() + (guidance != 1).sum())
+    calls = sum(sampler.evaluations(last=k == rungs - 1) for k in range(rungs))
+    return each * calls
 
 
 def guidance_bump(t: Float[Tensor, " rows"], strength: float) -> Float[Tensor, " rows"]:
