@@ -10,8 +10,8 @@ the target; on a sphere in the tangent space of the latter.
 
 Their derivative is approximated by that of the equation :math:`\delta'' = \lambda \delta` across
 the path (λ: curvature of the log density there, less the manifold's focusing) and
-:math:`\delta'' = 0` along it, in a frame that turns with the path. So its inverse is that of two small matrices (2K - 1
-rows) that all coordinates share.
+:math:`\delta'' = 0` along it, in a frame that turns with the path. So its inverse is that of two
+small matrices (2K - 1 rows) that all coordinates share.
 
 References
 ----------

@@ -1,0 +1,99 @@
+"""Shooting against the flow and exact lengths, and its refusals."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+import diffusion_geodesics as dg
+from diffusion_geodesics.bvp.krylov import gmres
+from diffusion_geodesics.bvp.shooting import Shooting
+from diffusion_geodesics.ivp import IsokineticSplitting
+from tests.exact import Counting, GaussianEach, vector
+
+QUICK = IsokineticSplitting(steps=16)
+
+
+def test_gmres_solves_each_system():
+    generator = torch.Generator().manual_seed(0)
+    a = torch.eye(6).double() + 0.3 * torch.randn(2, 6, 6, generator=generator).double()
+    right = torch.randn(2, 6, generator=generator).double()
+    y, products = gmres(
+        lambda x: torch.einsum("pij,pj->pi", a, x), right, tol=1e-12, max_products=10
+    )
+    assert_close(y, torch.linalg.solve(a, right))
+    assert products <= 6
+
+
+@pytest.mark.parametrize("segments", [1, 3])
+def test_gaussian(segments: int):
+    end = vector(1.5 * math.cos(2), 1.5 * math.sin(2))
+    score = Counting(dg.Gaussian([0.0, 0.0]))
+    solution = dg.geodesic(score, vector(1.5, 0), end, solver=Shooting(segments, QUICK))
+    assert solution.result is dg.Result.converged
+    assert float(solution.length) == pytest.approx(1.415722705976, rel=2e-6)
+    assert (solution.calls, solution.score_evals) == (score.calls, score.rows)
+    assert_close(solution.path(torch.tensor([0.0, 1.0]).double())[1], end)
+
+
+def test_multiple_shooting_on_the_sphere():
+    start = vector(math.sin(1.2), 0, math.cos(1.2))
+    end = vector(math.sin(1.2) * math.cos(2), math.sin(1.2) * math.sin(2), math.cos(1.2))
+    solution = dg.geodesic(
+        dg.VonMisesFisher([0.0, 0.0, 1.0], 0.5),
+        start,
+        end,
+        manifold=dg.Sphere(1.0),
+        solver=Shooting(2, QUICK),
+    )
+    assert solution.result is dg.Result.converged
+    assert float(solution.length) == pytest.approx(1.63282708999, rel=1e-6)
+
+
+def test_a_batch_agrees_with_the_flow():
+    """Every pair has its own density, and a dimension in which nothing happens."""
+    density = GaussianEach(torch.tensor([[0.3, 0, 0], [0, 0.2, 0]], dtype=torch.float64))
+    x = torch.tensor([[1.0, 0, 0], [1.2, 0, 0]], dtype=torch.float64)
+    y = torch.tensor([[0, 1.0, 0], [-0.3, 1.0, 0]], dtype=torch.float64)
+    shot = dg.geodesic(density, x, y, alpha=0.5, solver=Shooting(1, QUICK))
+    flow = dg.geodesic(density, x, y, alpha=0.5)
+    assert shot.result is dg.Result.converged
+    assert_close(shot.length, flow.length, rtol=1e-5, atol=0)
+    t = torch.linspace(0, 1, 9, dtype=torch.float64)
+    assert_close(shot.path(t), flow.path(t), rtol=0, atol=2e-3)
+
+
+def test_refuses_a_strong_barrier():
+    """The growth of errors makes it hopeless: it says so, and the flow solves it."""
+    score = Counting(dg.Gaussian([0.0, 0.0]))
+    end = vector(8 * math.cos(1), 8 * math.sin(1))
+    solution = dg.geodesic(score, vector(8, 0), end, solver=Shooting(1, QUICK))
+    assert not solution.result.ok
+    assert solution.result is dg.Result.growth_too_large
+    assert "PreconditionedFlow" in solution.result.message
+    assert score.rows == solution.score_evals < 1000
+    with pytest.raises(dg.GeodesicError, match="hopeless"):
+        dg.geodesic(score, vector(8, 0), end, solver=Shooting(1, QUICK), throw=True)
+
+
+def test_rays_that_leave_the_domain_are_reported():
+    """Launched along the chord, the ray from (0, 1) bends below y = 0."""
+    solution = dg.geodesic(dg.HalfPlane(), vector(0, 1), vector(2, 0.3), solver=Shooting(1, QUICK))
+    assert solution.result is dg.Result.non_finite
+
+
+def test_identical_ends():
+    solution = dg.geodesic(
+        dg.Gaussian([0.0, 0.0]), vector(1, 2), vector(1, 2), solver=Shooting(1, QUICK)
+    )
+    assert float(solution.length) == 0
+
+
+def test_bad_settings():
+    with pytest.raises(ValueError, match="segments"):
+        Shooting(segments=0)
+    with pytest.raises(ValueError, match="landing"):
+        Shooting(landing=0)
