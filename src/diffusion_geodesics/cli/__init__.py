@@ -9,6 +9,10 @@ from typing import Annotated
 import typer
 
 from diffusion_geodesics import __version__
+from diffusion_geodesics.cli.analyze import analyze
+from diffusion_geodesics.cli.density import density
+from diffusion_geodesics.cli.distance import distance
+from diffusion_geodesics.cli.estimate import estimate
 from diffusion_geodesics.cli.interpolate import interpolate
 from diffusion_geodesics.cli.options import console
 
@@ -38,6 +42,10 @@ def _root(
 
 
 app.command()(interpolate)
+app.command()(estimate)
+app.command()(distance)
+app.command()(density)
+app.command()(analyze)
 
 
 def main() -> None:

@@ -171,6 +171,7 @@ def figures(
     inside = torch.where(middle, log_p, 0).sum(0) / middle.sum(0)
     energy = ground.energy(scores)
     steps = arc.diff(dim=0)
+    mean = steps.mean(0)
     return Figures(
         residual=(bent.wrong.square().sum(0) / bent.asked.square().sum(0)).sqrt(),
         angle=bent.angle.nanmean(0),
@@ -179,7 +180,7 @@ def figures(
         greatest=gap.amax(0) / chord,
         middle=inside - 0.5 * (log_p[0] + log_p[-1]),
         energy=energy.amin(0) / energy[[0, -1]].amin(0),
-        speed=steps.mean(0),
-        variation=steps.std(0, correction=0) / steps.mean(0).clamp_min(1e-30),
+        speed=mean,
+        variation=(steps - mean).square().mean(0).sqrt() / mean.clamp_min(1e-30),
         jitter=bent.jitter,
     )

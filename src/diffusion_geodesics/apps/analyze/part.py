@@ -169,7 +169,8 @@ def measure_part(
     if settings.controls:
         fast = _open(windows(points, scores, size, 2))
         slow = slowed(own.points, sphere)
-        parts[Variant.FAST] = fast
+        if fast.points.shape[1]:
+            parts[Variant.FAST] = fast
         slow_scores = ground.scores(slow)
         rows, calls = rows + slow_scores.shape[:2].numel(), calls + 1
         parts[Variant.SLOW] = _open(Windows(own.index, slow, slow_scores))
