@@ -80,7 +80,7 @@ class IntegratorSuite:
     def test_path_passes_the_nodes(self, case: IntegratorCase):
         ray = semicircle(case.integrator, growth=False, error=False)
         t = torch.linspace(0, 1, 41, dtype=torch.float64)
-        assert float((ray.path(t).norm(dim=-1) - math.sqrt(2)).abs().max()) < 2e-6
+        assert float((ray.path(t).norm(dim=-1) - math.sqrt(2)).abs().max()) < 2e-6 + case.accuracy
         assert_close(ray.path(t, 1)[[0, -1]], ray.velocities[[0, -1]])
 
     def test_angular_momentum_of_a_gaussian(self, case: IntegratorCase):
@@ -91,7 +91,7 @@ class IntegratorSuite:
         )
         x, v = ray.nodes[-1], ray.velocities[-1]
         momentum = (x[0] * v[1] - x[1] * v[0]) * torch.exp(-0.5 * ray.log_density[-1])
-        assert float(momentum) == pytest.approx(1.8, abs=200 * case.accuracy)
+        assert float(momentum) == pytest.approx(1.8, abs=30 * case.accuracy)
 
     def test_a_batch_is_a_loop(self, case: IntegratorCase):
         x = torch.tensor([[1.0, 0.2, 0.1], [0.4, -1.0, 0.3]], dtype=torch.float64)
@@ -112,13 +112,20 @@ class IntegratorSuite:
         assert ray.end.dtype == torch.float32
         assert ray.result.ok
         assert float((ray.end - vector(1, 1)).norm()) < case.accuracy + 2e-5
-        assert float(ray.growth) == pytest.approx(math.sinh(math.acosh(3)) / ray.arc, rel=0.05)
+        assert float(ray.growth) == pytest.approx(
+            math.sinh(math.acosh(3)) / float(ray.arc), rel=0.05
+        )
 
     def test_without_density_rays_are_great_circles(self, case: IntegratorCase):
         connection = dg.Conformal(dg.VonMisesFisher([0.0, 0.0, 1.0], 1.0), 0.0, SPHERE)
         ray = solve_ivp(connection, vector(1, 0, 0), vector(0, 2.0, 0), integrator=case.integrator)
-        assert_close(ray.end, SPHERE.exp(vector(1, 0, 0), vector(0, 2.0, 0)), rtol=0, atol=1e-6)
-        assert float(ray.length) == pytest.approx(2, abs=1e-6)
+        assert_close(
+            ray.end,
+            SPHERE.exp(vector(1, 0, 0), vector(0, 2.0, 0)),
+            rtol=0,
+            atol=1e-6 + case.accuracy,
+        )
+        assert float(ray.length) == pytest.approx(2, abs=1e-6 + case.accuracy)
 
     def test_zero_velocity_stays(self, case: IntegratorCase):
         ray = solve_ivp(

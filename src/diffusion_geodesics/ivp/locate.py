@@ -76,11 +76,11 @@ def locate(
     hit = torch.zeros_like(taken)
     codes = torch.full_like(taken, -1, dtype=torch.long)
     whole = h
-    for stop, low, high in zip(stops, before, after, strict=True):
+    for whole_stop, low, high in zip(stops, before, after, strict=True):
         crossing = (taken & (low < 0) & (high >= 0)).nonzero()[:, 0]
         if not len(crossing):
             continue
-        part = connection.select(crossing)
+        part, stop = connection.select(crossing), whole_stop.select(crossing)
         met, length, cost = _root(
             part,
             integrator,

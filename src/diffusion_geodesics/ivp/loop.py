@@ -172,6 +172,7 @@ def _march(setting: _Setting, begin: State, companion: State | None) -> _Track:
         if not len(rows):
             break
         connection = setting.connection.select(rows)
+        stops = [stop.select(rows) for stop in setting.stops]
         here, before = state.take(rows), [value[rows] for value in values]
         left = setting.end[rows] - here.t
         h = torch.where(left < 1.001 * step[rows], left, step[rows])

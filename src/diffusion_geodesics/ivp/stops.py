@@ -7,10 +7,10 @@ loop finds that place by repeating the last step with shorter ones, as accuratel
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from diffusion_geodesics.ivp.ray import RayResult
@@ -40,6 +40,10 @@ class Stop(ABC):
             score: s at their points, not projected, if :attr:`needs_score`.
         """
 
+    def select(self, rows: Int[Tensor, " rows"]) -> Stop:
+        """The stop for some of the rays; itself where it is the same for all."""
+        return self
+
     def holds(self, state: State) -> Bool[Tensor, " paths"]:
         """Whether rays whose value has turned positive really end here."""
         return torch.ones_like(state.t, dtype=torch.bool)
@@ -48,6 +52,12 @@ class Stop(ABC):
 def _each(value: float | Tensor, like: Tensor) -> Tensor:
     """A number, or one for each ray."""
     return torch.as_tensor(value, dtype=like.dtype, device=like.device).flatten().expand(like.shape)
+
+
+def _some(value: float | Tensor, rows: Tensor) -> float | Tensor:
+    if not isinstance(value, Tensor) or value.numel() == 1:
+        return value
+    return value.flatten()[rows.to(value.device)]
 
 
 def _check_length(length: float | Tensor) -> None:
@@ -70,6 +80,9 @@ class AfterLength(Stop):
     def __post_init__(self) -> None:
         _check_length(self.length)
 
+    def select(self, rows: Int[Tensor, " rows"]) -> Stop:
+        return replace(self, length=_some(self.length, rows))
+
     def value(
         self, state: State, score: Float[Tensor, "paths dim"] | None
     ) -> Float[Tensor, " paths"]:
@@ -89,6 +102,9 @@ class AfterArc(Stop):
 
     def __post_init__(self) -> None:
         _check_length(self.length)
+
+    def select(self, rows: Int[Tensor, " rows"]) -> Stop:
+        return replace(self, length=_some(self.length, rows))
 
     def value(
         self, state: State, score: Float[Tensor, "paths dim"] | None
@@ -113,6 +129,10 @@ class NearTarget(Stop):
     def __post_init__(self) -> None:
         if not self.radius > 0:
             raise ValueError(f"radius is {self.radius}; expected a positive distance")
+
+    def select(self, rows: Int[Tensor, " rows"]) -> Stop:
+        targets = self.target.reshape(-1, self.target.shape[-1])
+        return self if len(targets) == 1 else replace(self, target=targets[rows])
 
     def _gap(self, state: State) -> Tensor:
         return state.x - self.target.to(state.x).reshape(-1, self.target.shape[-1])
