@@ -226,8 +226,9 @@ def test_a_noisy_score_still_ends():
     assert float(exact) == pytest.approx(1.415722705976, rel=1e-2)
 
 
+@pytest.mark.slow
 def test_averaging_the_last_iterates_of_a_noisy_score():
-    """50 % noise, seeded: the mean of the last 10 iterates is nearer to the geodesic."""
+    """50 % noise, seeded: the mean of the last 20 iterates is nearer to the geodesic."""
     problem = reference.gaussian(1.0, 1.5, 2.0)
     exact = dg.geodesic(problem.density, problem.start, problem.end, tol=1e-5).path
     t = torch.linspace(0, 1, 33, dtype=torch.float64)
@@ -241,11 +242,13 @@ def test_averaging_the_last_iterates_of_a_noisy_score():
                 noise = torch.randn(x.shape, generator=generator, dtype=x.dtype)
                 return -x + 0.5 * x.norm(dim=-1, keepdim=True) / math.sqrt(2) * noise
 
-            solver = dg.PreconditionedFlow((16,), average_last=average_last)
-            path = dg.geodesic(noisy, problem.start, problem.end, solver=solver, max_steps=20).path
+            solver = dg.PreconditionedFlow(average_last=average_last)
+            connection = dg.Conformal(dg.FunctionScore(noisy), precision=1.0)
+            line = dg.Line(problem.start, problem.end)
+            path = dg.solve_bvp(connection, solver, line, max_steps=40, throw=False).path
             total += float((path(t) - exact(t)).norm(dim=-1).max())
         return total / 3
 
-    best, mean = error(0), error(10)
+    best, mean = error(0), error(20)
     assert mean < 0.75 * best
     assert mean < 2e-2
