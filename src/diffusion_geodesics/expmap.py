@@ -27,6 +27,7 @@ from diffusion_geodesics.bvp.shooting import Shooting, take_aim
 from diffusion_geodesics.density import ArrayLike, Score, as_score
 from diffusion_geodesics.geodesic import end_points, geodesic
 from diffusion_geodesics.ivp import AdaptiveRungeKutta, AfterLength, Integrator, Ray, solve_ivp
+from diffusion_geodesics.ivp.integrator import space_form
 from diffusion_geodesics.manifold import Flat, Manifold
 from diffusion_geodesics.metric import Conformal
 
@@ -198,6 +199,6 @@ def _initial_velocity(solution: Solution, manifold: Manifold) -> Tensor:
     space there; six nodes, so its error is of order 5 in their distance."""
     h = 1 / 32
     nodes = solution.path(torch.arange(6, dtype=torch.float64) * h)
-    offsets = torch.stack([manifold.log(nodes[0], node) for node in nodes])
+    offsets = torch.stack([space_form(manifold).log(nodes[0], node) for node in nodes])
     weights = torch.tensor([-137 / 60, 5, -5, 10 / 3, -5 / 4, 1 / 5], dtype=nodes.dtype) / h
     return torch.tensordot(weights.to(nodes), offsets, dims=1)

@@ -30,10 +30,12 @@ class IntegratorCase:
     finer: tuple[Integrator, ...] = ()
 
 
-def semicircle(integrator: Integrator, **options: bool) -> Ray:
+def semicircle(integrator: Integrator, growth: bool = True, error: bool = True) -> Ray:
     """The half-plane geodesic from (-1, 1) over (0, √2) to (1, 1)."""
     connection = dg.Conformal(dg.HalfPlane())
-    return solve_ivp(connection, vector(-1, 1), SEMICIRCLE, integrator=integrator, **options)
+    return solve_ivp(
+        connection, vector(-1, 1), SEMICIRCLE, integrator=integrator, growth=growth, error=error
+    )
 
 
 def on_sphere(integrator: Integrator) -> Ray:

@@ -38,7 +38,7 @@ def gmres(
     norm = torch.linalg.vector_norm(right, dim=-1)
     basis = [right / norm.clamp_min(1e-300)[:, None]]
     columns: list[Tensor] = []
-    y = torch.zeros_like(right)
+    y, count = torch.zeros_like(right), 0
     for count in range(1, max_products + 1):
         fresh = torch.nan_to_num(product(basis[-1]), nan=0.0, posinf=0.0, neginf=0.0)
         column = torch.zeros_like(norm)[:, None].repeat(1, max_products + 1)

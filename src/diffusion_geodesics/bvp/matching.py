@@ -27,6 +27,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from diffusion_geodesics.ivp import Integrator, Ray, solve_ivp
+from diffusion_geodesics.ivp.integrator import space_form
 from diffusion_geodesics.manifold import Manifold
 from diffusion_geodesics.metric import Connection
 
@@ -119,7 +120,7 @@ def fly(
     end = ray.end.reshape(segments, paths, dim)
     velocity = ray.end_velocity.reshape(segments, paths, dim)
     defect = launch.x.new_zeros(2 * segments - 1, paths, dim)
-    manifold = connection.manifold
+    manifold = space_form(connection.manifold)
     defect[::2] = manifold.log(torch.cat([launch.x[1:], target[None]]), end)
     defect[1::2] = manifold.to_tangent(launch.x[1:], velocity[:-1]) - launch.v[1:]
     ended = torch.tensor([r.ok for r in ray.results], device=target.device)

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from diffusion_geodesics.ivp.state import State
+from diffusion_geodesics.manifold import Manifold, SpaceForm
 from diffusion_geodesics.metric import Conformal, ConformalMetric, Connection
 
 
@@ -114,3 +115,17 @@ class FixedStep(Integrator):
 def is_conformal(connection: Connection) -> bool:
     """Whether the metric is a weight times the Euclidean one."""
     return isinstance(connection, Conformal | ConformalMetric)
+
+
+def space_form(manifold: Manifold) -> SpaceForm:
+    """The manifold, if its own geodesics are known.
+
+    Raises:
+        ValueError: they are not.
+    """
+    if not isinstance(manifold, SpaceForm):
+        raise ValueError(
+            f"got the manifold {type(manifold).__name__}, whose own geodesics are not known; "
+            "rays need Flat() or Sphere(radius)"
+        )
+    return manifold

@@ -113,6 +113,7 @@ def _root(
     """The step after which a stop's value is zero, by the Illinois variant of false position."""
     left, right, side = torch.zeros_like(h), h, torch.zeros_like(h)
     enough = (high - low) * 64 * torch.finfo(h.dtype).eps
+    middle, attempt = right, Attempt(here, torch.zeros_like(h), 0, 0)
     for repeat in range(REPEATS):
         middle = right - high * (right - left) / (high - low).clamp_min(1e-30)
         attempt = integrator.step(connection, here, middle)

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from diffusion_geodesics.ivp.hermite import Hermite
-from diffusion_geodesics.ivp.integrator import Integrator
+from diffusion_geodesics.ivp.integrator import Integrator, space_form
 from diffusion_geodesics.ivp.locate import Cost, locate, stop_values
 from diffusion_geodesics.ivp.ray import Ray, RayResult
 from diffusion_geodesics.ivp.splitting import IsokineticSplitting
@@ -64,8 +64,8 @@ def solve_ivp(
         A :class:`Ray`.
 
     Raises:
-        ValueError: shapes differ, values are not finite, or the integrator does not fit the
-            connection.
+        ValueError: shapes differ, values are not finite, the integrator does not fit the
+            connection, or the manifold is neither flat nor a sphere.
 
     Cost: by default 160 score evaluations for the ray itself, 160 for its companion in the same
     160 calls, and 80 in 80 calls for the error. Locating a stop takes about five more steps.
@@ -73,6 +73,7 @@ def solve_ivp(
     integrator = IsokineticSplitting() if integrator is None else integrator
     _check(x0, v0, stops, horizon, max_steps)
     integrator.check(connection)
+    space_form(connection.manifold)
     batch, dim = x0.shape[:-1], x0.shape[-1]
     x = connection.manifold.project(x0.reshape(-1, dim))
     v = connection.manifold.to_tangent(x, v0.reshape(-1, dim))

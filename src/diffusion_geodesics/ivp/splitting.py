@@ -28,7 +28,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from diffusion_geodesics.ivp.integrator import Attempt, FixedStep, is_conformal
+from diffusion_geodesics.ivp.integrator import Attempt, FixedStep, is_conformal, space_form
 from diffusion_geodesics.ivp.state import State
 from diffusion_geodesics.manifold import Manifold
 from diffusion_geodesics.metric import Connection
@@ -110,7 +110,7 @@ def transported(
 ) -> tuple[Tensor, Tensor]:
     """Point and velocity of the manifold's own geodesic after ``tau``; the speed is kept."""
     turn = manifold.curvature**0.5 * _norm(v) * tau[:, None]
-    moved = manifold.exp(x, v * tau[:, None])
+    moved = space_form(manifold).exp(x, v * tau[:, None])
     pull = manifold.acceleration(x, v) * tau[:, None] * torch.sinc(turn / torch.pi)
     return moved, manifold.to_tangent(moved, v * turn.cos() + pull)
 

@@ -36,8 +36,15 @@ class State:
     def take(self, rows: Int[Tensor, " rows"]) -> State:
         """Some of the rays."""
         rate = None if self.rate is None else self.rate[rows]
-        tensors = (self.t, self.x, self.v, self.log_density, self.length, self.arc)
-        return State(*(tensor[rows] for tensor in tensors), rate)
+        return State(
+            self.t[rows],
+            self.x[rows],
+            self.v[rows],
+            self.log_density[rows],
+            self.length[rows],
+            self.arc[rows],
+            rate,
+        )
 
     def put(self, rows: Int[Tensor, " rows"], new: State) -> State:
         """These states with the rays ``rows`` replaced."""
