@@ -42,6 +42,7 @@ class Panel:
         traces: its curves; at least one.
         logarithmic: the values' axis.
         level: a value to mark by a line, and its name.
+        from_zero: let the values' axis begin at 0.
     """
 
     title: str
@@ -49,6 +50,7 @@ class Panel:
     traces: tuple[Trace, ...]
     logarithmic: bool = False
     level: tuple[float, str] | None = None
+    from_zero: bool = False
 
 
 @final

@@ -46,6 +46,8 @@ def panels_plot(title: str, panels: Sequence[Panel]) -> str:
                     textcoords="offset points",
                     fontsize=8,
                 )
+            if panel.from_zero:
+                place.set_ylim(bottom=0)
             place.set_title(panel.title)
             place.set_xlabel(panel.x_label)
         if len(names) > 1:

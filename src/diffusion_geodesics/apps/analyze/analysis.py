@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from diffusion_geodesics.apps.analyze.domain import Domain
 from diffusion_geodesics.apps.analyze.figures import Figures
 from diffusion_geodesics.apps.analyze.part import PartAnalysis
 from diffusion_geodesics.apps.analyze.settings import AnalysisSettings
@@ -24,7 +23,6 @@ class Analysis:
         model_id, model_hash: the model, and the SHA-256 of its weights.
         settings: every choice.
         parts: of all clips, in order; a clip without a cut is one part.
-        domains: what the model's own images are like, one for each working size.
         notes: what was done to the clips, in words.
         ledger: cost by stage.
         device, dtype: of the networks.
@@ -34,7 +32,6 @@ class Analysis:
     model_hash: str
     settings: AnalysisSettings
     parts: tuple[PartAnalysis, ...]
-    domains: tuple[Domain, ...]
     notes: tuple[str, ...]
     ledger: Ledger
     device: str
@@ -43,8 +40,14 @@ class Analysis:
     @property
     def strange(self) -> dict[str, tuple[str, ...]]:
         """Parts that the model does not know, by name, and the reasons."""
-        found = {p.name: self.domains[0].strange(p.familiarity) for p in self.parts}
+        found = {p.name: p.strange for p in self.parts}
         return {name: reasons for name, reasons in found.items() if reasons}
+
+    @property
+    def counted(self) -> tuple[PartAnalysis, ...]:
+        """The parts that the summary is over: those that the model knows, or all if it knows
+        none."""
+        return tuple(p for p in self.parts if not p.strange) or self.parts
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -56,20 +59,24 @@ class Analysis:
     @property
     def summary(self) -> Mapping[Variant, Mapping[str, Interval]]:
         """Every figure of every variant, as a mean with its 95% interval over clips, or over
-        windows where there are fewer than five clips."""
+        windows where there are fewer than five clips; clips that the model does not know are left
+        out if it knows any."""
         return {
             variant: {
-                name: interval(self.parts, variant, name, self.settings.seed)
+                name: interval(self.counted, variant, name, self.settings.seed)
                 for name in Figures.names()
             }
             for variant in Variant
-            if any(variant in part.figures for part in self.parts)
+            if any(variant in part.figures for part in self.counted)
         }
 
     @property
     def claims(self) -> tuple[Claim, ...]:
-        """The paper's claims beside what was found; none without controls."""
-        return claims(self.parts, self.settings.seed) if self.settings.controls else ()
+        """The paper's claims beside what was found; none without controls, and none where the
+        model knows none of the clips."""
+        if not self.settings.controls or len(self.strange) == len(self.parts):
+            return ()
+        return claims(self.counted, self.settings.seed)
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Written:
         """Write the output folder: report.html, result.json, windows.csv, frames.csv, strips.

@@ -120,7 +120,7 @@ def analyze(
                         f"were left out, a part needs {settings.least}"
                     )
                 continue
-            part, ledger = _part(clip.name, found, roll, bench, ledger)
+            part, ledger = _part(clip.name, found, roll, bench, domains[size], ledger)
             parts.append(part)
             found += 1
         if not found:
@@ -134,7 +134,6 @@ def analyze(
         model_hash=model.hash,
         settings=settings,
         parts=tuple(parts),
-        domains=tuple(domains.values()),
         notes=tuple(notes),
         ledger=ledger,
         device=str(model.device),
@@ -220,7 +219,7 @@ def _rolls(clip: Clip, bench: _Bench, size: tuple[int, int]) -> Iterator[_Roll]:
 
 
 def _part(
-    name: str, number: int, roll: _Roll, bench: _Bench, ledger: Ledger
+    name: str, number: int, roll: _Roll, bench: _Bench, domain: Domain, ledger: Ledger
 ) -> tuple[PartAnalysis, Ledger]:
     settings, denoiser = bench.settings, bench.denoiser
     clean = torch.cat(roll.clean)
@@ -265,6 +264,7 @@ def _part(
         solved=found.solved,
         residual=found.residual,
         familiarity=Familiarity(torch.cat(roll.psnr), error, found.energy),
+        domain=domain,
         films=films,
         radius=radius,
         sigma=sigma,

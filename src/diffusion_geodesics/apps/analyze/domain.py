@@ -54,7 +54,7 @@ class Familiarity:
     energy: Float[Tensor, " all"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Domain:
     """What the model's own images are like, and what that says about others.
 

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from diffusion_geodesics.apps.analyze.curves import arc_length, at_arc_length, random_paths
-from diffusion_geodesics.apps.analyze.domain import Familiarity
+from diffusion_geodesics.apps.analyze.domain import Domain, Familiarity
 from diffusion_geodesics.apps.analyze.figures import FRACTIONS, Bends, Figures, bends, figures
 from diffusion_geodesics.apps.analyze.ground import Ground, log_density
 from diffusion_geodesics.apps.analyze.settings import AnalysisSettings
@@ -77,7 +77,7 @@ class PartAnalysis:
             are one and the same.
         solved: windows whose geodesic converged, and windows in all.
         residual: largest residual of those geodesics.
-        familiarity: how well the model knows such frames.
+        familiarity: how well the model knows such frames; domain: what it knows.
         films: frames of clip, geodesic, slerp and lerp.
         radius: of the sphere; sigma, alpha, dim: noise level, α, coordinates of a latent.
         half: frames on either side of the local fits.
@@ -99,6 +99,7 @@ class PartAnalysis:
     solved: tuple[int, int]
     residual: float
     familiarity: Familiarity
+    domain: Domain
     films: tuple[FilmRow, ...]
     radius: float
     sigma: float
@@ -110,6 +111,11 @@ class PartAnalysis:
     def name(self) -> str:
         """The clip, and which part of it."""
         return f"{self.clip}, part {self.number + 1}" if self.number or self.ended else self.clip
+
+    @property
+    def strange(self) -> tuple[str, ...]:
+        """Why the model does not know such frames; nothing where it does."""
+        return self.domain.strange(self.familiarity)
 
     @property
     def disagreement(self) -> float | None:
