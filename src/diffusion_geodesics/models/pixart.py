@@ -6,6 +6,7 @@ looked at.
 """
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, final
 
 import torch
@@ -147,14 +148,15 @@ class PixArtModel(PipelineModel):
     def encode_prompt(self, text: str) -> Condition:
         """The condition of a prompt, one row; `""` is the null condition.
 
-        The text is cleaned as the pipeline does where the packages for that are there, and cut
-        off beyond the model's length, with a warning in the log. Raises `ModelError` for a
-        pipeline without its text encoder.
+        The text is cleaned as the pipeline does, where the packages for that (bs4, ftfy) are
+        installed, and cut off beyond the model's length, with a warning in the log. Raises
+        `ModelError` for a pipeline without its text encoder.
         """
         demand_text(self.pipeline, ("text_encoder", "tokenizer"))
+        clean = all(find_spec(package) is not None for package in ("bs4", "ftfy"))
         with torch.inference_mode():
             embeddings, mask, _, _ = self.pipeline.encode_prompt(
-                text, do_classifier_free_guidance=False, device=self.device, clean_caption=True
+                text, do_classifier_free_guidance=False, device=self.device, clean_caption=clean
             )
         return as_condition(embeddings, mask.to(embeddings.dtype))
 
