@@ -86,7 +86,7 @@ def geodesic(
         )
     return solve_bvp(
         connection,
-        PreconditionedFlow(refine=(64, 128)) if solver is None else solver,
+        PreconditionedFlow(refine=(64,)) if solver is None else solver,
         paths,
         tol=tol,
         max_steps=max_steps,

@@ -59,7 +59,7 @@ def solve_bvp(
     Cost: 2 score evaluations a path for the ends, then intervals - 1 a step and path still
     active, one call a step for all of them, and 65 a pair for the verification pass. Levels that a
     solver takes only where the length is not resolved are paid for by those pairs alone, with
-    another verification. What a manifold such as a typical shell spends on its own is added.
+    another verification of 129. What a manifold such as a typical shell spends on its own is added.
     """
     if not tol > 0 or max_steps < 1:
         raise ValueError(f"tol is {tol} and max_steps {max_steps}; expected tol > 0, max_steps ≥ 1")
@@ -140,9 +140,15 @@ class _Check:
     calls: int
 
 
-def _check(connection: Connection, march: March, chosen: Tensor, batch: Sequence[int]) -> _Check:
+def _check(
+    connection: Connection,
+    march: March,
+    chosen: Tensor,
+    batch: Sequence[int],
+    intervals: int = 64,
+) -> _Check:
     path = Spline(_of_pairs(march, chosen, batch), connection.manifold)
-    profile = measure(connection, path)
+    profile = measure(connection, path, intervals=intervals)
     return _Check(profile, error_bar(profile, march.length[chosen].reshape(batch)), 1)
 
 
@@ -153,13 +159,16 @@ def _check_again(
     again: Int[Tensor, " some"],
     check: _Check,
 ) -> _Check:
-    """Verify some pairs anew and put what was found in the place of what was known."""
-    part = _check(connection.select(again), march, chosen[again], (len(again),))
+    """Verify some pairs anew, at twice as many points: a barrier that the nodes did not resolve
+    these points did not resolve either. Every second one is a point of the first pass, so what was
+    found can be put in the place of what was known."""
+    part = _check(connection.select(again), march, chosen[again], (len(again),), 128)
     old, new = check.profile, part.profile
 
     def merged(whole: Tensor, some: Tensor) -> Tensor:
         if some.ndim == 1:
             return whole.flatten().index_copy(0, again, some).reshape(whole.shape)
+        some = some[::2]
         flat = whole.reshape(len(some), -1, *some.shape[2:])
         return flat.index_copy(1, again, some).reshape(whole.shape)
 
