@@ -14,6 +14,7 @@ from diffusion_geodesics.cli.density import density
 from diffusion_geodesics.cli.distance import distance
 from diffusion_geodesics.cli.estimate import estimate
 from diffusion_geodesics.cli.interpolate import interpolate
+from diffusion_geodesics.cli.models import models
 from diffusion_geodesics.cli.options import console
 
 app = typer.Typer(
@@ -46,6 +47,7 @@ app.command()(estimate)
 app.command()(distance)
 app.command()(density)
 app.command()(analyze)
+app.command()(models)
 
 
 def main() -> None:

@@ -1,0 +1,255 @@
+"""Log densities by line integral and by the probability flow, against exact ones."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+import diffusion_geodesics as dg
+from diffusion_geodesics.likelihood import (
+    CentralDifferences,
+    Derivative,
+    ExactTrace,
+    FlowResult,
+    ForwardMode,
+    Hutchinson,
+    ReverseMode,
+    ScoreNoise,
+    ShiftedHutchPlusPlus,
+    Trace,
+    line_density,
+    log_density,
+)
+from diffusion_geodesics.likelihood.jacobian import working_derivative
+from tests.exact import vector
+
+SIGMA, SIGMA_MAX = 0.5, 20.0
+ZERO = torch.zeros((), dtype=torch.float64)
+
+
+def mixture(dim: int, sigma: float) -> dg.GaussianMixture:
+    generator = torch.Generator().manual_seed(0)
+    means = 0.6 * torch.randn(4, dim, generator=generator, dtype=torch.float64)
+    return dg.GaussianMixture(means, math.hypot(0.3, sigma))
+
+
+def noise(dim: int) -> ScoreNoise:
+    return ScoreNoise(lambda x, sigma: mixture(dim, sigma)(ZERO, x), SIGMA_MAX)
+
+
+def points(dim: int, count: int = 3) -> Tensor:
+    generator = torch.Generator().manual_seed(1)
+    eps = torch.randn(count, dim, generator=generator, dtype=torch.float64)
+    return mixture(dim, 0).means[:count] + math.hypot(0.3, SIGMA) * eps
+
+
+def test_line_integral_and_its_error():
+    density = dg.GaussianMixture([[-2.0, 0.0], [2.0, 0.0], [0.0, 1.8]], 0.7)
+    path = dg.Line(vector(-2, 0), vector(2, 0))
+    for intervals in (8, 16, 32, 64):
+        found = line_density(density, path, intervals=intervals)
+        exact = density.log_prob(found.t, path(found.t))
+        assert (found.log_density - (exact - exact[0])).abs().max() <= found.error + 1e-12
+        assert found.score_evals == intervals + 1
+    assert float(found.error) < 1e-4
+    assert float(found.difference) == float(found.log_density[-1])
+
+
+def test_line_integral_on_a_sphere():
+    density, ball = dg.VonMisesFisher([0.0, 0.0, 1.0], 2.0), dg.Sphere(1.0)
+    path = dg.GreatArc(vector(0, 0, 1), vector(1, 0, 0))
+    found = line_density(density, path, manifold=ball)
+    assert float(found.difference) == pytest.approx(-2.0, abs=1e-12)
+
+
+def test_exact_trace_in_64_dimensions():
+    """The issue's measure: within 1e-3 nats."""
+    x = points(64)
+    found = log_density(noise(64), x, SIGMA, trace=ExactTrace(), terminal=mixture(64, SIGMA_MAX))
+    exact = mixture(64, SIGMA).log_prob(ZERO, x)
+    assert found.result is FlowResult.converged
+    assert_close(found.log_prob, exact, rtol=0, atol=1e-3)
+    assert_close(found.standard_error, torch.zeros(1).double())
+    assert bool((found.solver_error < 3e-3).all())
+    assert_close(found.bits_per_dim, -exact / 64 / math.log(2), rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("trace", [ShiftedHutchPlusPlus(24), Hutchinson(16)])
+def test_estimated_traces_in_64_dimensions(trace: Trace):
+    """Within 3 standard errors; Hutch++ with far smaller ones."""
+    x = points(64, 2)
+    found = log_density(noise(64), x, SIGMA, trace=trace, terminal=mixture(64, SIGMA_MAX))
+    exact = mixture(64, SIGMA).log_prob(ZERO, x)
+    assert bool(((found.log_prob - exact).abs() <= 3 * found.standard_error + 1e-3).all())
+    limit = 0.15 if isinstance(trace, ShiftedHutchPlusPlus) else 0.6
+    assert bool((found.standard_error < limit).all())
+    assert torch.equal(trace.draw(x), trace.draw(x))
+
+
+def test_hutch_plus_plus_is_exact_for_a_multiple_of_the_identity_plus_low_rank():
+    generator = torch.Generator().manual_seed(2)
+    factor = torch.randn(40, 2, generator=generator, dtype=torch.float64)
+    matrix = factor @ factor.T
+    trace = ShiftedHutchPlusPlus(15)
+    x = torch.zeros(1, 40, dtype=torch.float64)
+    for shift in (0.0, 3.0):
+        full = matrix + shift * torch.eye(40).double()
+        samples = trace.samples(lambda v, full=full: v @ full, trace.draw(x))
+        assert_close(samples, full.trace().expand_as(samples))
+    samples = trace.samples(lambda v: 5 * v, trace.draw(x))
+    assert_close(samples, torch.full_like(samples, 200))
+
+
+def test_traces_are_unbiased_and_exact_with_as_many_probes_as_dimensions():
+    generator = torch.Generator().manual_seed(3)
+    matrix = torch.randn(5, 5, generator=generator, dtype=torch.float64)
+    x = torch.zeros(2000, 5, dtype=torch.float64)
+    for trace in (Hutchinson(2), ShiftedHutchPlusPlus(3)):
+        samples = trace.samples(lambda v: v @ matrix.T, trace.draw(x))
+        assert samples.shape == (trace.count, 2000)
+        error = float(samples.mean() - matrix.trace())
+        assert abs(error) < 4 * float(samples.std()) / math.sqrt(samples.numel())
+    full = ShiftedHutchPlusPlus(15)
+    samples = full.samples(lambda v: v @ matrix.T, full.draw(x[:3]))
+    assert_close(samples, matrix.trace().expand_as(samples))
+
+
+@pytest.mark.parametrize("derivative", [ForwardMode(), ReverseMode(), CentralDifferences(1e-4)])
+def test_every_derivative_gives_the_same_density(derivative: Derivative):
+    x = points(4)
+    found = log_density(
+        noise(4),
+        x,
+        SIGMA,
+        trace=ExactTrace(),
+        terminal=mixture(4, SIGMA_MAX),
+        derivative=derivative,
+    )
+    assert_close(found.log_prob, mixture(4, SIGMA).log_prob(ZERO, x), rtol=0, atol=1e-3)
+    assert found.score_evals == found.calls * 3 * 4 * derivative.evaluations
+
+
+def test_the_derivative_that_works_is_found():
+    x = points(4)
+    assert working_derivative(torch.sin, x) == ForwardMode()
+    assert working_derivative(lambda z: z.detach().sin(), x) == CentralDifferences()
+
+    @torch.no_grad()
+    def numpy_inside(z: Tensor) -> Tensor:
+        return torch.from_numpy(z.numpy() ** 2)
+
+    assert working_derivative(numpy_inside, x) == CentralDifferences()
+
+    class OnlyReverse(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, z):  # type: ignore[override]
+            ctx.save_for_backward(z)
+            return z.sin()
+
+        @staticmethod
+        def backward(ctx, g):  # type: ignore[override]
+            (z,) = ctx.saved_tensors
+            return g * z.cos()
+
+    assert working_derivative(OnlyReverse.apply, x) == ReverseMode()
+
+
+def test_attention_without_a_forward_derivative():
+    def attend(z: Tensor) -> Tensor:
+        tokens = z.reshape(-1, 1, 2, 2)
+        out = torch.nn.functional.scaled_dot_product_attention(tokens, tokens, tokens)
+        return out.reshape(z.shape)
+
+    assert working_derivative(attend, points(4)) == ForwardMode()
+
+
+def test_solver_order_and_cost():
+    """A tolerance 1000 times smaller: far smaller errors for not many more steps (order 5)."""
+    x, end = points(3, 1), mixture(3, SIGMA_MAX)
+    exact = mixture(3, SIGMA).log_prob(ZERO, x)
+    errors, steps = [], []
+    for rtol in (1e-3, 1e-6):
+        found = log_density(
+            noise(3),
+            x,
+            SIGMA,
+            trace=ExactTrace(),
+            terminal=end,
+            rtol=rtol,
+            derivative=ReverseMode(),
+        )
+        errors.append(float((found.log_prob - exact).abs().max()))
+        steps.append(found.steps[0])
+        assert errors[-1] <= 3 * float(found.solver_error.max())
+    assert errors[0] > 20 * errors[1]
+    assert steps[1] < 2 * 1000 ** (1 / 5) * steps[0]
+
+
+def test_default_terminal_density_is_off_by_the_mean_over_sigma():
+    x = points(4)
+    exact = mixture(4, SIGMA).log_prob(ZERO, x)
+    found = log_density(noise(4), x, SIGMA, trace=ExactTrace(), sigma_max=10.0)
+    found_far = log_density(noise(4), x, SIGMA, trace=ExactTrace(), sigma_max=1000.0)
+    gap, gap_far = ((f.log_prob - exact).abs().max() for f in (found, found_far))
+    assert gap < 0.3
+    assert gap_far < 5e-3
+
+
+def test_single_precision():
+    x, trace = points(4, 1), ExactTrace()
+    wide = log_density(noise(4), x, SIGMA, trace=trace, rtol=1e-4)
+    found = log_density(noise(4), x.float(), SIGMA, trace=trace, rtol=1e-4)
+    assert found.log_prob.dtype == torch.float32
+    assert_close(found.log_prob.double(), wide.log_prob, rtol=0, atol=2e-2)
+
+
+def test_bits_of_quantised_pixels():
+    found = log_density(
+        noise(4), points(4, 1), SIGMA, trace=ExactTrace(), rtol=1e-3, bin_width=2 / 255
+    )
+    plain = -found.log_prob / (4 * math.log(2))
+    assert_close(found.bits_per_dim, plain + math.log2(255 / 2), rtol=1e-12, atol=0)
+
+
+def test_a_single_sample_has_no_standard_error():
+    found = log_density(noise(4), points(4, 1), SIGMA, trace=Hutchinson(1), rtol=1e-3)
+    assert bool(found.standard_error.isnan().all())
+    assert bool(found.log_prob.isfinite().all())
+
+
+def test_what_fails_says_so():
+    few = log_density(noise(4), points(4), SIGMA, trace=ExactTrace(), max_steps=2)
+    assert few.result is FlowResult.max_steps
+    assert bool(few.log_prob.isnan().all())
+
+    def wall(x: Tensor, sigma: float) -> Tensor:
+        return -x if sigma < 2 else x * math.nan
+
+    broken = log_density(ScoreNoise(wall, 20.0), points(4), SIGMA, trace=ExactTrace())
+    assert broken.result is FlowResult.non_finite
+    assert bool(broken.log_prob.isnan().all())
+
+
+def test_bad_input():
+    x = points(4)
+    for sigma in (0.0, -1.0, 30.0):
+        with pytest.raises(ValueError, match="sigma is"):
+            log_density(noise(4), x, sigma)
+    with pytest.raises(ValueError, match="at least one"):
+        log_density(noise(4), x[:0], SIGMA)
+    with pytest.raises(ValueError, match="finite"):
+        log_density(noise(4), x * math.inf, SIGMA)
+    with pytest.raises(ValueError, match="rtol"):
+        log_density(noise(4), x, SIGMA, rtol=0.0)
+    with pytest.raises(ValueError, match="returned"):
+        log_density(ScoreNoise(lambda x, sigma: x.sum(1)), x, SIGMA)
+    with pytest.raises(ValueError, match="multiple of 3"):
+        ShiftedHutchPlusPlus(8)
+    with pytest.raises(ValueError, match="at least 1"):
+        Hutchinson(0)
+    with pytest.raises(ValueError, match="highest"):
+        ScoreNoise(lambda x, sigma: -x, 0.0)
+    with pytest.raises(ValueError, match="step is"):
+        CentralDifferences(0.0)
