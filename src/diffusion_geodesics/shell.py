@@ -20,8 +20,6 @@ STAGES = {
     "measure": "Measuring",
     "pairs": "Solving for all pairs",
     "flow": "Following the flow, %",
-    "pairs": "Solving for all pairs",
-    "flow": "Following the flow, %",
     "decode": "Decoding the film",
     "compare": "Decoding the comparison",
     "write": "Writing",
