@@ -27,7 +27,7 @@ from torch import Tensor
 from diffusion_geodesics import Estimate, Family, Settings, interpolate, load_model
 from diffusion_geodesics.apps.job import prepare
 from diffusion_geodesics.images import psnr
-from diffusion_geodesics.models import StableDiffusionModel
+from diffusion_geodesics.models import DiffusionModel
 from training.bank import held_out
 from training.factors import Factors, caption, phrases
 from training.portraits import render
@@ -121,7 +121,7 @@ def prompted(variant: Variant, pair: Pair) -> Settings:
     )
 
 
-def truth(model: StableDiffusionModel, pair: Pair, settings: Settings) -> Tensor:
+def truth(model: DiffusionModel, pair: Pair, settings: Settings) -> Tensor:
     """True in-between renderings at equal steps of the autoencoder's latents."""
     t = torch.linspace(0, 1, 33)
     dense = render(
@@ -142,7 +142,7 @@ def sharpness(images: Tensor) -> float:
     return float(images.diff(dim=-1).abs().mean() + images.diff(dim=-2).abs().mean())
 
 
-def run(model: StableDiffusionModel, pair: Pair, level: float, variant: Variant) -> Row:
+def run(model: DiffusionModel, pair: Pair, level: float, variant: Variant) -> Row:
     """Interpolate and compare with the truth."""
     settings = replace(prompted(variant, pair), level=level)
     true = truth(model, pair, settings)
@@ -190,7 +190,7 @@ def summary(rows: list[Row]) -> str:
 
 
 def measure_all(
-    model: StableDiffusionModel, levels: list[float], cases: list[Pair], chosen: list[Variant]
+    model: DiffusionModel, levels: list[float], cases: list[Pair], chosen: list[Variant]
 ) -> list[Row]:
     """Every variant on every pair at every level."""
     rows: list[Row] = []

@@ -8,7 +8,7 @@ import torch
 from diffusion_geodesics.diffusion import LevelScore, invert, sample
 from diffusion_geodesics.framing import fit
 from diffusion_geodesics.images import load_image, psnr
-from diffusion_geodesics.models import StableDiffusionModel, load_model
+from diffusion_geodesics.models import DiffusionModel, load_model
 from diffusion_geodesics.models.loading import EMBEDDED
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -20,23 +20,23 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def model() -> StableDiffusionModel:
+def model() -> DiffusionModel:
     return load_model(device="cpu")
 
 
-def portraits(model: StableDiffusionModel) -> torch.Tensor:
+def portraits(model: DiffusionModel) -> torch.Tensor:
     edge = model.native_size
     paths = [EXAMPLES / f"portrait_{name}.png" for name in "ab"]
     return torch.stack([fit(load_image(path), edge, edge).image for path in paths])
 
 
-def test_it_fits_into_the_package(model: StableDiffusionModel) -> None:
+def test_it_fits_into_the_package(model: DiffusionModel) -> None:
     assert sum(file.stat().st_size for file in model.files) <= 20 * 2**20
     assert model.dtype == torch.float32
     assert model.encode_prompt("").rows == 1
 
 
-def test_inversion_and_back_keep_the_portraits(model: StableDiffusionModel) -> None:
+def test_inversion_and_back_keep_the_portraits(model: DiffusionModel) -> None:
     edge, images = model.native_size, portraits(model)
     codec, denoiser = model.codec(edge, edge), model.denoiser(edge, edge)
     condition = model.encode_prompt("")
@@ -49,7 +49,7 @@ def test_inversion_and_back_keep_the_portraits(model: StableDiffusionModel) -> N
     assert cost.rows <= 2 * 25
 
 
-def test_the_score_at_a_level_has_the_norm_of_its_noise(model: StableDiffusionModel) -> None:
+def test_the_score_at_a_level_has_the_norm_of_its_noise(model: DiffusionModel) -> None:
     edge = model.native_size
     denoiser, codec = model.denoiser(edge, edge), model.codec(edge, edge)
     timestep = denoiser.schedule.timestep(50, 0.6)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import diffusion_geodesics as dg
-from diffusion_geodesics.models import StableDiffusionModel
+from diffusion_geodesics.models import DiffusionModel
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("DIFFUSION_GEODESICS_DATA", ROOT.parent / "shared" / "data"))
@@ -18,7 +18,7 @@ PHOTOS = sorted((DATA / "photos").glob("*.png"))
 
 
 @pytest.fixture(scope="module")
-def model(device: torch.device) -> StableDiffusionModel:
+def model(device: torch.device) -> DiffusionModel:
     return dg.load_model("embedded", device=device)
 
 
@@ -39,7 +39,7 @@ def _holds(morph: dg.Interpolation, *, frames: int = 17) -> None:
     assert morph.ledger["solve"].rows <= 600
 
 
-def test_the_example_portraits(model: StableDiffusionModel) -> None:
+def test_the_example_portraits(model: DiffusionModel) -> None:
     examples = ROOT / "examples"
     morph = dg.interpolate(model, examples / "portrait_a.png", examples / "portrait_b.png")
     _holds(morph)
@@ -52,7 +52,7 @@ def test_the_example_portraits(model: StableDiffusionModel) -> None:
 
 
 @pytest.mark.slow
-def test_a_head_turned_by_60_degrees(model: StableDiffusionModel) -> None:
+def test_a_head_turned_by_60_degrees(model: DiffusionModel) -> None:
     examples = ROOT / "examples"
     _holds(dg.interpolate(model, examples / "turn_a.png", examples / "turn_b.png"))
 
@@ -63,7 +63,7 @@ def test_a_head_turned_by_60_degrees(model: StableDiffusionModel) -> None:
     ("a", "b"), list(combinations(PHOTOS, 2)), ids=lambda p: p.stem if isinstance(p, Path) else ""
 )
 def test_photographs_run_and_are_warned_about(
-    model: StableDiffusionModel, a: Path, b: Path
+    model: DiffusionModel, a: Path, b: Path
 ) -> None:
     morph = dg.interpolate(model, a, b, allow_atypical=True)
     _holds(morph)

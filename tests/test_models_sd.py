@@ -45,7 +45,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def model(folder: Path) -> StableDiffusionModel:
-    return load_model(folder, device="cpu")
+    return opened(folder)
+
+
+def opened(folder: Path) -> StableDiffusionModel:
+    """The Stable Diffusion model of a folder."""
+    found = load_model(folder, device="cpu")
+    assert isinstance(found, StableDiffusionModel)
+    return found
 
 
 def images(count: int, height: int = 32, width: int = 32) -> torch.Tensor:
@@ -70,7 +77,7 @@ def test_the_hash_is_of_the_weights(
 ) -> None:
     copy = tmp_path / "elsewhere"
     shutil.copytree(folder, copy)
-    same = load_model(copy, device="cpu")
+    same = opened(copy)
     assert same.hash == model.hash
     assert len(model.hash) == 64
     live = StableDiffusionModel.from_pipeline(same.pipeline)
