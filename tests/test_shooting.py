@@ -66,17 +66,21 @@ def test_a_batch_agrees_with_the_flow():
     assert_close(shot.path(t), flow.path(t), rtol=0, atol=2e-3)
 
 
-def test_refuses_a_strong_barrier():
-    """The growth of errors makes it hopeless: it says so, and the flow solves it."""
+@pytest.mark.parametrize(
+    ("alpha", "result"), [(1.0, dg.Result.not_converged), (4.0, dg.Result.growth_too_large)]
+)
+def test_refuses_a_strong_barrier(alpha: float, result: dg.Result):
+    """Along the first guess errors grow mildly for α = 1, and Newton's method gets nowhere; for
+    α = 4 they grow more than 1e4 times, and it is not tried."""
     score = Counting(dg.Gaussian([0.0, 0.0]))
     end = vector(8 * math.cos(1), 8 * math.sin(1))
-    solution = dg.geodesic(score, vector(8, 0), end, solver=Shooting(1, QUICK))
+    solver = Shooting(1, QUICK)
+    solution = dg.geodesic(score, vector(8, 0), end, alpha=alpha, solver=solver)
+    assert solution.result is result
     assert not solution.result.ok
-    assert solution.result is dg.Result.growth_too_large
-    assert "PreconditionedFlow" in solution.result.message
-    assert score.rows == solution.score_evals < 1000
-    with pytest.raises(dg.GeodesicError, match="hopeless"):
-        dg.geodesic(score, vector(8, 0), end, solver=Shooting(1, QUICK), throw=True)
+    assert score.rows == solution.score_evals < 1500
+    with pytest.raises(dg.GeodesicError):
+        dg.geodesic(score, vector(8, 0), end, alpha=alpha, solver=solver, throw=True)
 
 
 def test_rays_that_leave_the_domain_are_reported():
