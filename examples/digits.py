@@ -1,7 +1,4 @@
-"""Distances between handwritten digits under a score of your own.
-
-python examples/digits.py WEIGHTS_FOLDER mnist.npz       (images: uint8 (n, 28, 28), labels: (n,))
-"""
+"""Distances of digits under your own score: python examples/digits.py WEIGHTS mnist.npz"""
 
 import sys
 from itertools import pairwise
@@ -29,10 +26,10 @@ def invert(flow: Flow, x: torch.Tensor, level: float, steps: int = 20) -> torch.
 
 
 def distances(flow: Flow, clean: torch.Tensor, level: float, strength: float) -> DistanceMatrix:
-    """Geodesic distances of the latents at a noise level; the score is -ε/s, a plain function."""
+    """Geodesic distances of the latents at a noise level, with -ε/s as the score."""
 
     def score(x: torch.Tensor) -> torch.Tensor:
-        return -(x - level * flow(x, level)) / (1 - level)  # ε = x - t v
+        return (level * flow(x, level) - x) / (1 - level)  # ε = x - t v
 
     x, solver = invert(flow, clean, level), dg.PreconditionedFlow((16,))
     return distance_matrix(score, x, alpha=strength / x.shape[1], solver=solver)
@@ -47,20 +44,13 @@ def same_class_is_nearer(values: torch.Tensor, labels: torch.Tensor) -> float:
 
 def main(weights: Path, data: Path) -> dict[str, float]:
     flow, encoder = load(weights)
-    file = np.load(data)
-    labels = torch.from_numpy(file["labels"].astype(np.int64))
+    images, labels = (torch.from_numpy(np.load(data)[name]) for name in ("images", "labels"))
     index = torch.cat([(labels == digit).nonzero()[:2, 0] for digit in range(10)])
-    clean = encoder(torch.from_numpy(file["images"])[index][:, None].double() / 255)
+    clean = encoder(images[index][:, None].double() / 255)
     found = distances(flow, clean, LEVEL, STRENGTH)
-    figures = {
-        "geodesic": same_class_is_nearer(found.values, labels[index]),
-        "euclidean": same_class_is_nearer(torch.cdist(clean, clean), labels[index]),
-    }
-    print(
-        f"{found.score_evals} evaluations, {len(found.failed)} of {len(found.pairs)} pairs failed"
-    )
-    for name, share in figures.items():
-        print(f"{name:10} {share:.3f}")
+    values = {"geodesic": found.values, "euclidean": torch.cdist(clean, clean)}
+    figures = {k: same_class_is_nearer(v, labels[index]) for k, v in values.items()}
+    print(figures, f"{found.score_evals} evaluations, {len(found.failed)} pairs failed")
     return figures
 
 
