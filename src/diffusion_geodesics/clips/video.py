@@ -48,8 +48,6 @@ class VideoClip(Clip):
             self.count, last = _packets(container, chosen, self.path)
             self.rate = float(chosen.average_rate or chosen.guessed_rate or 25)
             others = len([s for s in container.streams.video if not _is_cover(s)])
-        if self.count == 0:
-            raise ClipError(f"{self.path} holds no frame; export it again")
         gone = announced - self.count
         short = seconds - last if announced == 0 and seconds else 0.0
         if gone > max(2, _MISSING * announced) or short > max(1.0, 0.1 * seconds):
@@ -59,6 +57,8 @@ class VideoClip(Clip):
                 + ("" if announced else f" of {seconds:.1f}")
                 + "; fetch it again, or re-encode the part that plays"
             )
+        if self.count == 0:
+            raise ClipError(f"{self.path} holds no frame; export it again")
         first = next(iter(self.pictures(None)), None)
         if first is None:
             raise ClipError(f"{self.path} is damaged: not one frame can be read; fetch it again")
@@ -120,8 +120,8 @@ def _opened(path: Path) -> Iterator[InputContainer]:
 def _choose(container: InputContainer, path: Path, wanted: int | None) -> int:
     streams = [s for s in container.streams.video if not _is_cover(s)]
     if not streams:
-        sound = " (sound only)" if container.streams.audio else ""
-        raise ClipError(f"{path} holds no moving picture{sound}; give a clip with a video stream")
+        sound = "it is sound only" if container.streams.audio else "it may be cut short"
+        raise ClipError(f"{path} holds no moving picture, {sound}; give a clip with a video stream")
     if wanted is not None:
         if not 0 <= wanted < len(streams):
             raise ClipError(

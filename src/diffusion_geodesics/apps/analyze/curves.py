@@ -9,8 +9,8 @@ from torch import Tensor
 from diffusion_geodesics.manifold import Sphere
 from diffusion_geodesics.path import GreatArc
 
-BUMPS = 3
-"""Half waves of which a random smooth path is made."""
+BUMPS = (3, 6, 12, 24)
+"""Half waves of which a random smooth path is made; more where fewer are not long enough."""
 
 
 def arc_length(points: Float[Tensor, "n *batch dim"]) -> Float[Tensor, "n *batch"]:
@@ -42,20 +42,35 @@ def random_paths(
 ) -> Float[Tensor, "count batch dim"]:
     r"""Smooth paths on a sphere with given ends and lengths, in seeded random directions.
 
-    :math:`\gamma = P(\mathrm{slerp} + c \sum_{m \le 3} z_m \sin(m \pi t) / m)` with z_m normal
-    and c found by bisection. A length below the arc's gives the arc.
+    :math:`\gamma = P(\mathrm{slerp} + c \sum_{m \le M} z_m \sin(m \pi t))` with z_m normal and c
+    found by bisection. M is 3, or 6, 12, 24 where a sphere has no room for so long a path of fewer
+    waves. A length below the arc's gives the arc; one that even these do not reach, the longest.
     """
     t = torch.linspace(0, 1, count, dtype=start.dtype, device=start.device)
     arc = GreatArc(start, end)(t)
     generator = torch.Generator().manual_seed(seed)
-    noise = torch.randn(BUMPS, *start.shape, generator=generator, dtype=torch.float64).to(start)
-    order = torch.arange(1, BUMPS + 1, dtype=start.dtype, device=start.device)
-    waves = torch.sin(torch.pi * t[:, None] * order) / order
-    waves[0] = waves[-1] = 0
-    bump = torch.tensordot(waves, noise, dims=1) / start.shape[-1] ** 0.5
+    shape = (BUMPS[-1], *start.shape)
+    noise = torch.randn(shape, generator=generator, dtype=torch.float64).to(start)
+    found = arc
+    missing = torch.ones_like(length, dtype=torch.bool)
+    for waves in BUMPS:
+        order = torch.arange(1, waves + 1, dtype=start.dtype, device=start.device)
+        bump = torch.tensordot(torch.sin(torch.pi * t[:, None] * order), noise[:waves], dims=1)
+        bump = bump * (waves * start.shape[-1]) ** -0.5
+        path = _stretched(arc, bump, length, sphere)
+        found = torch.where(missing[:, None], path, found)
+        missing = missing & (arc_length(path)[-1] < 0.999 * length)
+        if not bool(missing.any()):
+            break
+    return found
+
+
+def _stretched(arc: Tensor, bump: Tensor, length: Tensor, sphere: Sphere) -> Tensor:
+    """The arc with a multiple of a bump, so that it gets a length; or nearly the longest."""
 
     def bent(size: Tensor) -> Tensor:
-        return torch.cat([arc[:1], sphere.project(arc + size[:, None] * bump)[1:-1], arc[-1:]])
+        inner = sphere.project(arc + size[:, None] * bump)[1:-1]
+        return torch.cat([arc[:1], inner, arc[-1:]])
 
     low = torch.zeros_like(length)
     high = torch.full_like(length, 8 * sphere.radius)
