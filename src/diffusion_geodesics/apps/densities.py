@@ -96,15 +96,15 @@ def densities(
         images: paths, Pillow images, or tensors (3, height, width) with values in [0, 1].
         place: prompt, noise level and size.
         trace: how to take traces; ``ShiftedHutchPlusPlus(6)`` by default.
-        rtol: relative tolerance of the solver; a network in float32 is too rough for much less.
+        rtol: relative tolerance of the solver.
         on_event: told of progress; raise in it to cancel.
 
     Raises:
         ImageError: an image that cannot be used.
         ValueError: no image, or the same one twice.
 
-    Cost: the inversion, and per image some 50 to 150 times the trace's products, each a network
-    row with its derivative.
+    Cost: the inversion, and six times the trace's products a step and image, each a network row
+    with its derivative.
     """
     place = Place() if place is None else place
     gallery = hang(model, images, place, least=1, on_event=on_event)
