@@ -1,8 +1,10 @@
 """Boundary value problems: the geodesic between two points."""
 
+from diffusion_geodesics.bvp.energy import EnergySolution, minimise_energy
 from diffusion_geodesics.bvp.loop import solve_bvp
 from diffusion_geodesics.bvp.preconditioned import PreconditionedFlow
 from diffusion_geodesics.bvp.published import PublishedDescent, mean_norm_sphere, published_alpha
+from diffusion_geodesics.bvp.shooting import Shooting
 from diffusion_geodesics.bvp.solution import (
     GeodesicError,
     GivenUp,
@@ -17,17 +19,20 @@ from diffusion_geodesics.bvp.string import StringMethod
 __all__ = [
     "BVPSolver",
     "Between",
+    "EnergySolution",
     "GeodesicError",
     "GivenUp",
     "Level",
     "PreconditionedFlow",
     "PublishedDescent",
     "Result",
+    "Shooting",
     "Solution",
     "Start",
     "Step",
     "StringMethod",
     "mean_norm_sphere",
+    "minimise_energy",
     "published_alpha",
     "solve_bvp",
 ]
