@@ -102,6 +102,7 @@ def reference() -> Solution:
     return geodesic(lambda y: -(y - data.mean) / variance, *points(2), alpha=0.02, tol=1e-6)
 
 
+@pytest.mark.slow
 def test_geodesics_agree_across_families_on_the_same_density(
     made: Made, reference: Solution
 ) -> None:
@@ -195,6 +196,7 @@ def test_wrong_sizes_are_refused_in_one_line(made: Made) -> None:
         model.codec(height, width).decode(torch.zeros(1, 7))
 
 
+@pytest.mark.slow
 def test_half_precision_networks_keep_geometry_in_full(made: Made) -> None:
     case, x, values = made.case, points(1, torch.float32), []
     for dtype in (torch.float16, torch.bfloat16, torch.float32):

@@ -101,6 +101,7 @@ def test_without_a_lowest_sigma_the_grid_ends_at_one_over_the_steps() -> None:
     """As the pipelines of Flux ask for it."""
     scheduler = FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True)
     scheduler.set_timesteps(sigmas=np.linspace(1.0, 1 / 9, 9).tolist(), mu=0.8)
+    assert scheduler.timesteps is not None
     ours = FlowSchedule(shift=math.exp(0.8)).timesteps(9)
     assert ours == pytest.approx(scheduler.timesteps.tolist(), rel=2e-6)
 

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, final
 
 import torch
-from diffusers import DDIMScheduler
 from torch import Tensor
 
 from diffusion_geodesics.diffusion import (
@@ -27,7 +26,6 @@ from diffusion_geodesics.diffusion import (
     EpsilonPrediction,
     FlowPrediction,
     Prediction,
-    SamplePrediction,
     VelocityPrediction,
 )
 from diffusion_geodesics.models.ddpm import DDPM
@@ -253,11 +251,7 @@ def _stable(prediction: str) -> Callable[[Path], Any]:
     return lambda folder: tiny_pipeline(folder, prediction=prediction, alpha_to_one=True)
 
 
-def _sdxl_v(folder: Path) -> Any:
-    return tiny_sdxl(folder, DDIMScheduler(prediction_type="v_prediction", set_alpha_to_one=True))
-
-
-EPSILON, V, CLEAN = EpsilonPrediction(), VelocityPrediction(), SamplePrediction()
+EPSILON, V = EpsilonPrediction(), VelocityPrediction()
 VELOCITY, EDM = FlowPrediction(), EDMPrediction(sigma_data=0.5)
 
 
@@ -282,9 +276,7 @@ def _case(
 CASES: tuple[FamilyCase, ...] = (
     _case("sd", STABLE_DIFFUSION, _stable("epsilon"), EPSILON, BETAS, _sd, _all_text),
     _case("sd-v", STABLE_DIFFUSION, _stable("v_prediction"), V, BETAS, _sd, _all_text),
-    _case("sd-x0", STABLE_DIFFUSION, _stable("sample"), CLEAN, (100, 999), _sd, _all_text),
     _case("sdxl", SDXL, tiny_sdxl, EPSILON, BETAS, _sdxl, _all_text),
-    _case("sdxl-v", SDXL, _sdxl_v, V, BETAS, _sdxl, _all_text),
     _case("playground", SDXL, tiny_playground, EDM, SIGMAS, _edm, _all_text),
     _case("sd3", STABLE_DIFFUSION_3, tiny_sd3, VELOCITY, FLOW, _sd3, _all_text, size=(16, 16)),
     _case("flux", FLUX, tiny_flux, VELOCITY, FLOW, _flux, _all_text),
