@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from diffusion_geodesics.report.analysis_data import Comparison, Panel
 from diffusion_geodesics.report.plots import _COLOURS, _GRID, _INK, _figure, _look, _svg
+
+if TYPE_CHECKING:
+    from matplotlib.lines import Line2D
 
 
 def panels_plot(title: str, panels: Sequence[Panel]) -> str:
@@ -25,7 +29,7 @@ def panels_plot(title: str, panels: Sequence[Panel]) -> str:
         names: list[str] = []
         for panel in panels:
             names += [t.name for t in panel.traces if t.name not in names]
-        handles: dict[str, object] = {}
+        handles: dict[str, Line2D] = {}
         for place, panel in zip(axes, panels, strict=True):
             finite = [v for t in panel.traces for v in t.y if math.isfinite(v) and v > 0]
             if panel.logarithmic and finite:
