@@ -5,6 +5,9 @@ published ones; the text side is a single small layer of the true width, 1024, o
 letters, since it costs nothing in the original either: one evaluation a prompt.
 """
 
+# diffusers types its constructors loosely:
+# pyright: reportArgumentType=false
+
 from __future__ import annotations
 
 import json

@@ -83,7 +83,7 @@ def interpolate(
         AtypicalError: the geodesic leaves the typical set, and that was not allowed.
         NonFiniteError, OutOfMemoryError: from the networks.
 
-    Cost: 841 denoiser rows for the example portraits with the default settings, 172 of them by
+    Cost: 560 denoiser rows for the example portraits with the default settings, 172 of them by
     the solver, which never takes more than 592; ``Interpolation.ledger`` itemises them. The ratio
     estimate doubles the solver's.
     """

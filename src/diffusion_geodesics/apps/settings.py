@@ -103,9 +103,9 @@ class Settings:
             ``prompt_a``.
         negative: the prompt that guidance and the ratio estimate push away from.
         frames: number of frames, both ends included, at least 2.
-        level: noise level in (0, 1], as the fraction of the ``steps`` DDIM steps that the
+        level: noise level in (0, 1], as the fraction of the ``steps`` sampling steps that the
             latents are inverted.
-        steps: DDIM steps from pure noise to a clean latent.
+        steps: sampling steps from pure noise to a clean latent.
         refinements: most extra fixed-point iterations at each inversion step, taken only by
             latents that still move.
         family: the path.
@@ -146,7 +146,7 @@ class Settings:
     negative: str = ""
     frames: int = 17
     level: float = 0.4
-    steps: int = 50
+    steps: int = 25
     refinements: int = 4
     family: Family = Family.GEODESIC
     strength: float = 1.0
@@ -156,7 +156,7 @@ class Settings:
     window_nodes: int = 3
     blend: Blend = Blend.LERP
     solver: PathSolver = PathSolver.PRECONDITIONED
-    sampler: Method = Method.DDIM
+    sampler: Method = Method.LMS
     text_inversion: TextInversion | None = None
     cache: str | None = None
     flat: bool = False

@@ -289,10 +289,11 @@ class LMS(Sampler):
     \hat\varepsilon')$; every further one takes what the walk before found, and comes closer to the
     exact inverse.
 
-    - `walks`: how often inversion walks up the ladder, at least 1.
+    - `walks`: how often inversion walks up the ladder, at least 1. One is enough for images:
+      it loses 0.03 dB at 25 steps (see `docs/endpoints.md`).
     """
 
-    walks: int = 2
+    walks: int = 1
 
     def __post_init__(self) -> None:
         if self.walks < 1:

@@ -73,6 +73,7 @@ def invert(
     field = _Counted(denoiser, condition.expand(x0.shape[0]))
     count = len(rungs) - 1
     known: list[tuple[Tensor, Guess] | None] = [None] * count
+    x = x0
     for sweep in range(sampler.sweeps):
         x = x0
         for done, index in enumerate(reversed(range(count)), start=1):
