@@ -1,6 +1,6 @@
-"""Solve the reference problems and the random families, and print what it cost.
+"""Compare the solvers on problems whose geodesics are known, and print what they cost.
 
-python -m benchmarks [--seeds 10] [--write]
+python -m benchmarks [--quick] [--seeds 20] [--only PART ...] [--write]
 
 Counts and lengths are the same on every run; seconds are not, and nothing depends on them.
 """
@@ -9,96 +9,61 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import platform
 import subprocess
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
-from rich.table import Table
 
 import diffusion_geodesics as dg
-from benchmarks.measure import (
-    TOLERANCE,
-    FamilyRow,
-    ReferenceRow,
-    family_rows,
-    reference_rows,
-)
+from benchmarks.families import families, references
+from benchmarks.measure import TOLERANCE, reference_rows
+from benchmarks.plots import save_plots
+from benchmarks.scaling import DIMENSIONS, NODES, NODES_ON, dimensions, nodes
+from benchmarks.tables import page, solver_page
 
 RESULTS = Path(__file__).parent / "results"
+PARTS = ("solver", "references", "families", "nodes", "dimensions")
+SEEDS = 20
+SCALING_SEEDS = 3
 
-REFERENCE_HEAD = (
-    "problem", "result", "residual", "length gap", "error bar", "steps", "calls",
-    "evaluations", "published", "ratio", "s",
-)  # fmt: skip
-FAMILY_HEAD = (
-    "family", "converged", "evaluations, median", "max", "calls, median", "max",
-    "residual, median", "max", "error bar, median", "s",
-)  # fmt: skip
-
-
-def _cells(row: ReferenceRow | FamilyRow) -> tuple[str, ...]:
-    name = row.name + (" (strong)" if row.strong else "")
-    if isinstance(row, ReferenceRow):
-        return (
-            name,
-            row.result,
-            f"{row.residual:.1e}",
-            f"{row.relative_gap:+.1e}",
-            f"{row.relative_error_bar:.1e}",
-            str(row.iterations),
-            str(row.calls),
-            str(row.score_evals),
-            str(row.published_evals),
-            f"{row.ratio:.2f}",
-            f"{row.seconds:.2f}",
-        )
-    return (
-        name,
-        f"{row.converged}/{row.problems}",
-        f"{row.median_evals:.0f}",
-        str(row.max_evals),
-        f"{row.median_calls:.0f}",
-        str(row.max_calls),
-        f"{row.median_residual:.1e}",
-        f"{row.max_residual:.1e}",
-        f"{row.median_relative_error_bar:.1e}",
-        f"{row.seconds:.1f}",
+MATHEMATICS = tuple(
+    f"src/diffusion_geodesics/{name}"
+    for name in (
+        "bvp",
+        "density.py",
+        "geodesic.py",
+        "ivp",
+        "length.py",
+        "manifold.py",
+        "metric",
+        "path.py",
     )
+)
+"""What the figures depend on."""
 
 
-def _table(title: str, head: Sequence[str], rows: Sequence[ReferenceRow | FamilyRow]) -> Table:
-    table = Table(title=title, title_justify="left")
-    for i, name in enumerate(head):
-        table.add_column(name, justify="left" if i == 0 else "right", no_wrap=i == 0)
-    for row in rows:
-        table.add_row(*_cells(row))
-    return table
-
-
-def _markdown(head: Sequence[str], rows: Sequence[ReferenceRow | FamilyRow]) -> str:
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *map(_cells, rows)]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
-
-
-def _commit() -> str:
+def _commit(*paths: str) -> str:
     def git(*arguments: str) -> str:
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
     try:
-        changed = git("status", "--porcelain", "--", "src", "benchmarks/*.py")
+        changed = git("status", "--porcelain", "--", *(paths or ("src",)), "benchmarks/*.py")
         return git("rev-parse", "HEAD") + (" and uncommitted changes" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 
 
-def _write(references: Sequence[ReferenceRow], families: Sequence[FamilyRow], seeds: int) -> None:
-    about = {
-        "commit": _commit(),
+def _about(seeds: int) -> dict[str, Any]:
+    return {
+        "commit": _commit(*MATHEMATICS),
         "version": dg.__version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
@@ -107,44 +72,72 @@ def _write(references: Sequence[ReferenceRow], families: Sequence[FamilyRow], se
         "tolerance": TOLERANCE,
         "seeds": seeds,
     }
-    RESULTS.mkdir(exist_ok=True)
-    data = {
-        "about": about,
-        "references": [asdict(r) for r in references],
-        "families": [asdict(f) for f in families],
-    }
-    text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
-    (RESULTS / "solver.json").write_text(text, encoding="utf-8")
-    page = (
-        "# The default solver, measured\n\n"
-        f"Made by `python -m benchmarks --write` at commit {about['commit']}, "
-        f"torch {about['torch']}, {about['threads']} thread(s). What the columns mean: "
-        "[benchmarks](../README.md).\n\n"
-        f"## Reference problems\n\n{_markdown(REFERENCE_HEAD, references)}\n\n"
-        f"## Random families, {seeds} seeds\n\n{_markdown(FAMILY_HEAD, families)}\n"
-    )
-    (RESULTS / "solver.md").write_text(page, encoding="utf-8")
+
+
+def _finite(value: Any) -> Any:
+    """The same for JSON, which knows no infinity."""
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _measure(part: str, seeds: int, quick: bool, told: Callable[[str], None]) -> dict[str, Any]:
+    few = 2 if quick else None
+    if part == "solver":
+        return {"rows": [asdict(r) for r in reference_rows()]}
+    if part == "references":
+        return references(few, told)
+    if part == "families":
+        return families(seeds, few, told)
+    if part == "nodes":
+        return nodes(NODES[1:4] if quick else NODES, NODES_ON[: few or len(NODES_ON)], told)
+    return dimensions(DIMENSIONS[: few or len(DIMENSIONS)], 1 if quick else SCALING_SEEDS, told)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=10, help="problems of each family (10)")
-    parser.add_argument("--write", action="store_true", help="write benchmarks/results/")
+    parser.add_argument("--quick", action="store_true", help="a few small problems, in a minute")
+    parser.add_argument("--seeds", type=int, help=f"problems of each family ({SEEDS})")
+    parser.add_argument("--only", nargs="+", choices=PARTS, help="parts to measure (all)")
+    parser.add_argument("--write", action="store_true", help=f"write {RESULTS.name}/")
     options = parser.parse_args(arguments)
-    if options.seeds < 1:
-        parser.error(f"--seeds is {options.seeds}; expected at least 1")
+    seeds = (2 if options.quick else SEEDS) if options.seeds is None else options.seeds
+    if seeds < 1:
+        parser.error(f"--seeds is {seeds}; expected at least 1")
+    if options.quick and options.write:
+        parser.error("--write keeps full runs; leave --quick out")
     torch.set_num_threads(1)
-    console = Console(width=None if Console().is_terminal else 160)
-    with console.status("solving ..."):
-        references = list(reference_rows())
-    console.print(_table("Reference problems", REFERENCE_HEAD, references))
-    with console.status("solving ..."):
-        families = list(family_rows(options.seeds))
-    console.print(_table(f"Random families, {options.seeds} seeds", FAMILY_HEAD, families))
-    if options.write:
-        _write(references, families, options.seeds)
-        console.print(f"written: {RESULTS / 'solver.json'}, {RESULTS / 'solver.md'}")
+    console = Console(width=None if Console().is_terminal else 200)
+    measured: dict[str, Any] = {}
+    started = time.perf_counter()
+    for part in options.only or PARTS:
+        about = _about(seeds)
+        with console.status(part) as status:
+            found = _measure(part, seeds, options.quick, status.update)
+        measured[part] = _finite({"about": about, **found})
+        text = solver_page(measured[part]) if part == "solver" else page({part: measured[part]})
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+        if options.write:
+            _write(part, measured[part])
+    console.print(f"{time.perf_counter() - started:.0f} s")
+
+
+def _write(part: str, found: dict[str, Any]) -> None:
+    """Put one part among the results, and make the pages and plots anew."""
+    RESULTS.mkdir(exist_ok=True)
+    name = "solver" if part == "solver" else "bench"
+    store = RESULTS / f"{name}.json"
+    data = json.loads(store.read_text(encoding="utf-8")) if store.exists() else {}
+    data = found if part == "solver" else data | {part: found}
+    text = json.dumps(data, indent=None, ensure_ascii=False, allow_nan=False) + "\n"
+    store.write_text(text.replace('}, {"', '},\n{"'), encoding="utf-8")
+    told = solver_page(data) if part == "solver" else page(data)
+    (RESULTS / f"{name}.md").write_text(told, encoding="utf-8")
+    if part != "solver":
+        save_plots(data, RESULTS / "bench.svg")
 
 
 if __name__ == "__main__":

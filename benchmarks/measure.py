@@ -1,14 +1,13 @@
-"""What the benchmark measures: one row for every reference problem, one for every family."""
+"""The default solver on the reference problems: one row each."""
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import diffusion_geodesics as dg
-from benchmarks.problems import FAMILIES, Family, Problem
+from benchmarks.problems import Problem
 from benchmarks.reference import REFERENCES, Reference
 
 TOLERANCE = 1e-3
@@ -32,25 +31,6 @@ class ReferenceRow:
     score_evals: int
     published_evals: int
     ratio: float
-    seconds: float
-
-
-@dataclass(frozen=True)
-class FamilyRow:
-    """Many random problems of one family, by seed."""
-
-    name: str
-    strong: bool
-    problems: int
-    converged: int
-    results: dict[str, int]
-    median_evals: float
-    max_evals: int
-    median_calls: float
-    max_calls: int
-    median_residual: float
-    max_residual: float
-    median_relative_error_bar: float
     seconds: float
 
 
@@ -95,36 +75,6 @@ def reference_row(reference: Reference) -> ReferenceRow:
     )
 
 
-def family_row(family: Family, seeds: int) -> FamilyRow:
-    """Solve the problems of seeds 0 to ``seeds`` - 1 of one family."""
-    outcomes = [_timed(lambda s=seed: family.make(s)) for seed in range(seeds)]
-    solutions = [solution for solution, _ in outcomes]
-    results = [s.result.name for s in solutions]
-    residuals = [float(s.residual) for s in solutions]
-    return FamilyRow(
-        name=family.name,
-        strong=family.strong,
-        problems=seeds,
-        converged=sum(s.converged for s in solutions),
-        results={name: results.count(name) for name in sorted(set(results))},
-        median_evals=statistics.median(s.score_evals for s in solutions),
-        max_evals=max(s.score_evals for s in solutions),
-        median_calls=statistics.median(s.calls for s in solutions),
-        max_calls=max(s.calls for s in solutions),
-        median_residual=statistics.median(residuals),
-        max_residual=max(residuals),
-        median_relative_error_bar=statistics.median(
-            float(s.distance_error / s.length) for s in solutions
-        ),
-        seconds=sum(seconds for _, seconds in outcomes),
-    )
-
-
 def reference_rows() -> Iterator[ReferenceRow]:
     """All reference problems, one at a time."""
     return map(reference_row, REFERENCES)
-
-
-def family_rows(seeds: int) -> Iterator[FamilyRow]:
-    """All families, one at a time."""
-    return (family_row(family, seeds) for family in FAMILIES)

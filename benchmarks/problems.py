@@ -2,7 +2,8 @@
 
 The families are those of the project's first comparison of solvers: rings, bananas and three
 components in the plane, arcs of components in 64 and 1024 dimensions (mild and strong barriers),
-and a curve of components on a sphere in 16384 dimensions. A mixture of isotropic components and
+and a curve of components on a sphere in 16384 dimensions. Two are later: components scattered at
+random, which no solver was developed on. A mixture of isotropic components and
 both end points span few dimensions and geodesics stay in that span, so the large ones are rotated
 into it: the geometry is that of the full dimension, the arithmetic is not.
 """
@@ -44,6 +45,12 @@ def _tensor(x: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(x, dtype=np.float64))
 
 
+def span_of(points: np.ndarray) -> np.ndarray:
+    """Orthonormal basis of the span of points (n, dim), shape (dim, rank)."""
+    _, sizes, rows = np.linalg.svd(points, full_matrices=False)
+    return rows[sizes > 1e-10 * sizes[0]].T
+
+
 def _problem(
     means: np.ndarray,
     stds: float | list[float],
@@ -54,10 +61,10 @@ def _problem(
     radius: float | None = None,
     weights: list[float] | None = None,
 ) -> Problem:
-    if means.shape[1] > 64:
+    if means.shape[1] > 8 and isinstance(stds, float):
         if radius is not None:
             start, end = (x * radius / np.linalg.norm(x) for x in (start, end))
-        basis, _ = np.linalg.qr(np.vstack([start, end, means]).T)
+        basis = span_of(np.vstack([start, end, means]))
         means, start, end = means @ basis, start @ basis, end @ basis
     return Problem(
         dg.GaussianMixture(_tensor(means), stds, weights),
@@ -121,6 +128,26 @@ def sphere(seed: int, alpha: float) -> Problem:
     return _problem(means, 0.8, start, end, alpha, radius=128.0)
 
 
+def scattered(seed: int, dim: int, alpha: float) -> Problem:
+    """Ten unlike components anywhere, from one to another: several geodesics compete."""
+    rng = np.random.default_rng(seed)
+    means = 2.5 * rng.standard_normal((10, dim)) / math.sqrt(dim / 2)
+    stds, weights = rng.uniform(0.5, 1.1, 10), rng.uniform(0.2, 1.0, 10)
+    start, end = (m + s * rng.standard_normal(dim) for m, s in zip(means[:2], stds, strict=False))
+    return _problem(means, list(stds), start, end, alpha, weights=list(weights))
+
+
+def scaling(seed: int, dim: int) -> Problem:
+    """An arc of components in any number of dimensions, ends typical; in all its coordinates."""
+    rng = np.random.default_rng([seed, dim])
+    angle = np.linspace(-1.1, 1.1, 8)
+    means = np.zeros((8, dim))
+    means[:, 0], means[:, 1] = 6 * np.cos(angle), 6 * np.sin(angle)
+    start, end = (means[i] + rng.standard_normal(dim) for i in (0, -1))
+    density = dg.GaussianMixture(_tensor(means), 1.0)
+    return Problem(density, _tensor(start), _tensor(end), min(1.0, 6.4 / dim), dg.Flat())
+
+
 FAMILIES = (
     Family("ring, 2-d", ring),
     Family("banana, 2-d", banana),
@@ -131,4 +158,6 @@ FAMILIES = (
     Family("arc, 1024-d, α 0.1", lambda s: arc(s, 1024, 0.1), strong=True),
     Family("sphere, 16384-d, α 0.002", lambda s: sphere(s, 0.002)),
     Family("sphere, 16384-d, α 0.02", lambda s: sphere(s, 0.02), strong=True),
+    Family("scattered, 2-d, α 0.5", lambda s: scattered(s, 2, 0.5)),
+    Family("scattered, 16-d, α 0.3", lambda s: scattered(s, 16, 0.3)),
 )

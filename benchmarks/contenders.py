@@ -1,0 +1,185 @@
+"""The solvers that are compared, each run on a batch of pairs with everything recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+import diffusion_geodesics as dg
+from benchmarks.problems import Problem
+from benchmarks.tape import Iterate, Recorded, RecordedEnergy, Recorder, Tape
+from diffusion_geodesics.bvp import PublishedDescent, StringMethod
+from diffusion_geodesics.bvp.energy import minimise_energy
+from diffusion_geodesics.bvp.shooting import Shooting
+from diffusion_geodesics.metric import ConformalMetric, MetricEnergy
+from diffusion_geodesics.path import chord
+
+RATES = (0.1, 0.05, 0.02, 0.01, 0.005)
+"""Learning rates that the paper's algorithm is tried with; 0.1 is the published one."""
+
+NODES = 65
+"""Nodes at which a path that is returned is measured."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a solver did on a batch of pairs.
+
+    Args:
+        iterates: in order.
+        nodes: the curves it returned, shape (n+1, pairs, dim).
+        length: what it says their lengths are, shape (pairs,).
+        error: its own error bar of them.
+        results: how it says each pair ended.
+        score_evals, calls: of each pair, to the end, with what verification it does.
+        reported_evals: what it says all pairs cost.
+        seconds: of all pairs.
+    """
+
+    iterates: tuple[Iterate, ...]
+    nodes: Tensor
+    length: Tensor
+    error: Tensor
+    results: tuple[dg.Result, ...]
+    score_evals: Tensor
+    calls: Tensor
+    reported_evals: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A solver under comparison.
+
+    Args:
+        name: in tables.
+        run: solves a batch; the second argument is an orthonormal basis (dim, few) of a subspace
+            that all curves lie in, to keep records of curves short, or None.
+        finest: intervals from which on a residual counts as reached.
+        residual: what its residual is.
+        geodesic: whether it looks for geodesics.
+    """
+
+    name: str
+    run: Callable[[Problem, Tensor | None], Run]
+    finest: int = 0
+    residual: str = "Euler-Lagrange"
+    geodesic: bool = True
+
+
+Solver = dg.BVPSolver | Shooting
+
+
+def by_geodesic(
+    solver: Solver | None, *, tol: float = 1e-3, max_steps: int = 60, starts: int = 1
+) -> Callable[[Problem, Tensor | None], Run]:
+    """A run by :func:`diffusion_geodesics.geodesic`; with several starts no iterates are kept."""
+
+    def run(problem: Problem, basis: Tensor | None = None) -> Run:
+        pairs = len(problem.start)
+        ends = [problem.manifold.project(x) for x in (problem.start, problem.end)]
+        tape = Tape(pairs, basis)
+        recorder = Recorder(tape, *(_in(basis, x) for x in ends), not isinstance(solver, Shooting))
+        solution = dg.geodesic(
+            Recorded(problem.density, tape, torch.arange(pairs)),
+            problem.start,
+            problem.end,
+            alpha=problem.alpha,
+            manifold=problem.manifold,
+            solver=solver,
+            tol=tol,
+            max_steps=max_steps,
+            starts=starts,
+            callback=recorder if starts == 1 else None,
+        )
+        times = torch.linspace(0, 1, NODES, dtype=torch.float64)
+        return Run(
+            tuple(recorder.iterates),
+            _in(basis, solution.path(times)),
+            solution.length,
+            solution.distance_error,
+            solution.results,
+            tape.score_evals,
+            tape.calls,
+            solution.score_evals,
+            tape.seconds,
+        )
+
+    return run
+
+
+def by_energy(
+    *, tol: float = 1e-3, max_steps: int = 200
+) -> Callable[[Problem, Tensor | None], Run]:
+    """A run of the energy minimiser, 32 intervals."""
+
+    def run(problem: Problem, basis: Tensor | None = None) -> Run:
+        pairs = len(problem.start)
+        start, end = (problem.manifold.project(x) for x in (problem.start, problem.end))
+        none = torch.zeros(1, dtype=start.dtype)
+        at_start = problem.density.log_prob(none, start)
+        level = float(at_start.mean())
+        metric = ConformalMetric(problem.density, problem.alpha, problem.manifold, level)
+        tape = Tape(pairs, basis)
+        recorder = Recorder(tape, _in(basis, start), _in(basis, end))
+        solution = minimise_energy(
+            RecordedEnergy(MetricEnergy(metric), tape),
+            chord(start, end, problem.manifold),
+            intervals=32,
+            tol=tol,
+            max_steps=max_steps,
+            callback=recorder,
+        )
+        scale = (problem.alpha * (at_start - level)).exp()
+        times = torch.linspace(0, 1, NODES, dtype=torch.float64)
+        return Run(
+            tuple(recorder.iterates),
+            _in(basis, solution.path(times)),
+            solution.length * scale,
+            solution.distance_error * scale,
+            solution.results,
+            tape.score_evals,
+            tape.calls,
+            solution.score_evals,
+            tape.seconds,
+        )
+
+    return run
+
+
+def _in(basis: Tensor | None, x: Tensor) -> Tensor:
+    return x if basis is None else x @ basis
+
+
+def published(rate: float, *, gives_up: bool = False) -> Contender:
+    """The paper's algorithm at a learning rate, without its rule of giving up unless asked for."""
+    solver = PublishedDescent(learning_rate=rate, gives_up=gives_up)
+    name = f"published, rate {rate:g}" + ("" if gives_up else ", never gives up")
+    return Contender(name, by_geodesic(solver), 16)
+
+
+FLOW = Contender("flow (default)", by_geodesic(None), 32)
+FLOW_STARTS = Contender("flow, 5 starts", by_geodesic(None, starts=5), 32)
+PUBLISHED = published(RATES[0], gives_up=True)
+MULTIPLE = Contender(
+    "multiple shooting, 8", by_geodesic(Shooting(segments=8), max_steps=10), residual="miss"
+)
+SINGLE = Contender("single shooting", by_geodesic(Shooting(), max_steps=10), residual="miss")
+ENERGY = Contender("energy, L-BFGS", by_energy(), residual="stationarity")
+STRING = Contender(
+    "string method",
+    by_geodesic(StringMethod()),
+    32,
+    residual="score across the path",
+    geodesic=False,
+)
+
+LONG = {
+    FLOW.name: by_geodesic(None, tol=1e-5, max_steps=200),
+    ENERGY.name: by_energy(tol=1e-5, max_steps=400),
+    STRING.name: by_geodesic(StringMethod(), tol=1e-4, max_steps=200),
+}
+"""Longer runs of those that stop at a tolerance, for what it costs to reach a smaller one."""

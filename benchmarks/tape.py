@@ -1,0 +1,223 @@
+"""What a solver asks of a score, problem by problem, and what it costs until then.
+
+The random problems of a family are solved in one batch, each with its own density; a batch is a
+loop, as the solvers' own tests hold, so that every problem is charged what it would cost alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+import diffusion_geodesics as dg
+from benchmarks.problems import Problem
+from diffusion_geodesics.metric import Energy
+
+
+@dataclass(frozen=True)
+class MixtureEach(dg.Density):
+    """Another mixture for every path of a batch.
+
+    Args:
+        means: shape (paths, components, dim); stds, log_weights: shape (paths, components).
+    """
+
+    means: Float[Tensor, "paths components dim"]
+    stds: Float[Tensor, "paths components"]
+    log_weights: Float[Tensor, "paths components"]
+
+    def _log_joint(self, x: Tensor) -> Tensor:
+        cross = torch.einsum("...pd,pkd->...pk", x, self.means)
+        square = x.square().sum(-1, keepdim=True) - 2 * cross + self.means.square().sum(-1)
+        return self.log_weights - x.shape[-1] * self.stds.log() - 0.5 * square / self.stds**2
+
+    def __call__(
+        self, t: Float[Tensor, "*#batch"], x: Float[Tensor, "*batch dim"]
+    ) -> Float[Tensor, "*batch dim"]:
+        pull = self._log_joint(x).softmax(-1) / self.stds**2
+        return torch.einsum("...pk,pkd->...pd", pull, self.means) - pull.sum(-1, keepdim=True) * x
+
+    def log_prob(
+        self, t: Float[Tensor, "*#batch"], x: Float[Tensor, "*batch dim"]
+    ) -> Float[Tensor, "*batch"]:
+        return self._log_joint(x).logsumexp(-1)
+
+    @property
+    def precision(self) -> float:
+        return 1.0 / float(self.stds.min()) ** 2
+
+    def select(self, index: Int[Tensor, " paths"]) -> MixtureEach:
+        return MixtureEach(self.means[index], self.stds[index], self.log_weights[index])
+
+
+def stacked(problems: Sequence[Problem]) -> Problem:
+    """Problems of one family as one problem with a batch axis. A single one may have any density.
+
+    Raises:
+        ValueError: several problems, and one whose density is no mixture.
+    """
+    first = problems[0]
+    start = torch.stack([p.start for p in problems])
+    end = torch.stack([p.end for p in problems])
+    if len(problems) == 1:
+        return Problem(first.density, start, end, first.alpha, first.manifold)
+    mixtures: list[dg.GaussianMixture] = []
+    for problem in problems:
+        if not isinstance(problem.density, dg.GaussianMixture):
+            raise ValueError(f"got {type(problem.density).__name__}; expected mixtures")
+        mixtures.append(problem.density)
+    density = MixtureEach(
+        torch.stack([m.means for m in mixtures]),
+        torch.stack([m.stds for m in mixtures]),
+        torch.stack([m.weights for m in mixtures]).log(),
+    )
+    return Problem(density, start, end, first.alpha, first.manifold)
+
+
+class Tape:
+    """Counts what each of some pairs has cost so far, and holds the points asked for last."""
+
+    def __init__(self, pairs: int, basis: Tensor | None = None):
+        self.score_evals = torch.zeros(pairs, dtype=torch.long)
+        self.calls = torch.zeros(pairs, dtype=torch.long)
+        self.rows = torch.arange(pairs)
+        self.points = torch.empty(0)
+        self.basis = basis
+        self.began = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Since the tape was made."""
+        return time.perf_counter() - self.began
+
+    def record(self, rows: Tensor, points: Tensor, cost: int | None = None, calls: int = 1) -> None:
+        """Points (*any, len(rows), dim) were asked for, of the pairs ``rows``."""
+        times = torch.bincount(rows, minlength=len(self.calls))
+        each = points[..., 0].numel() // len(rows) if cost is None else cost
+        self.score_evals += times * each
+        self.calls += (times > 0) * calls
+        kept = points.detach()
+        self.rows, self.points = rows, kept if self.basis is None else kept @ self.basis
+
+
+@dataclass(frozen=True)
+class Recorded(dg.Density):
+    """A density whose scores are recorded on a tape; ``rows`` are the pairs of its paths."""
+
+    density: dg.Density
+    tape: Tape
+    rows: Int[Tensor, " paths"]
+
+    def __call__(
+        self, t: Float[Tensor, "*#batch"], x: Float[Tensor, "*batch dim"]
+    ) -> Float[Tensor, "*batch dim"]:
+        self.tape.record(self.rows, x)
+        return self.density(t, x)
+
+    def log_prob(
+        self, t: Float[Tensor, "*#batch"], x: Float[Tensor, "*batch dim"]
+    ) -> Float[Tensor, "*batch"]:
+        return self.density.log_prob(t, x)
+
+    @property
+    def precision(self) -> float | None:
+        return self.density.precision
+
+    def select(self, index: Int[Tensor, " paths"]) -> Recorded:
+        density = self.density.select(index)
+        if not isinstance(density, dg.Density):
+            raise TypeError(f"{type(self.density).__name__}.select returned no density")
+        return Recorded(density, self.tape, self.rows[index])
+
+
+@dataclass(frozen=True)
+class RecordedEnergy(Energy):
+    """An energy whose curves are recorded on a tape, a derivative as one more evaluation."""
+
+    energy: Energy
+    tape: Tape
+
+    @property
+    def manifold(self) -> dg.Manifold:
+        return self.energy.manifold
+
+    def segments(
+        self, t: Float[Tensor, " nodes"], nodes: Float[Tensor, "nodes paths dim"]
+    ) -> Float[Tensor, "segments paths"]:
+        gradient = nodes.requires_grad
+        cost = self.evaluations(len(nodes), gradient=gradient)
+        self.tape.record(torch.arange(nodes.shape[1]), nodes[1:-1], cost, 1 + gradient)
+        return self.energy.segments(t, nodes)
+
+    def evaluations(self, nodes: int, *, gradient: bool) -> int:
+        return self.energy.evaluations(nodes, gradient=gradient)
+
+
+@dataclass(frozen=True)
+class Iterate:
+    """A solver's curve after one step, for every pair.
+
+    Args:
+        intervals: of the level it is on.
+        nodes: shape (n+1, pairs, dim), NaN for pairs that were not moved in this step; None
+            where the solver has no curve (shooting).
+        residual, length: as the solver reports them, shape (pairs,).
+        active: which pairs were moved.
+        score_evals, calls: cost so far, shape (pairs,).
+        seconds: so far.
+    """
+
+    intervals: int
+    nodes: Tensor | None
+    residual: Tensor
+    length: Tensor
+    active: Tensor
+    score_evals: Tensor
+    calls: Tensor
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """A callback that keeps every iterate of one start per pair.
+
+    Args:
+        tape: what the score was asked for.
+        start, end: the fixed ends, shape (pairs, dim), in the coordinates of the tape.
+        curves: whether the points asked for are the inner nodes of the curve.
+    """
+
+    tape: Tape
+    start: Tensor
+    end: Tensor
+    curves: bool = True
+    iterates: list[Iterate] = field(default_factory=list)
+
+    def __call__(self, step: dg.Step) -> None:
+        rows, points = self.tape.rows, self.tape.points
+        active = torch.zeros(len(self.start), dtype=torch.bool)
+        active[rows] = True
+        nodes = None
+        if self.curves:
+            nodes = points.new_full((len(points) + 2, *self.start.shape), torch.nan)
+            nodes[1:-1, rows] = points
+            nodes[0], nodes[-1] = self.start, self.end
+        else:
+            active[:] = True
+        self.iterates.append(
+            Iterate(
+                step.intervals,
+                nodes,
+                step.residual.detach().clone(),
+                step.length.detach().clone(),
+                active,
+                self.tape.score_evals.clone(),
+                self.tape.calls.clone(),
+                self.tape.seconds,
+            )
+        )
