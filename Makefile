@@ -12,7 +12,7 @@ DEMO := runs/demo
 
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: demo test test-slow check format bench docs clean help
+.PHONY: demo test test-slow check format bench bench-gpu docs clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -20,7 +20,8 @@ help:
 	@echo "make test       run the tests (make test-slow: the slow ones as well)"
 	@echo "make check      ruff, pyright, import contract"
 	@echo "make format     let ruff format and fix what it can"
-	@echo "make bench      solve the reference problems and print the table"
+	@echo "make bench      every solver on the reference problems and fresh ones: tables and a plot"
+	@echo "make bench-gpu  seconds and memory of a pair at Stable Diffusion 2.1's size, on a GPU"
 	@echo "make docs       build the documentation into site/"
 	@echo "make clean      remove what the tools made, .venv included; runs/ stays"
 
@@ -47,6 +48,9 @@ format: .venv/.installed-dev
 
 bench: .venv/.installed
 	$(BIN)/python -m benchmarks
+
+bench-gpu: .venv/.installed
+	$(BIN)/python -m benchmarks.gpu
 
 docs: .venv/.installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
