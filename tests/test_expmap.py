@@ -6,13 +6,11 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch.testing import assert_close
 
 import diffusion_geodesics as dg
 from diffusion_geodesics.expmap import exp, log
-from diffusion_geodesics.ivp import IsokineticSplitting, RayResult
+from diffusion_geodesics.ivp import AdaptiveRungeKutta, IsokineticSplitting, RayResult
 from tests.exact import vector
 
 
@@ -21,7 +19,8 @@ def test_exp_of_the_half_plane():
     semicircle is acosh(3) long."""
     up = exp(dg.HalfPlane(), [0.0, 1.0], [0.0, 1.5], growth=False, error=False)
     assert_close(up.end, vector(0, math.exp(1.5)), rtol=1e-7, atol=1e-9)
-    over = exp(dg.HalfPlane(), vector(-1, 1), vector(1, 1) * (math.acosh(3) / math.sqrt(2)))
+    toward = vector(1, 1) * (math.acosh(3) / math.sqrt(2))
+    over = exp(dg.HalfPlane(), vector(-1, 1), toward, growth=False)
     assert over.result is RayResult.length_reached
     assert_close(over.end, vector(1, 1), rtol=0, atol=1e-8)
 
@@ -32,16 +31,16 @@ def test_lengths_are_relative_to_the_start():
     assert_close(scaled.end, vector(0, 2 * math.exp(1.5)), rtol=1e-7, atol=1e-9)
 
 
-@settings(max_examples=4)
-@given(st.floats(-1.5, 1.5), st.floats(0.5, 2.0))
-def test_round_trip_of_the_half_plane(x: float, y: float):
-    start, end = vector(0, 1), vector(x + 2, y)
+def test_round_trip_of_the_half_plane():
+    """Three ends in one batch: the length of log is the distance, and exp leads back."""
+    end = torch.tensor([[0.5, 0.6], [2, 1], [1.5, 2]], dtype=torch.float64)
+    start = vector(0, 1).expand(3, 2)
     inverse = log(dg.HalfPlane(), start, end)
-    distance = math.acosh(1 + float((end - start).square().sum()) / (2 * y))
-    assert float(inverse.velocity.norm()) == pytest.approx(distance, rel=1e-7)
+    distance = torch.acosh(1 + (end - start).square().sum(-1) / (2 * end[:, 1]))
+    assert_close(inverse.velocity.norm(dim=-1), distance, rtol=1e-7, atol=0)
+    assert float(inverse.landing_error.max()) < 1e-7
     ray = exp(dg.HalfPlane(), start, inverse.velocity, growth=False, error=False)
     assert_close(ray.end, end, rtol=0, atol=1e-7)
-    assert float(inverse.landing_error) < 1e-7
 
 
 def test_round_trip_on_the_sphere_in_one_batch():
@@ -59,17 +58,18 @@ def test_a_fixed_step_integrator_lands_as_well_as_it_integrates():
         dg.Gaussian([0.0, 0.0]),
         vector(1.5, 0),
         [1.5 * math.cos(2), 1.5 * math.sin(2)],
-        integrator=IsokineticSplitting(),
+        integrator=IsokineticSplitting(steps=12),
     )
-    assert float(inverse.velocity.norm()) == pytest.approx(1.415722705976, rel=1e-5)
-    assert float(inverse.landing_error) < 1e-5
+    assert float(inverse.velocity.norm()) == pytest.approx(1.415722705976, rel=1e-4)
+    assert float(inverse.landing_error) < 1e-3
     assert 2 < float(inverse.growth) < 10
 
 
 def test_growth_is_not_hidden():
     """Errors grow more than 1e4 times: no correction is tried, and the miss is reported."""
     end = [8 * math.cos(1), 8 * math.sin(1)]
-    inverse = log(dg.Gaussian([0.0, 0.0]), vector(8, 0), end, alpha=0.5)
+    loose = AdaptiveRungeKutta(1e-5)
+    inverse = log(dg.Gaussian([0.0, 0.0]), vector(8, 0), end, alpha=0.5, integrator=loose)
     assert float(inverse.velocity.norm()) == pytest.approx(0.5173917660592, rel=1e-5)
     assert float(inverse.growth) > 1e4
     assert float(inverse.landing_error) > 1e-3

@@ -36,17 +36,18 @@ HEUN = Tableau(((), (1.0,)), (0.5, 0.5), (0.0, 1.0), 2)
 
 def finer(integrator: IsokineticSplitting | RungeKutta, *steps: int) -> IntegratorCase:
     """A case with the errors of fixed steps."""
-    accuracy = 5e-3 if integrator.order == 2 else 2e-7
+    accuracy = 1e-2 if integrator.order == 2 else 3e-5
     return IntegratorCase(integrator, accuracy, tuple(replace(integrator, steps=n) for n in steps))
 
 
 CASES = {
-    "splitting": finer(IsokineticSplitting(), 8, 16, 32),
-    "Strang": finer(IsokineticSplitting(steps=48, composition=STRANG), 16, 32, 64),
-    "classical": finer(RungeKutta(), 16, 32, 64),
-    "Heun": finer(RungeKutta(steps=48, tableau=HEUN), 16, 32, 64),
+    "splitting": finer(IsokineticSplitting(steps=10), 8, 16),
+    "Strang": finer(IsokineticSplitting(steps=24, composition=STRANG), 16, 32),
+    "classical": finer(RungeKutta(steps=16), 16, 32),
+    "Heun": finer(RungeKutta(steps=24, tableau=HEUN), 16, 32),
     "adaptive": IntegratorCase(AdaptiveRungeKutta(), 1e-9),
 }
+QUICK = IsokineticSplitting(steps=8)
 HALF_PLANE = dg.Conformal(dg.HalfPlane())
 
 
@@ -57,24 +58,29 @@ class TestIntegrators(IntegratorSuite):
         return request.param
 
 
-def test_default_costs_160_evaluations():
+def test_default_costs_160_calls_and_a_companion_rides_in_them():
     score = Counting(dg.HalfPlane())
-    solve_ivp(dg.Conformal(score), vector(-1, 1), SEMICIRCLE, growth=False, error=False)
-    assert score.rows == score.calls == 160
+    ray = solve_ivp(dg.Conformal(score), vector(-1, 1), SEMICIRCLE, error=False)
+    assert (score.rows, score.calls) == (320, 160) == (ray.score_evals, ray.calls)
+    assert float((ray.end - vector(1, 1)).norm()) < 2e-7
 
 
-def test_companions_ride_in_the_same_calls():
-    one = semicircle(IsokineticSplitting(), growth=True, error=False)
-    assert (one.calls, one.score_evals) == (160, 320)
+def test_without_a_companion_the_ray_is_the_same():
+    alone, both = (
+        semicircle(IsokineticSplitting(steps=8), growth=g, error=False) for g in (False, True)
+    )
+    assert (alone.calls, alone.score_evals) == (40, 40)
+    assert_close(alone.end, both.end, rtol=0, atol=1e-14)
+    assert math.isnan(float(alone.growth))
 
 
 def test_splitting_is_reversible():
-    there = semicircle(IsokineticSplitting(steps=8), growth=False, error=False)
+    there = semicircle(IsokineticSplitting(steps=6), growth=False, error=False)
     back = solve_ivp(
         HALF_PLANE,
         there.end,
         -there.end_velocity,
-        integrator=IsokineticSplitting(steps=8),
+        integrator=IsokineticSplitting(steps=6),
         growth=False,
         error=False,
     )
@@ -90,12 +96,13 @@ def test_growth_of_the_half_plane():
 
 
 def test_growth_of_flat_space_is_one():
-    ray = solve_ivp(dg.Conformal(dg.Gaussian([0.0] * 5), 0.0), torch.ones(5), torch.ones(5))
+    flat = dg.Conformal(dg.Gaussian([0.0] * 5), 0.0)
+    ray = solve_ivp(flat, torch.ones(5), torch.ones(5), integrator=RungeKutta(8), error=False)
     assert float(ray.growth) == pytest.approx(1, rel=1e-2)
 
 
 @pytest.mark.parametrize(
-    "integrator", [IsokineticSplitting(), AdaptiveRungeKutta()], ids=["fixed", "adaptive"]
+    "integrator", [IsokineticSplitting(16), AdaptiveRungeKutta()], ids=["fixed", "adaptive"]
 )
 def test_stops_after_lengths(integrator: IsokineticSplitting | AdaptiveRungeKutta):
     half = solve_ivp(
@@ -105,12 +112,19 @@ def test_stops_after_lengths(integrator: IsokineticSplitting | AdaptiveRungeKutt
         integrator=integrator,
         stops=[AfterLength(math.acosh(3) / 2)],
         horizon=math.inf,
+        error=False,
     )
     assert half.result is RayResult.length_reached
     assert float(half.length) == pytest.approx(math.acosh(3) / 2, rel=1e-12)
-    assert_close(half.end, vector(0, math.sqrt(2)), rtol=0, atol=1e-6)
+    assert_close(half.end, vector(0, math.sqrt(2)), rtol=0, atol=1e-5)
     arc = solve_ivp(
-        HALF_PLANE, vector(-1, 1), SEMICIRCLE, integrator=integrator, stops=[AfterArc(1.0)]
+        HALF_PLANE,
+        vector(-1, 1),
+        SEMICIRCLE,
+        integrator=integrator,
+        stops=[AfterArc(1.0)],
+        growth=False,
+        error=False,
     )
     assert arc.result is RayResult.arc_reached
     assert float(arc.arc) == pytest.approx(1, rel=1e-12)
@@ -120,7 +134,12 @@ def test_stops_after_lengths(integrator: IsokineticSplitting | AdaptiveRungeKutt
 def test_stops_of_each_ray():
     x = vector(-1, 1).expand(2, 2)
     ray = solve_ivp(
-        HALF_PLANE, x, SEMICIRCLE.expand(2, 2), stops=[AfterArc(torch.tensor([0.5, 9.0]))]
+        HALF_PLANE,
+        x,
+        SEMICIRCLE.expand(2, 2),
+        integrator=QUICK,
+        stops=[AfterArc(torch.tensor([0.5, 9.0]))],
+        error=False,
     )
     assert ray.results == (RayResult.arc_reached, RayResult.completed)
     assert float(ray.arc[0]) == pytest.approx(0.5)
@@ -131,15 +150,18 @@ def test_stops_at_the_closest_approach():
     """A straight ray passes the target at distance 0.3."""
     connection = dg.Conformal(dg.Gaussian([0.0, 0.0]), 0.0)
     near = NearTarget(vector(1, 0.3), 0.5)
-    ray = solve_ivp(connection, vector(0, 0), vector(2, 0), stops=[near])
+    start, velocity = vector(0, 0), vector(2, 0)
+    ray = solve_ivp(connection, start, velocity, integrator=QUICK, stops=[near])
     assert ray.result is RayResult.target_reached
     assert_close(ray.end, vector(1, 0), rtol=0, atol=1e-12)
-    far = solve_ivp(connection, vector(0, 0), vector(2, 0), stops=[replace(near, radius=0.2)])
+    near = replace(near, radius=0.2)
+    far = solve_ivp(connection, start, velocity, integrator=QUICK, stops=[near], growth=False)
     assert far.result is RayResult.completed
 
 
 def test_the_first_of_several_stops_counts():
-    ray = solve_ivp(HALF_PLANE, vector(-1, 1), SEMICIRCLE, stops=[AfterArc(0.503), AfterArc(0.501)])
+    stops = [AfterArc(0.503), AfterArc(0.501)]
+    ray = solve_ivp(HALF_PLANE, vector(-1, 1), SEMICIRCLE, integrator=QUICK, stops=stops)
     assert float(ray.arc) == pytest.approx(0.501, rel=1e-12)
 
 
@@ -147,14 +169,17 @@ def test_stops_on_leaving_the_typical_set():
     """For a normal distribution σ|s|/√d = |x|/√d."""
     score = Counting(dg.Gaussian([0.0] * 4))
     start, velocity = vector(2, 0, 0, 0), vector(0, 3, 0, 0)
-    ray = solve_ivp(dg.Conformal(score, 0.0), start, velocity, stops=[LeavesTypicalSet(1.0)])
+    connection, stops = dg.Conformal(score, 0.0), [LeavesTypicalSet(1.0)]
+    ray = solve_ivp(connection, start, velocity, integrator=QUICK, stops=stops)
     assert ray.result is RayResult.left_typical_set
     assert float(ray.end.norm()) == pytest.approx(2.4, rel=1e-10)
     assert (ray.calls, ray.score_evals) == (score.calls, score.rows)
-    norms = solve_ivp(dg.Conformal(score, 0.0), start, velocity, stops=[LeavesNorms(1.0, 2.4)])
+    stops = [LeavesNorms(1.0, 2.4)]
+    norms = solve_ivp(connection, start, velocity, integrator=QUICK, stops=stops, error=False)
     assert norms.result is RayResult.left_norms
     assert_close(norms.end, ray.end)
-    outside = solve_ivp(dg.Conformal(score), 2 * start, velocity, stops=[LeavesTypicalSet(1.0)])
+    stops = [LeavesTypicalSet(1.0)]
+    outside = solve_ivp(dg.Conformal(score), 2 * start, velocity, stops=stops, error=False)
     assert outside.result is RayResult.left_typical_set
     assert float(outside.arc) == 0
 
@@ -165,9 +190,11 @@ def test_a_length_that_cannot_be_reached():
         HALF_PLANE,
         vector(0, 1),
         vector(0, 1),
+        integrator=QUICK,
         stops=[AfterLength(50)],
         horizon=math.inf,
         max_steps=20,
+        error=False,
     )
     assert ray.result is RayResult.max_steps
     assert not ray.result.ok
