@@ -13,6 +13,7 @@ from diffusion_geodesics.cli.analyze import analyze
 from diffusion_geodesics.cli.density import density
 from diffusion_geodesics.cli.distance import distance
 from diffusion_geodesics.cli.estimate import estimate
+from diffusion_geodesics.cli.extrapolate import extrapolate
 from diffusion_geodesics.cli.interpolate import interpolate
 from diffusion_geodesics.cli.models import models
 from diffusion_geodesics.cli.options import console
@@ -47,6 +48,7 @@ app.command()(estimate)
 app.command()(distance)
 app.command()(density)
 app.command()(analyze)
+app.command()(extrapolate)
 app.command()(models)
 
 

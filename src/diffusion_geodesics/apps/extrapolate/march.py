@@ -130,7 +130,7 @@ def _once(
     remedies = settings.remedies
     intervals = settings.frames - 1
     wanted = torch.linspace(0, whole, BETWEEN * intervals + 1, dtype=torch.float64)
-    breaks = _breaks(whole, settings)
+    breaks = _breaks(whole, launch.chart, settings)
     first = terrain.scores(launch.x[None])[0]
     start_energy = float(terrain.energy(first))
     rows, calls = 1, 1
@@ -253,12 +253,12 @@ def ascend(
     return x, ascent.steps * len(x)
 
 
-def _breaks(whole: float, settings: ExtrapolationSettings) -> list[float]:
-    """Where pieces begin and end: at t = 1, where norms stop changing, and, if a remedy acts
+def _breaks(whole: float, chart: Chart, settings: ExtrapolationSettings) -> list[float]:
+    """Where pieces begin and end: at t = 1, if norms stop changing there, and, if a remedy acts
     there, at every frame."""
     remedies = settings.remedies
     if remedies.ascent is None and not remedies.keep_norm and not remedies.reestimate:
-        return sorted({0.0, min(1.0, whole), whole})
+        return sorted({0.0, min(1.0, whole), whole}) if chart.slope() else [0.0, whole]
     return torch.linspace(0, whole, settings.frames, dtype=torch.float64).tolist()
 
 
