@@ -141,6 +141,7 @@ def interpolate(
     return Interpolation(
         model_id=model.id,
         model_hash=model.hash,
+        model_caveat=model.caveat,
         settings=settings,
         sources=job.sources,
         framing=job.notes,
@@ -192,9 +193,13 @@ def _solve(
 
 def solver_of(settings: Settings) -> BVPSolver[Any]:
     """The boundary value solver that the settings ask for."""
-    if settings.solver is PathSolver.PUBLISHED:
-        return PublishedDescent()
-    return PreconditionedFlow(settings.intervals)
+    match settings.solver:
+        case PathSolver.PUBLISHED:
+            return PublishedDescent()
+        case PathSolver.PUBLISHED_FULL:
+            return PublishedDescent(gives_up=False)
+        case PathSolver.PRECONDITIONED:
+            return PreconditionedFlow(settings.intervals)
 
 
 def _measure(

@@ -63,6 +63,7 @@ class Interpolation:
 
     Args:
         model_id, model_hash: the model, and the SHA-256 of its weights.
+        model_caveat: what its score is, where it is that of no density; else empty.
         settings: every choice.
         sources: where the images came from.
         framing: what was done to bring each to the working size.
@@ -83,6 +84,7 @@ class Interpolation:
 
     model_id: str
     model_hash: str
+    model_caveat: str
     settings: Settings
     sources: tuple[str, str]
     framing: tuple[str, str]
@@ -141,7 +143,7 @@ class Interpolation:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What must be known before the figures are believed, in plain words."""
-        from diffusion_geodesics.apps.telling import warnings_of
+        from diffusion_geodesics.apps.cautions import warnings_of
 
         return warnings_of(self)
 

@@ -80,7 +80,9 @@ class PathSolver(Enum):
 
     PRECONDITIONED = "preconditioned"
     PUBLISHED = "published"
-    """The paper's bisection with plain gradient steps: 2626 evaluations, whatever happens."""
+    """The paper's bisection with plain gradient steps, ending a level early as its code does."""
+    PUBLISHED_FULL = "published-full"
+    """The same with all its steps, as the paper describes: 2626 evaluations, whatever happens."""
 
 
 class Pace(Enum):
@@ -196,7 +198,7 @@ class Settings:
             )
         if (
             self.estimate is Estimate.PUBLISHED_RANDOM
-            and self.solver is not PathSolver.PUBLISHED
+            and self.solver is PathSolver.PRECONDITIONED
             and self.family is Family.GEODESIC
         ):
             raise ValueError(

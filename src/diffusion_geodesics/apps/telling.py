@@ -7,70 +7,14 @@ from importlib.metadata import version
 
 import torch
 
-from diffusion_geodesics.apps.interpolation import Interpolation, PathFilm, is_atypical
-from diffusion_geodesics.apps.settings import Estimate
+from diffusion_geodesics.apps.interpolation import Interpolation, PathFilm
 from diffusion_geodesics.apps.track import Track
 from diffusion_geodesics.bvp import Solution
 from diffusion_geodesics.report import Convergence, Curve, Fact, Film, Run, StageCost, Video
 
-CODEC_LOSS = 3.0
-"""dB by which an end point may fall behind the autoencoder before a warning."""
 POOR_CODEC = 22.0
 """dB below which the autoencoder does not know such images."""
-LARGE_ERROR = 0.05
-"""Relative error bar of the length from which on it is warned about."""
-DENSITY_GAIN = 0.1
-"""Nats a coordinate gained over the denser end before a warning; the shrinking lerp gains more."""
 PACKAGES = ("diffusion-geodesics", "torch", "diffusers", "transformers", "numpy", "scipy")
-
-
-def warnings_of(done: Interpolation) -> tuple[str, ...]:
-    """What must be known before the figures are believed."""
-    found: list[str] = []
-    if done.solution is not None and not done.solution.converged:
-        found.append(f"The solver did not meet its tolerance: {done.solution.result.message}.")
-    if done.solution is not None:
-        bar = float(done.solution.distance_error / done.solution.length)
-        if bar > LARGE_ERROR:
-            found.append(
-                f"The error bar of the length is {100 * bar:.0f}% of it: the nodes do not resolve "
-                "the barrier; lower the strength, or use more intervals."
-            )
-    if (worst := min(done.codec_psnr)) < POOR_CODEC:
-        found.append(
-            f"The model's autoencoder reproduces the images at {worst:.1f} dB only: they are "
-            "unlike what it was trained on, and frames and densities say little about them."
-        )
-    loss = max(c - e for c, e in zip(done.codec_psnr, done.endpoint_psnr, strict=True))
-    if loss > CODEC_LOSS:
-        found.append(
-            f"The ends of the film lose {loss:.1f} dB against the autoencoder alone; more "
-            "refinements, more steps or a lower noise level keep them closer."
-        )
-    own = done.tracks[0]
-    slerp = next((t for t in done.tracks if t.name == "slerp"), own)
-    if is_atypical(own, slerp):
-        found.append(
-            f"The path leaves the typical set: its noise energy falls to {own.least_energy:.2f} of "
-            "that of the ends, so frames there lose detail."
-        )
-    if own.gain > DENSITY_GAIN * done.dim:
-        found.append(
-            f"The path gains {own.gain:.0f} nats over its denser end: the densest latents are "
-            "smooth images, not natural ones."
-        )
-    first, last = done.settings.prompts
-    if first != last:
-        found.append(
-            "The prompt changes along the path, and with it the density: log densities compare "
-            "neighbouring points, not the two ends."
-        )
-    if done.settings.estimate is Estimate.RATIO:
-        found.append(
-            "Lengths are measured in the ratio of two densities; the density profile shows the "
-            "conditional density itself."
-        )
-    return tuple(found)
 
 
 def run_of(done: Interpolation, video: Video) -> Run:
@@ -114,6 +58,9 @@ def result_of(done: Interpolation) -> dict[str, object]:
         "message": None if solution is None else solution.result.message,
         "residual": None if solution is None else float(solution.residual),
         "iterations": None if solution is None else solution.iterations,
+        "given_up": []
+        if solution is None
+        else [{"intervals": g.intervals, "steps": g.steps} for g in solution.given_up],
         "length": done.lengths,
         "distance": done.distance,
         "distance_error": None if solution is None else float(solution.distance_error),
@@ -145,6 +92,7 @@ def result_of(done: Interpolation) -> dict[str, object]:
             "hash": done.model_hash,
             "device": done.device,
             "dtype": done.dtype,
+            "caveat": done.model_caveat,
         },
         "warnings": list(done.warnings),
         "versions": _versions(),
@@ -191,7 +139,16 @@ def _facts(done: Interpolation) -> tuple[Fact, ...]:
     lengths = done.lengths
     own = done.tracks[0]
     facts = [
-        Fact("Model", done.model_id, f"weights {done.model_hash[:12]}, on {done.device}"),
+        Fact(
+            "Model",
+            done.model_id,
+            "; ".join(
+                filter(
+                    None,
+                    (f"weights {done.model_hash[:12]}, on {done.device}", done.model_caveat),
+                )
+            ),
+        ),
         Fact(
             "Length",
             f"{lengths[own.name]:.5g}",

@@ -39,6 +39,7 @@ def models(
                 "pipelines": list(family.pipelines),
                 "prediction": family.prediction,
                 "prompt": family.prompt,
+                "caveat": family.note,
             }
             for family in FAMILIES
         ]
@@ -46,6 +47,9 @@ def models(
         return
     console = Console(highlight=False)
     console.print(_families(FAMILIES))
+    for family in FAMILIES:
+        if family.note:
+            console.print(f"note: {family.name} is {family.note}", soft_wrap=True, markup=False)
     console.print(_found(found))
 
 

@@ -35,7 +35,8 @@ class ModelFamily:
     - `optional`: components with weights that may be missing; they count for the hash.
     - `demand`: raises `ModelError` for a pipeline of the family that cannot be used all the same
       (inpainting, distilled for few steps).
-    - `caveat`: what the score of a pipeline is, in a sentence, where it is that of no density.
+    - `caveat`: what a pipeline's score is, in a few words, where it is that of no density.
+    - `note`: the same for all its pipelines, for the list of families.
     """
 
     name: str
@@ -47,6 +48,7 @@ class ModelFamily:
     demand: Callable[[Any], None] = _nothing
     optional: tuple[str, ...] = ()
     caveat: Callable[[Any], str] = _no_caveat
+    note: str = ""
 
     def claims(self, pipe: Any) -> bool:
         """Whether a pipeline in memory belongs to this family, by its class or a parent class."""

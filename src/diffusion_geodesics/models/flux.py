@@ -208,4 +208,5 @@ FLUX = ModelFamily(
     prompt="text",
     demand=_demand_usable,
     caveat=_caveat,
+    note="distilled (guidance in dev, few steps in schnell): its score is that of no density",
 )
