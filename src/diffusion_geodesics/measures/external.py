@@ -1,0 +1,267 @@
+"""Measures with networks of other people: LPIPS, CLIP, TOPIQ, Inception.
+
+The libraries are the user's (``pip install diffusion-geodesics[metrics]``) and so are the weights:
+they come from torch's cache, or a folder that is laid out like it. Nothing is ever downloaded; what
+is absent is `Skipped`, with how to get it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn, final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from diffusion_geodesics.measures.measure import Better, Measure, Quantity, Strip
+from diffusion_geodesics.measures.pacing import Features
+from diffusion_geodesics.measures.perceptual import PerceptualDistance, PerceptualPath
+
+INSTALL = 'pip install "diffusion-geodesics[metrics]"'
+CHUNK = 16
+
+
+@final
+@dataclass(frozen=True)
+class Skipped:
+    """A measure that could not be made.
+
+    Args:
+        name: of the measure.
+        reason: why, in a few words.
+        remedy: what to do to get it.
+    """
+
+    name: str
+    reason: str
+    remedy: str
+
+
+@final
+@dataclass(frozen=True)
+class LPIPS(PerceptualDistance):
+    """Learned perceptual distance; the network takes [-1, 1], which is seen to here.
+
+    Args:
+        network: of the ``lpips`` package: images in [-1, 1] to distances (images, 1, 1, 1).
+        trunk: its name, for the record.
+    """
+
+    network: Callable[[Tensor, Tensor], Tensor]
+    trunk: str = "alex"
+
+    @property
+    def name(self) -> str:
+        return f"LPIPS ({self.trunk})"
+
+    @torch.no_grad()
+    def __call__(
+        self, a: Float[Tensor, "images 3 height width"], b: Float[Tensor, "images 3 height width"]
+    ) -> Float[Tensor, " images"]:
+        found = [
+            self.network(2 * x.float() - 1, 2 * y.float() - 1).flatten()
+            for x, y in zip(a.split(CHUNK), b.split(CHUNK), strict=True)
+        ]
+        return torch.cat(found)
+
+
+@final
+@dataclass(frozen=True)
+class Quality(Measure):
+    """TOPIQ without a reference, mean over all frames; images in [0, 1], as pyiqa takes them."""
+
+    network: Callable[[Tensor], Tensor]
+
+    @property
+    def quantities(self) -> tuple[Quantity, ...]:
+        return (
+            Quantity(
+                "TOPIQ",
+                Better.HIGHER,
+                "pyiqa topiq_nr, mean over frames",
+                "it was trained on photographs, and knows nothing of what the frames show",
+            ),
+        )
+
+    @torch.no_grad()
+    def __call__(self, strip: Strip) -> Mapping[str, float]:
+        found = [self.network(x.float()).flatten() for x in strip.frames.split(CHUNK)]
+        return {"TOPIQ": float(torch.cat(found).mean())}
+
+
+@final
+@dataclass(frozen=True)
+class ClipSimilarity(Measure):
+    """Cosine of CLIP image embeddings to both images, weighted as the path goes from one to the
+    other; and the least cosine of neighbours.
+
+    Args:
+        embed: images in [0, 1] to embeddings (images, width).
+    """
+
+    embed: Callable[[Tensor], Tensor]
+
+    @property
+    def quantities(self) -> tuple[Quantity, ...]:
+        return (
+            Quantity(
+                "CLIP to ends",
+                Better.HIGHER,
+                "cosine to the first image times 1 - t, to the last times t; mean over frames",
+                "it rewards blends of both",
+            ),
+            Quantity("CLIP step", Better.HIGHER, "least cosine of neighbouring frames"),
+        )
+
+    @torch.no_grad()
+    def __call__(self, strip: Strip) -> Mapping[str, float]:
+        unit = torch.nn.functional.normalize(
+            self.embed(torch.cat([strip.ends.to(strip.frames), strip.frames])), dim=1
+        )
+        ends, frames = unit[:2], unit[2:]
+        t = torch.linspace(0, 1, len(frames)).to(frames)
+        near = (1 - t) * (frames @ ends[0]) + t * (frames @ ends[1])
+        steps = (frames[1:] * frames[:-1]).sum(1)
+        return {"CLIP to ends": float(near.mean()), "CLIP step": float(steps.min())}
+
+
+@final
+@dataclass(frozen=True)
+class InceptionFeatures(Features):
+    """The 2048 features of FID's Inception network (the TensorFlow port of 2015).
+
+    Args:
+        network: images as uint8 (images, 3, height, width) to a tuple of features.
+    """
+
+    network: Callable[[Tensor], Sequence[Tensor]]
+
+    @property
+    def name(self) -> str:
+        return "Inception 2015-12-05, 2048 features"
+
+    @torch.no_grad()
+    def __call__(
+        self, images: Float[Tensor, "images 3 height width"]
+    ) -> Float[Tensor, "images coordinates"]:
+        found = []
+        for x in images.split(CHUNK):
+            found.append(self.network((255 * x).round().clamp(0, 255).to(torch.uint8))[0])
+        return torch.cat(found)
+
+
+@contextmanager
+def offline(folder: Path | None) -> Iterator[None]:
+    """No library downloads anything inside; ``folder`` stands in for torch's cache."""
+    import huggingface_hub.constants as hub
+
+    def refuse(url: str, *args: object, **options: object) -> NoReturn:
+        raise FileNotFoundError(f"the weights {Path(url).name} are not in {torch.hub.get_dir()}")
+
+    former = torch.hub.get_dir(), torch.hub.download_url_to_file, hub.HF_HUB_OFFLINE
+    if folder is not None:
+        torch.hub.set_dir(str(folder))
+    torch.hub.download_url_to_file, hub.HF_HUB_OFFLINE = refuse, True  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        torch.hub.set_dir(former[0])
+        torch.hub.download_url_to_file, hub.HF_HUB_OFFLINE = former[1], former[2]
+
+
+def lpips_measure(trunk: str = "alex") -> PerceptualPath:
+    """PPL and PDV by the ``lpips`` package; raises where it or its trunk's weights are absent."""
+    import lpips
+
+    network = lpips.LPIPS(net=trunk, verbose=False).eval()
+    return PerceptualPath(LPIPS(network, trunk))
+
+
+def topiq_measure() -> Quality:
+    """TOPIQ by ``pyiqa``; raises where it or its weights are absent."""
+    import pyiqa
+
+    return Quality(pyiqa.create_metric("topiq_nr", device="cpu"))
+
+
+def clip_measure(folder: Path | None) -> ClipSimilarity:
+    """CLIP of transformers from a local folder; raises where there is none."""
+    if folder is None:
+        raise FileNotFoundError("no folder with a CLIP model was given")
+    from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
+
+    network = CLIPVisionModelWithProjection.from_pretrained(folder, local_files_only=True).eval()
+    processor = CLIPImageProcessor.from_pretrained(folder, local_files_only=True)
+
+    def embed(images: Tensor) -> Tensor:
+        pixels = processor(images=list(images.float()), do_rescale=False, return_tensors="pt")
+        return network(pixel_values=pixels["pixel_values"]).image_embeds
+
+    return ClipSimilarity(embed)
+
+
+def inception_features() -> InceptionFeatures:
+    """Features of FID by ``torch-fidelity``; raises where it or its weights are absent."""
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"]).eval()
+    return InceptionFeatures(network)
+
+
+@final
+@dataclass(frozen=True)
+class External:
+    """The measures that could be made, and those that could not.
+
+    Args:
+        measures: on strips.
+        inception: features for FID and KID; None where they are absent.
+        skipped: the rest.
+    """
+
+    measures: tuple[Measure, ...] = ()
+    inception: Features | None = None
+    skipped: tuple[Skipped, ...] = ()
+
+
+def external_measures(weights: Path | None = None, clip: Path | None = None) -> External:
+    """Every external measure that the user's libraries and weights allow.
+
+    Args:
+        weights: a folder laid out like torch's cache (``checkpoints/*.pth``); torch's own by
+            default.
+        clip: the folder of a CLIP model as transformers saves it.
+
+    Raises:
+        ValueError: a folder that is not there.
+    """
+    for folder in (weights, clip):
+        if folder is not None and not folder.is_dir():
+            raise ValueError(f"{folder} is no folder; give the folder that holds the weights")
+    cache = f"in {weights or 'the torch cache'}/checkpoints"
+    asked: list[tuple[str, Callable[[], Any], str]] = [
+        ("PPL, PDV, end LPIPS", lpips_measure, f"{INSTALL}; AlexNet's weights {cache}"),
+        (
+            "TOPIQ",
+            topiq_measure,
+            "pip install pyiqa (its licence is non-commercial), and run it once with a network",
+        ),
+        ("CLIP to ends, CLIP step", lambda: clip_measure(clip), "give --clip FOLDER"),
+        ("FID, KID", inception_features, f"{INSTALL}; Inception's weights {cache}"),
+    ]
+    made: list[Any] = []
+    skipped: list[Skipped] = []
+    with offline(weights):
+        for name, make, remedy in asked:
+            try:
+                made.append(make())
+            except (ImportError, OSError, RuntimeError, ValueError) as error:
+                line = " ".join(str(error).split())[:160] or type(error).__name__
+                skipped.append(Skipped(name, line, remedy))
+    inception = next((m for m in made if isinstance(m, Features)), None)
+    measures = tuple(m for m in made if isinstance(m, Measure))
+    return External(measures, inception, tuple(skipped))

@@ -1,0 +1,67 @@
+r"""Perceptual path length (PPL) and its variance (PDV), of any perceptual distance d.
+
+.. math:: \mathrm{PPL} = \sum_i d(x_i, x_{i+1}), \qquad
+          \mathrm{PDV} = \mathrm{Var}_i\, d(x_i, x_{i+1}).
+
+Other papers scale differently: DiffMorpher's figures fit N² times the mean, IMPUS divides by a
+squared step, and some print the standard deviation for PDV. This is the plain sum and the
+(population) variance. Low values can be mere cross-fading, so they never stand alone.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import final
+
+from jaxtyping import Float
+from torch import Tensor
+
+from diffusion_geodesics.measures.measure import Better, Measure, Quantity, Strip
+
+
+class PerceptualDistance(ABC):
+    """A distance of images."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Of the distance, with its network."""
+
+    @abstractmethod
+    def __call__(
+        self, a: Float[Tensor, "images 3 height width"], b: Float[Tensor, "images 3 height width"]
+    ) -> Float[Tensor, " images"]:
+        """Distances of images with values in [0, 1], pair by pair."""
+
+
+@final
+@dataclass(frozen=True)
+class PerceptualPath(Measure):
+    """PPL, PDV, and the distance of both end frames to the images."""
+
+    distance: PerceptualDistance
+
+    @property
+    def quantities(self) -> tuple[Quantity, ...]:
+        name = self.distance.name
+        return (
+            Quantity(
+                "PPL",
+                Better.LOWER,
+                f"sum of {name} between neighbouring frames",
+                "cross-fades are the shortest paths of all",
+            ),
+            Quantity("PDV", Better.LOWER, f"variance of {name} between neighbouring frames"),
+            Quantity("end LPIPS", Better.LOWER, f"{name} of both end frames to the images; mean"),
+        )
+
+    def __call__(self, strip: Strip) -> Mapping[str, float]:
+        steps = self.distance(strip.frames[:-1], strip.frames[1:]).double()
+        ends = self.distance(strip.frames[[0, -1]], strip.ends).double()
+        return {
+            "PPL": float(steps.sum()),
+            "PDV": float(steps.var(unbiased=False)),
+            "end LPIPS": float(ends.mean()),
+        }
