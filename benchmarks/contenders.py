@@ -80,9 +80,9 @@ def by_geodesic(
 
     def run(problem: Problem, basis: Tensor | None = None) -> Run:
         pairs = len(problem.start)
-        ends = [problem.manifold.project(x) for x in (problem.start, problem.end)]
-        tape = Tape(pairs, basis)
-        recorder = Recorder(tape, *(_in(basis, x) for x in ends), not isinstance(solver, Shooting))
+        start, end = (problem.manifold.project(x) for x in (problem.start, problem.end))
+        tape, curves = Tape(pairs, basis), not isinstance(solver, Shooting)
+        recorder = Recorder(tape, _in(basis, start), _in(basis, end), curves)
         solution = dg.geodesic(
             Recorded(problem.density, tape, torch.arange(pairs)),
             problem.start,

@@ -1,13 +1,16 @@
 """Every reference problem: the stop is met, the length is right, the error bar honest, the cost
 within 1.5 times what the first comparison of solvers needed."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 import diffusion_geodesics as dg
 from benchmarks import reference
-from benchmarks.problems import Problem
+from benchmarks.problems import FAMILIES, Family, Problem
 from benchmarks.reference import REFERENCES, Reference
+from benchmarks.tape import stacked
 
 MEASURED = {
     "half-plane to (2, 1)": 266,
@@ -96,3 +99,31 @@ def test_sphere_in_all_its_dimensions(alpha: float, length: float):
     assert float(full.length) == pytest.approx(length, rel=1e-5)
     assert float(full.length) == pytest.approx(float(small.length), rel=1e-8)
     assert full.iterations == small.iterations
+
+
+def test_in_single_precision(case: tuple[Reference, dg.Solution]):
+    exact, _ = case
+    problem = exact.make()
+    single = solve(replace(problem, start=problem.start.float(), end=problem.end.float()))
+    assert single.length.dtype == torch.float32
+    assert single.result.ok
+    assert float(single.length) == pytest.approx(exact.length, rel=1e-4)
+
+
+_MILD = [FAMILIES[i] for i in (0, 1, 3, 5)]
+_HEAVY = [FAMILIES[i] for i in (4, 6, 7, 8)]
+
+
+@pytest.mark.parametrize(
+    "family",
+    [*_MILD, *(pytest.param(f, marks=pytest.mark.slow) for f in _HEAVY)],
+    ids=lambda f: f.name,
+)
+def test_a_batch_is_a_loop(family: Family):
+    """Three problems of one family, each with its own density."""
+    problems = [family.make(seed) for seed in range(3)]
+    batch, singles = solve(stacked(problems)), [solve(p) for p in problems]
+    assert batch.results == tuple(s.result for s in singles)
+    assert batch.score_evals == sum(s.score_evals for s in singles)
+    lengths = torch.stack([s.length for s in singles])
+    torch.testing.assert_close(batch.length, lengths, rtol=1e-6, atol=0)
