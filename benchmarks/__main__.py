@@ -31,7 +31,7 @@ from benchmarks.tables import page, solver_page
 RESULTS = Path(__file__).parent / "results"
 PARTS = ("solver", "references", "families", "nodes", "dimensions")
 SEEDS = 20
-SCALING_SEEDS = 3
+SCALING_SEEDS = 2
 
 MATHEMATICS = tuple(
     f"src/diffusion_geodesics/{name}"
