@@ -1,0 +1,81 @@
+"""What is measured along a path of latents, with the score of the model: density and length."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from diffusion_geodesics.apps.survey import Candidate, Geometry, survey
+from diffusion_geodesics.bvp.euler_lagrange import evaluate, evaluate_ends
+from diffusion_geodesics.measures import Better, Quantity
+
+NODES = 33
+
+DECEIVES = "density is not naturalness: smooth images are dense, and paths can shed their noise"
+
+PATH_QUANTITIES = (
+    Quantity(
+        "log p min",
+        Better.NEITHER,
+        "lowest log density along the path, in nats, less the mean of both ends",
+        DECEIVES,
+    ),
+    Quantity("log p middle", Better.NEITHER, "the same at the middle frame", DECEIVES),
+    Quantity("log p mean", Better.NEITHER, "the same, mean over the frames between", DECEIVES),
+    Quantity(
+        "length",
+        Better.NEITHER,
+        "length under the metric of the run, relative to the start",
+        "it is what a geodesic minimises",
+    ),
+    Quantity(
+        "residual",
+        Better.NEITHER,
+        "relative Euler-Lagrange residual of the metric of the run, on 33 nodes",
+    ),
+    Quantity(
+        "noise energy",
+        Better.NEITHER,
+        "lowest noise energy σ|s|/√d, relative to the lower one of both ends; well below 1 the "
+        "path has left the typical set",
+    ),
+    Quantity("norm", Better.NEITHER, "lowest norm of a latent, relative to the mean of both ends"),
+)
+
+
+def path_scores(
+    geometry: Geometry, candidate: Candidate | None, t: Float[Tensor, " frames"]
+) -> tuple[dict[str, float], int]:
+    """Every path quantity, and the rows that it took; NaN for no path at this noise level.
+
+    Args:
+        geometry: the metric of the run.
+        candidate: the path.
+        t: curve parameters of the frames.
+
+    Cost: up to 99 points: 33 in the metric, 33 for the density where that is another score or
+    the path lies outside the chart, 33 for the residual.
+    """
+    if candidate is None:
+        return {q.name: math.nan for q in PATH_QUANTITIES}, 0
+    found = survey(geometry, candidate)
+    track = found.track
+    level = 0.5 * float(track.log_density[0] + track.log_density[-1])
+    inner = track.log_density_at(t)[1:-1] - level
+    grid = torch.linspace(0, 1, NODES, dtype=torch.float64)
+    nodes = geometry.chart.coordinates(grid, candidate.latent(grid))[:, None]
+    connection = geometry.connection
+    state = evaluate(connection, evaluate_ends(connection, nodes), nodes)
+    values = {
+        "log p min": float(track.log_density.min()) - level,
+        "log p middle": float(inner[len(inner) // 2]),
+        "log p mean": float(inner.mean()),
+        "length": track.length,
+        "residual": float(state.residual[0]),
+        "noise energy": track.least_energy,
+        "norm": float(track.norm.min() / track.norm[[0, -1]].mean()),
+    }
+    return values, found.rows + NODES * geometry.score.rows_per_point
