@@ -18,7 +18,7 @@ from diffusion_geodesics.bvp import Level
 from diffusion_geodesics.bvp.anderson import accelerated_step, empty_history, push
 from diffusion_geodesics.bvp.euler_lagrange import Evaluation, evaluate, evaluate_ends
 from tests.conformance.bvp_solver import GeodesicSolverSuite, Solver, gaussian
-from tests.exact import vector
+from tests.exact import Counting, vector
 
 
 @dataclass(frozen=True)
@@ -135,6 +135,55 @@ def test_too_strong_a_barrier_is_not_silent(std: float):
     assert solution.result.message in solution.warnings
     hasty = dg.solve_bvp(connection, solver, line, max_steps=1, throw=False)
     assert not hasty.result.ok
+
+
+@dataclass(frozen=True)
+class Astray(dg.BVPSolver[None]):
+    """Leaves its path for the straight line."""
+
+    def levels(self, tol: float, max_steps: int) -> Sequence[Level]:
+        return [Level(16, tol, 0.0, max_steps)]
+
+    def init(self, evaluation: Evaluation) -> None:
+        return None
+
+    def move(
+        self, connection: dg.Connection, evaluation: Evaluation, state: None
+    ) -> tuple[Float[Tensor, "inner paths dim"], None]:
+        nodes = evaluation.nodes
+        t = torch.linspace(0, 1, len(nodes)).to(nodes)[1:-1, None, None]
+        return torch.lerp(nodes[:1], nodes[-1:], t) - nodes[1:-1], None
+
+
+def test_longer_than_its_initial_path_is_not_the_shortest():
+    """Between opposite points of a ring, the straight line is a geodesic 30 times longer than the
+    arc; to be sure the arc is measured, and the figures count it."""
+    problem = reference.ring(1.0)
+    angle = torch.linspace(0, math.pi, 17, dtype=torch.float64)
+    arc = dg.Spline(2 * torch.stack([angle.cos(), angle.sin()], -1))
+    score = Counting(problem.density)
+    line = dg.Line(problem.start, problem.end)
+    solution = dg.solve_bvp(dg.Conformal(score), Astray(), arc, throw=False)
+    assert solution.result is dg.Result.not_shortest
+    assert not solution.result.ok
+    assert solution.warnings[0] == solution.result.message
+    assert float(solution.residual) < 1e-3
+    assert float(solution.length) > 20 * float(dg.measure(dg.Conformal(score), arc).length)
+    assert (solution.score_evals, solution.calls) == (score.rows - 65, score.calls - 1)
+    with pytest.raises(dg.GeodesicError, match="longer than its initial path"):
+        dg.solve_bvp(dg.Conformal(score), Astray(), arc)
+    straight = dg.solve_bvp(dg.Conformal(score), Astray(), line)
+    assert straight.result is dg.Result.converged  # nothing shorter is known
+
+
+def test_only_the_longer_pairs_are_called_so():
+    problem = reference.ring(1.0)
+    angle = torch.linspace(0, math.pi, 17, dtype=torch.float64)
+    arc = 2 * torch.stack([angle.cos(), angle.sin()], -1)
+    line = dg.Line(problem.start, problem.end)(torch.linspace(0, 1, 17, dtype=torch.float64))
+    both = dg.Spline(torch.stack([line, arc], 1))
+    solution = dg.solve_bvp(dg.Conformal(problem.density), Astray(), both, throw=False)
+    assert solution.results == (dg.Result.converged, dg.Result.not_shortest)
 
 
 def test_steps_are_reported_as_they_come():

@@ -9,6 +9,8 @@ import torch
 from torch.testing import assert_close
 
 import diffusion_geodesics as dg
+from benchmarks import reference
+from benchmarks.problems import Problem
 from diffusion_geodesics.bvp.krylov import gmres
 from diffusion_geodesics.bvp.shooting import Shooting
 from diffusion_geodesics.ivp import IsokineticSplitting, RungeKutta
@@ -30,9 +32,7 @@ def test_gmres_solves_each_system():
     assert products <= 6
 
 
-@pytest.mark.parametrize(
-    "solver", [Shooting(1, ROBUST), Shooting(3, QUICK)], ids=["1", "3"]
-)
+@pytest.mark.parametrize("solver", [Shooting(1, ROBUST), Shooting(3, QUICK)], ids=["1", "3"])
 def test_gaussian(solver: Shooting):
     end = vector(1.5 * math.cos(2), 1.5 * math.sin(2))
     score = Counting(dg.Gaussian([0.0, 0.0]))
@@ -55,6 +55,22 @@ def test_multiple_shooting_on_the_sphere():
     )
     assert solution.result is dg.Result.converged
     assert float(solution.length) == pytest.approx(1.63282708999, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "problem", [reference.von_mises_fisher(2.0), reference.ring()], ids=["sphere", "ring"]
+)
+def test_a_longer_way_is_called_so(problem: Problem):
+    """From the chord it hits the target by geodesics 29 and 35 times longer than the shortest."""
+    score = Counting(problem.density)
+    solution = dg.geodesic(
+        score, problem.start, problem.end, manifold=problem.manifold, solver=Shooting(1, QUICK)
+    )
+    assert solution.result is dg.Result.not_shortest
+    assert solution.starts[0].results == (dg.Result.converged,)
+    assert float(solution.length) > 25
+    assert "longer than its initial path" in solution.warnings[0]
+    assert (solution.calls, solution.score_evals) == (score.calls, score.rows)
 
 
 def test_a_batch_agrees_with_the_flow():

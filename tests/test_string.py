@@ -114,6 +114,15 @@ def test_it_is_what_geodesics_become():
     assert float(string.length) > float(geodesic.length)
 
 
+def test_it_may_be_longer_than_its_initial_path():
+    """In the metric of a small α, where that is no sign of a wrong answer."""
+    line = chord(vector(2, 0), vector(0.5, 1.5), dg.Flat())
+    connection = dg.Conformal(dg.Gaussian([0.0, 0.0]), 0.01)
+    solution = dg.solve_bvp(connection, StringMethod(), line, max_steps=100)
+    assert solution.result is dg.Result.converged
+    assert float(solution.length) > 1.3 * float(dg.measure(connection, line).length)
+
+
 def test_residual_is_the_share_of_the_score_across_the_path():
     problem = reference.ring()
     solution = _solve(problem.density, problem.start, problem.end, StringMethod((16,)), tol=1e-9)

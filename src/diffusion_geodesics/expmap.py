@@ -22,8 +22,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from diffusion_geodesics.bvp import BVPSolver, Solution
+from diffusion_geodesics.bvp.aim import Shooting, take_aim
 from diffusion_geodesics.bvp.matching import Launch
-from diffusion_geodesics.bvp.shooting import Shooting, take_aim
 from diffusion_geodesics.density import ArrayLike, Score, as_score
 from diffusion_geodesics.geodesic import end_points, geodesic
 from diffusion_geodesics.ivp import AdaptiveRungeKutta, AfterLength, Integrator, Ray, solve_ivp

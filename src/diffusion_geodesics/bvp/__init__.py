@@ -15,6 +15,7 @@ from diffusion_geodesics.bvp.solution import (
 )
 from diffusion_geodesics.bvp.solver import Between, BVPSolver, Level
 from diffusion_geodesics.bvp.string import StringMethod
+from diffusion_geodesics.bvp.tempered import TemperedString, finite_temperature_string
 
 __all__ = [
     "BVPSolver",
@@ -31,6 +32,8 @@ __all__ = [
     "Start",
     "Step",
     "StringMethod",
+    "TemperedString",
+    "finite_temperature_string",
     "mean_norm_sphere",
     "minimise_energy",
     "published_alpha",

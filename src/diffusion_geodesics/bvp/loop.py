@@ -11,6 +11,7 @@ from torch import Tensor
 
 from diffusion_geodesics.bvp.euler_lagrange import error_bar
 from diffusion_geodesics.bvp.march import March, advance, begin
+from diffusion_geodesics.bvp.shortest import SAME_LENGTH, is_longer
 from diffusion_geodesics.bvp.solution import (
     UNRESOLVED,
     GeodesicError,
@@ -24,9 +25,6 @@ from diffusion_geodesics.bvp.solver import BVPSolver, State
 from diffusion_geodesics.length import Profile, measure
 from diffusion_geodesics.metric import Connection
 from diffusion_geodesics.path import Path, Spline
-
-SAME_LENGTH = 1e-4
-"""Relative difference of length below which two starts are taken to have found one geodesic."""
 
 
 def solve_bvp(
@@ -59,7 +57,9 @@ def solve_bvp(
     Cost: 2 score evaluations a path for the ends, then intervals - 1 a step and path still
     active, one call a step for all of them, and 65 a pair for the verification pass. Levels that a
     solver takes only where the length is not resolved are paid for by those pairs alone, with
-    another verification of 129. What a manifold such as a typical shell spends on its own is added.
+    another verification of 129; a pair that ends longer than its initial path, by the first step's
+    account, pays 65 to make sure. What a manifold such as a typical shell spends on its own is
+    added.
     """
     if not tol > 0 or max_steps < 1:
         raise ValueError(f"tol is {tol} and max_steps {max_steps}; expected tol > 0, max_steps ≥ 1")
@@ -76,6 +76,7 @@ def solve_bvp(
     index = torch.arange(nodes.shape[1], device=nodes.device) % pairs
     spent = connection.manifold.spent
     march = begin(connection.select(index), nodes)
+    begun = march.nodes
     everyone = torch.ones_like(index, dtype=torch.bool)
     for level in required:
         march = advance(march, solver, level, everyone, tol, callback)
@@ -92,10 +93,13 @@ def solve_bvp(
         going[chosen[again]] = True
         march = advance(march, solver, level, going, tol, callback)
         check = _check_again(connection, march, chosen, again, check)
+    verdicts = _verdicts(march, chosen, check)
+    if solver.seeks_geodesics:
+        verdicts, check = _without_longer(connection, march, begun, verdicts, check)
     own_evals, own_calls = (b - a for a, b in zip(spent, connection.manifold.spent, strict=True))
     solution = Solution(
         path=Spline(_of_pairs(march, chosen, batch), connection.manifold),
-        results=_verdicts(march, chosen, check),
+        results=verdicts,
         residual=march.residual[chosen].reshape(batch),
         distance_error=check.error,
         profile=check.profile,
@@ -103,7 +107,7 @@ def solve_bvp(
         steps=march.steps,
         iterations=len(march.steps),
         calls=march.calls + check.calls + own_calls,
-        score_evals=march.score_evals + check.profile.score_evals + own_evals,
+        score_evals=march.score_evals + check.score_evals + own_evals,
         given_up=march.given_up,
         precision=connection.score.precision,
     )
@@ -133,11 +137,12 @@ def _of_pairs(march: March, chosen: Tensor, batch: Sequence[int]) -> Tensor:
 
 @dataclass(frozen=True)
 class _Check:
-    """The verification pass: density and length at fresh points, and the error bar."""
+    """The verification pass: density and length at fresh points, the error bar, and its cost."""
 
     profile: Profile
     error: Float[Tensor, "*batch"]
     calls: int
+    score_evals: int
 
 
 def _check(
@@ -149,7 +154,8 @@ def _check(
 ) -> _Check:
     path = Spline(_of_pairs(march, chosen, batch), connection.manifold)
     profile = measure(connection, path, intervals=intervals)
-    return _Check(profile, error_bar(profile, march.length[chosen].reshape(batch)), 1)
+    error = error_bar(profile, march.length[chosen].reshape(batch))
+    return _Check(profile, error, 1, profile.score_evals)
 
 
 def _check_again(
@@ -181,7 +187,8 @@ def _check_again(
         },
         score_evals=old.score_evals + new.score_evals,
     )
-    return _Check(profile, merged(check.error, part.error), check.calls + 1)
+    error = merged(check.error, part.error)
+    return _Check(profile, error, check.calls + 1, profile.score_evals)
 
 
 def _verdicts(march: March, chosen: Tensor, check: _Check) -> tuple[Result, ...]:
@@ -199,6 +206,32 @@ def _verdicts(march: March, chosen: Tensor, check: _Check) -> tuple[Result, ...]
         for i, finite, unresolved in zip(
             chosen, torch.isfinite(length).tolist(), large.tolist(), strict=True
         )
+    )
+
+
+def _without_longer(
+    connection: Connection,
+    march: March,
+    begun: Float[Tensor, "nodes paths dim"],
+    verdicts: tuple[Result, ...],
+    check: _Check,
+) -> tuple[tuple[Result, ...], _Check]:
+    """What pairs that are longer than an initial path are called. Those that seem to be, by the
+    first step's nodes, are measured."""
+    pairs = len(verdicts)
+    length, error = check.profile.length.flatten(), check.error.flatten()
+    known, start = march.steps[0].length.reshape(-1, pairs).min(0)
+    good = torch.tensor([r.ok for r in verdicts], device=length.device)
+    doubtful = (good & (length > known * (1 + SAME_LENGTH))).nonzero()[:, 0]
+    if not len(doubtful):
+        return verdicts, check
+    initial = begun[:, start[doubtful] * pairs + doubtful]
+    part = connection.select(doubtful)
+    longer, spent = is_longer(part, initial, length[doubtful], error[doubtful])
+    found = set(doubtful[longer].tolist())
+    return (
+        tuple(Result.not_shortest if i in found else r for i, r in enumerate(verdicts)),
+        replace(check, calls=check.calls + 1, score_evals=check.score_evals + spent),
     )
 
 

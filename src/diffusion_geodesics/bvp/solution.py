@@ -37,6 +37,10 @@ class Result(Enum):
         "the nodes do not resolve the density barrier: refine, with more intervals, or use a "
         "smaller alpha"
     )
+    not_shortest = (
+        "a geodesic, but longer than its initial path, so that it is not the shortest one: use "
+        "several starts, PreconditionedFlow, or more segments of Shooting"
+    )
     max_steps = (
         "the residual is still above the tolerance after max_steps steps: raise max_steps, use "
         "more nodes, or a smaller alpha"

@@ -90,3 +90,9 @@ class BVPSolver(ABC, Generic[State]):
         """What is zero for the curves this solver looks for: the relative Euler-Lagrange residual,
         unless it looks for others. Costs no score evaluation."""
         return evaluation.residual
+
+    @property
+    def seeks_geodesics(self) -> bool:
+        """Whether the curves looked for are geodesics, none of which is the shortest if it is
+        longer than its initial path; the loop then says so."""
+        return True

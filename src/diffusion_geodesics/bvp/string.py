@@ -75,6 +75,10 @@ class StringMethod(BVPSolver[StringState]):
                 "levels of at least 4 intervals, and memory ≥ 0"
             )
 
+    @property
+    def seeks_geodesics(self) -> bool:
+        return False
+
     def levels(self, tol: float, max_steps: int) -> Sequence[Level]:
         coarse = [Level(n, self.coarse_residual, 0.0, max_steps) for n in self.intervals[:-1]]
         return [*coarse, Level(self.intervals[-1], tol, 0.0, max_steps)]
@@ -138,7 +142,7 @@ def _force(connection: Connection, evaluation: Evaluation) -> tuple[Tensor, Tens
     """The score across the path, the velocity by uphill differences, and their matrix."""
     nodes, score = evaluation.nodes, evaluation.field.score
     climbs = (score * evaluation.velocity).sum(-1) > 0
-    matrix = _uphill(climbs)
+    matrix = uphill(climbs)
     velocity = torch.einsum("pij,jpd->ipd", matrix.to(nodes), nodes - nodes[0])
     velocity = connection.manifold.to_tangent(nodes[1:-1], velocity)
     square = velocity.square().sum(-1, keepdim=True).clamp_min(1e-30)
@@ -146,7 +150,7 @@ def _force(connection: Connection, evaluation: Evaluation) -> tuple[Tensor, Tens
     return across, velocity, matrix.to(nodes)
 
 
-def _uphill(climbs: Tensor) -> Tensor:
+def uphill(climbs: Tensor) -> Tensor:
     """Derivative at inner nodes, shape (paths, inner, nodes): backward differences where the
     density climbs with t, forward ones where it falls; of second order where there is room."""
     inner = len(climbs)
