@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 
 import diffusion_geodesics as dg
 from diffusion_geodesics.apps.estimate import ADAPTIVE, estimate
+from diffusion_geodesics.apps.interpolate import solver_of
 from diffusion_geodesics.apps.settings import (
     Blend,
     Estimate,
@@ -21,12 +22,13 @@ from diffusion_geodesics.apps.settings import (
     PathSolver,
     Settings,
 )
+from diffusion_geodesics.apps.telling import result_of
 from diffusion_geodesics.bvp import PublishedDescent
 from diffusion_geodesics.diffusion import TextInversion
 from diffusion_geodesics.models import StableDiffusionModel
 from tests.tiny_pipelines import tiny_pipeline
 
-QUICK = Settings(steps=6, level=0.5, frames=4, prompt_a="ab", allow_atypical=True)
+QUICK = Settings(steps=4, level=0.5, frames=3, max_steps=4, prompt_a="ab", allow_atypical=True)
 
 
 @pytest.fixture(scope="module")
@@ -93,16 +95,22 @@ def test_memory_and_operations(model: StableDiffusionModel) -> None:
 def test_published_settings_run_by_the_same_code(
     model: StableDiffusionModel, images: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = Settings.published(prompt_a="ab", frames=3, steps=5)
+    settings = Settings.published(prompt_a="ab", frames=3, steps=5, compare=False)
     assert settings.solver is PathSolver.PUBLISHED
     assert estimate(model, 32, settings).ledger["solve"].rows == 2 * (2626 + 2 + 65 + 2)
+    full = solver_of(replace(settings, solver=PathSolver.PUBLISHED_FULL))
+    assert (solver_of(settings), full) == (PublishedDescent(), PublishedDescent(gives_up=False))
     quick = PublishedDescent(levels_of=2, steps=2)
     module = sys.modules["diffusion_geodesics.apps.interpolate"]
     monkeypatch.setattr(module, "PublishedDescent", lambda: quick)
     first, again = (dg.interpolate(model, *images, settings) for _ in range(2))
     assert first.solution is not None
     assert torch.equal(first.frames, again.frames), "the noise is seeded"
-    assert "published-random" in str(first.settings.as_dict())
+    told = result_of(first)
+    assert "published-random" in str(told["settings"])
+    assert any("p(x | negative)" in note and "random" in note for note in first.warnings)
+    assert bool(first.solution.given_up) == any("gave levels up" in note for note in first.warnings)
+    assert len(cast(list[Any], told["given_up"])) == len(first.solution.given_up)
 
 
 def test_optimised_embeddings_are_kept_by_content(

@@ -58,17 +58,17 @@ def test_order_of_convergence(sampler: Sampler, steps: int, order: float) -> Non
     assert abs(math.log2(errors[0] / errors[1]) - order) < 0.3, errors
 
 
-@pytest.mark.parametrize("sampler", [DDIM(), Heun(), LMS(10)], ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize("sampler", [DDIM(), Heun(), LMS(8)], ids=lambda s: type(s).__name__)
 @pytest.mark.parametrize("final_alpha_is_one", [True, False])
 def test_sampling_undoes_inversion(sampler: Sampler, final_alpha_is_one: bool) -> None:
     denoiser, _, _ = exact_denoiser(EpsilonPrediction(), final_alpha_is_one=final_alpha_is_one)
     x0, c = points(4, 5), shifts(0.5)
     x, cost = invert(
-        denoiser, x0, c, steps=20, level=0.5, sampler=sampler, refinements=12, tolerance=1e-9
+        denoiser, x0, c, steps=16, level=0.5, sampler=sampler, refinements=12, tolerance=1e-9
     )
-    back, spent = sample(denoiser, x, c, steps=20, level=0.5, sampler=sampler)
-    assert float((back - x0).abs().max()) < 1e-5
-    assert spent.rows == sampling_rows(sampler, 10, torch.ones(4))
+    back, spent = sample(denoiser, x, c, steps=16, level=0.5, sampler=sampler)
+    assert float((back - x0).abs().max()) < 2e-5
+    assert spent.rows == sampling_rows(sampler, 8, torch.ones(4))
     assert cost.calls > 6
 
 

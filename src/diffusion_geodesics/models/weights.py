@@ -41,14 +41,25 @@ def hash_files(files: Sequence[Path]) -> str:
 
 
 def hash_tensors(modules: Iterable[torch.nn.Module]) -> str:
-    """SHA-256 over all names, dtypes, shapes and values of the modules' states; hexadecimal."""
+    """SHA-256 over all names, dtypes, shapes and values of the modules' states; hexadecimal.
+
+    Weights that accelerate keeps elsewhere (CPU offload) are brought to the CPU for it.
+    """
     total = hashlib.sha256()
     for module in modules:
-        for name, tensor in sorted(module.state_dict().items()):
+        for name, tensor in sorted(_state(module).items()):
             total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             data = tensor.detach().cpu().contiguous().flatten()
             total.update(data.view(torch.uint8).numpy().tobytes())
     return total.hexdigest()
+
+
+def _state(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    if not any(parameter.is_meta for parameter in module.parameters()):
+        return module.state_dict()
+    from accelerate.utils.modeling import get_state_dict_offloaded_model
+
+    return get_state_dict_offloaded_model(module)
 
 
 @lru_cache(maxsize=256)
