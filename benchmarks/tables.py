@@ -97,18 +97,25 @@ def success_table(rows: Sequence[Data]) -> str:
 
 
 CLAIM_HEAD = (
-    "family", "default to gap 1e-3", "published settings", "run to its end", "best rate, hindsight",
-    "evaluations: times fewer than published", "than best rate", "calls: than published",
-    "than best rate", "shorter path",
+    "family", "default to gap 1e-3", "published settings", "never gives up", "best rate, hindsight",
+    "evaluations: times fewer than never giving up", "than best rate",
+    "calls: than never giving up", "than best rate", "shorter path than published",
 )  # fmt: skip
+
+
+def _settings(row: Data) -> str:
+    """The published settings: cost to the gap, or what was spent until it gave up."""
+    if math.isfinite(median(row["gaps"][0]["score_evals"])):
+        return _reached(row["gaps"][0])
+    spent = f"{median(row['score_evals']):.0f} / {median(row['calls']):.0f} spent"
+    return f"{_reached(row['gaps'][0])}, {spent}, gap {_percent(median(row['gap']))}"
 
 
 def claim(rows: Sequence[Data]) -> list[str]:
     """The default solver against the paper's algorithm on one family.
 
-    Where the latter never reaches the gap on half of the problems, what it spent is a lower bound,
-    and so is the ratio. "Published" is the larger of the two of its variants at the published rate:
-    with its rule of giving up, and run to its end.
+    Where the latter never reaches the gap on half of the problems, what it spends to its end is a
+    lower bound, and so is the ratio (">").
     """
     flow = next(r for r in rows if r["solver"] == "flow (default)")
     paper = next(r for r in rows if r["solver"] == "published, rate 0.1")
@@ -132,7 +139,7 @@ def claim(rows: Sequence[Data]) -> list[str]:
     return [
         _strong(flow),
         _reached(own),
-        _reached(paper["gaps"][0]),
+        _settings(paper),
         _reached(first["gaps"][0]),
         f"{_reached(best['gaps'][0])} at {best['solver'].split()[2].rstrip(',')}",
         times(first, "score_evals"),

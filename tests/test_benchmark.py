@@ -77,7 +77,9 @@ SHOOTING = Contender("shooting", by_geodesic(Shooting(segments=2)), residual="mi
 
 
 @pytest.mark.parametrize(
-    "contender", [FLOW, PUBLISHED, SHORT_DESCENT, ENERGY, SHOOTING], ids=lambda c: c.name
+    "contender",
+    [FLOW, PUBLISHED, SHORT_DESCENT, ENERGY, pytest.param(SHOOTING, marks=pytest.mark.slow)],
+    ids=lambda c: c.name,
 )
 def test_costs_are_those_the_solver_reports(contender: Contender):
     run = contender.run(stacked([KNOWN["von Mises-Fisher, ακ 0.5"].make()]), None)
