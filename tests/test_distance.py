@@ -54,7 +54,7 @@ def test_a_batch_is_no_pair():
         distance(dg.HalfPlane(), HALF_PLANE[:2], HALF_PLANE[2:], solver=FLOW)
 
 
-def test_hyperbolic_distances_under_every_reference(matrix: dg.distance.DistanceMatrix):
+def test_hyperbolic_distances_under_every_reference(matrix: dg.DistanceMatrix):
     exact, level = hyperbolic(HALF_PLANE), HALF_PLANE[:, 1].log()
     assert all(r.ok for r in matrix.results)
     assert matrix.failed == ()
@@ -101,7 +101,7 @@ def test_without_a_common_reference_the_triangle_inequality_may_fail():
     assert bool(ends[1, 2] > ends[1, 0] + ends[0, 2])
 
 
-def test_order_of_the_points_does_not_matter(matrix: dg.distance.DistanceMatrix):
+def test_order_of_the_points_does_not_matter(matrix: dg.DistanceMatrix):
     turn = torch.tensor([2, 0, 3, 1])
     turned = distance_matrix(dg.HalfPlane(), HALF_PLANE[turn])
     assert_close(turned.values, matrix.values[turn][:, turn], rtol=1e-5, atol=1e-12)

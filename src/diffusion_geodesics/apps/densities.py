@@ -72,7 +72,7 @@ class Densities:
             "trace": repr(found.trace),
             "derivative": repr(found.derivative),
             "result": found.result.name,
-            "message": found.result.message,
+            "message": found.result.value,
             "steps": {"accepted": found.steps[0], "rejected": found.steps[1]},
             "model": self.model_id,
             "settings": self.place.as_dict(),

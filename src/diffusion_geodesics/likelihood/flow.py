@@ -127,8 +127,8 @@ def log_density(
         sigma_max: noise level at the end of the flow; by default the field's own.
         rtol: relative tolerance of the adaptive fifth-order solver.
         bin_width: for bits per dimension; see :class:`LogDensity`.
-        derivative: how to take Jacobian products; by default the first that works of forward
-            mode, reverse mode and central differences.
+        derivative: how to take Jacobian products; by default the first that works of reverse
+            mode, forward mode and central differences.
         max_steps: steps after which to give up, which is a result and not an error.
         on_step: told of the fraction done.
 
@@ -210,7 +210,7 @@ class _Flow:
         values: list[Tensor] = []
 
         def product(v: Tensor) -> Tensor:
-            rows = y.expand(v.shape).reshape(-1, y.shape[1])
+            rows = y.repeat(len(v), 1)  # forward mode wants memory of its own
             value, along = self.derivative(
                 lambda z: self.noise.noise(z, sigma), rows, v.reshape(rows.shape)
             )

@@ -1,7 +1,7 @@
 """Metrics made of a density or of its score."""
 
 from diffusion_geodesics.metric.conformal import Conformal, ConformalMetric
-from diffusion_geodesics.metric.connection import Connection, Field, LogDensity, Metric
+from diffusion_geodesics.metric.connection import Connection, Field, LogDensityOf, Metric
 from diffusion_geodesics.metric.derivative import CentralDifference
 from diffusion_geodesics.metric.energy import Energy, MetricEnergy, ScoreJacobian
 from diffusion_geodesics.metric.fisher_rao import (
@@ -24,7 +24,7 @@ __all__ = [
     "Field",
     "FisherRao",
     "Hinged",
-    "LogDensity",
+    "LogDensityOf",
     "LogLinear",
     "Metric",
     "MetricEnergy",

@@ -31,7 +31,7 @@ from diffusion_geodesics.manifold import Flat, Manifold
 from diffusion_geodesics.metric.connection import (
     Connection,
     Field,
-    LogDensity,
+    LogDensityOf,
     Metric,
 )
 from diffusion_geodesics.metric.weight import Weight, as_weight
@@ -84,7 +84,7 @@ class Conformal(Connection):
         t: Float[Tensor, "*#batch"],
         x: Float[Tensor, "*batch dim"],
         v: Float[Tensor, "*batch dim"],
-        log_density: LogDensity | None = None,
+        log_density: LogDensityOf | None = None,
     ) -> Field:
         raw = self.score(t, x)
         score = self.manifold.to_tangent(x, raw)
@@ -97,7 +97,7 @@ class Conformal(Connection):
         stiffness = (self.precision or 0.0) + self.manifold.curvature * _dot(raw, x)
         return Field(score, acceleration, pull * stiffness, -slope * along)
 
-    def _slope(self, t: Tensor, x: Tensor, score: Tensor, known: LogDensity | None) -> Tensor:
+    def _slope(self, t: Tensor, x: Tensor, score: Tensor, known: LogDensityOf | None) -> Tensor:
         """f'(l) at points."""
         weight = self.weight
         if weight.constant_slope is not None:
@@ -185,7 +185,7 @@ class ConformalMetric(Metric):
         t: Float[Tensor, "*#batch"],
         x: Float[Tensor, "*batch dim"],
         v: Float[Tensor, "*batch dim"],
-        log_density: LogDensity | None = None,
+        log_density: LogDensityOf | None = None,
     ) -> Field:
         return self.connection.field(t, x, v, log_density)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from diffusion_geodesics.density import Score
 from diffusion_geodesics.manifold import Manifold
 
-LogDensity: TypeAlias = Callable[[Tensor], Tensor]
+LogDensityOf: TypeAlias = Callable[[Tensor], Tensor]
 """From the tangent scores at points, (*batch, dim), to the log density there relative to a stated
 reference, (*batch,): what a path or an integrator knows and a score alone does not."""
 
@@ -48,7 +48,7 @@ class Connection(ABC):
         t: Float[Tensor, "*#batch"],
         x: Float[Tensor, "*batch dim"],
         v: Float[Tensor, "*batch dim"],
-        log_density: LogDensity | None = None,
+        log_density: LogDensityOf | None = None,
     ) -> Field:
         """Everything about the points ``x`` with velocities ``v``.
 
@@ -100,7 +100,7 @@ class Connection(ABC):
         t: Float[Tensor, "*#batch"],
         x: Float[Tensor, "*batch dim"],
         v: Float[Tensor, "*batch dim"],
-        log_density: LogDensity | None = None,
+        log_density: LogDensityOf | None = None,
     ) -> Float[Tensor, "*batch dim"]:
         """γ'' of the geodesic through x with velocity v, at constant Euclidean speed; arguments
         and cost as those of :meth:`field`."""

@@ -29,7 +29,7 @@ from torch import Tensor
 
 from diffusion_geodesics.density import Score
 from diffusion_geodesics.manifold import Flat, Manifold
-from diffusion_geodesics.metric.connection import Connection, Field, LogDensity, Metric
+from diffusion_geodesics.metric.connection import Connection, Field, LogDensityOf, Metric
 from diffusion_geodesics.metric.derivative import gradient_evaluations, jacobian_product
 
 
@@ -66,7 +66,7 @@ class Stein(Metric):
         t: Float[Tensor, "*#batch"],
         x: Float[Tensor, "*batch dim"],
         v: Float[Tensor, "*batch dim"],
-        log_density: LogDensity | None = None,
+        log_density: LogDensityOf | None = None,
     ) -> Field:
         """Its ``shift`` is 0: this geometry focuses where it is curved, and needs none.
 
