@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -19,10 +20,15 @@ from diffusion_geodesics.apps.job import ImageSource
 from diffusion_geodesics.bvp import PreconditionedFlow, Solution, solve_bvp
 from diffusion_geodesics.diffusion import RatioScore
 from diffusion_geodesics.ivp.integrator import space_form
+from diffusion_geodesics.manifold import SpaceForm
 from diffusion_geodesics.path import chord
 
 ANGLE = 0.5
 """Default reach, in start norms, of directions that have no length of their own."""
+FORESEEN = 4.0
+"""Default reach, in frames, after a clip: no prediction beats repeating the last frame further."""
+BEYOND = 0.5
+"""Default reach past the second image, in ways between both: frames fall apart further out."""
 
 
 class Direction(ABC):
@@ -141,6 +147,7 @@ class Past(Direction):
             velocity,
             shell_of(b, scene.settings.flat),
             "the way from the first image to the second",
+            reach=BEYOND,
             doubt=doubt,
             solution=solution,
             rows=solution.score_evals,
@@ -255,20 +262,11 @@ class GivenVector(Direction):
         path = Path(path).expanduser()
         if not path.is_file():
             raise ValueError(f"{path} does not exist; name a .npy or .safetensors file")
+        if path.suffix not in (".npy", ".safetensors"):
+            raise ValueError(f"{path} is neither .npy nor .safetensors; convert it")
         try:
-            if path.suffix == ".npy":
-                import numpy as np
-
-                found = [torch.from_numpy(np.load(path, allow_pickle=False).astype("float64"))]
-            elif path.suffix == ".safetensors":
-                from safetensors.torch import load_file
-
-                found = list(load_file(path).values())
-            else:
-                raise ValueError(f"{path} is neither .npy nor .safetensors; convert it")
-        except (OSError, TypeError, ValueError) as error:
-            raise ValueError(str(error)) from error
-        except Exception as error:  # safetensors has an error class of its own
+            found = _arrays(path)
+        except Exception as error:  # both libraries have many, safetensors one of its own
             raise ValueError(f"{path} cannot be read as a vector: {error}") from error
         if len(found) != 1:
             raise ValueError(f"{path} holds {len(found)} arrays; expected one")
@@ -308,17 +306,30 @@ class ClipVelocity(Direction):
         points = scene.latents
         if not isinstance(chart, FlatChart):
             points = points * (len(x) ** 0.5 / points.norm(dim=1, keepdim=True))
-        space = space_form(chart.manifold)
-        offsets = torch.stack([space.log(points[-1], p) for p in points])
-        half = len(points) // 2
-        fit = local_fit(offsets, half)
-        velocity = fit.velocity[0] + (half * fit.acceleration[0] if self.bend else 0.0)
-        reach = float(scene.settings.frames - 1)
-        return Launch(x, velocity, chart, "one frame of the clip", reach=reach)
+        velocity = fitted_velocity(points, space_form(chart.manifold), self.bend)
+        return Launch(x, velocity, chart, "one frame of the clip", reach=FORESEEN)
 
     def told(self) -> str:
         curve = "parabola" if self.bend else "line"
         return f"as the last {self.frames} frames of the clip move ({curve} fitted to latents)"
+
+
+def _arrays(path: Path) -> list[Tensor]:
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return list(load_file(path).values())
+    return [torch.from_numpy(np.load(path, allow_pickle=False).astype(np.float64))]
+
+
+def fitted_velocity(
+    points: Float[Tensor, "n dim"], space: SpaceForm, bend: bool
+) -> Float[Tensor, " dim"]:
+    """Velocity per point at the last of an odd number of points, by least squares in the tangent
+    space there: of a line, or (``bend``) of a parabola."""
+    half = len(points) // 2
+    fit = local_fit(torch.stack([space.log(points[-1], p) for p in points]), half)
+    return fit.velocity[0] + (half * fit.acceleration[0] if bend else 0.0)
 
 
 def _between(scene: Scene, a: Tensor, b: Tensor) -> Chart:

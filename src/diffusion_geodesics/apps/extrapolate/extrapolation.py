@@ -25,9 +25,9 @@ class Arrival:
     Args:
         miss: |x(1) - target|, Euclidean.
         chord: |target - x(0)|.
-        allowed: what the growth factor g allows: g · ℓ · (doubt + r α ℓ max|s|), with ℓ the arc,
-            doubt the velocity's relative error, and r the residual of the boundary solution: its
-            share of the force α|s| that bends the path.
+        allowed: what the growth factor g ≥ 1 allows: g (ℓ (doubt + r α ℓ max|s|) + e), with ℓ the
+            arc, doubt the velocity's relative error, r the residual of the boundary solution (its
+            share of the force α|s| that bends the path) and e the integrator's error.
     """
 
     miss: float
@@ -46,10 +46,11 @@ def arrival(march: March, launch: Launch, terrain: Terrain) -> Arrival | None:
     arc = float(march.arc[here])
     most = float(march.energy[: here + 1].max()) * target.numel() ** 0.5 / terrain.sigma
     bend = float(solution.residual) * march.alpha * arc * most
+    slack = arc * (launch.doubt + bend) + march.error
     return Arrival(
         miss=float((march.latents[here] - target).norm()),
         chord=float((target - launch.x).norm()),
-        allowed=float(march.growth[here].clamp(min=1)) * arc * (launch.doubt + bend),
+        allowed=float(march.growth[here].clamp(min=1)) * slack,
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -110,11 +110,12 @@ def march(
     Cost: at the default settings 160 score evaluations in 80 calls for ray and companion, 40 in 40
     for the error, 32 for the stop, 34 to measure. Pieces shorter than two steps take two.
     """
-    for halvings in range(settings.remedies.halvings + 1):
-        weaker = terrain.weakened(halvings)
-        found = _once(weaker, launch, settings, reach, renew, halvings)
+    found = _once(terrain, launch, settings, reach, renew, 0)
+    for halvings in range(1, settings.remedies.halvings + 1):
         if found.result is not RayResult.left_typical_set:
             break
+        again = _once(terrain.weakened(halvings), launch, settings, reach, renew, halvings)
+        found = replace(again, rows=found.rows + again.rows, calls=found.calls + again.calls)
     return found
 
 
@@ -265,13 +266,12 @@ def _breaks(whole: float, chart: Chart, settings: ExtrapolationSettings) -> list
 def _stops(
     terrain: Terrain, chart: Chart, energy: float, norm: float, settings: ExtrapolationSettings
 ) -> list[Stop]:
-    """The band around the start's noise energy; scores of the chart are larger than those of
+    """The band around the start's noise energy and 1; scores of the chart are larger than those of
     latents by the scale, here that of the middle of the piece."""
     if not settings.stop:
         return []
     sigma = terrain.sigma / float(chart.scale(torch.tensor(0.5)))
-    low, high = (1 - settings.band) * energy, (1 + settings.band) * energy
-    typical = LeavesTypicalSet(sigma, low, high)
+    typical = LeavesTypicalSet(sigma, *terrain.typical(energy, settings.band))
     if not settings.flat or settings.remedies.keep_norm:
         return [typical]
     return [typical, LeavesNorms((1 - NORMS) * norm, (1 + NORMS) * norm)]

@@ -75,7 +75,8 @@ class ExtrapolationSettings:
         flat: march in flat space, where norms grow, instead of on the shell.
         ray_steps: steps of the integrator for the whole ray, five score evaluations each.
         stop: end the film where the ray leaves the typical set; else go on and warn.
-        band: half-width of the typical band of noise energy, relative to that of the start.
+        band: relative half-width of the typical band of noise energy, around that of the start
+            and 1.
         remedies: what may be done about that.
         tol, max_steps, intervals: of the boundary value solver, where one is needed.
         compare: decode the straight continuation (strength 0) as well.

@@ -7,6 +7,7 @@ from importlib.metadata import version
 
 from diffusion_geodesics.apps.extrapolate.extrapolation import Extrapolation
 from diffusion_geodesics.apps.extrapolate.march import March
+from diffusion_geodesics.apps.extrapolate.terrain import Terrain
 from diffusion_geodesics.apps.telling import PACKAGES, POOR_CODEC
 from diffusion_geodesics.report import Fact, Film, StageCost, Video
 from diffusion_geodesics.report.analysis_data import Trace
@@ -87,8 +88,7 @@ def warnings_of(done: Extrapolation) -> tuple[str, ...]:
 
 def typical(done: Extrapolation) -> tuple[float, float]:
     """Noise energies regarded as typical."""
-    start, band = float(done.march.energy[0]), done.settings.band
-    return (1 - band) * start, (1 + band) * start
+    return Terrain.typical(float(done.march.energy[0]), done.settings.band)
 
 
 def ray_report(done: Extrapolation, video: Video | None) -> RayReport:
@@ -189,7 +189,7 @@ def result_of(done: Extrapolation) -> dict[str, object]:
 
 def _traces(marches: dict[str, March], name: str) -> tuple[Trace, ...]:
     return tuple(
-        Trace(label, march.t.tolist(), getattr(march, name).tolist())
+        Trace(label, march.t.tolist(), [round(v, 4) for v in getattr(march, name).tolist()])
         for label, march in marches.items()
     )
 
