@@ -10,9 +10,11 @@ import typer
 
 from diffusion_geodesics import __version__
 from diffusion_geodesics.cli.analyze import analyze
+from diffusion_geodesics.cli.compare import compare
 from diffusion_geodesics.cli.density import density
 from diffusion_geodesics.cli.distance import distance
 from diffusion_geodesics.cli.estimate import estimate
+from diffusion_geodesics.cli.evaluate import evaluate
 from diffusion_geodesics.cli.extrapolate import extrapolate
 from diffusion_geodesics.cli.interpolate import interpolate
 from diffusion_geodesics.cli.models import models
@@ -49,6 +51,8 @@ app.command()(distance)
 app.command()(density)
 app.command()(analyze)
 app.command()(extrapolate)
+app.command()(compare)
+app.command()(evaluate)
 app.command()(models)
 
 

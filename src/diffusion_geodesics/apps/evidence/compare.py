@@ -106,7 +106,7 @@ def compare(
     fixed: tuple[Measure, ...] = (Pictures(), FeatureLength(), *external.measures)
     features = "latents of the model's autoencoder"
     for number, pair in enumerate(pairs):
-        on_event(Event("compare_pairs", number, len(pairs), pair.name))
+        on_event(Event("Comparing pairs", number, len(pairs), pair.name))
         measures = [*fixed, *(further(pair) if further else ())]
         quantities = [
             *(q for m in measures for q in m.quantities),
@@ -118,7 +118,7 @@ def compare(
             found = _pair(model, pair, methods, settings, measures)
             kept.save(number, pair, found)
         results.append(found)
-    on_event(Event("compare_pairs", len(pairs), len(pairs)))
+    on_event(Event("Comparing pairs", len(pairs), len(pairs)))
     return Comparison(
         methods=names,
         quantities=quantities,

@@ -76,14 +76,14 @@ def evaluate(
     measures = (Pictures(), FeatureLength(), *external.measures)
     results = []
     for number, name in enumerate(sorted(common)):
-        on_event(Event("compare_pairs", number, len(common), name))
+        on_event(Event("Comparing pairs", number, len(common), name))
         loaded = {m: torch.stack(frames_of(folder, name)) for m, folder in runs.items()}
         pair = known.get(slug(name)) if name else (pairs[0] if len(pairs) == 1 else None)
         results.append(_ranked(name or "pair", loaded, pair, frames, look, measures))
     quantities: list[Quantity] = [q for m in measures for q in m.quantities]
     if not pairs:
         quantities = [q for q in quantities if not q.name.startswith("end ")]
-    on_event(Event("compare_pairs", len(common), len(common)))
+    on_event(Event("Comparing pairs", len(common), len(common)))
     return Comparison(
         methods=list(runs),
         quantities=quantities,
