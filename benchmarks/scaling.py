@@ -30,7 +30,13 @@ from benchmarks.tape import stacked
 DIMENSIONS = (2, 8, 64, 512, 4096, 16384, 65536)
 NODES = (8, 16, 32, 64, 128)
 
-SCALED: dict[str, Contender] = {c.name: c for c in (FLOW, published(0.1), published(0.02), ENERGY)}
+SCALED: dict[str, Contender] = {c.name: c for c in (FLOW, published(0.1), ENERGY)}
+
+SLOW = (ENERGY.name,)
+"""Contenders that are not taken beyond ``SLOW_ABOVE`` dimensions: for their time."""
+
+SLOW_ABOVE = 512
+ONE_SEED_FROM = 512
 
 
 @dataclass(frozen=True)
