@@ -145,7 +145,8 @@ def finite_temperature_string(
         A :class:`TemperedString`, the same for the same seed.
 
     Raises:
-        ValueError: an argument out of its range, a batch of paths, or a path on a sphere.
+        ValueError: an argument out of its range, a batch of paths, a path on a sphere, or no
+            curvature to take the step from.
 
     Cost: (n - 1) (W (iterations * sweep + check) + 1) score evaluations in one call a step: 384015
     in 801 calls by default, and 2 (n - 1) in one more where the curvature is measured.
@@ -168,16 +169,18 @@ def finite_temperature_string(
     connection, spent = Conformal(as_score(score)).calibrated(t, nodes[:, None])
     velocity, times = 0.5 * intervals * (nodes[2:] - nodes[:-2]), t[1:-1].to(nodes)
     begun = connection.field(times, nodes[1:-1], velocity)
-    stiffness = float((begun.shift / velocity.square().sum(-1).clamp_min(1e-30)).max())
     climbs = (begun.score * velocity).sum(-1) > 0
-    if not (stiffness > 0 and math.isfinite(stiffness)):
+    if step is None:
+        curvature = (begun.shift / velocity.square().sum(-1).clamp_min(1e-30)).amax()
+        step = STABLE / float(curvature) if float(curvature) > 0 else math.inf
+    if not math.isfinite(step):
         raise ValueError(
-            f"the curvature of the density is {stiffness} along the path; expected a positive "
-            "number. Give the walkers' step, and a path along a ridge."
+            "the density shows no curvature across the path, so that the walkers' step is unknown; "
+            "expected a path along a ridge. Give the step."
         )
-    field = Langevin(connection.score, times[:, None], temperature, step or STABLE / stiffness)
+    field = Langevin(connection.score, times[:, None], temperature, step)
     generator = torch.Generator().manual_seed(seed)
-    start = math.sqrt(temperature / stiffness) * gaussian_noise(nodes, walkers, generator)
+    start = math.sqrt(temperature * step / STABLE) * gaussian_noise(nodes, walkers, generator)
     crowd = Crowd(nodes[1:-1, None] + start, gaussian_noise(nodes, walkers, generator))
     told: list[Step] = []
     inner, each = intervals - 1, (intervals - 1) * walkers
