@@ -167,6 +167,8 @@ def measure_all(model: DiffusionModel, options: argparse.Namespace) -> list[Row]
         if options.only and pair.name not in options.only:
             continue
         for name, settings in variants(options.text).items():
+            if options.settings and name not in options.settings:
+                continue
             rows.append(run(model, pair, name, replace(settings, size=options.size)))
             print(rows[-1], flush=True)
     return rows
@@ -176,6 +178,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cost")
     parser.add_argument("--pairs", type=int, default=2, help="rendered pairs")
     parser.add_argument("--only", nargs="*", help='names of pairs to run, such as "rendered 1"')
+    parser.add_argument("--settings", nargs="*", help="names of settings to run")
     parser.add_argument("--text", action="store_true", help="also with the paper's text inversion")
     parser.add_argument("--model", default="embedded")
     parser.add_argument("--size", type=int, help="edge of the images; the model's own by default")

@@ -87,3 +87,9 @@ def test_two_images_in_a_morph_out(runs: tuple[Path, str], family: str) -> None:
             assert frame.size == (width, height)
     result = json.loads((out / "result.json").read_text())
     assert result["model"]["id"] == str(place / family / "model")
+    caveat = result["model"]["caveat"]
+    assert bool(caveat) == family.startswith("flux"), "only Flux.1 has no density"
+    if caveat:
+        assert any(caveat in warning for warning in result["warnings"])
+        assert caveat in (out / "report.html").read_text()
+        assert caveat in said.replace("\n", " ")

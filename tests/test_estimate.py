@@ -76,6 +76,10 @@ def test_a_run_costs_what_was_foretold(
     assert done.ledger.total.tflop > 0
 
 
+def test_no_run_with_default_settings_exceeds_900_rows(model: StableDiffusionModel) -> None:
+    assert estimate(model, 32, Settings()).ledger.total.rows <= 900
+
+
 def test_memory_and_operations(model: StableDiffusionModel) -> None:
     small, large = (estimate(model, edge, QUICK) for edge in (32, 64))
     assert small.row_seconds is None

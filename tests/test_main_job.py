@@ -29,14 +29,13 @@ def _holds(morph: dg.Interpolation, *, frames: int = 17) -> None:
     if morph.solution.converged:
         assert float(morph.solution.residual) < 1e-3
     else:
-        assert morph.solution.result is dg.Result.max_steps
-        assert float(morph.solution.residual) < 5e-2
+        assert morph.solution.result in (dg.Result.max_steps, dg.Result.not_converged)
+        assert float(morph.solution.residual) < 0.1
         assert any(morph.solution.result.message in w for w in morph.warnings)
     lengths = morph.lengths
     assert lengths["geodesic"] <= lengths["slerp"] * (1 + 1e-6)
     assert lengths["geodesic"] <= lengths["lerp"] * (1 + 1e-6)
-    assert morph.ledger.total.rows <= 1500
-    assert morph.ledger["solve"].rows <= 600
+    assert morph.ledger.total.rows <= 900
 
 
 def test_the_example_portraits(model: DiffusionModel) -> None:
@@ -45,6 +44,7 @@ def test_the_example_portraits(model: DiffusionModel) -> None:
     _holds(morph)
     assert morph.solution is not None
     assert morph.solution.result is dg.Result.converged
+    assert morph.ledger.total.rows <= 600
     assert min(morph.codec_psnr) > 29
     for end, best in zip(morph.endpoint_psnr, morph.codec_psnr, strict=True):
         assert end > best - 0.5
@@ -62,9 +62,7 @@ def test_a_head_turned_by_60_degrees(model: DiffusionModel) -> None:
 @pytest.mark.parametrize(
     ("a", "b"), list(combinations(PHOTOS, 2)), ids=lambda p: p.stem if isinstance(p, Path) else ""
 )
-def test_photographs_run_and_are_warned_about(
-    model: DiffusionModel, a: Path, b: Path
-) -> None:
+def test_photographs_run_and_are_warned_about(model: DiffusionModel, a: Path, b: Path) -> None:
     morph = dg.interpolate(model, a, b, allow_atypical=True)
     _holds(morph)
     foreign = ("unlike what it was trained on", "densest latents are smooth images")

@@ -1,6 +1,6 @@
 r"""Interpolation: a geodesic between two images, decoded.
 
-Both images are encoded, inverted to a noise level by deterministic DDIM, joined there by a
+Both images are encoded, inverted to a noise level by a deterministic sampler, joined there by a
 geodesic of the noised density, and points along it are denoised and decoded.
 
 References
@@ -84,7 +84,7 @@ def interpolate(
         NonFiniteError, OutOfMemoryError: from the networks.
 
     Cost: 560 denoiser rows for the example portraits with the default settings, 172 of them by
-    the solver, which never takes more than 592; ``Interpolation.ledger`` itemises them. The ratio
+    the solver, and never more than 892; ``Interpolation.ledger`` itemises them. The ratio
     estimate doubles the solver's.
     """
     settings = replace(settings or Settings(), **changes)
