@@ -12,12 +12,15 @@ from diffusion_geodesics.apps.job import ImageSource
 from diffusion_geodesics.diffusion import Cost, Ledger
 from diffusion_geodesics.likelihood import (
     DenoiserNoise,
+    FlowResult,
     LogDensity,
-    ShiftedHutchPlusPlus,
     Trace,
     log_density,
 )
 from diffusion_geodesics.models import DiffusionModel
+
+FEW_SAMPLES = 8
+"""Samples of the trace below which their spread says little of the error."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,20 @@ class Densities:
         """Whether the model works on pixels, so that bits per dimension are bits per pixel and
         channel; else they are bits per latent dimension."""
         return self.gallery.codec.latent_shape == self.gallery.codec.image_shape
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What must be known before the figures are believed."""
+        found, trace = self.density, self.density.trace
+        said: list[str] = []
+        if found.result is not FlowResult.converged:
+            said.append(f"No density was found: {found.result.value}.")
+        if not trace.exact and trace.count < FEW_SAMPLES:
+            said.append(
+                f"The standard error comes from {trace.count} samples and may be far too small; "
+                f"take at least {3 * FEW_SAMPLES} probes."
+            )
+        return tuple(said)
 
     def rows(self) -> list[dict[str, object]]:
         """One mapping an image: name, log_prob, standard_error, solver_error, bits_per_dim."""
@@ -74,6 +91,7 @@ class Densities:
             "result": found.result.name,
             "message": found.result.value,
             "steps": {"accepted": found.steps[0], "rejected": found.steps[1]},
+            "warnings": list(self.warnings),
             "model": self.model_id,
             "settings": self.place.as_dict(),
             "cost": self.ledger.as_dict("flow"),
@@ -95,7 +113,7 @@ def densities(
         model: from :func:`diffusion_geodesics.load_model`.
         images: paths, Pillow images, or tensors (3, height, width) with values in [0, 1].
         place: prompt, noise level and size.
-        trace: how to take traces; ``ShiftedHutchPlusPlus(6)`` by default.
+        trace: how to take traces; ``ShiftedHutchPlusPlus(24)`` by default.
         rtol: relative tolerance of the solver.
         on_event: told of progress; raise in it to cancel.
 
@@ -119,7 +137,7 @@ def densities(
         DenoiserNoise(gallery.denoiser, gallery.condition),
         gallery.latents,
         s / a,
-        trace=ShiftedHutchPlusPlus(6) if trace is None else trace,
+        trace=trace,
         rtol=rtol,
         bin_width=_bin_width(gallery),
         on_step=tell,

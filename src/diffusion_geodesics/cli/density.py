@@ -50,7 +50,7 @@ def density(
         typer.Option(
             help="Jacobian products an evaluation, a multiple of 3.", rich_help_panel=FLOW
         ),
-    ] = 6,
+    ] = 24,
     seed: Annotated[int, typer.Option(help="Of the probes.", rich_help_panel=FLOW)] = 0,
     rtol: Annotated[
         float, typer.Option(help="Relative tolerance of the flow's solver.", rich_help_panel=FLOW)
@@ -100,6 +100,9 @@ def density(
         soft_wrap=True,
         markup=False,
     )
+    for warning in done.warnings:
+        console.print("note:", style="yellow", end=" ")
+        console.print(warning, soft_wrap=True, markup=False)
     if json is not None:
         from diffusion_geodesics.report import to_json
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
-from importlib import resources
 from pathlib import Path
 
 from diffusion_geodesics.report.analysis_data import AnalysisReport, Section
 from diffusion_geodesics.report.analysis_plots import comparison_plot, panels_plot
 from diffusion_geodesics.report.folder import PROGRAM, staged_folder
-from diffusion_geodesics.report.html import _flat
 from diffusion_geodesics.report.jsonable import to_json
+from diffusion_geodesics.report.page import data_uri, flat_settings, render_page
 from diffusion_geodesics.report.strip import StripLayout, compare_strip
 from diffusion_geodesics.report.write import Written
 
@@ -65,29 +63,21 @@ def render_analysis(report: AnalysisReport, strips: list[Path | None]) -> str:
         report: what to report.
         strips: a PNG file for every section, or None.
     """
-    from jinja2 import Environment, StrictUndefined
-
-    files = resources.files("diffusion_geodesics.report").joinpath("templates")
-    text = files.joinpath("analysis.html.j2").read_text(encoding="utf-8")
-    page = files.joinpath("report.html.j2").read_text(encoding="utf-8")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(text).render(
+    return render_page(
+        "analysis.html.j2",
         report=report,
-        style=page[page.index("<style>") + 7 : page.index("</style>")],
         controls=comparison_plot("Clip and controls", report.comparisons)
         if report.comparisons
         else None,
         sections=[
-            (section, _plots(number, section), strip and _data(strip))
+            (section, _plots(number, section), strip and _small_jpeg(strip))
             for number, (section, strip) in enumerate(zip(report.sections, strips, strict=True))
         ],
         total=tuple(
             sum(getattr(stage, column) for stage in report.cost)
             for column in ("rows", "calls", "seconds")
         ),
-        settings=list(_flat(report.settings)),
+        settings=list(flat_settings(report.settings)),
     )
 
 
@@ -97,11 +87,11 @@ def _plots(number: int, section: Section) -> list[str]:
     ]
 
 
-def _data(strip: Path) -> str:
+def _small_jpeg(strip: Path) -> str:
     """The strip for the page: fewer colours than in the file, so that long reports stay small."""
     from PIL import Image
 
     buffer = io.BytesIO()
     with Image.open(strip) as image:
         image.convert("RGB").save(buffer, format="JPEG", quality=88)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+    return data_uri(buffer.getvalue(), "image/jpeg")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from diffusion_geodesics.report.analysis_data import Comparison, Panel
-from diffusion_geodesics.report.plots import _COLOURS, _GRID, _INK, _figure, _look, _svg
+from diffusion_geodesics.report.figure import COLOURS, GRID, INK, line_look, project_figure, to_svg
 
 if TYPE_CHECKING:
     from matplotlib.lines import Line2D
@@ -25,7 +25,7 @@ def panels_plot(title: str, panels: Sequence[Panel]) -> str:
     """
     if not panels:
         raise ValueError("got no panel to draw")
-    with _figure(title, len(panels)) as (figure, axes):
+    with project_figure(title, len(panels)) as (figure, axes):
         names: list[str] = []
         for panel in panels:
             names += [t.name for t in panel.traces if t.name not in names]
@@ -37,11 +37,13 @@ def panels_plot(title: str, panels: Sequence[Panel]) -> str:
                 place.yaxis.set_major_formatter(_plain)
                 place.yaxis.set_minor_formatter(_plain if max(finite) < 10 * min(finite) else "")
             for trace in panel.traces:
-                (line,) = place.plot(trace.x, trace.y, **_look(names.index(trace.name), trace.name))
+                (line,) = place.plot(
+                    trace.x, trace.y, **line_look(names.index(trace.name), trace.name)
+                )
                 handles.setdefault(trace.name, line)
             if panel.level is not None:
                 value, name = panel.level
-                place.axhline(value, color=_INK, linewidth=0.8, linestyle=":")
+                place.axhline(value, color=INK, linewidth=0.8, linestyle=":")
                 place.annotate(
                     name,
                     (0.01, value),
@@ -61,7 +63,7 @@ def panels_plot(title: str, panels: Sequence[Panel]) -> str:
                 loc="outside upper left",
                 ncols=min(len(handles), 5),
             )
-        return _svg(figure, title)
+        return to_svg(figure, title)
 
 
 def comparison_plot(title: str, comparisons: Sequence[Comparison]) -> str:
@@ -72,12 +74,12 @@ def comparison_plot(title: str, comparisons: Sequence[Comparison]) -> str:
     """
     if not comparisons:
         raise ValueError("got nothing to compare")
-    with _figure(title, len(comparisons)) as (figure, axes):
+    with project_figure(title, len(comparisons)) as (figure, axes):
         figure.set_size_inches(7.6, 1.0 + 0.26 * max(len(c.bars) for c in comparisons))
         for number, (place, comparison) in enumerate(zip(axes, comparisons, strict=True)):
             shown = [bar for bar in comparison.bars if math.isfinite(bar.mean)]
             for row, bar in enumerate(shown):
-                colour = _COLOURS[0] if row == 0 else _INK
+                colour = COLOURS[0] if row == 0 else INK
                 if math.isfinite(bar.low):
                     place.plot([bar.low, bar.high], [row, row], color=colour, linewidth=2.2)
                 place.plot([bar.mean], [row], color=colour, marker="o", markersize=5)
@@ -89,8 +91,8 @@ def comparison_plot(title: str, comparisons: Sequence[Comparison]) -> str:
                 place.xaxis.set_minor_formatter("")
             place.set_title(comparison.title)
             place.tick_params(axis="y", length=0)
-            place.grid(axis="y", color=_GRID, linewidth=0.3)
-        return _svg(figure, title)
+            place.grid(axis="y", color=GRID, linewidth=0.3)
+        return to_svg(figure, title)
 
 
 def _plain(value: float, _: object = None) -> str:

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
+from diffusion_geodesics.report.figure import GRID, project_figure, to_svg
 from diffusion_geodesics.report.pixels import to_image
-from diffusion_geodesics.report.plots import _GRID, _figure, _svg
 
 _WRITTEN = 12
 """Most images for which every distance is written into its cell."""
@@ -28,7 +28,7 @@ def heat_map(values: Float[Tensor, "images images"], names: Sequence[str]) -> st
     cells = np.ma.masked_invalid(cells)
     side = min(7.6, 3.0 + 0.32 * count)
     title = "Geodesic distances"
-    with _figure(title) as (figure, (axes,)):
+    with project_figure(title) as (figure, (axes,)):
         figure.set_size_inches(side + 0.9, side)
         axes.grid(False)
         drawn = axes.imshow(cells, cmap="viridis_r")
@@ -47,7 +47,7 @@ def heat_map(values: Float[Tensor, "images images"], names: Sequence[str]) -> st
                 text = f"{cells[i, j]:.3g}"
                 colour = "#ffffff" if dark else "#000000"
                 axes.text(j, i, text, ha="center", va="center", color=colour, fontsize=8)
-        return _svg(figure, title)
+        return to_svg(figure, title)
 
 
 def embedding_plot(
@@ -58,7 +58,7 @@ def embedding_plot(
 
     place = positions.double().cpu().numpy()
     title = "Embedding of the distances"
-    with _figure(title) as (figure, (axes,)):
+    with project_figure(title) as (figure, (axes,)):
         figure.set_size_inches(7.6, 6.2)
         span = max(float(np.ptp(place, axis=0).max()), 1e-12)
         centre = 0.5 * (place.max(0) + place.min(0))
@@ -81,7 +81,7 @@ def embedding_plot(
             box = OffsetImage(np.asarray(picture), zoom=zoom)
             axes.add_artist(
                 AnnotationBbox(
-                    box, tuple(spot), pad=0.1, bboxprops={"edgecolor": _GRID, "linewidth": 0.8}
+                    box, tuple(spot), pad=0.1, bboxprops={"edgecolor": GRID, "linewidth": 0.8}
                 )
             )
-        return _svg(figure, title)
+        return to_svg(figure, title)

@@ -7,7 +7,6 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import final
 
@@ -17,8 +16,8 @@ from torch import Tensor
 from diffusion_geodesics.report.data import Fact, StageCost
 from diffusion_geodesics.report.distance_plots import embedding_plot, heat_map
 from diffusion_geodesics.report.folder import PROGRAM, staged_folder
-from diffusion_geodesics.report.html import _data, _flat, _small_png
 from diffusion_geodesics.report.jsonable import to_json
+from diffusion_geodesics.report.page import data_uri, flat_settings, render_page, small_png
 from diffusion_geodesics.report.write import Written
 
 
@@ -109,33 +108,17 @@ def distances_csv(report: DistanceReport) -> str:
 
 def render_distances(report: DistanceReport, *, heat: str, plane: str) -> str:
     """The page as HTML text, everything inside and all text escaped."""
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     nearest = []
     for i, row in enumerate(report.values.tolist()):
         others = [(d, j) for j, d in enumerate(row) if j != i and math.isfinite(d)]
         nearest.append(min(others, default=None))
-    return environment.from_string(_template("distances.html.j2")).render(
+    return render_page(
+        "distances.html.j2",
         report=report,
-        style=_style(),
         heat=heat,
         plane=plane,
-        thumbnails=[_data(_small_png(image), "image/png") for image in report.images],
+        thumbnails=[data_uri(small_png(image), "image/png") for image in report.images],
         nearest=nearest,
         errors=report.errors.tolist(),
-        settings=list(_flat(report.settings)),
+        settings=list(flat_settings(report.settings)),
     )
-
-
-def _template(name: str) -> str:
-    files = resources.files("diffusion_geodesics.report")
-    return files.joinpath("templates", name).read_text(encoding="utf-8")
-
-
-def _style() -> str:
-    """The style sheet of the report of a morph, which this page shares."""
-    page = _template("report.html.j2")
-    return page[page.index("<style>") + len("<style>") : page.index("</style>")]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import final
 
@@ -15,8 +14,8 @@ from diffusion_geodesics.report.analysis_data import Panel, Trace
 from diffusion_geodesics.report.analysis_plots import panels_plot
 from diffusion_geodesics.report.data import Fact, Film, StageCost, check_colours
 from diffusion_geodesics.report.folder import PROGRAM, staged_folder
-from diffusion_geodesics.report.html import _data, _flat, _small_png
 from diffusion_geodesics.report.jsonable import to_json
+from diffusion_geodesics.report.page import data_uri, flat_settings, render_page, small_png
 from diffusion_geodesics.report.pixels import to_image
 from diffusion_geodesics.report.strip import compare_strip, film_strip
 from diffusion_geodesics.report.video import Video
@@ -115,11 +114,6 @@ def render_ray(report: RayReport, folder: Path, video: Path) -> str:
         folder: where strip.png and comparison.png are.
         video: a file that `Video.write` wrote.
     """
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     comparison = folder / "comparison.png"
     low, _ = report.typical
     density = panels_plot(
@@ -138,30 +132,19 @@ def render_ray(report: RayReport, folder: Path, video: Path) -> str:
     )
     suffix = video.suffix.removeprefix(".")
     kind = "video" if suffix in ("mp4", "webm") else "image"
-    return environment.from_string(_template("ray.html.j2")).render(
+    return render_page(
+        "ray.html.j2",
         report=report,
-        style=_style(),
-        starts=[_data(_small_png(image), "image/png") for image in report.starts],
-        strip=_data((folder / "strip.png").read_bytes(), "image/png"),
-        comparison=_data(comparison.read_bytes(), "image/png") if comparison.exists() else None,
+        starts=[data_uri(small_png(image), "image/png") for image in report.starts],
+        strip=data_uri((folder / "strip.png").read_bytes(), "image/png"),
+        comparison=data_uri(comparison.read_bytes(), "image/png") if comparison.exists() else None,
         is_video=kind == "video",
-        video=_data(video.read_bytes(), f"{kind}/{suffix}"),
+        video=data_uri(video.read_bytes(), f"{kind}/{suffix}"),
         density=density,
         typical=typical,
-        settings=list(_flat(report.settings)),
+        settings=list(flat_settings(report.settings)),
         total=tuple(
             sum(getattr(stage, column) for stage in report.cost)
             for column in ("rows", "calls", "seconds")
         ),
     )
-
-
-def _template(name: str) -> str:
-    files = resources.files("diffusion_geodesics.report")
-    return files.joinpath("templates", name).read_text(encoding="utf-8")
-
-
-def _style() -> str:
-    """The style sheet of the report of a morph, which this page shares."""
-    page = _template("report.html.j2")
-    return page[page.index("<style>") + len("<style>") : page.index("</style>")]
