@@ -5,7 +5,7 @@ latents, and the next frames are predicted: by repeating the last one, by going 
 clean latents, in flat space and on the shell, and by density rays with and without remedies.
 Predictions are decoded and compared with the true renderings.
 
-    python -m benchmarks.extrapolation --actors 3 --write benchmarks/results
+    python -m benchmarks.extrapolation --write benchmarks/results
 """
 
 from __future__ import annotations
@@ -238,7 +238,7 @@ def _mean(values: Sequence[float]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--actors", type=int, default=3, help="three motions, two laws each")
+    parser.add_argument("--actors", type=int, default=2, help="three motions, two laws each")
     parser.add_argument("--steps", type=int, default=20, help="DDIM steps")
     parser.add_argument("--model", default="embedded")
     parser.add_argument("--write", type=Path, help="folder for extrapolation.md and .json")

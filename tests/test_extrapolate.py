@@ -87,7 +87,9 @@ def two_points(seed: int = 0) -> tuple[Tensor, Tensor]:
     return a, 1.1 * b
 
 
-@pytest.mark.parametrize(("terrain", "flat"), [(gaussian(0.05), False), (mixture(0.1), True)])
+@pytest.mark.parametrize(
+    ("terrain", "flat"), [(mixture(0.05), False), (mixture(0.05), True), (gaussian(0.02), True)]
+)
 def test_a_ray_with_the_geodesics_velocity_arrives_within_what_growth_allows(
     terrain: Terrain, flat: bool
 ) -> None:
@@ -104,17 +106,18 @@ def test_a_ray_with_the_geodesics_velocity_arrives_within_what_growth_allows(
     )
     velocity, doubt = edge_velocity(solution.path, chart.manifold, 32)
     launch = Launch(a, velocity, chart, "b", target=b, doubt=doubt, solution=solution)
-    ray = march(terrain, launch, OPEN, reach=1.0)
+    fine = replace(OPEN, ray_steps=16)
+    ray = march(terrain, launch, fine, reach=1.0)
     landing = arrival(ray, launch, terrain)
     assert landing is not None
     assert landing.miss <= landing.allowed
     assert landing.allowed < 0.1 * landing.chord
-    assert landing.miss < 1e-3 * landing.chord
+    assert landing.miss < 5e-3 * landing.chord
     other, _ = edge_velocity(solution.path, chart.manifold, 32, at_end=True)
     back = march(
         terrain, Launch(b, -other, FlatChart() if flat else shell(b, a), "a"), OPEN, reach=1.0
     )
-    assert float((back.latents[-1] - a).norm()) < 1e-3 * landing.chord
+    assert float((back.latents[-1] - a).norm()) < 5e-3 * landing.chord
 
 
 def test_without_strength_a_ray_is_a_great_circle_and_norms_are_kept() -> None:
@@ -210,13 +213,13 @@ def test_a_ray_that_leaves_the_typical_set_is_begun_anew_with_half_the_strength(
     chart = shell_of(a, flat=False)
     y = chart.coordinates(torch.zeros(1), a[None])[0]
     launch = Launch(a, 0.8 * chart.manifold.to_tangent(y, b), chart, "v")
-    tight = replace(OPEN, stop=True, band=0.4, ray_steps=4)
+    tight = replace(OPEN, stop=True, band=0.2, ray_steps=4)
     once = march(mixture(1.0), launch, tight)
     assert once.result is RayResult.left_typical_set
     halved = march(mixture(1.0), launch, replace(tight, remedies=Remedies(halvings=4)))
     assert halved.ended
-    assert halved.halvings > 0
-    assert halved.alpha == 0.5**halved.halvings
+    assert halved.halvings == 2
+    assert halved.alpha == 0.25
     assert halved.rows > once.rows
 
 
@@ -252,6 +255,7 @@ def test_every_direction_gives_a_film(
         assert done.march.ended
         assert done.times[-1] == done.launch.reach
         assert done.ledger.total.rows > 0
+        assert done.march.alpha * done.dim == direction.strength
         assert done.direction.told()
     arrived = run(model, a, Towards(b)).arrival
     assert arrived is not None

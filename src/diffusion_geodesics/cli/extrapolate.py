@@ -99,9 +99,12 @@ def extrapolate(
         ),
     ] = None,
     strength: Annotated[
-        float,
-        typer.Option(help="Strength α·d of the metric; 0 goes straight.", rich_help_panel=PATH),
-    ] = _DEFAULTS.strength,
+        float | None,
+        typer.Option(
+            help="Strength α·d of the metric; 0 goes straight. 1, but 0 with --last.",
+            rich_help_panel=PATH,
+        ),
+    ] = None,
     alpha: Annotated[
         float | None, typer.Option(help="α itself, instead.", rich_help_panel=PATH)
     ] = None,

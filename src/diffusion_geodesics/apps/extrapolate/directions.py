@@ -26,7 +26,7 @@ from diffusion_geodesics.path import chord
 ANGLE = 0.5
 """Default reach, in start norms, of directions that have no length of their own."""
 FORESEEN = 4.0
-"""Default reach, in frames, after a clip: no prediction beats repeating the last frame further."""
+"""Default reach, in frames, after a clip: as far as predictions were measured."""
 BEYOND = 0.5
 """Default reach past the second image, in ways between both: frames fall apart further out."""
 
@@ -36,6 +36,7 @@ class Direction(ABC):
 
     - `images`: further images that it needs, after the start.
     - `renewable`: whether it can be estimated anew along the way.
+    - `strength`: α · dim of the metric where none is asked for.
     """
 
     @property
@@ -45,6 +46,10 @@ class Direction(ABC):
     @property
     def renewable(self) -> bool:
         return False
+
+    @property
+    def strength(self) -> float:
+        return 1.0
 
     @abstractmethod
     def launch(self, scene: Scene) -> Launch:
@@ -299,6 +304,10 @@ class ClipVelocity(Direction):
                 f"got {self.frames} frames to fit a velocity to; expected an odd number of at "
                 "least 3"
             )
+
+    @property
+    def strength(self) -> float:
+        return 0.0
 
     def launch(self, scene: Scene) -> Launch:
         x = scene.latents[-1]

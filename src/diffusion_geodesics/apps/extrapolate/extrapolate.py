@@ -75,6 +75,8 @@ def extrapolate(
     direction needs one; about 270 rows for the ray; 20 rows a frame to decode.
     """
     settings = replace(settings or ExtrapolationSettings(), **changes)
+    if settings.strength is None:
+        settings = replace(settings, strength=direction.strength)
     if settings.remedies.reestimate and not direction.renewable:
         raise ValueError(
             f"{direction.told()}: this direction is known once and cannot be estimated anew; leave "

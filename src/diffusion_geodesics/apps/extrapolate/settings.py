@@ -70,7 +70,9 @@ class ExtrapolationSettings:
         level: noise level in (0, 1], as the fraction of the ``steps`` DDIM steps.
         steps: DDIM steps from pure noise to a clean latent.
         refinements: most extra fixed-point iterations at each inversion step.
-        strength: α · dim of the metric; 0 goes straight on (a great circle, or a line if flat).
+        strength: α · dim of the metric; 0 goes straight on (a great circle, or a line if flat). By
+            default what the direction says: 0 after a clip, where that is nearest to the truth,
+            and 1 else.
         alpha: α itself, in place of ``strength``.
         flat: march in flat space, where norms grow, instead of on the shell.
         ray_steps: steps of the integrator for the whole ray, five score evaluations each.
@@ -94,7 +96,7 @@ class ExtrapolationSettings:
     level: float = 0.4
     steps: int = 50
     refinements: int = 4
-    strength: float = 1.0
+    strength: float | None = None
     alpha: float | None = None
     flat: bool = False
     ray_steps: int = 16
@@ -116,7 +118,10 @@ class ExtrapolationSettings:
         _demand(0 < self.level <= 1, "level", self.level, "a fraction in (0, 1]")
         _demand(self.steps >= 1, "steps", self.steps, "at least 1")
         _demand(self.refinements >= 0, "refinements", self.refinements, "0 or more")
-        _demand(0 <= self.strength < 1e9, "strength", self.strength, "a finite number ≥ 0")
+        strength = self.strength
+        _demand(
+            strength is None or 0 <= strength < 1e9, "strength", strength, "a finite number ≥ 0"
+        )
         _demand(
             self.alpha is None or 0 <= self.alpha < 1e9, "alpha", self.alpha, "a finite number ≥ 0"
         )
@@ -132,7 +137,8 @@ class ExtrapolationSettings:
 
     def alpha_for(self, dim: int) -> float:
         """α for latents of ``dim`` coordinates."""
-        return self.strength / dim if self.alpha is None else self.alpha
+        strength = 1.0 if self.strength is None else self.strength
+        return strength / dim if self.alpha is None else self.alpha
 
     def as_dict(self) -> dict[str, object]:
         """Every setting, ready for JSON."""
