@@ -147,7 +147,8 @@ class ShiftedHutchPlusPlus(Trace):
         shift = torch.linalg.eigvalsh(small + small.mT).median(1).values[:, None, None] / 2
         basis, _ = torch.linalg.qr(image - shift * frame)
         columns = basis.permute(2, 0, 1)
-        rest = rest - torch.einsum("ndq,kne,neq->knd", basis, rest, basis)
+        inside = torch.einsum("neq,kne->knq", basis, rest)  # in two steps: in one, k·d² numbers
+        rest = rest - torch.einsum("ndq,knq->knd", basis, inside)
         norm = torch.linalg.vector_norm(rest, dim=-1, keepdim=True).clamp_min(1e-30)
         rest = rest / norm * (rest.shape[-1] - len(columns)) ** 0.5
         both = torch.cat([columns, rest])
