@@ -27,7 +27,8 @@ class Arrival:
         chord: |target - x(0)|.
         allowed: what the growth factor g ≥ 1 allows: g (ℓ (doubt + r α ℓ max|s|) + e), with ℓ the
             arc, doubt the velocity's relative error, r the residual of the boundary solution (its
-            share of the force α|s| that bends the path) and e the integrator's error.
+            share of the force α|s| that bends the path) and e the integrator's error. NaN where
+            that was not estimated.
     """
 
     miss: float
