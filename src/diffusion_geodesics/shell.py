@@ -17,6 +17,7 @@ STAGES = {
     "text": "Optimising embeddings",
     "invert": "Inverting",
     "solve": "Solving for the geodesic",
+    "march": "Following the ray",
     "measure": "Measuring",
     "pairs": "Solving for all pairs",
     "flow": "Following the flow, %",
