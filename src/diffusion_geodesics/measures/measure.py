@@ -66,8 +66,8 @@ class Strip:
     """
 
     frames: Float[Tensor, "frames 3 height width"]
-    ends: Float[Tensor, "2 3 height width"]
-    features: Float[Tensor, "frames coordinates"]
+    ends: Float[Tensor, "2 3 end_height end_width"]
+    features: Float[Tensor, "items coordinates"]
 
     def __post_init__(self) -> None:
         if len(self.frames) < 3:

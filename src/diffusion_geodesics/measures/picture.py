@@ -40,7 +40,7 @@ WINDOW, SPREAD = 11, 1.5
 
 
 def ssim(
-    a: Float[Tensor, "images 3 height width"], b: Float[Tensor, "images 3 height width"]
+    a: Float[Tensor, "images 3 height width"], b: Float[Tensor, "others 3 rows columns"]
 ) -> Float[Tensor, " images"]:
     """Structural similarity in [-1, 1], mean over channels and all whole windows.
 

@@ -23,6 +23,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 Sample = Float[np.ndarray, "items coordinates"]
+Other = Float[np.ndarray, "others other_coordinates"]
 
 
 def frechet_distance(
@@ -43,7 +44,7 @@ def frechet_distance(
     return float(gap + np.trace(covariance_a) + np.trace(covariance_b) - 2 * cross)
 
 
-def frechet(a: Sample, b: Sample) -> float:
+def frechet(a: Sample, b: Other) -> float:
     """Fréchet distance of two samples of at least two items each.
 
     Biased for few items: it is large for two samples of the same distribution. Compare only
@@ -54,14 +55,14 @@ def frechet(a: Sample, b: Sample) -> float:
     return frechet_distance(a.mean(0), covariances[0], b.mean(0), covariances[1])
 
 
-def kernel_distance(a: Sample, b: Sample) -> float:
+def kernel_distance(a: Sample, b: Other) -> float:
     """Unbiased squared MMD with the cubic kernel (KID, one block); may be negative."""
     _check(a, b, 2)
 
-    def kernel(x: Sample, y: Sample) -> np.ndarray:
+    def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return (x @ y.T / x.shape[1] + 1) ** 3
 
-    def within(x: Sample) -> float:
+    def within(x: np.ndarray) -> float:
         n, gram = len(x), kernel(x, x)
         return float((gram.sum() - np.trace(gram)) / (n * (n - 1)))
 
@@ -70,9 +71,9 @@ def kernel_distance(a: Sample, b: Sample) -> float:
 
 def two_sample_accuracy(
     a: Sample,
-    b: Sample,
+    b: Other,
     groups_a: Int[np.ndarray, " items"],
-    groups_b: Int[np.ndarray, " other"],
+    groups_b: Int[np.ndarray, " others"],
     *,
     folds: int = 5,
     components: int = 32,
@@ -116,7 +117,7 @@ def two_sample_accuracy(
     return float(0.5 * (right[y > 0.5].mean() + right[y < 0.5].mean()))
 
 
-def _reduced(seen: Sample, new: Sample, components: int) -> tuple[Sample, Sample]:
+def _reduced(seen: np.ndarray, new: np.ndarray, components: int) -> tuple[np.ndarray, np.ndarray]:
     """Both on the standardised leading principal components of the first."""
     scale = seen.std(0)
     keep = scale > 1e-9 * max(float(scale.max()), 1e-30)
@@ -141,7 +142,7 @@ def _logistic(x: Sample, y: Float[np.ndarray, " items"], ridge: float) -> np.nda
     return minimize(loss, np.zeros(x.shape[1] + 1), jac=True, method="L-BFGS-B").x
 
 
-def _check(a: Sample, b: Sample, least: int) -> None:
+def _check(a: np.ndarray, b: np.ndarray, least: int) -> None:
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < least:
         raise ValueError(
             f"got samples of shapes {a.shape} and {b.shape}; expected (items, coordinates) with "

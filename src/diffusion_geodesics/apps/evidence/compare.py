@@ -172,7 +172,7 @@ def _outcome(
         film = reel.film(features, stage.settings.frames)
     except NonFiniteError as error:  # one bad path must not end a run of hours
         broken = torch.zeros(stage.settings.frames, *stage.images.shape[1:])
-        return Outcome(broken, {}, f"failed: {error}")
+        return Outcome(broken, {}, f"failed: {error}", failed=True)
     scores = measured(film.frames, stage.images, features, measures)
     values, _ = path_scores(stage.geometry(), reel.candidate, film.t)
     spent = reel.cost + film.cost

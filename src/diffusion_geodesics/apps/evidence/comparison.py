@@ -37,11 +37,13 @@ class Outcome:
         frames: at equal feature steps, (frames, 3, height, width).
         scores: quantities by name; NaN where one is not defined.
         note: what must be known about it, such as how a solver ended; empty if all is well.
+        failed: there are no frames, only black ones in their place.
     """
 
     frames: Float[Tensor, "frames 3 height width"]
     scores: Mapping[str, float]
     note: str = ""
+    failed: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +65,10 @@ class PairResult:
         """How far methods are apart: root mean square deviation of the frames between from their
         mean over methods, over that of both ends, in pooled pixels."""
         look = PooledPixels()
-        strips = [look(o.frames[1:-1]).double() for o in self.outcomes.values()]
+        shown = [o.frames for o in self.outcomes.values() if not o.failed]
+        if len(shown) < 2:
+            return 0.0
+        strips = [look(frames[1:-1]).double() for frames in shown]
         count = min(len(s) for s in strips)
         middle = torch.stack([s[(len(s) - count) // 2 :][:count] for s in strips])
         spread = (middle - middle.mean(0)).square().mean().sqrt()
@@ -176,7 +181,15 @@ class Comparison:
         return chosen
 
     def _frames(self, method: str) -> list[Tensor]:
-        return [p.outcomes[method].frames[1:-1] for p in self.pairs if method in p.outcomes]
+        return [p.outcomes[method].frames[1:-1] for p in self._with(method)]
+
+    def _with(self, *methods: str) -> list[PairResult]:
+        """The pairs that have frames of these methods."""
+        return [
+            p
+            for p in self.pairs
+            if all(m in p.outcomes and not p.outcomes[m].failed for m in methods)
+        ]
 
     def _drawn(
         self,
@@ -209,7 +222,7 @@ class Comparison:
     def _told_apart(self, method: str) -> float:
         if method == self.truth:
             return math.nan
-        both = [p for p in self.pairs if method in p.outcomes and self.truth in p.outcomes]
+        both = self._with(method, str(self.truth))
         if len(both) < 2:
             return math.nan
         parts = []

@@ -49,7 +49,14 @@ class Kept:
         about = []
         for k, (name, outcome) in enumerate(result.outcomes.items()):
             tensors[f"frames{k}"] = (outcome.frames * 255).round().to(torch.uint8).contiguous()
-            about.append({"name": name, "scores": dict(outcome.scores), "note": outcome.note})
+            about.append(
+                {
+                    "name": name,
+                    "scores": dict(outcome.scores),
+                    "note": outcome.note,
+                    "failed": outcome.failed,
+                }
+            )
         metadata = {"mark": self._mark(pair), "outcomes": json.dumps(about)}
         file = self._file(number)
         staging = file.with_name(f".{file.name}.{os.getpid()}")
@@ -82,6 +89,7 @@ class Kept:
                         stored.get_tensor(f"frames{k}").float() / 255,
                         cast("dict[str, float]", o["scores"]),
                         str(o["note"]),
+                        bool(o["failed"]),
                     )
                     for k, o in enumerate(json.loads(metadata["outcomes"]))
                 }
