@@ -176,11 +176,8 @@ def main() -> None:
     torch.set_num_threads(1)
     model = load_model(options.model)
     size = model.native_size
-    parts = (
-        model.codec(size, size),
-        model.denoiser(size, size),
-        *map(model.encode_prompt, (options.prompt, "")),
-    )
+    given, null = model.encode_prompt(options.prompt), model.encode_prompt("")
+    parts = (model.codec(size, size), model.denoiser(size, size), given, null)
     sets = [("portraits", portraits(options.images, size))]
     photos = photographs(options.images, size)
     if photos is not None:

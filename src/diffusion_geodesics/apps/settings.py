@@ -119,7 +119,7 @@ class Settings:
         blend: how the prompts' embeddings change along the path.
         solver: what solves for the geodesic; ``tol``, ``max_steps`` and ``intervals`` are the
             preconditioned one's.
-        sampler: the rule of inversion and decoding; second-order ones need fewer steps.
+        sampler: the rule of inversion and decoding.
         text_inversion: optimise an embedding for each image, from its prompt's; None is not to.
         cache: folder in which optimised embeddings are kept; None is not to.
         flat: measure in flat space instead of on the sphere. On the sphere the norms of both
@@ -159,7 +159,7 @@ class Settings:
     window_nodes: int = 3
     blend: Blend = Blend.LERP
     solver: PathSolver = PathSolver.PRECONDITIONED
-    sampler: Method = Method.LMS
+    sampler: Method = Method.DDIM
     text_inversion: TextInversion | None = None
     cache: str | None = None
     flat: bool = False
