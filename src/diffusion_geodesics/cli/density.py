@@ -69,6 +69,8 @@ def density(
     from diffusion_geodesics.likelihood import ShiftedHutchPlusPlus
     from diffusion_geodesics.shell import ProgressBars
 
+    if not 0 < rtol < 1:
+        raise ValueError(f"rtol is {rtol}; expected a number between 0 and 1")
     place = Place(prompt, level, steps, size=parse_size(size), fit=fit.fit)
     trace = ShiftedHutchPlusPlus(probes, seed)
     if json is not None and (json.is_dir() or not json.absolute().parent.is_dir()):

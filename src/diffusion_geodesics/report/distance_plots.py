@@ -44,7 +44,7 @@ def heat_map(values: Float[Tensor, "images images"], names: Sequence[str]) -> st
             middle = 0.5 * (float(cells.min()) + float(cells.max()))
             for i, j in zip(*np.nonzero(~np.ma.getmaskarray(cells)), strict=True):
                 dark = cells[i, j] > middle
-                text = f"{cells[i, j]:.3g}"
+                text = f"{cells[i, j]:#.3g}".removesuffix(".")
                 colour = "#ffffff" if dark else "#000000"
                 axes.text(j, i, text, ha="center", va="center", color=colour, fontsize=8)
         return to_svg(figure, title)
