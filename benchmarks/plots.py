@@ -77,7 +77,7 @@ def _families(axis: Any, part: Data) -> None:
         ylabel="relative gap of length",
         title="Every problem of every family\n(gaps below 1e-9 shown there)",
     )
-    axis.legend(fontsize=7, loc="best")
+    axis.legend(fontsize=7, loc="lower right")
 
 
 def _nodes(axis: Any, part: Data) -> None:
