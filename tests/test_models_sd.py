@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -22,6 +23,7 @@ from diffusers import (
 )
 
 from diffusion_geodesics.diffusion import (
+    DiscreteSchedule,
     LevelScore,
     NonFiniteError,
     SamplePrediction,
@@ -212,12 +214,19 @@ def test_codec_and_denoiser_refuse_other_sizes(model: StableDiffusionModel) -> N
 # Schedules
 
 
+def discrete(scheduler: Any) -> DiscreteSchedule:
+    """The schedule of a scheduler with a table of betas."""
+    schedule = read_schedule(scheduler)
+    assert isinstance(schedule, DiscreteSchedule)
+    return schedule
+
+
 def test_a_schedule_is_the_configurations_not_the_state(tmp_path: Path) -> None:
     pipe = tiny_pipeline(tmp_path)
-    before = read_schedule(pipe.scheduler)
+    before = discrete(pipe.scheduler)
     pipe.scheduler.set_timesteps(7)
     pipe.scheduler.alphas_cumprod = pipe.scheduler.alphas_cumprod * 0.5
-    assert read_schedule(pipe.scheduler) == before
+    assert discrete(pipe.scheduler) == before
     assert before.final_alpha == before.alphas_cumprod[0]
     assert before.offset == 1
 
@@ -226,7 +235,7 @@ def test_a_schedule_is_the_configurations_not_the_state(tmp_path: Path) -> None:
 @pytest.mark.parametrize("steps", [1, 4, 7, 50])
 def test_time_steps_are_those_of_diffusers(spacing: str, steps: int) -> None:
     scheduler = DDIMScheduler(timestep_spacing=spacing, steps_offset=1)
-    schedule = read_schedule(scheduler)
+    schedule = discrete(scheduler)
     scheduler.set_timesteps(steps)
     assert list(schedule.timesteps(steps)) == scheduler.timesteps.tolist()
     assert schedule.spacing == Spacing(spacing)
@@ -237,8 +246,8 @@ def test_time_steps_are_those_of_diffusers(spacing: str, steps: int) -> None:
 )
 def test_other_schedulers_of_the_family_give_the_same_schedule(scheduler: type) -> None:
     betas = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
-    theirs = read_schedule(scheduler(**betas, prediction_type="v_prediction"))
-    assert theirs.alphas_cumprod == read_schedule(DDIMScheduler(**betas)).alphas_cumprod
+    theirs = discrete(scheduler(**betas, prediction_type="v_prediction"))
+    assert theirs.alphas_cumprod == discrete(DDIMScheduler(**betas)).alphas_cumprod
     assert isinstance(
         read_prediction(scheduler(**betas, prediction_type="v_prediction")), VelocityPrediction
     )

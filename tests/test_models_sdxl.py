@@ -119,7 +119,7 @@ def test_a_tiny_autoencoder_takes_the_place_of_the_large_one(tmp_path: Path) -> 
     latents = codec.encode(images)
     assert torch.equal(latents, codec.encode(images))
     with torch.no_grad():
-        theirs = pipe.vae.encode(2 * images - 1).latents
+        theirs = pipe.vae.encode(2 * images - 1, return_dict=False)[0]
     torch.testing.assert_close(latents, theirs.flatten(1))
     assert codec.decode(latents).shape == (2, 3, 32, 32)
 

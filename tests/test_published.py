@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -155,6 +156,6 @@ def test_sphere_of_mean_norm():
 
 
 @pytest.mark.parametrize("options", [{"levels_of": 0}, {"steps": 0}, {"learning_rate": 0.0}])
-def test_bad_options(options: dict[str, float]):
+def test_bad_options(options: dict[str, Any]):
     with pytest.raises(ValueError, match="expected positive"):
         PublishedDescent(**options)

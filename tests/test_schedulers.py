@@ -91,9 +91,10 @@ def test_flow_sigmas_are_those_of_diffusers(config: dict[str, Any], steps: int) 
     mu = dynamic_mu(tokens, base_shift=read["base_shift"], max_shift=read["max_shift"])
     scheduler.set_timesteps(steps, mu=mu)
     schedule = read_schedule(scheduler, tokens)
-    assert schedule.timesteps(steps) == pytest.approx(scheduler.timesteps.tolist(), rel=2e-6)
+    times = list(map(float, scheduler.timesteps))
+    assert schedule.timesteps(steps) == pytest.approx(times, rel=2e-6)
     sigmas = [schedule.coefficients(t)[1] for t in schedule.timesteps(steps)]
-    assert sigmas == pytest.approx(scheduler.sigmas[:-1].tolist(), rel=2e-6)
+    assert sigmas == pytest.approx(list(map(float, scheduler.sigmas[:-1])), rel=2e-6)
     assert isinstance(read_prediction(scheduler), FlowPrediction)
 
 
@@ -103,7 +104,7 @@ def test_without_a_lowest_sigma_the_grid_ends_at_one_over_the_steps() -> None:
     scheduler.set_timesteps(sigmas=np.linspace(1.0, 1 / 9, 9).tolist(), mu=0.8)
     assert scheduler.timesteps is not None
     ours = FlowSchedule(shift=math.exp(0.8)).timesteps(9)
-    assert ours == pytest.approx(scheduler.timesteps.tolist(), rel=2e-6)
+    assert ours == pytest.approx(list(map(float, scheduler.timesteps)), rel=2e-6)
 
 
 def test_mu_is_that_of_the_pipelines() -> None:
@@ -137,7 +138,7 @@ def test_edm_sigmas_are_those_of_diffusers(kind: Any, spacing: str, steps: int) 
     scheduler = kind(sigma_schedule=spacing, sigma_max=20.0)
     scheduler.set_timesteps(steps)
     ours = read_schedule(scheduler).timesteps(steps)
-    assert ours == pytest.approx(scheduler.sigmas[:-1].tolist(), rel=2e-6)
+    assert ours == pytest.approx(list(map(float, scheduler.sigmas[:-1])), rel=2e-6)
 
 
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])

@@ -86,7 +86,7 @@ def integrate(
 
 def _combine(state: State | None, slopes: list[State], weights: object) -> State:
     """state + Σ weight · slope, for both tensors."""
-    pairs = list(zip(slopes, torch.as_tensor(weights).tolist(), strict=False))
-    points = sum((w * k[0] for k, w in pairs[1:]), pairs[0][1] * pairs[0][0][0])
-    integrals = sum((w * k[1] for k, w in pairs[1:]), pairs[0][1] * pairs[0][0][1])
+    points, integrals = torch.zeros_like(slopes[0][0]), torch.zeros_like(slopes[0][1])
+    for slope, weight in zip(slopes, torch.as_tensor(weights).tolist(), strict=False):
+        points, integrals = points + weight * slope[0], integrals + weight * slope[1]
     return (points, integrals) if state is None else (state[0] + points, state[1] + integrals)

@@ -58,8 +58,8 @@ class ForwardMode(Derivative):
 
         with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
             warnings.simplefilter("ignore", DeprecationWarning)  # torch's own, of torch.jit
-            value, product = torch.func.jvp(function, (x,), (v,))
-        return value.detach(), product.detach()
+            result = torch.func.jvp(function, (x,), (v,))
+        return result[0].detach(), result[1].detach()
 
     @property
     def evaluations(self) -> int:
