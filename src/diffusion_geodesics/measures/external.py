@@ -175,7 +175,7 @@ def offline(folder: Path | None) -> Iterator[None]:
 
 def lpips_measure(trunk: str = "alex") -> PerceptualPath:
     """PPL and PDV by the ``lpips`` package; raises where it or its trunk's weights are absent."""
-    import lpips
+    import lpips  # pyright: ignore[reportMissingImports]
 
     network = lpips.LPIPS(net=trunk, verbose=False).eval()
     return PerceptualPath(LPIPS(network, trunk))
@@ -183,7 +183,7 @@ def lpips_measure(trunk: str = "alex") -> PerceptualPath:
 
 def topiq_measure() -> Quality:
     """TOPIQ by ``pyiqa``; raises where it or its weights are absent."""
-    import pyiqa
+    import pyiqa  # pyright: ignore[reportMissingImports]
 
     return Quality(pyiqa.create_metric("topiq_nr", device="cpu"))
 
@@ -206,7 +206,9 @@ def clip_measure(folder: Path | None) -> ClipSimilarity:
 
 def inception_features() -> InceptionFeatures:
     """Features of FID by ``torch-fidelity``; raises where it or its weights are absent."""
-    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+    from torch_fidelity.feature_extractor_inceptionv3 import (  # pyright: ignore[reportMissingImports]
+        FeatureExtractorInceptionV3,
+    )
 
     network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"]).eval()
     return InceptionFeatures(network)

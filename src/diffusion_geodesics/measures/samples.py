@@ -45,14 +45,20 @@ def frechet_distance(
 
 
 def frechet(a: Sample, b: Other) -> float:
-    """Fréchet distance of two samples of at least two items each.
+    r"""Fréchet distance of two samples of at least two items each.
+
+    With covariances :math:`A^{\mathsf T} A` and :math:`B^{\mathsf T} B` of the centred samples
+    :math:`\mathrm{tr}(C_a C_b)^{1/2}` is the sum of the singular values of
+    :math:`A B^{\mathsf T}`, which has a side an item, however many coordinates there are.
 
     Biased for few items: it is large for two samples of the same distribution. Compare only
     samples of equal size.
     """
     _check(a, b, 2)
-    covariances = [np.atleast_2d(np.cov(x, rowvar=False)) for x in (a, b)]
-    return frechet_distance(a.mean(0), covariances[0], b.mean(0), covariances[1])
+    roots = [(x - x.mean(0)) / np.sqrt(len(x) - 1) for x in (a, b)]
+    cross = np.linalg.svd(roots[0] @ roots[1].T, compute_uv=False).sum()
+    gap = np.square(a.mean(0) - b.mean(0)).sum()
+    return float(gap + sum(np.square(r).sum() for r in roots) - 2 * cross)
 
 
 def kernel_distance(a: Sample, b: Other) -> float:

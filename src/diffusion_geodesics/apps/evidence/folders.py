@@ -94,7 +94,7 @@ def _numbered(folder: Path) -> list[Pair]:
         found = re.fullmatch(r"(.+)_([01])", file.stem)
         if found:
             (first if found[2] == "0" else last)[file.parent, found[1]] = file
-    names = sorted(set(first) & set(last), key=lambda k: natural(k[0] / k[1]))
+    names = sorted(set(first) & set(last), key=lambda k: (k[0].name, natural(Path(k[1]))))
     if not names:
         raise ValueError(
             f"{folder} has no pairs; expected pictures NAME_0.png and NAME_1.png in it, or in "
