@@ -8,7 +8,7 @@ import torch
 from diffusion_geodesics.diffusion import LevelScore, invert, sample
 from diffusion_geodesics.framing import fit
 from diffusion_geodesics.images import load_image, psnr
-from diffusion_geodesics.models import DiffusionModel, load_model
+from diffusion_geodesics.models import DiffusionModel, StableDiffusionModel, load_model
 from diffusion_geodesics.models.loading import EMBEDDED
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -31,6 +31,7 @@ def portraits(model: DiffusionModel) -> torch.Tensor:
 
 
 def test_it_fits_into_the_package(model: DiffusionModel) -> None:
+    assert isinstance(model, StableDiffusionModel)
     assert sum(file.stat().st_size for file in model.files) <= 20 * 2**20
     assert model.dtype == torch.float32
     assert model.encode_prompt("").rows == 1

@@ -149,7 +149,7 @@ def test_own_initial_paths():
 
 
 @pytest.mark.parametrize("manifold", [dg.Flat(), dg.Sphere(2.0)], ids=["flat", "sphere"])
-def test_without_a_barrier_it_is_the_chord(manifold: dg.Manifold):
+def test_without_a_barrier_it_is_the_chord(manifold: dg.SpaceForm):
     a, b = manifold.project(vector(1, 2, 0)), manifold.project(vector(-0.5, 1, 1))
     solution = dg.geodesic(dg.Gaussian([0.0, 1, 2]), a, b, alpha=0.0, manifold=manifold)
     assert solution.converged

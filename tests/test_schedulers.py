@@ -91,6 +91,7 @@ def test_flow_sigmas_are_those_of_diffusers(config: dict[str, Any], steps: int) 
     mu = dynamic_mu(tokens, base_shift=read["base_shift"], max_shift=read["max_shift"])
     scheduler.set_timesteps(steps, mu=mu)
     schedule = read_schedule(scheduler, tokens)
+    assert scheduler.sigmas is not None
     times = list(map(float, scheduler.timesteps))
     assert schedule.timesteps(steps) == pytest.approx(times, rel=2e-6)
     sigmas = [schedule.coefficients(t)[1] for t in schedule.timesteps(steps)]

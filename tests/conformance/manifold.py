@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from diffusion_geodesics import Manifold
+from diffusion_geodesics import SpaceForm
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class ManifoldCase:
     """A manifold and any vectors of its flat space, shape (4, n, dim)."""
 
     name: str
-    manifold: Manifold
+    manifold: SpaceForm
     vectors: Tensor
 
     @property

@@ -29,7 +29,7 @@ from torch import Tensor
 from diffusion_geodesics.bvp import BVPSolver, Solution
 from diffusion_geodesics.density import Score, as_score
 from diffusion_geodesics.geodesic import geodesic
-from diffusion_geodesics.manifold import Flat, Manifold
+from diffusion_geodesics.manifold import Flat, SpaceForm
 from diffusion_geodesics.path import Path
 
 STENCIL = 6
@@ -80,7 +80,7 @@ def frechet_mean(
     *,
     weights: Float[Tensor, " points"] | None = None,
     alpha: float = 1.0,
-    manifold: Manifold | None = None,
+    manifold: SpaceForm | None = None,
     solver: BVPSolver[Any] | None = None,
     start: Float[Tensor, " dim"] | None = None,
     tol: float = 1e-3,

@@ -88,9 +88,8 @@ class VAECodec(Codec):
         @torch.inference_mode()
         def picture(piece: slice) -> Tensor:
             latent = latents[piece].to(self._result).to(self.device).unflatten(1, self.latent_shape)
-            decoded: Any = self.vae.decode(
-                (latent / scale + shift).to(self.vae.dtype), return_dict=False
-            )[0]
+            scaled: Any = (latent / scale + shift).to(self.vae.dtype)  # typed too narrowly there
+            decoded = self.vae.decode(scaled, return_dict=False)[0]
             return 0.5 + 0.5 * decoded.to(self._result)
 
         return self._join(picture, len(latents), self.image_shape, "decoder").clamp(0.0, 1.0)
