@@ -402,9 +402,8 @@ def test_evaluate_ranks_folders_without_a_model(tmp_path: Path, done: Comparison
     written = save(done, tmp_path / "out")
     frames = written.folder / "frames"
     for pair in done.pairs:
-        write_strip(
-            tmp_path / "blend" / pair.name, fade(*pair.outcomes["slerp"].frames[[0, -1]], 5)
-        )
+        frames_of = pair.outcomes["slerp"].frames
+        write_strip(tmp_path / "blend" / pair.name, fade(frames_of[0], frames_of[-1], 5))
     runs = {"slerp": frames / "slerp", "pixel": tmp_path / "blend"}
     found = evaluate(runs, frames=3)
     assert [p.name for p in found.pairs] == ["one", "two"]

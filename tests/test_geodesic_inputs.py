@@ -182,7 +182,10 @@ def test_a_barrier_that_is_too_strong_is_said_to_be():
     assert "smaller alpha" in solution.result.message
     with pytest.raises(dg.GeodesicError, match="smaller alpha"):
         dg.geodesic(density, [-6.0, 0, 1], [6.0, 1, 0], throw=True)
-    assert dg.geodesic(density, [-6.0, 0, 1], [6.0, 1, 0], alpha=0.01).converged
+    strong = dg.geodesic(density, [-6.0, 0, 1], [6.0, 1, 0], alpha=0.01)
+    assert strong.result is dg.Result.unresolved
+    assert strong.distance_error > 0.05 * strong.length
+    assert dg.geodesic(density, [-6.0, 0, 1], [6.0, 1, 0], alpha=0.0003).converged
 
 
 @pytest.mark.parametrize(

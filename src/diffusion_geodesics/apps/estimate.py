@@ -14,6 +14,7 @@ import torch
 from diffusion_geodesics.apps.interpolate import COMPARED, solver_of
 from diffusion_geodesics.apps.settings import Estimate, Family, Settings
 from diffusion_geodesics.apps.survey import INTERVALS
+from diffusion_geodesics.bvp.shortest import MOST
 from diffusion_geodesics.diffusion import (
     NFSD,
     SDS,
@@ -147,12 +148,12 @@ def _stages(denoiser: Denoiser, settings: Settings) -> list[tuple[str, Cost, int
 
 
 def _solve(settings: Settings) -> Cost:
-    """Most evaluations of the solver: ends, levels, verification; and calibration where the
-    curvature of the score is not known."""
+    """Most evaluations of the solver: ends, levels, verification, a look at the initial path;
+    and calibration where the curvature of the score is not known."""
     levels = solver_of(settings).levels(settings.tol, settings.max_steps)
     starts = settings.starts
-    points = 2 * starts + VERIFY
-    calls = 2
+    points = 2 * starts + VERIFY + MOST
+    calls = 4
     if settings.estimate is not Estimate.LEVEL:
         points, calls = points + 2 * (levels[0].intervals - 1) * starts, calls + 1
     for level in levels:

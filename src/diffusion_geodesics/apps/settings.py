@@ -128,7 +128,7 @@ class Settings:
             Needs a prompt; 1 is none.
         pace: spacing of the frames.
         tol: relative residual at which the solver stops.
-        max_steps: steps of the solver on its finest level; 26 keep a whole run of 17 frames with
+        max_steps: steps of the solver on its finest level; 23 keep a whole run of 17 frames with
             the other defaults below 900 rows.
         intervals: the solver's levels.
         starts: initial paths tried in one batch.
@@ -166,7 +166,7 @@ class Settings:
     guidance: float = 1.0
     pace: Pace = Pace.PERCEPTUAL
     tol: float = 1e-3
-    max_steps: int = 26
+    max_steps: int = 23
     intervals: tuple[int, ...] = (16,)
     starts: int = 1
     seed: int = 0

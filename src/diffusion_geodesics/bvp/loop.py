@@ -227,11 +227,11 @@ def _without_longer(
         return verdicts, check
     initial = begun[:, start[doubtful] * pairs + doubtful]
     part = connection.select(doubtful)
-    longer, spent = is_longer(part, initial, length[doubtful], error[doubtful])
+    longer, calls, spent = is_longer(part, initial, length[doubtful], error[doubtful])
     found = set(doubtful[longer].tolist())
     return (
         tuple(Result.not_shortest if i in found else r for i, r in enumerate(verdicts)),
-        replace(check, calls=check.calls + 1, score_evals=check.score_evals + spent),
+        replace(check, calls=check.calls + calls, score_evals=check.score_evals + spent),
     )
 
 

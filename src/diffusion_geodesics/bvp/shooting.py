@@ -64,7 +64,7 @@ def solve_by_shooting(
         ValueError: besides, a connection whose geometry depends on log p itself.
 
     Cost: see :class:`Shooting`; one more flight with its companions for the path, and
-    ``intervals + 66`` score evaluations a pair for its residual and its length, and 65 a start for
+    ``intervals + 66`` score evaluations a pair for its residual and its length, and 33 to 38 a start for
     the length of the initial path.
     """
     if not tol > 0 or max_steps < 1:
@@ -97,7 +97,7 @@ def solve_by_shooting(
     profile = measure(connection, curve)
     error = error_bar(profile, evaluation.length.reshape(batch))
     ends = (x.flatten().repeat(len(starts)) for x in (profile.length, error))
-    longer, known_evals = is_longer(every, known, *ends)
+    longer, known_calls, known_evals = is_longer(every, known, *ends)
     verdicts = tuple(
         _verdict(results[start], residual, tol, share, worse)
         for start, residual, share, worse in zip(
@@ -124,7 +124,7 @@ def solve_by_shooting(
         ),
         steps=aim.steps,
         iterations=len(aim.steps),
-        calls=aim.calls + int(spent > 0) + flown.calls + 4,
+        calls=aim.calls + int(spent > 0) + flown.calls + 3 + known_calls,
         score_evals=aim.score_evals
         + spent
         + flown.score_evals

@@ -159,7 +159,7 @@ def _look(
     points: Tensor,
     share: Tensor,
     alpha: float,
-    space: Manifold,
+    space: SpaceForm,
     solver: BVPSolver[Any] | None,
 ) -> _Look:
     solution = geodesic(

@@ -42,8 +42,8 @@ def is_flow(scheduler: Any) -> bool:
 
 
 def is_edm(scheduler: Any) -> bool:
-    """Whether the scheduler is one of EDM."""
-    return "sigma_data" in scheduler.config
+    """Whether the scheduler is one of EDM, and not of consistency models, which have no score."""
+    return "sigma_data" in scheduler.config and "sigma_schedule" in scheduler.config
 
 
 def read_schedule(scheduler: Any, tokens: int | None = None) -> NoiseSchedule:
