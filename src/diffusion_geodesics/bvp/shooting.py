@@ -64,8 +64,8 @@ def solve_by_shooting(
         ValueError: besides, a connection whose geometry depends on log p itself.
 
     Cost: see :class:`Shooting`; one more flight with its companions for the path, and
-    ``intervals + 66`` score evaluations a pair for its residual and its length, and 33 to 38 a start for
-    the length of the initial path.
+    ``intervals + 66`` score evaluations a pair for its residual and its length, and 33 to 38 a
+    start for the length of the initial path.
     """
     if not tol > 0 or max_steps < 1:
         raise ValueError(f"tol is {tol} and max_steps {max_steps}; expected tol > 0, max_steps ≥ 1")
