@@ -101,7 +101,7 @@ def test_published_settings_run_by_the_same_code(
 ) -> None:
     settings = Settings.published(prompt_a="ab", frames=3, steps=5, compare=False)
     assert settings.solver is PathSolver.PUBLISHED
-    assert estimate(model, 32, settings).ledger["solve"].rows == 2 * (2626 + 2 + 65 + 2)
+    assert estimate(model, 32, settings).ledger["solve"].rows == 2 * (2626 + 2 + 65 + 2 + 38)
     full = solver_of(replace(settings, solver=PathSolver.PUBLISHED_FULL))
     assert (solver_of(settings), full) == (PublishedDescent(), PublishedDescent(gives_up=False))
     quick = PublishedDescent(levels_of=2, steps=2)
