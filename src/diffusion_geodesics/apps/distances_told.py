@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from diffusion_geodesics.apps.distances import Distances
-from diffusion_geodesics.apps.telling import _versions
+from diffusion_geodesics.apps.versions import versions
 from diffusion_geodesics.distance import Absolute, CommonMean, EndsMean, embed
 from diffusion_geodesics.report import Fact, StageCost
 from diffusion_geodesics.report.distances import DistanceReport
@@ -105,7 +105,7 @@ def report_of(done: Distances) -> DistanceReport:
                 "dtype": done.dtype,
             },
             "warnings": list(warnings_of(done)),
-            "versions": _versions(),
+            "versions": versions(),
         },
         tensors={
             "latents": done.gallery.latents,
@@ -146,7 +146,7 @@ def report_of(done: Distances) -> DistanceReport:
         ),
         warnings=warnings_of(done),
         settings=settings,
-        versions=_versions(),
+        versions=versions(),
         cost=tuple(StageCost(n, c.rows, c.calls, c.seconds) for n, c in done.ledger.stages),
     )
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import platform
-from importlib.metadata import version
-
 import torch
 
 from diffusion_geodesics.apps.interpolation import Interpolation, PathFilm
 from diffusion_geodesics.apps.track import Track
+from diffusion_geodesics.apps.versions import versions
 from diffusion_geodesics.bvp import Solution
 from diffusion_geodesics.report import Convergence, Curve, Fact, Film, Run, StageCost, Video
 
 POOR_CODEC = 22.0
 """dB below which the autoencoder does not know such images."""
-PACKAGES = ("diffusion-geodesics", "torch", "diffusers", "transformers", "numpy", "scipy")
 
 
 def run_of(done: Interpolation, video: Video) -> Run:
@@ -44,7 +41,7 @@ def run_of(done: Interpolation, video: Video) -> Run:
             "image a": f"{done.sources[0]} ({done.framing[0]})",
             "image b": f"{done.sources[1]} ({done.framing[1]})",
         },
-        versions=_versions(),
+        versions=versions(),
         video=video,
     )
 
@@ -95,7 +92,7 @@ def result_of(done: Interpolation) -> dict[str, object]:
             "caveat": done.model_caveat,
         },
         "warnings": list(done.warnings),
-        "versions": _versions(),
+        "versions": versions(),
     }
 
 
@@ -207,10 +204,3 @@ def _tensors(done: Interpolation) -> dict[str, torch.Tensor]:
         "latents": done.chart.latent(t, coordinates),
         "frame_t": done.times,
     }
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        found[name] = version(name)
-    return found

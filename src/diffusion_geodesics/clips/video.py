@@ -76,10 +76,10 @@ class VideoClip(Clip):
             stream.thread_type = "AUTO"
             base = float(stream.time_base or 1)
             origin = stream.start_time or 0
-            seeking = isinstance(start, Seconds) and start.value > 2 and self.rate > 0
+            late = start.value if isinstance(start, Seconds) else 0.0
+            seeking = late > 2 and self.rate > 0
             if seeking:
-                assert isinstance(start, Seconds)
-                container.seek(origin + int(start.value / base), stream=stream)
+                container.seek(origin + int(late / base), stream=stream)
             index = 0
             try:
                 for frame in container.decode(stream):

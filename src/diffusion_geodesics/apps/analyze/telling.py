@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import platform
-from importlib.metadata import version
 
 import torch
 
@@ -13,6 +11,7 @@ from diffusion_geodesics.apps.analyze.figures import Figures
 from diffusion_geodesics.apps.analyze.part import PartAnalysis
 from diffusion_geodesics.apps.analyze.summary import Verdict, by_clips, interval, shown
 from diffusion_geodesics.apps.analyze.variants import Variant
+from diffusion_geodesics.apps.versions import versions
 from diffusion_geodesics.report import Fact, Film, StageCost
 from diffusion_geodesics.report.analysis_data import (
     AnalysisReport,
@@ -25,7 +24,6 @@ from diffusion_geodesics.report.analysis_data import (
     Trace,
 )
 
-PACKAGES = ("diffusion-geodesics", "torch", "diffusers", "transformers", "numpy", "scipy", "av")
 JITTERY = 0.5
 """Share of jitter in the acceleration above which bends are mostly noise."""
 TABLE = (
@@ -105,7 +103,7 @@ def report_of(done: Analysis) -> AnalysisReport:
             for name, cost in done.ledger.stages
         ),
         settings=done.settings.as_dict(),
-        versions=_versions(),
+        versions=versions(),
     )
 
 
@@ -150,7 +148,7 @@ def result_of(done: Analysis) -> dict[str, object]:
             "device": done.device,
             "dtype": done.dtype,
         },
-        "versions": _versions(),
+        "versions": versions(),
     }
 
 
@@ -371,10 +369,3 @@ def _units(done: Analysis) -> str:
 
 def _number(value: float) -> str:
     return f"{value:.3g}" if math.isfinite(value) else "–"
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        found[name] = version(name)
-    return found

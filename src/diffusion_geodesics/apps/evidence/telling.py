@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from diffusion_geodesics.apps.evidence.comparison import Comparison, PairResult
-from diffusion_geodesics.apps.telling import _versions
+from diffusion_geodesics.apps.versions import versions
 from diffusion_geodesics.measures import Better
 from diffusion_geodesics.report.data import Film
 from diffusion_geodesics.report.evidence import (
@@ -75,10 +75,10 @@ def report_of(done: Comparison) -> EvidenceReport:
             "settings": dict(done.settings),
             "model": dict(done.model),
             "seed": done.seed,
-            "versions": _versions(),
+            "versions": versions(),
         },
         settings={**done.model, **done.settings, "seed of resampling": done.seed},
-        versions=_versions(),
+        versions=versions(),
         warnings=warnings_of(done),
     )
 

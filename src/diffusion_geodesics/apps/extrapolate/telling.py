@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import platform
-from importlib.metadata import version
-
 from diffusion_geodesics.apps.extrapolate.extrapolation import Extrapolation
 from diffusion_geodesics.apps.extrapolate.march import March
 from diffusion_geodesics.apps.extrapolate.terrain import Terrain
-from diffusion_geodesics.apps.telling import PACKAGES, POOR_CODEC
+from diffusion_geodesics.apps.telling import POOR_CODEC
+from diffusion_geodesics.apps.versions import versions
 from diffusion_geodesics.report import Fact, Film, StageCost, Video
 from diffusion_geodesics.report.analysis_data import Trace
 from diffusion_geodesics.report.rays import RayReport
@@ -133,7 +131,7 @@ def ray_report(done: Extrapolation, video: Video | None) -> RayReport:
             **done.settings.as_dict(),
             **{f"image {i}": s for i, s in enumerate(done.pictures.sources)},
         },
-        versions=_versions(),
+        versions=versions(),
         video=video or Video(there_and_back=False),
     )
 
@@ -183,7 +181,7 @@ def result_of(done: Extrapolation) -> dict[str, object]:
             "dtype": done.dtype,
         },
         "warnings": list(done.warnings),
-        "versions": _versions(),
+        "versions": versions(),
     }
 
 
@@ -233,7 +231,3 @@ def _facts(done: Extrapolation) -> tuple[Fact, ...]:
         Fact("Cost", f"{total.rows} network rows", f"{total.calls} calls, {total.seconds:.1f} s")
     )
     return tuple(facts)
-
-
-def _versions() -> dict[str, str]:
-    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
