@@ -11,7 +11,6 @@ import argparse
 import json
 import math
 import platform
-import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -22,6 +21,7 @@ import torch
 from rich.console import Console
 
 import diffusion_geodesics as dg
+from benchmarks.commit import commit
 from benchmarks.families import families, references
 from benchmarks.measure import TOLERANCE, reference_rows
 from benchmarks.plots import save_plots
@@ -49,21 +49,9 @@ MATHEMATICS = tuple(
 """What the figures depend on."""
 
 
-def _commit(*paths: str) -> str:
-    def git(*arguments: str) -> str:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
-        return done.stdout.strip()
-
-    try:
-        changed = git("status", "--porcelain", "--", *(paths or ("src",)), "benchmarks/*.py")
-        return git("rev-parse", "HEAD") + (" and uncommitted changes" if changed else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
 def _about(seeds: int) -> dict[str, Any]:
     return {
-        "commit": _commit(*MATHEMATICS),
+        "commit": commit(*MATHEMATICS),
         "version": dg.__version__,
         "torch": torch.__version__,
         "python": platform.python_version(),

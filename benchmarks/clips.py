@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.__main__ import _commit
+from benchmarks.commit import commit
 from diffusion_geodesics import load_model
 from diffusion_geodesics.apps.analyze import AnalysisSettings, Figures, Variant, bootstrap_mean
 from diffusion_geodesics.apps.analyze.curves import arc_length, at_arc_length
@@ -203,7 +203,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="file of rows to resume from and add to")
     o = parser.parse_args()
     settings = AnalysisSettings(window=FRAMES, level=o.level, strength=o.strength)
-    commit = _commit()
+    measured_at = commit()
     model = load_model(o.model)
     kept = o.keep.read_text(encoding="utf-8").splitlines() if o.keep and o.keep.exists() else []
     rows = [Row(**json.loads(line)) for line in kept]
@@ -222,7 +222,7 @@ def main() -> None:
     if o.write:
         o.write.mkdir(parents=True, exist_ok=True)
         about = {
-            "commit": commit,
+            "commit": measured_at,
             "model": model.hash,
             "clips": len(rows),
             "frames": FRAMES,
@@ -231,7 +231,7 @@ def main() -> None:
         }
         head = (
             "# Clips against geodesics\n\n"
-            f"Made by `python -m benchmarks.clips` at commit {commit}: {len(rows)} rendered "
+            f"Made by `python -m benchmarks.clips` at commit {measured_at}: {len(rows)} rendered "
             f"motions of {FRAMES} frames, strength {o.strength:g}, level {o.level:g}. What the "
             "columns mean: [docs](../../docs/clips.md).\n\n"
         )
