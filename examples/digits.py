@@ -31,10 +31,10 @@ def same_class_is_nearer(values: torch.Tensor, labels: torch.Tensor) -> float:
 
 
 def main(weights: Path, data: Path) -> dict[str, float]:
-    flow, encoder = load(weights)
+    flow, autoencoder = load(weights)
     images, labels = (torch.from_numpy(np.load(data)[name]) for name in ("images", "labels"))
     index = torch.cat([(labels == digit).nonzero()[:2, 0] for digit in range(10)])
-    clean = encoder(images[index][:, None].double() / 255)
+    clean = autoencoder.encode(images[index][:, None].double() / 255)
     x = invert(flow, clean, LEVEL)
 
     def score(y: torch.Tensor) -> torch.Tensor:

@@ -28,10 +28,20 @@ from diffusion_geodesics.models.model import DiffusionModel
 from diffusion_geodesics.models.pixel import PixelCodec
 from diffusion_geodesics.models.weights import hash_tensors
 
-__all__ = ["FunctionModel", "FunctionNetwork", "NoiseFunction", "from_denoiser", "from_score"]
+__all__ = [
+    "FunctionModel",
+    "FunctionNetwork",
+    "NoiseFunction",
+    "PromptFunction",
+    "from_denoiser",
+    "from_score",
+]
 
-NoiseFunction = Callable[[Tensor, float], Tensor]
-"""(points, sigma) -> what is predicted there, of the points' shape."""
+NoiseFunction = Callable[[Tensor, float], Tensor] | Callable[[Tensor, float, Tensor], Tensor]
+"""(points, sigma), or (points, sigma, embeddings), -> what is predicted, of the points' shape."""
+
+PromptFunction = Callable[[str], Tensor]
+"""Text -> its embedding, of any shape but the same for all; "" is no prompt."""
 
 
 def from_denoiser(
@@ -41,6 +51,7 @@ def from_denoiser(
     schedule: NoiseSchedule | None = None,
     prediction: Prediction | None = None,
     codec: Codec | None = None,
+    embed: PromptFunction | None = None,
     flat: bool = False,
     id: str | None = None,
 ) -> "FunctionModel":
@@ -56,14 +67,16 @@ def from_denoiser(
     - `prediction`: `SamplePrediction()` by default; for example `EpsilonPrediction()` for a
       function that gives $\varepsilon$.
     - `codec`: `PixelCodec` by default, which takes 1 or 3 channels; give your own for latents.
+    - `embed`: gives the embedding of a prompt or of a class's name, and for `""` that of no prompt;
+      it raises `ValueError` for a text that it does not know. `denoise` then takes a third
+      argument, the embeddings of all points with rows in front. On a path they are mixtures of
+      both ends'. Without it there are no prompts.
     - `flat`: call `denoise` with points of shape (rows, channels * height * width) instead.
     - `id`: a name for records and caches; the function's own by default.
 
     Raises `ValueError` for a shape that no codec fits.
     """
-    model_codec = PixelCodec(*image_shape[1:], image_shape[0], _device_of(denoise))
-    if codec is not None:
-        model_codec = codec
+    model_codec = codec or PixelCodec(*image_shape[1:], image_shape[0], _device_of(denoise))
     if tuple(model_codec.latent_shape) != tuple(image_shape):
         raise ValueError(
             f"got a codec of latents {tuple(model_codec.latent_shape)} for points of "
@@ -74,6 +87,7 @@ def from_denoiser(
         model_codec,
         schedule or EDMSchedule(),
         prediction or SamplePrediction(),
+        embed,
         flat,
         id or getattr(denoise, "__qualname__", type(denoise).__qualname__),
     )
@@ -85,6 +99,7 @@ def from_score(
     *,
     schedule: NoiseSchedule | None = None,
     codec: Codec | None = None,
+    embed: PromptFunction | None = None,
     flat: bool = False,
     id: str | None = None,
 ) -> "FunctionModel":
@@ -98,6 +113,7 @@ def from_score(
         schedule=schedule,
         prediction=ScorePrediction(),
         codec=codec,
+        embed=embed,
         flat=flat,
         id=id,
     )
@@ -110,12 +126,14 @@ class FunctionNetwork(Network):
 
     - `function`: what is predicted at (points, time step).
     - `latent_shape`: the shape of a point.
+    - `conditional`: whether it takes embeddings as well.
     - `flat`: whether the function takes points flat.
     - `device`: where the function runs.
     """
 
     function: NoiseFunction
     latent_shape: tuple[int, int, int]
+    conditional: bool
     flat: bool
     device: torch.device
 
@@ -137,7 +155,8 @@ class FunctionNetwork(Network):
         with torch.inference_mode(False):
             points = x.clone().to(self.device)
             points = points if self.flat else points.unflatten(1, self.latent_shape)
-            value = self.function(points, timestep)
+            given = [p.to(self.device).clone() for p in condition.parts if self.conditional]
+            value = self.function(points, timestep, *given)
             if value.shape != points.shape:
                 raise ValueError(
                     f"got values of shape {tuple(value.shape)} from the function at points of "
@@ -151,13 +170,14 @@ class FunctionNetwork(Network):
 class FunctionModel(DiffusionModel):
     """A function with its codec, schedule and prediction type; see `from_denoiser`.
 
-    It has one size, that of its codec, and one condition, the null one.
+    It has one size, that of its codec, and only the null condition unless it can embed others.
     """
 
     function: NoiseFunction
     pixels: Codec
     schedule: NoiseSchedule
     prediction: Prediction
+    embed: PromptFunction | None
     flat: bool
     id: str
 
@@ -204,11 +224,18 @@ class FunctionModel(DiffusionModel):
     def denoiser(self, height: int, width: int) -> Denoiser:
         """The denoiser; errors as `codec`."""
         shape = self.codec(height, width).latent_shape
-        network = FunctionNetwork(self.function, shape, self.flat, self.device)
+        conditional = self.embed is not None
+        network = FunctionNetwork(self.function, shape, conditional, self.flat, self.device)
         return Denoiser(network, self.schedule, self.prediction)
 
     def encode_prompt(self, text: str) -> Condition:
-        """The null condition; `ModelError` for any other text than `""`."""
+        """The embedding of `text`; `ModelError` for a text that the model does not know, which is
+        any but `""` where it takes no prompts."""
+        if self.embed is not None:
+            try:
+                return Condition((self.embed(text)[None].to(self.device),))
+            except ValueError as error:
+                raise ModelError(f"{self.id} does not take the prompt {text!r}: {error}") from error
         if text:
             raise ModelError(f"got prompt {text!r}; {self.id} takes none: leave it empty")
         return Condition((torch.zeros(1, 1, device=self.device),))
