@@ -1,0 +1,228 @@
+"""The frank reading: sentences that are tested against the numbers that they carry.
+
+A claim that the numbers do not support is printed as one that does not hold, with the same
+numbers; one whose numbers were not measured is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+from benchmarks.evidence.numbers import above, below, percent, value, wins, with_interval
+
+Data = dict[str, Any]
+Found = Mapping[str, Data | None]
+
+GOAL = 0.75
+"""Share of pairs that the goal asks for."""
+
+
+@final
+@dataclass(frozen=True)
+class Claim:
+    """A sentence about the results.
+
+    Args:
+        says: the claim itself.
+        numbers: what it rests on, with a place for each number by its name.
+        find: the numbers, from the results.
+        holds: whether they support the claim.
+        show: how a number is written.
+    """
+
+    says: str
+    numbers: str
+    find: Callable[[Data], Found]
+    holds: Callable[[Found], bool]
+    show: Callable[[Data | None], str] = percent
+
+    def read(self, data: Data) -> Data | None:
+        """The claim as it is printed, and whether it holds; None where a number is missing."""
+        found = self.find(data)
+        if any(not v for v in found.values()):
+            return None
+        shown = {name: self.show(v) for name, v in found.items()}
+        ours = data["ours"]
+        return {
+            "says": self.says.format(ours=ours),
+            "holds": self.holds(found),
+            "numbers": self.numbers.format(ours=ours, **shown),
+        }
+
+
+def _mean(told: Data | None) -> float:
+    return float("nan") if told is None else float(told["mean"])
+
+
+def _both(quantity: str, group: str) -> Callable[[Data], Found]:
+    return lambda d: {
+        rival: wins(d, "main", d["ours"], quantity, rival, group) for rival in ("slerp", "lerp")
+    }
+
+
+def _reached(found: Found) -> bool:
+    return all(above(v) and _mean(v) >= GOAL for v in found.values())
+
+
+def _not_worse(found: Found) -> bool:
+    return not any(below(v) for v in found.values())
+
+
+def _against(name: str, method: str, quantity: str) -> Callable[[Data], Found]:
+    return lambda d: {"share": wins(d, name, method, quantity, "slerp")}
+
+
+def _values(quantity: str, **where: tuple[str, str]) -> Callable[[Data], Found]:
+    return lambda d: {k: value(d, name, m, quantity) for k, (name, m) in where.items()}
+
+
+def _densities(data: Data) -> Found:
+    means = data["densities"]["means"]
+    return {
+        "slerp": means.get("slerp"),
+        "geodesic": means.get("geodesic 1"),
+        "truth": means.get("truth"),
+    }
+
+
+CLAIMS = (
+    Claim(
+        "Where a detour is needed (turn, hair, expression), the default (`{ours}`) is nearer to "
+        "the truth than slerp and than lerp on at least 75% of the pairs.",
+        "Wins on the distance to the true frame at the same fraction: {slerp} against slerp, "
+        "{lerp} against lerp.",
+        _both("truth", "detour"),
+        _reached,
+    ),
+    Claim(
+        "There it makes more of the detour than slerp and lerp, on at least 75% of the pairs.",
+        "Wins on the detour: {slerp} against slerp, {lerp} against lerp.",
+        _both("detour", "detour"),
+        _reached,
+    ),
+    Claim(
+        "There it covers more of the middle of the change than slerp and lerp.",
+        "Wins on coverage: {slerp} against slerp, {lerp} against lerp.",
+        _both("coverage", "detour"),
+        lambda f: all(above(v) for v in f.values()),
+    ),
+    Claim(
+        "It drifts no more than they do.",
+        "Wins on drift, where a detour is needed: {slerp} against slerp, {lerp} against lerp.",
+        _both("drift", "detour"),
+        _not_worse,
+    ),
+    Claim(
+        "It ghosts no more than they do.",
+        "Wins on ghosting, where a detour is needed: {slerp} against slerp, {lerp} against lerp.",
+        _both("ghosting", "detour"),
+        _not_worse,
+    ),
+    Claim(
+        "Over all pairs the default is nearer to the truth than slerp and lerp.",
+        "Wins: {slerp} against slerp, {lerp} against lerp.",
+        _both("truth", "all pairs"),
+        lambda f: all(above(v) for v in f.values()),
+    ),
+    Claim(
+        "The geodesic of the plain density (α·d = 1) is nearer to the truth than slerp.",
+        "It wins on {share} of all pairs.",
+        _against("main", "geodesic 1", "truth"),
+        lambda f: above(f["share"]),
+    ),
+    Claim(
+        "A stronger metric takes frames further from the truth.",
+        "Distance in dB at α·d = 1, 3 and 10: {one}, {three}, {ten} (the first on all pairs).",
+        _values(
+            "truth",
+            one=("main", "geodesic 1"),
+            three=("further methods", "geodesic 3"),
+            ten=("further methods", "geodesic 10"),
+        ),
+        lambda f: _mean(f["ten"]) < _mean(f["three"]) < _mean(f["one"]),
+        with_interval,
+    ),
+    Claim(
+        "Without a prompt, hlerp is nearer to the truth than slerp is.",
+        "Distance in dB: {hlerp}, and {slerp} on all pairs.",
+        _values("truth", hlerp=("further methods", "hlerp"), slerp=("main", "slerp")),
+        lambda f: _mean(f["hlerp"]) > _mean(f["slerp"]),
+        with_interval,
+    ),
+    Claim(
+        "With captions, hlerp with a guidance bump is nearer to the truth than slerp.",
+        "It wins on {share} of the pairs.",
+        _against("prompts", "hlerp + bump 2", "truth"),
+        lambda f: above(f["share"]),
+    ),
+    Claim(
+        "With captions, the geodesic of the ratio is nearer to the truth than slerp.",
+        "It wins on {share} of the pairs.",
+        _against("prompts", "geodesic 1 ratio", "truth"),
+        lambda f: above(f["share"]),
+    ),
+    Claim(
+        "The paper's algorithm, from the same inversion, is nearer to the truth than slerp.",
+        "It wins on {share} of the few pairs.",
+        _against("published", "published at the same level", "truth"),
+        lambda f: above(f["share"]),
+    ),
+    Claim(
+        "The lower the noise level, the nearer slerp is to the truth.",
+        "Distance in dB at levels 0.2, 0.4, 0.6 and 0.8: {a}, {b}, {c}, {d}.",
+        _values(
+            "truth",
+            **{
+                k: (f"level {v}", "slerp")
+                for k, v in zip("abcd", ("0.2", "0.4", "0.6", "0.8"), strict=True)
+            },
+        ),
+        lambda f: _mean(f["a"]) > _mean(f["b"]) > _mean(f["c"]) > _mean(f["d"]),
+        with_interval,
+    ),
+    Claim(
+        "The geodesic's path is denser in the middle than slerp's, as it should be.",
+        "Relative log density along the path at the middle frame, in nats: {geodesic} against "
+        "{slerp}.",
+        _values("log p middle", geodesic=("level 0.4", "geodesic 1"), slerp=("level 0.4", "slerp")),
+        lambda f: _mean(f["geodesic"]) > _mean(f["slerp"]),
+        with_interval,
+    ),
+    Claim(
+        "In absolute terms too, the geodesic's middle image is denser than slerp's.",
+        "Log density of the middle image less that of the ends, in nats: geodesic {geodesic}, "
+        "slerp {slerp}, truth {truth}.",
+        _densities,
+        lambda f: _mean(f["geodesic"]) > _mean(f["slerp"]),
+        with_interval,
+    ),
+    Claim(
+        "Density is not naturalness: slerp's middle image is denser than the true one.",
+        "Log density of the middle image less that of the ends, in nats: slerp {slerp}, truth "
+        "{truth}, geodesic {geodesic}.",
+        _densities,
+        lambda f: _mean(f["slerp"]) > _mean(f["truth"]),
+        with_interval,
+    ),
+    Claim(
+        "The measures know the truth from a cross-fade: true frames cover the middle and do not "
+        "drift, a pixel blend covers nothing.",
+        "Coverage {true} and drift {drift} of the true frames, coverage {fade} of the pixel "
+        "blend, where a detour is needed.",
+        lambda d: {
+            "true": value(d, "main", "truth", "coverage", "detour"),
+            "drift": value(d, "main", "truth", "drift", "detour"),
+            "fade": value(d, "main", "pixel blend", "coverage", "detour"),
+        },
+        lambda f: _mean(f["true"]) > 0.9 and _mean(f["drift"]) < 0.5 and _mean(f["fade"]) < 0.1,
+        with_interval,
+    ),
+)
+
+
+def reading(data: Data) -> list[Data]:
+    """Every claim that was measured, in order."""
+    found = (claim.read(data) for claim in CLAIMS)
+    return [c for c in found if c is not None]

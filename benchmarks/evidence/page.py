@@ -1,0 +1,143 @@
+"""docs/evidence.md, out of the results and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.evidence.claims import reading
+from benchmarks.evidence.numbers import number, percent, study, value, with_interval
+from benchmarks.tables import table
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "evidence.md"
+IMAGES = ROOT / "docs" / "images"
+
+Data = dict[str, Any]
+
+SHOWN = (
+    "truth",
+    "nearest truth",
+    "detour",
+    "coverage",
+    "off manifold",
+    "drift",
+    "ghosting",
+    "sharpness",
+    "C2ST",
+)
+"""Quantities of the tables, in order."""
+RANKED = ("truth", "nearest truth", "detour", "coverage", "off manifold", "drift", "ghosting")
+"""Those whose win rates are told."""
+ALONG = ("log p min", "log p middle", "log p mean", "length", "residual", "noise energy", "norm")
+REST = ("largest step", "feature length", "end PSNR", "end SSIM", "rows")
+ARROWS = {"higher": " ↑", "lower": " ↓", "neither": ""}
+
+
+def page(rendered: Data, digits: Data | None) -> str:
+    """The page as Markdown."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    shown = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    found = reading(rendered)
+    return shown.get_template("evidence.md.j2").render(
+        data=rendered,
+        digits=digits,
+        claims=found,
+        holding=[c for c in found if c["holds"]],
+        failing=[c for c in found if not c["holds"]],
+        goal=found[0] if found else None,
+        kinds=_kinds(rendered),
+        means=lambda name, group="all pairs": means(rendered, study(rendered, name, group), SHOWN),
+        along=lambda name: means(rendered, study(rendered, name), ALONG),
+        rest=lambda name: means(rendered, study(rendered, name), REST),
+        wins=lambda name, group="all pairs": win_table(study(rendered, name, group)),
+        study=lambda name: study(rendered, name),
+        names=list(dict.fromkeys(s["name"] for s in rendered["studies"])),
+        digit_means=lambda s: means(digits or {}, s, None),
+        digit_wins=win_table,
+        densities=_densities(rendered),
+        quantities=_quantities(rendered),
+        minutes=number(sum(rendered["seconds"].values()) / 60),
+        number=number,
+    )
+
+
+def means(data: Data, part: Data | None, quantities: Sequence[str] | None) -> str:
+    """Means with intervals, a row a method."""
+    if part is None:
+        return ""
+    measured = list(dict.fromkeys(q for r in part["rows"] for q in r["values"]))
+    chosen = [q for q in quantities or measured if q in measured]
+    about = data.get("quantities", {})
+    head = ["method", *(q + ARROWS[about.get(q, {}).get("better", "neither")] for q in chosen)]
+    rows = (
+        [r["method"], *(with_interval(r["values"].get(q)) for q in chosen)] for r in part["rows"]
+    )
+    return table(head, rows)
+
+
+def win_table(part: Data | None) -> str:
+    """Win rates against slerp and against lerp, two rows a method."""
+    if part is None:
+        return ""
+    rivals = [("slerp", "wins"), ("lerp", "wins_lerp")]
+    told = list(dict.fromkeys(q for r in part["rows"] for q in r.get("wins", {})))
+    chosen = [q for q in RANKED if q in told] or told
+    rows = [
+        [r["method"], rival, *(percent(r[key].get(q)) for q in chosen)]
+        for r in part["rows"]
+        for rival, key in rivals
+        if r.get(key)
+    ]
+    return table(["method", "against", *chosen], rows) if rows else ""
+
+
+def _kinds(data: Data) -> str:
+    """A line a kind: how much of a detour there is, and who wins there."""
+    ours = data["ours"]
+    groups = [s["group"] for s in data["studies"] if s["name"] == "main"]
+    rows = []
+    for group in groups:
+        part = study(data, "main", group)
+        if part is None:
+            continue
+        need = value(data, "main", "truth", "detour to make", group)
+        own = next(r for r in part["rows"] if r["method"] == ours)
+        shares = [
+            percent(own[key].get(q)) for q in ("truth", "coverage") for key in ("wins", "wins_lerp")
+        ]
+        means = [with_interval(value(data, "main", m, "coverage", group)) for m in ("slerp", ours)]
+        rows.append([group, str(part["pairs"]), number(need and need["mean"]), *shares, *means])
+    head = (
+        "kind", "pairs", "detour to make", "truth: wins against slerp", "against lerp",
+        "coverage: wins against slerp", "against lerp", "coverage of slerp", f"of {ours}",
+    )  # fmt: skip
+    return table(head, rows)
+
+
+def _densities(data: Data) -> str:
+    found = data["densities"]
+    names = list(found["means"])
+    rows = [
+        [p["pair"], *(number(p["middle"].get(n)) for n in names), number(p["error"])]
+        for p in found["pairs"]
+    ]
+    rows.append(["mean", *(with_interval(found["means"][n]) for n in names), ""])
+    return table(["pair", *names, "largest error"], rows)
+
+
+def _quantities(data: Data) -> str:
+    rows = (
+        [name + ARROWS[q["better"]], q["about"], q["deceives"] or "–"]
+        for name, q in data["quantities"].items()
+    )
+    return table(["measure", "what it is", "what deceives"], rows)

@@ -1,0 +1,130 @@
+"""What is measured on rendered pairs: the studies, their methods and their sizes.
+
+`MAIN` is the one place to add a method to: every study that compares methods at the default
+settings takes it from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import final
+
+from benchmarks.evidence.brisk import Brisk
+from benchmarks.truth import Kind, SoftBlend, TrueFrames, TruePair, true_pairs
+from diffusion_geodesics import Settings
+from diffusion_geodesics.apps.evidence import Method
+from diffusion_geodesics.cli.methods import read_method
+
+MAIN = ("pixel", "lerp", "slerp", "geodesic")
+"""Methods of the main study, as `read_method` knows them; the last is the default of ours."""
+FURTHER = ("latent", "hlerp", "ddim", "noise", "geodesic:strength=3", "geodesic:strength=10")
+"""Methods that the smaller study adds."""
+PROMPTED = ("lerp", "slerp", "slerp:bump=2", "hlerp:bump=2", "geodesic", "geodesic:score=ratio")
+PUBLISHED = ("lerp", "slerp", "geodesic", "published:level=same", "published")
+ALONG = ("lerp", "slerp", "geodesic")
+LEVELS = (0.2, 0.4, 0.6, 0.8)
+
+DETOUR = (Kind.TURN, Kind.HAIR, Kind.EXPRESSION)
+"""The kinds that the goal is about: those of a turn, hair, glasses and an expression whose true
+frames lie off every cross-fade. Glasses in between are half transparent here, so their truth is a
+cross-fade ("detour to make")."""
+
+FRAMES = 7
+
+
+@final
+@dataclass(frozen=True)
+class Study:
+    """Some methods on some pairs.
+
+    Args:
+        name: of the study.
+        what: it asks, in a sentence.
+        methods: as `read_method` knows them.
+        settings: of the comparison.
+        count: pairs of each kind.
+        kinds: of pairs.
+        prompts: whether captions are prompts.
+        truth: whether the true frames are among the methods.
+        along: whether density and length along the paths are measured as well; that takes two
+            thirds more time.
+    """
+
+    name: str
+    what: str
+    methods: tuple[str, ...]
+    settings: Settings
+    count: int
+    kinds: tuple[Kind, ...] = tuple(Kind)
+    prompts: bool = False
+    truth: bool = False
+    along: bool = False
+
+    def cases(self) -> list[TruePair]:
+        """The pairs."""
+        return true_pairs(self.count, self.kinds)
+
+    def made(self, cases: Sequence[TruePair]) -> list[Method]:
+        """The methods themselves."""
+        known: Mapping[str, TruePair] = {c.name: c for c in cases}
+        found = [SoftBlend() if m == "pixel" else read_method(m) for m in self.methods]
+        whole = [TrueFrames(known), *found] if self.truth else found
+        return list(whole) if self.along else [Brisk(m) for m in whole]
+
+
+def plan(quick: bool) -> list[Study]:
+    """All studies; ``quick`` is the same with a pair or two of a kind."""
+    main, some, few = (2, 1, 1) if quick else (30, 6, 3)
+    default, some_kinds = Settings(frames=FRAMES), (Kind.TURN,) if quick else tuple(Kind)
+    levels = (0.4,) if quick else LEVELS
+    return [
+        Study("main", "All kinds of pairs at the default level.", MAIN, default, main, truth=True),
+        Study(
+            "further methods",
+            "Further methods and strengths of the metric, at the default level.",
+            FURTHER,
+            default,
+            some,
+            some_kinds,
+        ),
+        Study(
+            "prompts",
+            "Captions as prompts: guidance bumps, and the geodesic of the ratio.",
+            PROMPTED,
+            default,
+            few,
+            some_kinds,
+            prompts=True,
+        ),
+        *(
+            Study(
+                f"level {level:g}",
+                f"Noise level {level:g}, with density and length along the paths.",
+                ALONG,
+                Settings(frames=FRAMES, level=level),
+                few,
+                some_kinds,
+                along=True,
+            )
+            for level in levels
+        ),
+        Study(
+            "published",
+            "The paper's algorithm at its published settings, with captions as prompts.",
+            PUBLISHED,
+            default,
+            1,
+            (Kind.TURN,) if quick else (*DETOUR, Kind.ALL),
+            prompts=True,
+        ),
+    ]
+
+
+DENSITY_KINDS = (Kind.TURN, Kind.HAIR, Kind.ALL)
+"""Kinds of the pairs whose absolute densities are taken."""
+
+
+def density_pairs(quick: bool) -> list[TruePair]:
+    """Pairs of the main study whose middle frames get an absolute density."""
+    return true_pairs(1, (Kind.TURN,)) if quick else true_pairs(2, DENSITY_KINDS)

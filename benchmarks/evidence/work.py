@@ -1,0 +1,134 @@
+"""The studies run, pair by pair, in processes; finished work is kept and found again.
+
+Every pair of every study has a folder of its own under ``runs/evidence``, below a fingerprint of
+all code that results depend on, so that nothing measured by other code is ever mixed in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import final
+
+import torch
+
+from benchmarks.evidence.plan import Study
+from benchmarks.truth import TruePair, run
+from diffusion_geodesics import load_model
+from diffusion_geodesics.apps.evidence import Comparison
+from diffusion_geodesics.models import DiffusionModel
+
+ROOT = Path(__file__).parents[2]
+KEPT = Path("runs") / "evidence"
+CODE = ("src/diffusion_geodesics", "benchmarks/truth", "benchmarks/evidence/brisk.py", "training")
+"""What results depend on."""
+MODEL = "embedded"
+
+Tell = Callable[[str], None]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Job:
+    """All studies of one pair.
+
+    Args:
+        pair: number of the pair in its kind, and name.
+        studies: that hold the pair.
+        folder: of the run.
+    """
+
+    case: TruePair
+    studies: tuple[Study, ...]
+    folder: Path
+
+
+def fingerprint(paths: Sequence[str] = CODE, root: Path = ROOT) -> str:
+    """Of all Python files below some paths."""
+    digest = hashlib.sha256()
+    for path in paths:
+        place = root / path
+        for file in [place] if place.is_file() else sorted(place.rglob("*.py")):
+            digest.update(file.relative_to(root).as_posix().encode() + file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def jobs_of(studies: Sequence[Study], folder: Path) -> list[Job]:
+    """One job a pair, those first that take longest."""
+    found: dict[str, tuple[TruePair, list[Study]]] = {}
+    for study in studies:
+        for case in study.cases():
+            found.setdefault(case.name, (case, []))[1].append(study)
+    jobs = [Job(case, tuple(own), folder) for case, own in found.values()]
+    return sorted(jobs, key=lambda j: -sum(_weight(s) for s in j.studies))
+
+
+def work(jobs: Sequence[Job], processes: int, tell: Tell) -> None:
+    """Do what is not done yet."""
+    spawn = multiprocessing.get_context("spawn")
+    started = time.perf_counter()
+    with ProcessPoolExecutor(processes, mp_context=spawn, initializer=_alone) as pool:
+        waiting = {pool.submit(do, job): job for job in jobs}
+        for count, future in enumerate(as_completed(waiting), 1):
+            future.result()
+            name = waiting[future].case.name
+            tell(f"{count} of {len(jobs)} pairs, {time.perf_counter() - started:.0f} s: {name}")
+
+
+def do(job: Job) -> None:
+    """One pair in every study that holds it."""
+    for study in job.studies:
+        started = time.process_time()
+        place = _place(job.folder, study, job.case)
+        new = not any(place.glob("*.safetensors"))
+        result_of(job.folder, study, job.case)
+        if new:
+            told = {"seconds": time.process_time() - started}
+            (place / "took.json").write_text(json.dumps(told), encoding="utf-8")
+
+
+def result_of(folder: Path, study: Study, case: TruePair) -> Comparison:
+    """One pair of a study; measured where it is not kept."""
+    return run(
+        model(),
+        [case],
+        study.made([case]),
+        study.settings,
+        prompts=study.prompts,
+        resume=_place(folder, study, case),
+    )
+
+
+def seconds_of(folder: Path, study: Study, case: TruePair) -> float:
+    """Processor time that a pair of a study took when it was measured, which others on the machine
+    hardly change."""
+    file = _place(folder, study, case) / "took.json"
+    return float(json.loads(file.read_text(encoding="utf-8"))["seconds"]) if file.is_file() else 0.0
+
+
+@cache
+def model() -> DiffusionModel:
+    """The embedded model, once a process."""
+    return load_model(MODEL)
+
+
+def _place(folder: Path, study: Study, case: TruePair) -> Path:
+    digest = hashlib.sha256(repr((study.methods, study.settings, study.along)).encode())
+    return folder / f"{study.name.replace(' ', '-')}-{digest.hexdigest()[:8]}" / case.name
+
+
+def _weight(study: Study) -> int:
+    return 100 if "published" in study.methods else len(study.methods)
+
+
+def _alone() -> None:
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)

@@ -1,0 +1,118 @@
+"""The comparison on pairs that know their truth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import final
+
+import torch
+from torch import Tensor
+
+from benchmarks.truth.measure import Truth
+from benchmarks.truth.pairs import TruePair
+from diffusion_geodesics import Settings
+from diffusion_geodesics.apps.events import OnEvent, ignore
+from diffusion_geodesics.apps.evidence import (
+    Comparison,
+    Method,
+    PixelBlend,
+    Reel,
+    Rendered,
+    Stage,
+    compare,
+)
+from diffusion_geodesics.diffusion import Cost
+from diffusion_geodesics.models import DiffusionModel
+from training.portraits import render
+
+TRUTH = "truth"
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class TrueFrames(Method):
+    """The truth, through the model's autoencoder: what no method can beat."""
+
+    pairs: Mapping[str, TruePair]
+
+    def __repr__(self) -> str:
+        return f"TrueFrames({sorted(self.pairs)})"
+
+    @property
+    def name(self) -> str:
+        return TRUTH
+
+    def reel(self, stage: Stage, pair: str) -> Reel:
+        true, codec, size = self.pairs[pair], stage.job.codec, stage.images.shape[-1]
+
+        def show(t: Tensor) -> tuple[Tensor, Cost]:
+            images = render(true.between(t), size)
+            return codec.decode(codec.encode(images)), Cost()
+
+        return Rendered(show)
+
+
+@final
+@dataclass(frozen=True)
+class SoftBlend(Method):
+    """A cross-fade of the pixels, put through the autoencoder like the truth and all the others."""
+
+    @property
+    def name(self) -> str:
+        return PixelBlend().name
+
+    def reel(self, stage: Stage, pair: str) -> Reel:
+        (first, last), codec = stage.images, stage.job.codec
+
+        def show(t: Tensor) -> tuple[Tensor, Cost]:
+            faded = torch.lerp(first, last, t.to(first)[:, None, None, None])
+            return codec.decode(codec.encode(faded)), Cost()
+
+        return Rendered(show)
+
+
+def run(
+    model: DiffusionModel,
+    cases: Sequence[TruePair],
+    methods: Sequence[Method],
+    settings: Settings,
+    *,
+    prompts: bool = False,
+    resume: Path | None = None,
+    on_event: OnEvent = ignore,
+) -> Comparison:
+    """Methods on pairs, measured against the truth.
+
+    Args:
+        model: of the domain of the heads.
+        cases: pairs.
+        methods: that are compared; `TrueFrames` may be among them.
+        settings: of the comparison.
+        prompts: whether captions are prompts.
+        resume: folder of finished pairs.
+        on_event: told of progress.
+    """
+    size = model.native_size
+    codec, known = model.codec(size, size), {c.name: c for c in cases}
+    return compare(
+        model,
+        [c.pair(size, prompts) for c in cases],
+        methods,
+        settings,
+        further=lambda pair: [Truth(known[pair.name], codec)],
+        truth=TRUTH if TRUTH in [m.name for m in methods] else None,
+        resume=resume,
+        on_event=on_event,
+    )
+
+
+def by_kind(done: Comparison, cases: Sequence[TruePair]) -> dict[str, Comparison]:
+    """The comparison of each kind of pair, and of all."""
+    kinds = {c.name: c.kind.value for c in cases}
+    parts = {
+        kind: replace(done, pairs=[p for p in done.pairs if kinds[p.name] == kind])
+        for kind in dict.fromkeys(kinds.values())
+    }
+    return {"all pairs": done, **parts} if len(parts) > 1 else parts
