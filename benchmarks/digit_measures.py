@@ -33,7 +33,7 @@ from diffusion_geodesics.measures import (
     Measure,
     Quantity,
     Strip,
-    frechet,
+    frechet_distance,
     two_sample_accuracy,
 )
 
@@ -212,7 +212,13 @@ def jackknife(statistic: Callable[[np.ndarray], np.ndarray], pairs: int) -> list
 
 def frechet_to(real: np.ndarray, strips: Sequence[np.ndarray]) -> Callable[[np.ndarray], float]:
     """Fréchet distance of the chosen pairs' features (frames, coordinates) to real ones."""
-    return lambda chosen: frechet(np.concatenate([strips[i] for i in chosen]), real)
+    mean, covariance = real.mean(0), np.cov(real.T)
+
+    def distance(chosen: np.ndarray) -> float:
+        some = np.concatenate([strips[i] for i in chosen])
+        return frechet_distance(some.mean(0), np.cov(some.T), mean, covariance)
+
+    return distance
 
 
 def told_apart(real: Sequence[np.ndarray], strips: Sequence[np.ndarray]) -> Callable[..., float]:
