@@ -12,7 +12,7 @@ DEMO := runs/demo
 
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: demo test test-slow check format bench bench-gpu docs clean help
+.PHONY: demo test test-slow check format bench bench-gpu evidence docs clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -22,6 +22,8 @@ help:
 	@echo "make format     let ruff format and fix what it can"
 	@echo "make bench      every solver on the reference problems and fresh ones: tables and a plot"
 	@echo "make bench-gpu  seconds and memory of a pair at Stable Diffusion 2.1's size, on a GPU"
+	@echo "make evidence   measure every claim of docs/evidence.md and write it anew, under an hour on 2 cores"
+	@echo "                (make evidence QUICK=--quick: a few pairs, in minutes)"
 	@echo "make docs       build the documentation into site/"
 	@echo "make clean      remove what the tools made, .venv included; runs/ stays"
 
@@ -51,6 +53,9 @@ bench: .venv/.installed
 
 bench-gpu: .venv/.installed
 	$(BIN)/python -m benchmarks.gpu
+
+evidence: .venv/.installed
+	$(BIN)/python -m benchmarks.evidence $(QUICK)
 
 docs: .venv/.installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

@@ -14,7 +14,7 @@ Data = dict[str, Any]
 
 RANKED = ("truth", "detour", "coverage", "drift")
 LEVELS = ("0.2", "0.4", "0.6", "0.8")
-STRIPS = ("turn", "hair", "expression", "glasses", "all")
+STRIPS = ("turn", "hair", "expression", "all")
 """Kinds whose first pair is shown."""
 
 
@@ -62,8 +62,8 @@ def _wins(data: Data, path: Path) -> None:
     groups = [s["group"] for s in data["studies"] if s["name"] == "main"]
     methods = [
         r["method"]
-        for r in study(data, "main")["rows"]
-        if r["method"] not in ("slerp", "lerp", TRUTH)  # type: ignore[index]
+        for r in (study(data, "main") or {"rows": []})["rows"]
+        if r["method"] not in ("slerp", "lerp", TRUTH)
     ]
     figure, axes = plt.subplots(
         1, len(RANKED), figsize=(3.4 * len(RANKED), 1.2 + 0.75 * len(groups)), sharey=True
@@ -129,7 +129,9 @@ def _levels(data: Data, path: Path) -> None:
                 [(t["mean"] if t["high"] is None else t["high"]) - t["mean"] for _, t in points],
             ]
             axis.errorbar(x, y, yerr=bars, color=f"C{m}", marker="o", ms=4, lw=1.3, label=method)
-        axis.set(title=labels[quantity], xlabel="noise level")
+        axis.set(title=labels[quantity], xlabel="noise level", xlim=(0.1, 0.9))
+        if quantity == "coverage":
+            axis.set_ylim(-0.05, 1.05)
         axis.grid(True, alpha=0.25)
     axes[0].legend(frameon=False, fontsize=8)
     figure.tight_layout()

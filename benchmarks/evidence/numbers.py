@@ -56,7 +56,7 @@ def with_interval(told: Data | None) -> str:
     """A mean and its interval."""
     if not told:
         return "–"
-    if told["low"] is None:
+    if told.get("low") is None:
         return number(told["mean"])
     return f"{number(told['mean'])} [{number(told['low'])}, {number(told['high'])}]"
 
@@ -66,16 +66,16 @@ def percent(told: Data | None) -> str:
     if not told:
         return "–"
     share = f"{100 * told['mean']:.0f}%"
-    if told["low"] is None:
+    if told.get("low") is None:
         return share
     return f"{share} [{100 * told['low']:.0f}, {100 * told['high']:.0f}]"
 
 
 def above(told: Data | None, bound: float = 0.5) -> bool:
     """Whether an interval lies above a bound."""
-    return told is not None and told["low"] is not None and told["low"] > bound
+    return told is not None and told.get("low") is not None and told["low"] > bound
 
 
 def below(told: Data | None, bound: float = 0.5) -> bool:
     """Whether an interval lies below a bound."""
-    return told is not None and told["high"] is not None and told["high"] < bound
+    return told is not None and told.get("high") is not None and told["high"] < bound

@@ -61,9 +61,11 @@ def page(rendered: Data, digits: Data | None) -> str:
         rest=lambda name: means(rendered, study(rendered, name), REST),
         wins=lambda name, group="all pairs": win_table(study(rendered, name, group)),
         study=lambda name: study(rendered, name),
+        notes=lambda name: _notes(study(rendered, name)),
         names=list(dict.fromkeys(s["name"] for s in rendered["studies"])),
         digit_means=lambda s: means(digits or {}, s, None),
         digit_wins=win_table,
+        digit_reading=_digit_reading(digits or {}),
         densities=_densities(rendered),
         quantities=_quantities(rendered),
         minutes=number(sum(rendered["seconds"].values()) / 60),
@@ -91,14 +93,29 @@ def win_table(part: Data | None) -> str:
         return ""
     rivals = [("slerp", "wins"), ("lerp", "wins_lerp")]
     told = list(dict.fromkeys(q for r in part["rows"] for q in r.get("wins", {})))
-    chosen = [q for q in RANKED if q in told] or told
+    ranked = [q for q in RANKED if q in told]
+    chosen = ranked if len(ranked) > 3 else told
     rows = [
         [r["method"], rival, *(percent(r[key].get(q)) for q in chosen)]
         for r in part["rows"]
         for rival, key in rivals
         if r.get(key)
     ]
+    if len({r[1] for r in rows}) < 2:
+        rows = [[r[0], *r[2:]] for r in rows]
+        return table(["method", *chosen], rows) if rows else ""
     return table(["method", "against", *chosen], rows) if rows else ""
+
+
+def _notes(part: Data | None) -> str:
+    """How solvers ended that did not converge."""
+    told = [
+        f"{r['method']}: {note} on {count} of {part['pairs']} pairs"
+        for r in (part or {"rows": []})["rows"]
+        for note, count in r["notes"].items()
+        if part
+    ]
+    return f"Solvers that did not converge: {'; '.join(told)}." if told else ""
 
 
 def _kinds(data: Data) -> str:
@@ -116,7 +133,9 @@ def _kinds(data: Data) -> str:
             percent(own[key].get(q)) for q in ("truth", "coverage") for key in ("wins", "wins_lerp")
         ]
         means = [with_interval(value(data, "main", m, "coverage", group)) for m in ("slerp", ours)]
-        rows.append([group, str(part["pairs"]), number(need and need["mean"]), *shares, *means])
+        rows.append(
+            [group, str(part["pairs"]), number(need["mean"] if need else None), *shares, *means]
+        )
     head = (
         "kind", "pairs", "detour to make", "truth: wins against slerp", "against lerp",
         "coverage: wins against slerp", "against lerp", "coverage of slerp", f"of {ours}",
@@ -141,3 +160,12 @@ def _quantities(data: Data) -> str:
         for name, q in data["quantities"].items()
     )
     return table(["measure", "what it is", "what deceives"], rows)
+
+
+def _digit_reading(digits: Data) -> str:
+    """By method, what it is better and worse at than slerp, its interval excluding a draw."""
+    rows = [
+        [method, *(", ".join(told[k]) or "–" for k in ("better than slerp", "worse than slerp"))]
+        for method, told in digits.get("reading", {}).items()
+    ]
+    return table(["method", "better than slerp", "worse than slerp"], rows) if rows else ""

@@ -41,8 +41,8 @@ class Job:
     """All studies of one pair.
 
     Args:
-        pair: number of the pair in its kind, and name.
-        studies: that hold the pair.
+        case: the pair.
+        studies: that hold it.
         folder: of the run.
     """
 
@@ -75,7 +75,7 @@ def work(jobs: Sequence[Job], processes: int, tell: Tell) -> None:
     """Do what is not done yet."""
     spawn = multiprocessing.get_context("spawn")
     started = time.perf_counter()
-    with ProcessPoolExecutor(processes, mp_context=spawn, initializer=_alone) as pool:
+    with ProcessPoolExecutor(processes, mp_context=spawn, initializer=alone) as pool:
         waiting = {pool.submit(do, job): job for job in jobs}
         for count, future in enumerate(as_completed(waiting), 1):
             future.result()
@@ -129,6 +129,7 @@ def _weight(study: Study) -> int:
     return 100 if "published" in study.methods else len(study.methods)
 
 
-def _alone() -> None:
+def alone() -> None:
+    """One thread: what a process of the pool starts with."""
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)

@@ -10,12 +10,13 @@ from typing import final
 import torch
 from torch import Tensor
 
-from benchmarks.truth.measure import Truth
+from benchmarks.truth.measure import Truth, true_way
 from benchmarks.truth.pairs import TruePair
 from diffusion_geodesics import Settings
 from diffusion_geodesics.apps.events import OnEvent, ignore
 from diffusion_geodesics.apps.evidence import (
     Comparison,
+    Fixed,
     Method,
     PixelBlend,
     Reel,
@@ -25,7 +26,6 @@ from diffusion_geodesics.apps.evidence import (
 )
 from diffusion_geodesics.diffusion import Cost
 from diffusion_geodesics.models import DiffusionModel
-from training.portraits import render
 
 TRUTH = "truth"
 
@@ -33,7 +33,7 @@ TRUTH = "truth"
 @final
 @dataclass(frozen=True, eq=False)
 class TrueFrames(Method):
-    """The truth, through the model's autoencoder: what no method can beat."""
+    """The truth at equal steps, through the model's autoencoder: what no method can beat."""
 
     pairs: Mapping[str, TruePair]
 
@@ -45,13 +45,9 @@ class TrueFrames(Method):
         return TRUTH
 
     def reel(self, stage: Stage, pair: str) -> Reel:
-        true, codec, size = self.pairs[pair], stage.job.codec, stage.images.shape[-1]
-
-        def show(t: Tensor) -> tuple[Tensor, Cost]:
-            images = render(true.between(t), size)
-            return codec.decode(codec.encode(images)), Cost()
-
-        return Rendered(show)
+        size, count = stage.images.shape[-1], stage.settings.frames
+        way = true_way(self.pairs[pair], stage.job.codec, size, count)
+        return Fixed(torch.cat([way.dense[:1], way.true, way.dense[-1:]]))
 
 
 @final

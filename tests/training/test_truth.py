@@ -36,11 +36,11 @@ class Plain(Codec):
     """Pixels as they are."""
 
     @property
-    def latent_shape(self) -> tuple[int, ...]:
+    def latent_shape(self) -> tuple[int, int, int]:
         return 3, SIZE, SIZE
 
     @property
-    def image_shape(self) -> tuple[int, ...]:
+    def image_shape(self) -> tuple[int, int, int]:
         return 3, SIZE, SIZE
 
     def encode(self, images: Tensor) -> Tensor:
