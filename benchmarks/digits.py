@@ -17,123 +17,49 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from io import BytesIO
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, final
+from typing import Any
 
-import numpy as np
 import torch
 
 from benchmarks.commit import commit
 from benchmarks.digit_data import BANK, IMAGES, REAL, ROOT, SEED, Digits, RealImages, digits_model
 from benchmarks.digit_density import density_check
-from benchmarks.digit_measures import (
-    DigitFrames,
-    frechet_to,
-    grey,
-    jackknife,
-    principal,
-    told_apart,
-    written,
+from benchmarks.digit_measures import DigitFrames
+from benchmarks.digit_methods import (
+    LEVEL,
+    QUICK,
+    SLERP,
+    STRENGTHS,
+    at_levels,
+    every_method,
+    main_settings,
+    ratio,
 )
+from benchmarks.digit_study import reading, some, study
 from diffusion_geodesics import Settings
 from diffusion_geodesics.apps.evidence import (
     Comparison,
     Geodesic,
-    LatentLerp,
     LevelPath,
-    MaximalDensity,
     Method,
     Pair,
-    PixelBlend,
-    Reel,
-    Stage,
     compare,
 )
-from diffusion_geodesics.apps.evidence.comparison import plain_features
-from diffusion_geodesics.apps.evidence.solved import solved
-from diffusion_geodesics.apps.interpolate import solver_of
-from diffusion_geodesics.apps.settings import Estimate, Family
+from diffusion_geodesics.apps.settings import Family
 from diffusion_geodesics.apps.versions import versions
-from diffusion_geodesics.diffusion import Cost
-from diffusion_geodesics.measures import Better, mean_estimate
-from diffusion_geodesics.measures import Estimate as Mean
 from diffusion_geodesics.models import DiffusionModel
 
 RESULT = ROOT / "benchmarks" / "results" / "evidence" / "digits.json"
 PICTURE = ROOT / "docs" / "images" / "evidence-digits.png"
-SLERP = Family.SLERP.value
-LESS = f" less {SLERP}'s"
-LEVEL, STRENGTHS = 0.6, (1.0, 3.0, 10.0, 30.0)
-FRAMES, FEW, CHECKED = 9, 60, 40
-"""Frames of a strip; pairs at the other levels; pairs whose density is checked."""
+FEW, CHECKED = 60, 40
+"""Pairs at the other levels; pairs whose density is checked."""
 SKIPPED = ("FID", "KID", "LPIPS", "PPL")
-PAPER_STRENGTH = 33.0
-"""α·d of the paper's α = 0.002 in the 16,384 dimensions of its latents."""
-
-
-@final
-@dataclass(frozen=True)
-class Paper(Method):
-    """The paper's algorithm; its negative prompt, which this model cannot take, is the empty one.
-
-    Args:
-        strength: α·d; None for their α = 0.002, which is 0.07 in 36 dimensions and 33 in theirs.
-        own_level: their level, steps and inversion instead of those of the other methods.
-    """
-
-    strength: float | None = None
-    own_level: bool = False
-
-    @property
-    def name(self) -> str:
-        where = "at its own level" if self.own_level else "at the same level"
-        return f"published {where}" + (f", α·d = {self.strength:g}" if self.strength else "")
-
-    def reel(self, stage: Stage, pair: str) -> Reel:
-        theirs = Settings.published(prompt_a="0", negative="")
-        alpha = theirs.alpha if self.strength is None else self.strength / stage.ends.shape[1]
-        path = {
-            name: getattr(theirs, name)
-            for name in ("negative", "estimate", "window", "solver", "blend")
-        }
-        if not self.own_level:
-            own = stage.with_path(alpha=alpha, **path)
-            return solved(own, self.name, solver_of(theirs))
-        there = ("level", "steps", "refinements", "sampler")
-        own = stage.moved(alpha=alpha, **path, **{n: getattr(theirs, n) for n in there})
-        found = solved(own, self.name, solver_of(theirs))
-        extra = Cost(own.cost.rows - stage.cost.rows, own.cost.calls - stage.cost.calls)
-        return replace(found, candidate=None, cost=found.cost + extra)
-
-
-def ratio(strength: float, guidance: float = 1.0) -> Geodesic:
-    """The geodesic of p(x | class) / p(x)."""
-    return Geodesic(strength, Estimate.RATIO, guidance=guidance)
-
-
-def at_levels() -> list[Method]:
-    """What is compared at every level."""
-    families = [LevelPath(f) for f in (Family.LERP, Family.SLERP, Family.HLERP)]
-    bumped = LevelPath(Family.HLERP, 2.0)
-    return [*families, bumped, *(Geodesic(s) for s in STRENGTHS), ratio(1.0), ratio(3.0)]
-
-
-def every_method() -> list[Method]:
-    """What is compared on all pairs, besides real images."""
-    more: list[Method] = [PixelBlend(), LatentLerp(), LevelPath(Family.LERP, 2.0)]
-    more += [LevelPath(f, g) for f, g in ((Family.SLERP, 2.0), (Family.SLERP, 3.0))]
-    more += [LevelPath(Family.HLERP, 3.0), Geodesic(1.0, guidance=2.0)]
-    more += [ratio(1.0, 2.0), ratio(3.0, 2.0), ratio(10.0), ratio(10.0, 2.0), MaximalDensity()]
-    return [*at_levels(), *more, Paper(), Paper(PAPER_STRENGTH), Paper(own_level=True)]
-
-
-def main_settings(level: float = LEVEL) -> Settings:
-    """Those of all studies; along paths the metric of strength 1 is measured."""
-    return Settings(level=level, frames=FRAMES)
 
 
 def measured(
@@ -154,95 +80,6 @@ def measured(
 
     return compare(
         model, pairs, [RealImages(strips), *methods], settings, further=further, resume=folder
-    )
-
-
-def set_values(done: Comparison, digits: Digits) -> dict[str, dict[str, Mean]]:
-    """Fréchet distance and C2ST of every method, and their differences from slerp's."""
-    number = {p.name: i for i, p in enumerate(digits.pairs)}
-    chosen = [number[p.name] for p in done.pairs]
-    frames = {m: [p.outcomes[m].frames[1:-1] for p in done.pairs] for m in done.methods}
-    look = digits.real.classifier.features
-    reference = look(grey(digits.reference)).numpy().astype(float)
-    spread = np.sqrt(reference.var(0).sum())
-    reference = reference / spread
-    deep = {m: [look(grey(f)).numpy() / spread for f in v] for m, v in frames.items()}
-    plain = {m: [plain_features(f[:, :1]) for f in v] for m, v in frames.items()}
-    others = [plain_features(digits.others[i][:, :1]) for i in chosen]
-    mean, axes = principal([s for v in (*plain.values(), others) for s in v], 64)
-    reduced = {m: [(s - mean) @ axes for s in v] for m, v in plain.items()}
-    truth = [(s - mean) @ axes for s in others]
-    found: dict[str, dict[str, Mean]] = {m: {} for m in done.methods}
-    distances = [frechet_to(reference, deep[m]) for m in done.methods]
-    rival = list(done.methods).index(SLERP)
-
-    def values(index: np.ndarray) -> np.ndarray:
-        each = np.array([distance(index) for distance in distances])
-        return np.concatenate([each, each - each[rival]])
-
-    told = jackknife(values, len(done.pairs))
-    right = {m: told_apart(truth, strips) for m, strips in reduced.items()}
-    for k, m in enumerate(done.methods):
-        found[m] = {
-            "Fréchet distance": told[k],
-            "C2ST": mean_estimate(right[m].tolist(), seed=SEED),
-        }
-        if m != SLERP:
-            found[m] |= {
-                f"Fréchet distance{LESS}": told[len(distances) + k],
-                f"C2ST{LESS}": mean_estimate((right[m] - right[SLERP]).tolist(), seed=SEED),
-            }
-    return found
-
-
-def study(
-    name: str, what: str, done: Comparison, digits: Digits, *, short: bool = False
-) -> dict[str, Any]:
-    """A comparison as it is written down: means with intervals, and wins over slerp."""
-    sets = set_values(done, digits)
-    quantities = [q for q in done.measured if q.name != "seconds"]
-    if short:
-        quantities = [q for q in quantities if q.better is not Better.NEITHER]
-    rows = []
-    for m in done.methods:
-        means = {q.name: done.mean(m, q.name) for q in quantities} | sets[m]
-        wins = {q.name: done.wins(m, q) for q in quantities}
-        notes = sum(bool(p.outcomes[m].note) for p in done.pairs)
-        rows.append(
-            {
-                "method": m,
-                "values": {k: written(v) for k, v in means.items() if v.count},
-                "wins": {k: written(v) for k, v in wins.items() if v is not None},
-                **({"not converged": notes} if notes else {}),
-            }
-        )
-    level = done.settings["level"]
-    return {"name": name, "what": what, "pairs": len(done.pairs), "level": level, "rows": rows}
-
-
-def reading(main: dict[str, Any]) -> dict[str, dict[str, list[str]]]:
-    """For each method the quantities on which its paired interval against slerp excludes a draw."""
-    found = {}
-    for row in main["rows"]:
-        better, worse = [], []
-        for name, win in row["wins"].items():
-            if "low" in win and win["low"] > 0.5:
-                better.append(name)
-            elif "high" in win and win["high"] < 0.5:
-                worse.append(name)
-        for name, gap in row["values"].items():
-            if name.endswith(LESS):
-                better += [name.removesuffix(LESS)] if gap["high"] < 0 else []
-                worse += [name.removesuffix(LESS)] if gap["low"] > 0 else []
-        found[row["method"]] = {"better than slerp": better, "worse than slerp": worse}
-    return found
-
-
-def some(done: Comparison, keep: Callable[[int], bool], methods: Sequence[str] = ()) -> Comparison:
-    """Part of a comparison: the pairs whose number is kept, and these methods or all."""
-    pairs = [p for i, p in enumerate(done.pairs) if keep(i)]
-    return replace(
-        done, pairs=pairs, methods=[m for m in done.methods if not methods or m in methods]
     )
 
 
@@ -307,13 +144,6 @@ def run(pairs: int = 200, quick: bool = False, *, work: Path | None = None) -> d
 
 
 ABOUT = "pairs of real MNIST images, joined by a pretrained latent flow"
-QUICK: tuple[Method, ...] = (
-    LevelPath(Family.LERP),
-    LevelPath(Family.SLERP),
-    LevelPath(Family.HLERP, 2.0),
-    Geodesic(1.0),
-    ratio(3.0),
-)
 
 
 def written_down(
@@ -342,25 +172,29 @@ def written_down(
 def draw(done: Comparison, file: Path) -> None:
     """The first pairs of each kind, a row a method; every frame is decoded by the model."""
     from matplotlib.figure import Figure
+    from PIL import Image
 
     pairs = [*done.pairs[0:6:2], *done.pairs[1:6:2]]
     strips = [
         [torch.cat(list(p.outcomes[m].frames[:, 0]), 1) for m in DRAWN if m in done.methods]
         for p in pairs
     ]
-    figure = Figure(figsize=(13, 7.2), dpi=100)
+    figure = Figure(figsize=(11, 6.2), dpi=100)
     axes = figure.subplots(2, 3)
     for k, (axis, strip) in enumerate(zip(axes.flat, strips, strict=True)):
         axis.imshow(torch.cat(strip), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         rows = [28 * i + 14 for i in range(len(strip))]
-        axis.set_yticks(rows, [m for m in DRAWN if m in done.methods] if k % 3 == 0 else [])
+        shown = [m for m in DRAWN if m in done.methods]
+        axis.set_yticks(*((rows, shown) if k % 3 == 0 else ([], [])))
         axis.set_xticks([])
         axis.set_title(f"{pairs[k].name.split('-')[1]} to {pairs[k].name.split('-')[2]}")
         for side in axis.spines.values():
             side.set_visible(False)
     figure.tight_layout()
+    drawn = BytesIO()
+    figure.savefig(drawn)
     file.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(file)
+    Image.open(drawn).convert("L").quantize(16).save(file, optimize=True)
 
 
 def write(result: dict[str, Any], file: Path) -> None:

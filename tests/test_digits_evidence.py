@@ -23,7 +23,8 @@ from benchmarks.digit_measures import (
     told_apart,
     written,
 )
-from benchmarks.digits import reading, study, write
+from benchmarks.digit_study import reading, study
+from benchmarks.digits import write
 from diffusion_geodesics.apps.evidence import Comparison, LevelPath, Outcome, PairResult
 from diffusion_geodesics.apps.settings import Family
 from diffusion_geodesics.diffusion import (
