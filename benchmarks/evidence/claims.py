@@ -111,13 +111,13 @@ CLAIMS = (
         lambda f: all(above(v) for v in f.values()),
     ),
     Claim(
-        "Where a detour is needed, `{ours}` drifts no more than slerp and lerp.",
+        "Where a detour is needed, `{ours}` does not measurably drift more than slerp and lerp.",
         "Wins on drift: {slerp} against slerp, {lerp} against lerp.",
         _both("drift", "detour"),
         _not_worse,
     ),
     Claim(
-        "Where a detour is needed, `{ours}` ghosts no more than slerp and lerp.",
+        "Where a detour is needed, `{ours}` does not measurably ghost more than slerp and lerp.",
         "Wins on ghosting: {slerp} against slerp, {lerp} against lerp.",
         _both("ghosting", "detour"),
         _not_worse,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def page(rendered: Data, digits: Data | None) -> str:
         autoescape=False,
     )
     found = reading(rendered)
-    return shown.get_template("evidence.md.j2").render(
+    text = shown.get_template("evidence.md.j2").render(
         data=rendered,
         digits=digits,
         claims=found,
@@ -61,6 +62,7 @@ def page(rendered: Data, digits: Data | None) -> str:
         rest=lambda name: means(rendered, study(rendered, name), REST),
         wins=lambda name, group="all pairs": win_table(study(rendered, name, group)),
         study=lambda name: study(rendered, name),
+        pairs=lambda name: _pairs(study(rendered, name)),
         notes=lambda name: _notes(study(rendered, name)),
         names=list(dict.fromkeys(s["name"] for s in rendered["studies"])),
         digit_means=lambda s: means(digits or {}, s, None),
@@ -71,6 +73,7 @@ def page(rendered: Data, digits: Data | None) -> str:
         minutes=number(sum(rendered["seconds"].values()) / 60),
         number=number,
     )
+    return re.sub(r"\n{3,}", "\n\n", text)
 
 
 def means(data: Data, part: Data | None, quantities: Sequence[str] | None) -> str:
@@ -105,6 +108,11 @@ def win_table(part: Data | None) -> str:
         rows = [[r[0], *r[2:]] for r in rows]
         return table(["method", *chosen], rows) if rows else ""
     return table(["method", "against", *chosen], rows) if rows else ""
+
+
+def _pairs(part: Data | None) -> str:
+    count = part["pairs"] if part else 0
+    return f"{count} pair{'' if count == 1 else 's'}"
 
 
 def _notes(part: Data | None) -> str:

@@ -31,8 +31,9 @@ FURTHER = (
 )
 """Methods of a smaller study, both rivals among them."""
 PROMPTED = ("lerp", "slerp", "slerp:bump=2", "hlerp:bump=2", "geodesic", "geodesic:score=ratio")
-PUBLISHED = ("lerp", "slerp", "geodesic", "published:level=same", "published")
-ALONG = ("lerp", "slerp", "geodesic")
+ALONG = tuple(m for m in MAIN if m != "pixel")
+"""Methods at other levels, and beside the paper's algorithm."""
+PUBLISHED = (*ALONG, "published:level=same", "published")
 LEVELS = (0.2, 0.4, 0.6, 0.8)
 
 DETOUR = (Kind.TURN, Kind.HAIR, Kind.EXPRESSION)

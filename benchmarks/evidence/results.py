@@ -82,9 +82,9 @@ class Table:
 
     def _row(self, method: str) -> Data:
         means = {
-            q.name: told
+            q.name: found
             for q in self.quantities
-            if (told := _told(mean_estimate(self.values(method, q.name))))
+            if (found := written(mean_estimate(self.values(method, q.name))))
         }
         if (apart := self._told_apart(method)) is not None:
             means[C2ST.name] = {"mean": apart, "low": None, "high": None, "count": len(self.pairs)}
@@ -102,8 +102,8 @@ class Table:
             if q.better is Better.NEITHER:
                 continue
             mine, theirs = self.values(method, q.name), self.values(rival, q.name)
-            if told := _told(win_rate(mine, theirs, q.better)):
-                found[q.name] = told
+            if share := written(win_rate(mine, theirs, q.better)):
+                found[q.name] = share
         return found
 
     def _told_apart(self, method: str) -> float | None:
@@ -173,7 +173,7 @@ def seconds(folder: Path, study: Study) -> float:
     return sum(seconds_of(folder, study, case) for case in study.cases())
 
 
-def _told(estimate: Estimate) -> Data:
+def written(estimate: Estimate) -> Data:
     """Nothing where there is no value; None for an interval of one value."""
     if not estimate.count:
         return {}
