@@ -130,7 +130,7 @@ def test_the_plan_has_what_the_issue_asks_for() -> None:
     assert full[0].count <= MOST
     assert {s.settings.level for s in full if s.along} == {0.2, 0.4, 0.6, 0.8}
     assert sum(len(s.cases()) for s in quick) < 30
-    made = full[0].made(full[0].cases())
+    made = full[0].made()
     assert len({m.name for m in made}) == len(made)
     jobs = jobs_of(full, Path("runs"))
     assert len(jobs) == len(full[0].cases())

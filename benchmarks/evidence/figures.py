@@ -34,7 +34,7 @@ def save_strips(folder: Path, main: Study, path: Path) -> None:
     from diffusion_geodesics.report.data import Film
     from diffusion_geodesics.report.strip import StripLayout, compare_strip
 
-    layout = StripLayout(frame_height=96, text=14, gap=3, margin=10, radius=3)
+    layout = StripLayout(frame_height=80, text=14, gap=3, margin=10, radius=3)
     sheets = []
     for case in main.cases():
         if case.name not in {f"{kind}-000" for kind in STRIPS}:
@@ -53,7 +53,7 @@ def save_strips(folder: Path, main: Study, path: Path) -> None:
         whole.paste(sheet, (0, top))
         top += sheet.height
     path.parent.mkdir(parents=True, exist_ok=True)
-    whole.quantize(256, method=Image.Quantize.MEDIANCUT).save(path, optimize=True)
+    whole.save(path, optimize=True)
 
 
 def _wins(data: Data, path: Path) -> None:

@@ -163,11 +163,11 @@ def _densities(data: Data) -> str:
 
 
 def _quantities(data: Data) -> str:
-    rows = (
-        [name + ARROWS[q["better"]], q["about"], q["deceives"] or "–"]
-        for name, q in data["quantities"].items()
-    )
-    return table(["measure", "what it is", "what deceives"], rows)
+    lines = ["| measure | what it is | what deceives |", "| --- | --- | --- |"]
+    for name, q in data["quantities"].items():
+        cells = [name + ARROWS[q["better"]], q["about"], q["deceives"] or "–"]
+        lines.append("| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |")
+    return "\n".join(lines)
 
 
 def _digit_reading(digits: Data) -> str:

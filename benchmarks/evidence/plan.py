@@ -6,12 +6,11 @@ settings takes it from there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
 from benchmarks.evidence.brisk import Brisk
-from benchmarks.truth import Kind, SoftBlend, TrueFrames, TruePair, true_pairs
+from benchmarks.truth import Kind, SoftBlend, TruePair, true_pairs
 from diffusion_geodesics import Settings
 from diffusion_geodesics.apps.evidence import Method
 from diffusion_geodesics.cli.methods import read_method
@@ -76,12 +75,10 @@ class Study:
         """The pairs."""
         return true_pairs(self.count, self.kinds)
 
-    def made(self, cases: Sequence[TruePair]) -> list[Method]:
-        """The methods themselves."""
-        known: Mapping[str, TruePair] = {c.name: c for c in cases}
+    def made(self) -> list[Method]:
+        """The methods themselves, without the truth."""
         found = [SoftBlend() if m == "pixel" else read_method(m) for m in self.methods]
-        whole = [TrueFrames(known), *found] if self.truth else found
-        return list(whole) if self.along else [Brisk(m) for m in whole]
+        return list(found) if self.along else [Brisk(m) for m in found]
 
 
 def plan(quick: bool) -> list[Study]:

@@ -100,8 +100,9 @@ def result_of(folder: Path, study: Study, case: TruePair) -> Comparison:
     return run(
         model(),
         [case],
-        study.made([case]),
+        study.made(),
         study.settings,
+        truth=study.truth,
         prompts=study.prompts,
         resume=_place(folder, study, case),
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.truth.pairs import MOST, Kind, true_pairs
-from benchmarks.truth.running import TrueFrames, by_kind, run
+from benchmarks.truth.running import by_kind, run
 from diffusion_geodesics import Settings, load_model
 from diffusion_geodesics.apps import Event
 from diffusion_geodesics.apps.evidence.telling import save
@@ -34,7 +34,7 @@ def main() -> None:
     done = run(
         load_model(o.model),
         cases,
-        [TrueFrames({c.name: c for c in cases}), *map(read_method, o.methods)],
+        [read_method(m) for m in o.methods],
         Settings(level=o.level, frames=o.frames),
         prompts=o.prompts,
         resume=o.write.with_name(f"{o.write.name}.partial"),

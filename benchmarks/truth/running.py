@@ -24,7 +24,7 @@ from diffusion_geodesics.apps.evidence import (
     Stage,
     compare,
 )
-from diffusion_geodesics.diffusion import Cost
+from diffusion_geodesics.diffusion import Codec, Cost
 from diffusion_geodesics.models import DiffusionModel
 
 TRUTH = "truth"
@@ -36,6 +36,7 @@ class TrueFrames(Method):
     """The truth at equal steps, through the model's autoencoder: what no method can beat."""
 
     pairs: Mapping[str, TruePair]
+    codec: Codec
 
     def __repr__(self) -> str:
         return f"TrueFrames({sorted(self.pairs)})"
@@ -46,7 +47,7 @@ class TrueFrames(Method):
 
     def reel(self, stage: Stage, pair: str) -> Reel:
         size, count = stage.images.shape[-1], stage.settings.frames
-        way = true_way(self.pairs[pair], stage.job.codec, size, count)
+        way = true_way(self.pairs[pair], self.codec, size, count)
         return Fixed(torch.cat([way.dense[:1], way.true, way.dense[-1:]]))
 
 
@@ -75,6 +76,7 @@ def run(
     methods: Sequence[Method],
     settings: Settings,
     *,
+    truth: bool = True,
     prompts: bool = False,
     resume: Path | None = None,
     on_event: OnEvent = ignore,
@@ -84,8 +86,9 @@ def run(
     Args:
         model: of the domain of the heads.
         cases: pairs.
-        methods: that are compared; `TrueFrames` may be among them.
+        methods: that are compared.
         settings: of the comparison.
+        truth: whether the true frames are among the methods, as the first.
         prompts: whether captions are prompts.
         resume: folder of finished pairs.
         on_event: told of progress.
@@ -95,10 +98,10 @@ def run(
     return compare(
         model,
         [c.pair(size, prompts) for c in cases],
-        methods,
+        [TrueFrames(known, codec), *methods] if truth else methods,
         settings,
         further=lambda pair: [Truth(known[pair.name], codec)],
-        truth=TRUTH if TRUTH in [m.name for m in methods] else None,
+        truth=TRUTH if truth else None,
         resume=resume,
         on_event=on_event,
     )
