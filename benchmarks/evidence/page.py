@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ RANKED = ("truth", "nearest truth", "detour", "coverage", "off manifold", "drift
 """Those whose win rates are told."""
 ALONG = ("log p min", "log p middle", "log p mean", "length", "residual", "noise energy", "norm")
 REST = ("largest step", "feature length", "end PSNR", "end SSIM", "rows")
+SETS = ("Fréchet distance", "C2ST")
 ARROWS = {"higher": " ↑", "lower": " ↓", "neither": ""}
 
 
@@ -65,7 +66,7 @@ def page(rendered: Data, digits: Data | None) -> str:
         pairs=lambda name: _pairs(study(rendered, name)),
         notes=lambda name: _notes(study(rendered, name)),
         names=list(dict.fromkeys(s["name"] for s in rendered["studies"])),
-        digit_means=lambda s: means(digits or {}, s, None),
+        digit_means=lambda s: means(digits or {}, s, _ranking(s)),
         digit_wins=win_table,
         digit_reading=_digit_reading(digits or {}),
         densities=_densities(rendered),
@@ -163,11 +164,11 @@ def _densities(data: Data) -> str:
 
 
 def _quantities(data: Data) -> str:
-    lines = ["| measure | what it is | what deceives |", "| --- | --- | --- |"]
-    for name, q in data["quantities"].items():
-        cells = [name + ARROWS[q["better"]], q["about"], q["deceives"] or "–"]
-        lines.append("| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |")
-    return "\n".join(lines)
+    rows = (
+        [name + ARROWS[q["better"]], q["about"], q["deceives"] or "–"]
+        for name, q in data["quantities"].items()
+    )
+    return _words(["measure", "what it is", "what deceives"], rows)
 
 
 def _digit_reading(digits: Data) -> str:
@@ -176,4 +177,17 @@ def _digit_reading(digits: Data) -> str:
         [method, *(", ".join(told[k]) or "–" for k in ("better than slerp", "worse than slerp"))]
         for method, told in digits.get("reading", {}).items()
     ]
-    return table(["method", "better than slerp", "worse than slerp"], rows) if rows else ""
+    return _words(["method", "better than slerp", "worse than slerp"], rows)
+
+
+def _ranking(part: Data) -> list[str] | None:
+    """The quantities of a study that rank, and those of whole sets of frames; None for all, where
+    nothing ranks."""
+    won = list(dict.fromkeys(q for r in part["rows"] for q in r.get("wins", {})))
+    return [*won, *(q for q in SETS if q not in won)] if won else None
+
+
+def _words(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of words: all columns to the left."""
+    cells = [head, ["---"] * len(head), *([c.replace("|", "\\|") for c in r] for r in rows)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in cells)
