@@ -14,7 +14,7 @@ from diffusion_geodesics.diffusion.condition import (
     ConditionLine,
 )
 from diffusion_geodesics.diffusion.cost import Cost, Ledger
-from diffusion_geodesics.diffusion.denoiser import Denoiser, Network, NonFiniteError
+from diffusion_geodesics.diffusion.denoiser import Denoiser, Features, Network, NonFiniteError
 from diffusion_geodesics.diffusion.discrete_schedule import DiscreteSchedule, Spacing
 from diffusion_geodesics.diffusion.distilled import (
     NFSD,
@@ -75,6 +75,7 @@ __all__ = [
     "EDMPrediction",
     "EDMSchedule",
     "EpsilonPrediction",
+    "Features",
     "FixedWindow",
     "FlowPrediction",
     "FlowSchedule",

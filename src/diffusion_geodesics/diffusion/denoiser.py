@@ -8,8 +8,9 @@ $$\nabla \log p_t(x \mid c) = -\frac{\hat\varepsilon(x, t, c)}{s_t}.$$
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import torch
 from jaxtyping import Float
@@ -20,7 +21,10 @@ from diffusion_geodesics.diffusion.memory import ChunkedBatches
 from diffusion_geodesics.diffusion.prediction import Prediction
 from diffusion_geodesics.diffusion.schedule import NoiseSchedule
 
-__all__ = ["Denoiser", "Network", "NonFiniteError"]
+__all__ = ["Denoiser", "Features", "Network", "NonFiniteError"]
+
+Features = tuple[Float[Tensor, "rows _ _ _"], ...]
+"""Pictures of inner features, (rows, channels, height, width), coarse to fine."""
 
 
 class NonFiniteError(ValueError):
@@ -45,6 +49,16 @@ class Network(ABC):
         self, x: Float[Tensor, "rows dim"], timestep: float, condition: Condition
     ) -> Float[Tensor, "rows dim"]:
         """The raw output for all rows at once; `condition` has as many rows as `x`."""
+
+    def features(
+        self, x: Float[Tensor, "rows dim"], timestep: float, condition: Condition
+    ) -> Features:
+        """The inner features at `x`, arguments as in a call, on grids that cover the image.
+
+        They have the network's precision and device, and serve to find the points of two images
+        that show the same thing. The empty tuple where a network offers none.
+        """
+        return ()
 
 
 @final
@@ -75,6 +89,39 @@ class Denoiser:
         Raises `ValueError` for a wrong shape, dtype or time step, `NonFiniteError` for NaN or
         infinity, `OutOfMemoryError` when a single row does not fit. Costs one row a row.
         """
+
+        def network(*arguments: Any) -> tuple[Tensor]:
+            return (self.network(*arguments),)
+
+        pieces = self._pieces(network, x, timestep, condition, differentiable)
+        value = torch.cat([torch.empty_like(x[:0]), *(piece for (piece,) in pieces)])
+        _demand_finite(value, x, timestep)
+        return value
+
+    def features(
+        self, x: Float[Tensor, "rows dim"], timestep: float, condition: Condition
+    ) -> Features:
+        """The network's inner features at `x`, coarse to fine; the empty tuple where it has none.
+
+        Grids of any size that cover the image, in the dtype and on the device of `x`; what they
+        are of, and how to compare them, each network's `features` says. No derivatives pass. All
+        else as in `output`, the cost as well.
+        """
+        pieces = self._pieces(self.network.features, x, timestep, condition, False)
+        values = tuple(torch.cat(level) for level in zip(*pieces, strict=True))
+        for value in values:
+            _demand_finite(value, x, timestep)
+        return values
+
+    def _pieces(
+        self,
+        network: Callable[[Tensor, float, Condition], tuple[Tensor, ...]],
+        x: Tensor,
+        timestep: float,
+        condition: Condition,
+        differentiable: bool,
+    ) -> list[tuple[Tensor, ...]]:
+        """What `network` gives for pieces of `x` that fit into memory, as `x` is kept."""
         if x.shape[1] != self.network.dim:
             raise ValueError(
                 f"got latents of {x.shape[1]} coordinates; this network takes {self.network.dim}: "
@@ -86,14 +133,11 @@ class Denoiser:
         condition = condition.expand(x.shape[0])
 
         @torch.inference_mode(not differentiable)
-        def evaluate(piece: slice) -> Tensor:
-            value = self.network(x[piece], timestep, condition.take(piece))
-            return value.to(x.device).to(x.dtype)  # in turn: mps has no float64
+        def evaluate(piece: slice) -> tuple[Tensor, ...]:
+            values = network(x[piece], timestep, condition.take(piece))
+            return tuple(v.to(x.device).to(x.dtype) for v in values)  # in turn: mps has no float64
 
-        pieces = self.network.batches.map(evaluate, x.shape[0])
-        value = torch.cat([torch.empty_like(x[:0]), *pieces])
-        _demand_finite(value, x, timestep)
-        return value
+        return self.network.batches.map(evaluate, x.shape[0])
 
     def epsilon(
         self,
@@ -110,7 +154,7 @@ class Denoiser:
 
 
 def _demand_finite(value: Tensor, x: Tensor, timestep: float) -> None:
-    finite = value.isfinite().all(dim=1)
+    finite = value.isfinite().flatten(1).all(dim=1)
     if bool(finite.all()):
         return
     bad = int((~finite).sum())

@@ -3,12 +3,13 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import final
+from typing import TypeVar, final
 
 import torch
-from torch import Tensor
 
 __all__ = ["ChunkedBatches", "OutOfMemoryError", "free_bytes"]
+
+Value = TypeVar("Value")
 
 
 class OutOfMemoryError(MemoryError):
@@ -38,7 +39,7 @@ class ChunkedBatches:
         fitting = int(0.6 * free_bytes(self.device)) // max(1, self.bytes_per_row)
         return max(1, min(self.max_rows, fitting))
 
-    def map(self, function: Callable[[slice], Tensor], rows: int) -> list[Tensor]:
+    def map(self, function: Callable[[slice], Value], rows: int) -> list[Value]:
         """`function(piece)` for slices that cover `range(rows)` in order.
 
         Raises `OutOfMemoryError` when a single row does not fit.
@@ -62,7 +63,7 @@ class ChunkedBatches:
 _SIGNS = ("out of memory", "can't allocate memory", "not enough memory")
 
 
-def _attempt(function: Callable[[slice], Tensor], piece: slice) -> Tensor | None:
+def _attempt(function: Callable[[slice], Value], piece: slice) -> Value | None:
     """The function's value, or None when memory ran out (the traceback is let go before)."""
     try:
         return function(piece)

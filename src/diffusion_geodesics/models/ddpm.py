@@ -13,12 +13,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from diffusion_geodesics.diffusion import ChunkedBatches, Condition, Denoiser, Network
+from diffusion_geodesics.diffusion import ChunkedBatches, Condition, Denoiser, Features, Network
 from diffusion_geodesics.models.errors import ModelError
 from diffusion_geodesics.models.family import ModelFamily
 from diffusion_geodesics.models.pipeline_model import PipelineModel, demand_size
 from diffusion_geodesics.models.pixel import PixelCodec
 from diffusion_geodesics.models.schedulers import read_prediction, read_schedule
+from diffusion_geodesics.models.taps import tapped
 from diffusion_geodesics.models.transformer import demand_variance, told
 
 if TYPE_CHECKING:
@@ -65,6 +66,14 @@ class PixelNetwork(Network):
             return_dict=False,
         )[0]
         return output[:, : self.image_shape[0]].flatten(1)
+
+    def features(
+        self, x: Float[Tensor, "rows dim"], timestep: float, condition: Condition
+    ) -> Features:
+        """What the first two up blocks give, fewer where there are fewer: DIFT's features."""
+        with tapped(self.unet.up_blocks[:2]) as outputs:
+            self(x, timestep, condition)
+        return tuple(outputs)
 
 
 @final

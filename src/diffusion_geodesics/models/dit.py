@@ -15,11 +15,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from diffusion_geodesics.diffusion import ChunkedBatches, Condition, Denoiser, Network
+from diffusion_geodesics.diffusion import ChunkedBatches, Condition, Denoiser, Features, Network
 from diffusion_geodesics.models.errors import ModelError
 from diffusion_geodesics.models.family import ModelFamily
 from diffusion_geodesics.models.pipeline_model import PipelineModel, demand_size
 from diffusion_geodesics.models.schedulers import read_prediction, read_schedule
+from diffusion_geodesics.models.taps import middle, on_grid, tapped
 from diffusion_geodesics.models.transformer import (
     demand_channels,
     demand_variance,
@@ -76,6 +77,16 @@ class DiTNetwork(Network):
                 return_dict=False,
             )[0]
         return output[:, : self.latent_shape[0]].flatten(1)
+
+    def features(
+        self, x: Float[Tensor, "rows dim"], timestep: float, condition: Condition
+    ) -> Features:
+        """The image's tokens after the middle block, one a patch; one grid."""
+        _, height, width = self.latent_shape
+        patch = self.transformer.config["patch_size"]
+        with tapped(middle(self.transformer.transformer_blocks)) as outputs:
+            self(x, timestep, condition)
+        return tuple(on_grid(tokens, height // patch, width // patch) for tokens in outputs)
 
 
 @contextmanager

@@ -22,11 +22,13 @@ from diffusion_geodesics.diffusion import (
     ChunkedBatches,
     Condition,
     Denoiser,
+    Features,
     FlowPrediction,
     Network,
 )
 from diffusion_geodesics.models.family import ModelFamily
 from diffusion_geodesics.models.pipeline_model import PipelineModel, as_condition, demand_size
+from diffusion_geodesics.models.taps import middle, on_grid, tapped
 from diffusion_geodesics.models.transformer import (
     demand_channels,
     demand_text,
@@ -121,6 +123,20 @@ class FluxNetwork(Network):
             return_dict=False,
         )[0]
         return unpack(output, height, width).flatten(1)
+
+    def features(
+        self, x: Float[Tensor, "rows dim"], timestep: float, condition: Condition
+    ) -> Features:
+        """The image's tokens after the middle block, one a patch; one grid.
+
+        The middle of all: of `dev`'s 19 double-stream and then 38 single-stream blocks, the tenth
+        single-stream one.
+        """
+        _, height, width = self.latent_shape
+        net = self.transformer
+        with tapped(middle(net.transformer_blocks, net.single_transformer_blocks)) as outputs:
+            self(x, timestep, condition)
+        return tuple(on_grid(tokens, height // PATCH, width // PATCH) for tokens in outputs)
 
 
 @final

@@ -2,10 +2,10 @@ r"""A model given by a function: `denoise(x, sigma)`, `score(x, sigma)`, or what
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import final
+from typing import Any, final
 
 import torch
 from jaxtyping import Float
@@ -17,6 +17,7 @@ from diffusion_geodesics.diffusion import (
     Condition,
     Denoiser,
     EDMSchedule,
+    Features,
     Network,
     NoiseSchedule,
     Prediction,
@@ -29,6 +30,7 @@ from diffusion_geodesics.models.pixel import PixelCodec
 from diffusion_geodesics.models.weights import hash_tensors
 
 __all__ = [
+    "FeatureFunction",
     "FunctionModel",
     "FunctionNetwork",
     "NoiseFunction",
@@ -39,6 +41,12 @@ __all__ = [
 
 NoiseFunction = Callable[[Tensor, float], Tensor] | Callable[[Tensor, float, Tensor], Tensor]
 """(points, sigma), or (points, sigma, embeddings), -> what is predicted, of the points' shape."""
+
+FeatureFunction = (
+    Callable[[Tensor, float], Sequence[Tensor]]
+    | Callable[[Tensor, float, Tensor], Sequence[Tensor]]
+)
+"""Arguments as a `NoiseFunction`'s -> inner features, each (rows, channels, height, width)."""
 
 PromptFunction = Callable[[str], Tensor]
 """Text -> its embedding, of any shape but the same for all; "" is no prompt."""
@@ -54,6 +62,7 @@ def from_denoiser(
     embed: PromptFunction | None = None,
     flat: bool = False,
     id: str | None = None,
+    features: FeatureFunction | None = None,
 ) -> "FunctionModel":
     r"""A model from a function `denoise(x, sigma)`, the mean of the clean data given $x$.
 
@@ -73,6 +82,9 @@ def from_denoiser(
       both ends'. Without it there are no prompts.
     - `flat`: call `denoise` with points of shape (rows, channels * height * width) instead.
     - `id`: a name for records and caches; the function's own by default.
+    - `features`: called as `denoise` is, gives a tuple of inner features (rows, channels, height,
+      width), coarse to fine, on grids of any size that cover the image, by which points of two
+      images that show the same thing are found. Without it there are none.
 
     Raises `ValueError` for a shape that no codec fits.
     """
@@ -90,6 +102,7 @@ def from_denoiser(
         embed,
         flat,
         id or getattr(denoise, "__qualname__", type(denoise).__qualname__),
+        features,
     )
 
 
@@ -102,6 +115,7 @@ def from_score(
     embed: PromptFunction | None = None,
     flat: bool = False,
     id: str | None = None,
+    features: FeatureFunction | None = None,
 ) -> "FunctionModel":
     r"""A model from a function `score(x, sigma)` $= \nabla \log p_\sigma(x)$.
 
@@ -116,6 +130,7 @@ def from_score(
         embed=embed,
         flat=flat,
         id=id,
+        features=features,
     )
 
 
@@ -129,6 +144,7 @@ class FunctionNetwork(Network):
     - `conditional`: whether it takes embeddings as well.
     - `flat`: whether the function takes points flat.
     - `device`: where the function runs.
+    - `inner`: gives inner features, called as the function is; `None` for none.
     """
 
     function: NoiseFunction
@@ -136,6 +152,7 @@ class FunctionNetwork(Network):
     conditional: bool
     flat: bool
     device: torch.device
+    inner: FeatureFunction | None = None
 
     @property
     def dim(self) -> int:
@@ -153,9 +170,7 @@ class FunctionNetwork(Network):
         """The function's value; it may use autograd inside."""
         detached = torch.is_inference_mode_enabled()
         with torch.inference_mode(False):
-            points = x.clone().to(self.device)
-            points = points if self.flat else points.unflatten(1, self.latent_shape)
-            given = [p.to(self.device).clone() for p in condition.parts if self.conditional]
+            points, *given = self._given(x, condition)
             value = self.function(points, timestep, *given)
             if value.shape != points.shape:
                 raise ValueError(
@@ -163,6 +178,39 @@ class FunctionNetwork(Network):
                     f"{tuple(points.shape)}; expected the same shape"
                 )
         return (value.detach() if detached else value).flatten(1)
+
+    def features(
+        self, x: Float[Tensor, "rows dim"], timestep: float, condition: Condition
+    ) -> Features:
+        """What `inner` gives; `ValueError` where those are no features, row by row."""
+        if self.inner is None:
+            return ()
+        with torch.inference_mode(False):
+            points, *given = self._given(x, condition)
+            values: Any = self.inner(points, timestep, *given)
+        _demand_features(values, len(x))
+        return tuple(value.detach() for value in values)
+
+    def _given(self, x: Tensor, condition: Condition) -> list[Tensor]:
+        """The function's tensors: points in its shape and, where it takes them, embeddings."""
+        points = x.clone().to(self.device)
+        points = points if self.flat else points.unflatten(1, self.latent_shape)
+        return [points, *(p.to(self.device).clone() for p in condition.parts if self.conditional)]
+
+
+def _demand_features(values: Any, rows: int) -> None:
+    if not isinstance(values, tuple | list):
+        raise ValueError(
+            f"got a {type(values).__name__} from the features function; expected a tuple of "
+            "tensors: return (features,) for a single one"
+        )
+    for value in values:
+        shape = tuple(value.shape)
+        if len(shape) != 4 or shape[0] != rows:
+            raise ValueError(
+                f"got features of shape {shape} for {rows} points; expected (rows, channels, "
+                "height, width) with as many rows as points"
+            )
 
 
 @final
@@ -180,6 +228,7 @@ class FunctionModel(DiffusionModel):
     embed: PromptFunction | None
     flat: bool
     id: str
+    features: FeatureFunction | None = None
 
     @property
     def hash(self) -> str:
@@ -225,7 +274,9 @@ class FunctionModel(DiffusionModel):
         """The denoiser; errors as `codec`."""
         shape = self.codec(height, width).latent_shape
         conditional = self.embed is not None
-        network = FunctionNetwork(self.function, shape, conditional, self.flat, self.device)
+        network = FunctionNetwork(
+            self.function, shape, conditional, self.flat, self.device, self.features
+        )
         return Denoiser(network, self.schedule, self.prediction)
 
     def encode_prompt(self, text: str) -> Condition:

@@ -16,11 +16,13 @@ from diffusion_geodesics.diffusion import (
     ChunkedBatches,
     Condition,
     Denoiser,
+    Features,
     FlowPrediction,
     Network,
 )
 from diffusion_geodesics.models.family import ModelFamily
 from diffusion_geodesics.models.pipeline_model import PipelineModel, as_condition, demand_size
+from diffusion_geodesics.models.taps import middle, on_grid, tapped
 from diffusion_geodesics.models.transformer import (
     demand_channels,
     demand_text,
@@ -82,6 +84,16 @@ class SD3Network(Network):
             return_dict=False,
         )[0]
         return output.flatten(1)
+
+    def features(
+        self, x: Float[Tensor, "rows dim"], timestep: float, condition: Condition
+    ) -> Features:
+        """The image's tokens after the middle block, one a patch; one grid."""
+        _, height, width = self.latent_shape
+        patch = self.transformer.config["patch_size"]
+        with tapped(middle(self.transformer.transformer_blocks)) as outputs:
+            self(x, timestep, condition)
+        return tuple(on_grid(tokens, height // patch, width // patch) for tokens in outputs)
 
 
 TEXT_TOKENS = 77 + 256

@@ -13,10 +13,12 @@ from diffusion_geodesics.diffusion import (
     Condition,
     Denoiser,
     EDMPrediction,
+    Features,
     Network,
 )
 from diffusion_geodesics.models.errors import ModelError
 from diffusion_geodesics.models.schedulers import read_prediction, read_schedule
+from diffusion_geodesics.models.taps import tapped
 from diffusion_geodesics.models.vae import vae_factor
 
 if TYPE_CHECKING:
@@ -87,6 +89,14 @@ class UNetNetwork(Network):
             return_dict=False,
         )[0]
         return output.flatten(1)
+
+    def features(
+        self, x: Float[Tensor, "rows dim"], timestep: float, condition: Condition
+    ) -> Features:
+        """What the first two up blocks give, fewer where there are fewer: DIFT's features."""
+        with tapped(self.unet.up_blocks[:2]) as outputs:
+            self(x, timestep, condition)
+        return tuple(outputs)
 
 
 def unet_denoiser(
