@@ -37,7 +37,8 @@ def tapped(blocks: Iterable[torch.nn.Module]) -> Iterator[list[Tensor]]:
 
     handles = []
     try:
-        handles.extend(block.register_forward_hook(keep) for block in blocks)
+        for block in blocks:
+            handles.append(block.register_forward_hook(keep))
         with _uncompiled():
             yield outputs
     finally:
@@ -58,7 +59,7 @@ def middle(*stacks: Iterable[torch.nn.Module]) -> list[torch.nn.Module]:
 
 
 def on_grid(
-    tokens: Float[Tensor, "rows tokens width"], height: int, width: int
+    tokens: Float[Tensor, "rows tokens channels"], height: int, width: int
 ) -> Float[Tensor, "rows channels height width"]:
     """The last height * width tokens, line after line, as a picture of their features.
 
