@@ -40,7 +40,7 @@ class Made:
     condition: Condition
     x: Tensor
     timestep: float
-    latent_shape: tuple[int, int, int]
+    latent_shape: tuple[int, ...]
 
     def features(self, x: Tensor) -> tuple[Tensor, ...]:
         return self.denoiser.features(x, self.timestep, self.condition)
@@ -203,6 +203,14 @@ def test_offloaded_networks_give_the_same(unet_model: Any) -> None:
         for level, same in zip(expected, features_of(unet_model), strict=True):
             assert torch.equal(level, same)
     assert all(parameter.is_meta for parameter in unet.parameters()), "offloaded again"
+
+
+def test_half_precision_networks_answer_in_full(unet_model: Any) -> None:
+    expected = features_of(unet_model)
+    unet_model.pipeline.unet.to(torch.bfloat16)
+    for level, rough in zip(expected, features_of(unet_model), strict=True):
+        assert rough.dtype == torch.float32
+        torch.testing.assert_close(rough, level, rtol=0.1, atol=0.1)
 
 
 def test_what_the_next_block_overwrites_is_kept(unet_model: Any) -> None:
