@@ -18,6 +18,7 @@ from torch import Tensor
 
 from diffusion_geodesics.density import Score
 from diffusion_geodesics.manifold import Flat, Manifold, Sphere
+from diffusion_geodesics.path import Path
 
 
 class Chart(ABC):
@@ -40,18 +41,30 @@ class Chart(ABC):
         """The score of y, from that of x. Costs what the score of x costs."""
         return ChartScore(score, self)
 
+    def offset(self, t: Float[Tensor, " time"], order: int = 0) -> Float[Tensor, "time #dim"]:
+        """w(t), what is added to the scaled coordinates, or its first derivative; 0 here."""
+        return torch.zeros(len(t), 1, dtype=t.dtype)
+
     def latent(
         self, t: Float[Tensor, " time"], y: Float[Tensor, "time *batch dim"]
     ) -> Float[Tensor, "time *batch dim"]:
         """x at coordinates y and curve parameters t."""
-        return self.scale(t).to(y).reshape(-1, *[1] * (y.ndim - 1)) * y
+        return _column(self.scale(t), y) * y + _column(self.offset(t), y)
 
     def coordinates(
         self, t: Float[Tensor, " time"], x: Float[Tensor, "time *batch dim"]
     ) -> Float[Tensor, "time *batch dim"]:
         """y of latents x, projected onto the manifold."""
-        factor = self.scale(t).to(x).reshape(-1, *[1] * (x.ndim - 1))
-        return self.manifold.project(x / factor)
+        return self.manifold.project((x - _column(self.offset(t), x)) / _column(self.scale(t), x))
+
+    def velocity(
+        self,
+        t: Float[Tensor, " time"],
+        y: Float[Tensor, "time dim"],
+        rate: Float[Tensor, "time dim"],
+    ) -> Float[Tensor, "time dim"]:
+        """dx/dt where y moves at a rate dy/dt."""
+        return self.slope() * y + _column(self.scale(t), y) * rate + _column(self.offset(t, 1), y)
 
 
 @dataclass(frozen=True)
@@ -93,6 +106,32 @@ class ShellChart(Chart):
         return (self.end - self.start) / self.radius
 
 
+@dataclass(frozen=True, eq=False)
+class CarriedChart(Chart):
+    """The chart of a moving frame.
+
+    Args:
+        still: the chart that y is of.
+        carriage: w(t), 0 at both ends, shape (time, dim).
+    """
+
+    still: Chart
+    carriage: Path
+
+    @property
+    def manifold(self) -> Manifold:
+        return self.still.manifold
+
+    def scale(self, t: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+        return self.still.scale(t)
+
+    def slope(self) -> float:
+        return self.still.slope()
+
+    def offset(self, t: Float[Tensor, " time"], order: int = 0) -> Float[Tensor, "time dim"]:
+        return self.carriage(t, order)
+
+
 @dataclass(frozen=True)
 class ChartScore(Score):
     """The score of chart coordinates; see the module."""
@@ -104,7 +143,9 @@ class ChartScore(Score):
         self, t: Float[Tensor, "*#batch"], x: Float[Tensor, "*batch dim"]
     ) -> Float[Tensor, "*batch dim"]:
         factor = self.chart.scale(t)[..., None]
-        return factor * self.latent_score(t, factor * x)
+        offset = self.chart.offset(t.flatten()).to(x)
+        latent = factor * x + offset.reshape(*t.shape, offset.shape[-1])
+        return factor * self.latent_score(t, latent)
 
     @property
     def precision(self) -> float | None:
@@ -119,3 +160,9 @@ class ChartScore(Score):
 def shell(x0: Float[Tensor, " dim"], x1: Float[Tensor, " dim"]) -> ShellChart:
     """The shell between two latents."""
     return ShellChart(float(x0.norm()), float(x1.norm()), len(x0) ** 0.5)
+
+
+def _column(values: Tensor, like: Tensor) -> Tensor:
+    """Values of shape (time,) or (time, dim), ready to meet a tensor (time, ..., dim)."""
+    last = values.shape[1:] if values.ndim > 1 else (1,)
+    return values.to(like).reshape(len(values), *[1] * (like.ndim - 2), *last)

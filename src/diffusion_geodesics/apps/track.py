@@ -69,10 +69,9 @@ def track(
     Costs no score evaluation.
     """
     t, y = profile.t, profile.points
-    scale = chart.scale(t)[:, None]
-    score = profile.score / scale
-    x = scale * y
-    velocity = chart.slope() * y + scale * path(t, 1)
+    score = profile.score / chart.scale(t)[:, None]
+    x = chart.latent(t, y)
+    velocity = chart.velocity(t, y, path(t, 1))
     _, integrate = chebyshev(len(t) - 1)
     rate = (score * velocity).sum(-1)
     a, sigma = level

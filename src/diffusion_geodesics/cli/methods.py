@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Options = dict[str, str]
 
-NAMES = "pixel, latent, lerp, slerp, hlerp, ddim, noise, geodesic, string, published"
+NAMES = "pixel, latent, lerp, slerp, hlerp, ddim, noise, carried, geodesic, string, published"
 """What a method can be called."""
 
 GRAMMAR = (
@@ -21,7 +21,7 @@ GRAMMAR = (
     "geodesic:strength=3,score=ratio,flat=yes, published:level=same."
 )
 
-PLAIN = ("pixel", "latent", "lerp", "slerp", "hlerp", "ddim", "noise", "geodesic")
+PLAIN = ("pixel", "latent", "lerp", "slerp", "hlerp", "ddim", "noise", "carried", "geodesic")
 """The default methods without a prompt."""
 
 PROMPTED = ("slerp:bump=2", "geodesic:score=ratio")
@@ -68,6 +68,7 @@ def read_named(text: str) -> tuple[str, Path]:
 
 def _makers() -> dict[str, tuple[set[str], Callable[[Options], Method]]]:
     from diffusion_geodesics.apps.evidence import (
+        Carried,
         CorrectedNoise,
         FullNoise,
         Geodesic,
@@ -100,6 +101,10 @@ def _makers() -> dict[str, tuple[set[str], Callable[[Options], Method]]]:
                 _yes(o, "flat"),
                 guidance=_number(o, "bump", 1.0),
             ),
+        ),
+        "carried": (
+            {"strength", "bump"},
+            lambda o: Carried(_number(o, "strength", 0.0), _number(o, "bump", 1.0)),
         ),
         "string": ({"flat"}, lambda o: MaximalDensity(_yes(o, "flat"))),
         "published": ({"level"}, lambda o: PublishedMethod(_same(o))),

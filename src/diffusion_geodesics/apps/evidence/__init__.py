@@ -14,10 +14,16 @@ from diffusion_geodesics.apps.evidence.method import (
     PixelBlend,
 )
 from diffusion_geodesics.apps.evidence.reel import Fixed, Reel, Rendered
-from diffusion_geodesics.apps.evidence.solved import Geodesic, MaximalDensity, PublishedMethod
+from diffusion_geodesics.apps.evidence.solved import (
+    Carried,
+    Geodesic,
+    MaximalDensity,
+    PublishedMethod,
+)
 from diffusion_geodesics.apps.evidence.stage import Stage, set_stage
 
 __all__ = [
+    "Carried",
     "Comparison",
     "CorrectedNoise",
     "Fixed",

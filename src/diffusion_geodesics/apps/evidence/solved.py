@@ -8,6 +8,8 @@ from typing import Any, final
 
 import torch
 
+from diffusion_geodesics.apps.carriage import carriage
+from diffusion_geodesics.apps.chart import Chart, shell
 from diffusion_geodesics.apps.evidence.method import Method, along
 from diffusion_geodesics.apps.evidence.reel import Reel, Rendered
 from diffusion_geodesics.apps.evidence.stage import Stage
@@ -18,6 +20,7 @@ from diffusion_geodesics.bvp import BVPSolver, Result, StringMethod, solve_bvp
 from diffusion_geodesics.diffusion import Cost
 from diffusion_geodesics.geodesic import initial_paths
 from diffusion_geodesics.metric import Conformal, Weight
+from diffusion_geodesics.path import chord
 
 
 @final
@@ -60,6 +63,52 @@ class Geodesic(Method):
             strength=self.strength, alpha=None, estimate=self.estimate, flat=self.flat
         )
         return solved(own, self.name, solver_of(own.settings), self.weight, self.guidance)
+
+
+@final
+@dataclass(frozen=True)
+class Carried(Method):
+    """The path that follows correspondences between the images, or a geodesic about it.
+
+    Where a network has no features to match by, the great circle takes its place.
+
+    Args:
+        strength: α · dim of the geodesic in the moving frame; 0 is the carried path itself.
+        guidance: weight in the middle while denoising; other than 1 needs a prompt.
+    """
+
+    strength: float = 0.0
+    guidance: float = 1.0
+
+    @property
+    def name(self) -> str:
+        parts = ["carried"] + ([f"geodesic {self.strength:g}"] if self.strength else [])
+        parts += [f"+ bump {self.guidance:g}"] if self.guidance != 1 else []
+        return " ".join(parts)
+
+    @property
+    def prompted(self) -> bool:
+        return self.guidance != 1
+
+    def reel(self, stage: Stage, pair: str) -> Reel:
+        started = time.perf_counter()
+        still = shell(*stage.ends)
+        found, cost = carriage(stage.job, stage.clean, stage.ends, still)
+        cost = replace(cost, seconds=time.perf_counter() - started)
+        note = "" if found else "no features to match by: not carried"
+        chart = found.chart if found else still
+        if self.strength:
+            own = stage.with_path(strength=self.strength, alpha=None)
+            solver = solver_of(own.settings)
+            reel = solved(own, self.name, solver, guidance=self.guidance, chart=chart)
+        else:
+            ends = chart.coordinates(torch.tensor([0.0, 1.0]), stage.ends)
+            candidate = Candidate(self.name, chord(ends[0], ends[1], chart.manifold), chart)
+            reel = Rendered(
+                lambda t: stage.develop(candidate.latent(t), t, self.guidance), candidate
+            )
+        notes = ", ".join(filter(None, (note, reel.note)))
+        return replace(reel, cost=reel.cost + cost, note=notes)
 
 
 @final
@@ -125,10 +174,13 @@ def solved(
     solver: BVPSolver[Any],
     weight: Weight | None = None,
     guidance: float = 1.0,
+    chart: Chart | None = None,
 ) -> Rendered:
-    """The reel of a boundary value solution under the stage's settings."""
+    """The reel of a boundary value solution under the stage's settings, in another chart if one
+    is given."""
     started, settings = time.perf_counter(), stage.settings
     geometry = stage.geometry()
+    geometry = geometry if chart is None else replace(geometry, chart=chart)
     chart = geometry.chart
     corners = chart.coordinates(torch.tensor([0.0, 1.0]), stage.ends)
     connection = geometry.search

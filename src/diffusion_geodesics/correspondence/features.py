@@ -1,0 +1,68 @@
+r"""Features of images that know what is shown where.
+
+The inner features of a diffusion network at a noised latent are close where two images show the
+same thing (DIFT). They are read at several noise levels, over several draws of noise that all
+images share, standardised channel by channel, and put side by side.
+
+References
+----------
+Tang et al., Emergent Correspondence from Image Diffusion, NeurIPS 2023, arXiv 2306.03881.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from diffusion_geodesics.diffusion import Condition, Cost, Denoiser
+
+LEVELS = (0.25, 0.4, 0.6)
+"""Noise levels, as fractions of the sampling steps: low ones place, high ones recognise."""
+DRAWS = 4
+"""Draws of noise at each level."""
+
+
+def look(
+    denoiser: Denoiser,
+    clean: Float[Tensor, "images dim"],
+    condition: Condition,
+    *,
+    steps: int,
+    seed: int = 0,
+) -> tuple[tuple[Float[Tensor, "images channels height width"], ...], Cost]:
+    """Features of images, on grids from coarse to fine.
+
+    Args:
+        denoiser: whose network.
+        clean: latents of the images.
+        condition: of one row, or one an image.
+        steps: sampling steps from pure noise, which the levels are fractions of.
+        seed: of the noise.
+
+    Returns:
+        Grids in float32, each channel with mean 0 and mean square 1 over all images and places;
+        none where the network has no features. And the cost.
+
+    Cost: 12 rows an image.
+    """
+    schedule = denoiser.schedule
+    generator = torch.Generator().manual_seed(seed)
+    levels: list[tuple[Tensor, ...]] = []
+    cost = Cost()
+    for level in LEVELS:
+        timestep = schedule.timestep(steps, level)
+        a, s = schedule.coefficients(timestep)
+        noise = torch.randn(DRAWS, 1, clean.shape[1], generator=generator).to(clean)
+        noisy = (a * clean + s * noise).flatten(0, 1)
+        index = torch.arange(len(clean)).repeat(DRAWS)
+        every = condition.expand(len(clean)).take(index)
+        grids = denoiser.features(noisy, timestep, every)
+        cost = cost + Cost(len(noisy), 1)
+        levels.append(tuple(_standard(g.unflatten(0, (DRAWS, -1)).mean(0)) for g in grids))
+    return tuple(torch.cat(found, 1) for found in zip(*levels, strict=True)), cost
+
+
+def _standard(grid: Tensor) -> Tensor:
+    centred = grid.float() - grid.float().mean((0, 2, 3), keepdim=True)
+    return centred / centred.square().mean().sqrt().clamp_min(1e-12)
