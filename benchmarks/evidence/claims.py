@@ -221,7 +221,7 @@ CLAIMS = (
         lambda d: {
             "true": value(d, "main", "truth", "coverage", "detour"),
             "drift": value(d, "main", "truth", "drift", "detour"),
-            "fade": value(d, "main", "pixel blend", "coverage", "detour"),
+            "fade": value(d, "further methods", "pixel blend", "coverage", "detour"),
         },
         lambda f: _mean(f["true"]) > 0.9 and _mean(f["drift"]) < 0.5 and _mean(f["fade"]) < 0.1,
         with_interval,

@@ -15,9 +15,10 @@ from diffusion_geodesics import Settings
 from diffusion_geodesics.apps.evidence import Method
 from diffusion_geodesics.cli.methods import read_method
 
-MAIN = ("pixel", "lerp", "slerp", "geodesic")
+MAIN = ("lerp", "slerp", "geodesic", "carried:strength=1", "carried")
 """Methods of the main study, as `read_method` knows them; the last is the default of ours."""
 FURTHER = (
+    "pixel",
     "latent",
     "lerp",
     "slerp",
@@ -27,10 +28,22 @@ FURTHER = (
     "geodesic",
     "geodesic:strength=3",
     "geodesic:strength=10",
+    "carried",
+    "carried:strength=1",
+    "carried:strength=3",
 )
 """Methods of a smaller study, both rivals among them."""
-PROMPTED = ("lerp", "slerp", "slerp:bump=2", "hlerp:bump=2", "geodesic", "geodesic:score=ratio")
-ALONG = tuple(m for m in MAIN if m != "pixel")
+PROMPTED = (
+    "lerp",
+    "slerp",
+    "slerp:bump=2",
+    "hlerp:bump=2",
+    "geodesic",
+    "geodesic:score=ratio",
+    "carried",
+    "carried:bump=2",
+)
+ALONG = MAIN
 """Methods at other levels, and beside the paper's algorithm."""
 PUBLISHED = (*ALONG, "published:level=same", "published")
 LEVELS = (0.2, 0.4, 0.6, 0.8)
@@ -87,7 +100,7 @@ def plan(quick: bool) -> list[Study]:
     Sizes keep the whole below an hour of two cores: a pair of the main study takes ten seconds of
     one, half of it the decoding of frames.
     """
-    main, some, few, least = (2, 1, 1, 1) if quick else (30, 6, 4, 3)
+    main, some, few, least = (2, 1, 1, 1) if quick else (30, 6, 4, 2)
     default, some_kinds = Settings(frames=FRAMES), (Kind.TURN,) if quick else (*DETOUR, Kind.ALL)
     levels = (0.4,) if quick else LEVELS
     return [

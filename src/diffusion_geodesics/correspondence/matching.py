@@ -106,7 +106,7 @@ def places(height: int, width: int) -> Float[Tensor, "cells 2"]:
 
 
 def _closeness(first: Tensor, last: Tensor) -> Tensor:
-    """Cosine of the features of all cells of one image with all of the other's, less the reserve."""
+    """Cosine of the features of all cells of both images, less the reserve."""
     f, g = (normalize(x.flatten(1), dim=0) for x in (first, last))
     where = places(*first.shape[1:]).to(f)
     return f.mT @ g - RESERVE * torch.cdist(where, where)
