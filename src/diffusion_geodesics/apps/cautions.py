@@ -42,6 +42,11 @@ ESTIMATES = {
 def warnings_of(done: Interpolation) -> tuple[str, ...]:
     """What must be known before the figures are believed."""
     found: list[str] = []
+    if done.settings.carries and done.matches is None:
+        found.append(
+            "The network has no inner features to match the images by, so the path is not carried "
+            "along correspondences: it bends about the great circle."
+        )
     if done.solution is not None and not done.solution.converged:
         found.append(f"The solver did not meet its tolerance: {done.solution.result.message}.")
     if done.solution is not None and done.solution.given_up:

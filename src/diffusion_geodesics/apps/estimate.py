@@ -1,6 +1,7 @@
 r"""What an interpolation will cost, before it is run: rows, calls, operations, memory.
 
-Most stages are exact, since their counts follow from the settings. Three are upper bounds,
+Most stages are exact, since their counts follow from the settings (matching is left out by
+networks without features). Three are upper bounds,
 because they stop early: text inversion, the inversion's refinements, and the solver.
 """
 
@@ -15,6 +16,7 @@ from diffusion_geodesics.apps.interpolate import COMPARED, solver_of
 from diffusion_geodesics.apps.settings import Estimate, Family, Settings
 from diffusion_geodesics.apps.survey import INTERVALS
 from diffusion_geodesics.bvp.shortest import MOST
+from diffusion_geodesics.correspondence import LEVELS, ROWS
 from diffusion_geodesics.diffusion import (
     NFSD,
     SDS,
@@ -134,6 +136,8 @@ def _stages(denoiser: Denoiser, settings: Settings) -> list[tuple[str, Cost, int
     steps = sum(sampler.evaluations(last=k == rungs - 1) for k in range(rungs))
     walks = steps * sampler.sweeps * (1 + settings.refinements)
     found.append(("invert", Cost(2 * walks, walks), 0))
+    if settings.carries:
+        found.append(("match", Cost(2 * ROWS, len(LEVELS)), 0))
     if settings.family is Family.GEODESIC:
         found.append(("solve", _solve(settings), 0))
     found.append(("measure", _measure(settings), 0))
@@ -179,7 +183,7 @@ def _measure(settings: Settings) -> Cost:
         if outside or not plain:
             found = found + density
     if settings.family is Family.GEODESIC:
-        if settings.estimate is Estimate.PUBLISHED_RANDOM:
+        if settings.estimate is Estimate.PUBLISHED_RANDOM or settings.carries:
             found = found + metric
         if not plain:
             found = found + density

@@ -1,7 +1,8 @@
 r"""Interpolation: a geodesic between two images, decoded.
 
 Both images are encoded, inverted to a noise level by a deterministic sampler, joined there by a
-geodesic of the noised density, and points along it are denoised and decoded.
+geodesic of the noised density, and points along it are denoised and decoded. By default the
+geodesic is one of a moving frame, carried along correspondences between the images.
 
 References
 ----------
@@ -18,7 +19,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from diffusion_geodesics.apps.chart import FlatChart, shell
+from diffusion_geodesics.apps.carriage import Carriage, carriage
+from diffusion_geodesics.apps.chart import Chart, FlatChart, shell
 from diffusion_geodesics.apps.events import Event, OnEvent, ignore
 from diffusion_geodesics.apps.interpolation import AtypicalError, Interpolation, PathFilm
 from diffusion_geodesics.apps.job import ImageSource, Job, prepare
@@ -119,11 +121,16 @@ def interpolate(
     )
     ledger = ledger.add("invert", tally.rows(cost))
     geometry = job.geometry(FlatChart() if settings.flat else shell(*ends), ends.shape[1])
+    carried: Carriage | None = None
+    if settings.carries:
+        carried, cost = _carry(job, clean.to(dtype), ends, geometry, on_event)
+        ledger = ledger.add("match", tally.rows(cost))
+    solving = geometry if carried is None else replace(geometry, chart=carried.chart)
     solution: Solution | None = None
     if settings.family is Family.GEODESIC:
-        solution, cost = _solve(geometry, ends, settings, on_event)
+        solution, cost = _solve(solving, ends, settings, on_event)
         ledger = ledger.add("solve", tally.rows(cost))
-    surveys, cost = _measure(geometry, ends, settings, solution, on_event)
+    surveys, cost = _measure(geometry, solving.chart, ends, settings, solution, on_event)
     ledger = ledger.add("measure", tally.rows(cost))
     own, other = surveys[0], surveys[1]
     if solution is not None and not settings.allow_atypical:
@@ -150,8 +157,9 @@ def interpolate(
         compared=compared,
         tracks=tuple(s.track for s in surveys),
         path=own.candidate.path,
-        chart=geometry.chart,
+        chart=solving.chart,
         solution=solution,
+        matches=None if carried is None else carried.matches,
         alpha=geometry.alpha,
         dim=ends.shape[1],
         endpoint_psnr=(float(endpoint[0]), float(endpoint[1])),
@@ -160,6 +168,20 @@ def interpolate(
         device=str(clean.device),
         dtype=str(model.dtype).removeprefix("torch."),
     )
+
+
+def _carry(
+    job: Job,
+    clean: Float[Tensor, "2 dim"],
+    ends: Float[Tensor, "2 dim"],
+    geometry: Geometry,
+    on_event: OnEvent,
+) -> tuple[Carriage | None, Cost]:
+    on_event(Event("match", 0, 1))
+    started = time.perf_counter()
+    found, cost = carriage(job, clean, ends, geometry.chart)
+    on_event(Event("match", 1, 1))
+    return found, replace(cost, seconds=time.perf_counter() - started)
 
 
 def _solve(
@@ -204,6 +226,7 @@ def solver_of(settings: Settings) -> BVPSolver[Any]:
 
 def _measure(
     geometry: Geometry,
+    frame: Chart,
     ends: Float[Tensor, "2 dim"],
     settings: Settings,
     solution: Solution | None,
@@ -225,7 +248,7 @@ def _measure(
         candidates = [Candidate("hlerp", Spline(HalfwayNorm(*ends)(t)), flat), slerp, lerp]
     surveys = [survey(geometry, candidate) for candidate in candidates]
     if solution is not None:
-        found = Candidate("geodesic", solution.path, chart)
+        found = Candidate("geodesic", solution.path, frame)
         known = solution.profile if geometry.search_score is geometry.score else None
         surveys = [survey(geometry, found, known), *surveys]
     on_event(Event("measure", 1, 1))

@@ -12,6 +12,7 @@ from diffusion_geodesics.apps.chart import Chart
 from diffusion_geodesics.apps.settings import Settings
 from diffusion_geodesics.apps.track import Track
 from diffusion_geodesics.bvp import Solution
+from diffusion_geodesics.correspondence import Matches
 from diffusion_geodesics.diffusion import Ledger
 from diffusion_geodesics.path import Path
 from diffusion_geodesics.report import Video, Written
@@ -74,6 +75,7 @@ class Interpolation:
         path: the path, in coordinates of ``chart``.
         chart: what turns these into latents at the noise level.
         solution: the boundary value solution; None for a path that needs none.
+        matches: the correspondences that the path is carried along; None where it is not.
         alpha: α of the metric; dim: coordinates of a latent.
         endpoint_psnr: of the first and last frame as the model reproduces them, against the
             images, in dB.
@@ -95,6 +97,7 @@ class Interpolation:
     path: Path
     chart: Chart
     solution: Solution | None
+    matches: Matches | None
     alpha: float
     dim: int
     endpoint_psnr: tuple[float, float]
@@ -121,8 +124,10 @@ class Interpolation:
     @property
     def distance(self) -> float | None:
         """Geodesic distance relative to the mean of both ends' log densities; None without a
-        solution."""
-        return None if self.solution is None else float(self.solution.distance)
+        solution, and in a carried frame, where a geodesic is shortest in no fixed metric."""
+        if self.solution is None or self.matches is not None:
+            return None
+        return float(self.solution.distance)
 
     @property
     def lengths(self) -> dict[str, float]:

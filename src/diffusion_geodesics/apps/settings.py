@@ -111,7 +111,11 @@ class Settings:
         refinements: most extra fixed-point iterations at each inversion step, taken only by
             latents that still move.
         family: the path.
-        strength: α · dim, dimension-free strength of the metric; 0 is slerp (or lerp if flat).
+        carried: whether the geodesic bends about the path that follows correspondences between
+            the images, found by the network's own features, instead of about the great circle.
+            Networks without such features are not carried, and the run says so.
+        strength: α · dim, dimension-free strength of the metric; 0 is the carried path itself, or
+            slerp (lerp if flat) where nothing is carried.
         alpha: α itself, in place of ``strength``.
         estimate: whose density.
         window: half-width of the window of a distilled estimate, as a fraction of the steps.
@@ -128,7 +132,7 @@ class Settings:
             Needs a prompt; 1 is none.
         pace: spacing of the frames.
         tol: relative residual at which the solver stops.
-        max_steps: steps of the solver on its finest level; 23 keep a whole run of 17 frames with
+        max_steps: steps of the solver on its finest level; 20 keep a whole run of 17 frames with
             the other defaults below 900 rows.
         intervals: the solver's levels.
         starts: initial paths tried in one batch.
@@ -152,6 +156,7 @@ class Settings:
     steps: int = 25
     refinements: int = 2
     family: Family = Family.GEODESIC
+    carried: bool = True
     strength: float = 1.0
     alpha: float | None = None
     estimate: Estimate = Estimate.LEVEL
@@ -166,7 +171,7 @@ class Settings:
     guidance: float = 1.0
     pace: Pace = Pace.PERCEPTUAL
     tol: float = 1e-3
-    max_steps: int = 23
+    max_steps: int = 20
     intervals: tuple[int, ...] = (16,)
     starts: int = 1
     seed: int = 0
@@ -231,12 +236,18 @@ class Settings:
             estimate=Estimate.PUBLISHED_RANDOM,
             window=0.1,
             solver=PathSolver.PUBLISHED,
+            carried=False,
             sampler=Method.DDIM,
             blend=Blend.LERP,
             pace=Pace.PARAMETER,
             allow_atypical=True,
         )
         return replace(known, **changes)
+
+    @property
+    def carries(self) -> bool:
+        """Whether correspondences are looked for."""
+        return self.carried and self.family is Family.GEODESIC
 
     @property
     def prompts(self) -> tuple[str, str]:

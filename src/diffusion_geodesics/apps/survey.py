@@ -97,14 +97,16 @@ def survey(geometry: Geometry, candidate: Candidate, known: Profile | None = Non
     Args:
         geometry: the metric.
         candidate: the path.
-        known: its profile in the metric, if it was measured before.
+        known: its profile in its own chart, if it was measured before.
 
-    Cost: 33 points in one call in the metric, unless known; and 33 more for the density where
-    the metric is that of a ratio or the path lies outside its chart.
+    Cost: 33 points in one call in the metric, unless known there; and 33 more for the density
+    where that is not known, since the metric is that of a ratio or the path lies outside its chart.
     """
     rows = calls = 0
     own_chart = candidate.chart == geometry.chart
-    if known is None:
+    plain = geometry.score is geometry.level_score
+    density = known if plain else None
+    if known is None or not own_chart:
         path = candidate.path
         if not own_chart:
             t = torch.linspace(0, 1, INTERVALS + 1, dtype=torch.float64)
@@ -113,11 +115,12 @@ def survey(geometry: Geometry, candidate: Candidate, known: Profile | None = Non
         known = measure(geometry.connection, path, intervals=INTERVALS)
         score = geometry.score
         rows, calls = known.score_evals * score.rows_per_point, score.calls_per_batch
-    density = known
-    if not own_chart or geometry.score is not geometry.level_score:
+        if own_chart and plain:
+            density = known
+    if density is None:
         chart = candidate.chart
-        plain = Conformal(chart.score(geometry.level_score), 0.0, chart.manifold)
-        density = measure(plain, candidate.path, intervals=INTERVALS)
+        flow = Conformal(chart.score(geometry.level_score), 0.0, chart.manifold)
+        density = measure(flow, candidate.path, intervals=INTERVALS)
         rows, calls = rows + density.score_evals, calls + 1
     found = track(candidate.name, candidate.chart, candidate.path, density, geometry.level)
     return Survey(candidate, known, replace(found, length=float(known.length)), rows, calls)

@@ -60,7 +60,10 @@ def result_of(done: Interpolation) -> dict[str, object]:
         else [{"intervals": g.intervals, "steps": g.steps} for g in solution.given_up],
         "length": done.lengths,
         "distance": done.distance,
-        "distance_error": None if solution is None else float(solution.distance_error),
+        "distance_error": None
+        if solution is None or done.distance is None
+        else float(solution.distance_error),
+        "carried": None if done.matches is None else {"moved": done.matches.moved},
         "log_density": done.log_density.tolist(),
         "log_density_reference": "the first frame; natural logarithms, at the noise level",
         "log_density_disagreement": done.density_disagreement,
@@ -152,7 +155,16 @@ def _facts(done: Interpolation) -> tuple[Fact, ...]:
             ", ".join(f"{n} {v:.5g}" for n, v in lengths.items() if n != own.name),
         ),
     ]
-    if done.solution is not None:
+    if done.matches is not None:
+        facts.append(
+            Fact(
+                "Carried by",
+                f"{100 * done.matches.moved:.1f}% of the edge",
+                "mean way that matching places of both images are apart; the path follows them, "
+                "and the geodesic bends about it",
+            )
+        )
+    if done.solution is not None and done.distance is not None:
         error = float(done.solution.distance_error)
         facts.append(
             Fact(
@@ -198,7 +210,13 @@ def _facts(done: Interpolation) -> tuple[Fact, ...]:
 def _tensors(done: Interpolation) -> dict[str, torch.Tensor]:
     t = torch.linspace(0, 1, 33, dtype=torch.float64)
     coordinates = done.path(t)
+    matches: dict[str, torch.Tensor] = {}
+    if done.matches is not None:
+        for name, field in (("forward", done.matches.forward), ("backward", done.matches.backward)):
+            matches[f"matches_{name}"] = field.displacement
+            matches[f"matches_{name}_weight"] = field.weight
     return {
+        **matches,
         "t": t,
         "path": coordinates,
         "latents": done.chart.latent(t, coordinates),

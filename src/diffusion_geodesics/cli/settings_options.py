@@ -61,9 +61,17 @@ def read_settings(
     path: Annotated[
         Family, typer.Option(help="Which path joins the images.", rich_help_panel=PATH)
     ] = _DEFAULTS.family,
+    carried: Annotated[
+        bool,
+        typer.Option(
+            "--carried/--not-carried",
+            help="Bend the geodesic about correspondences between the images, or about slerp.",
+            rich_help_panel=PATH,
+        ),
+    ] = _DEFAULTS.carried,
     strength: Annotated[
         float,
-        typer.Option(help="Strength α·d of the metric; 0 is slerp.", rich_help_panel=PATH),
+        typer.Option(help="Strength α·d of the metric; 0 bends nothing.", rich_help_panel=PATH),
     ] = _DEFAULTS.strength,
     alpha: Annotated[
         float | None, typer.Option(help="α itself, instead.", rich_help_panel=PATH)
@@ -194,6 +202,7 @@ def read_settings(
         steps=steps,
         refinements=refinements,
         family=path,
+        carried=carried,
         strength=strength,
         alpha=alpha,
         estimate=score,

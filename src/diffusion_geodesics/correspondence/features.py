@@ -21,6 +21,8 @@ LEVELS = (0.25, 0.4, 0.6)
 """Noise levels, as fractions of the sampling steps: low ones place, high ones recognise."""
 DRAWS = 4
 """Draws of noise at each level."""
+ROWS = len(LEVELS) * DRAWS
+"""Rows that an image costs."""
 
 
 def look(
@@ -44,7 +46,7 @@ def look(
         Grids in float32, each channel with mean 0 and mean square 1 over all images and places;
         none where the network has no features. And the cost.
 
-    Cost: 12 rows an image.
+    Cost: 12 rows an image; none where there are no features.
     """
     schedule = denoiser.schedule
     generator = torch.Generator().manual_seed(seed)
@@ -58,6 +60,8 @@ def look(
         index = torch.arange(len(clean)).repeat(DRAWS)
         every = condition.expand(len(clean)).take(index)
         grids = denoiser.features(noisy, timestep, every)
+        if not grids:
+            return (), Cost()
         cost = cost + Cost(len(noisy), 1)
         levels.append(tuple(_standard(g.unflatten(0, (DRAWS, -1)).mean(0)) for g in grids))
     return tuple(torch.cat(found, 1) for found in zip(*levels, strict=True)), cost
