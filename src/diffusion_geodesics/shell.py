@@ -16,6 +16,7 @@ STAGES = {
     "encode": "Encoding",
     "text": "Optimising embeddings",
     "invert": "Inverting",
+    "match": "Matching the images",
     "solve": "Solving for the geodesic",
     "march": "Following the ray",
     "measure": "Measuring",
