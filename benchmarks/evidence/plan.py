@@ -100,7 +100,7 @@ def plan(quick: bool) -> list[Study]:
     Sizes keep the whole below an hour of two cores: a pair of the main study takes ten seconds of
     one, half of it the decoding of frames.
     """
-    main, some, few, least = (2, 1, 1, 1) if quick else (30, 6, 4, 2)
+    main, some, few, least = (2, 1, 1, 1) if quick else (29, 4, 3, 2)
     default, some_kinds = Settings(frames=FRAMES), (Kind.TURN,) if quick else (*DETOUR, Kind.ALL)
     levels = (0.4,) if quick else LEVELS
     return [
