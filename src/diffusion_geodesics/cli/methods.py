@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 Options = dict[str, str]
 
-NAMES = "pixel, latent, lerp, slerp, hlerp, ddim, noise, carried, geodesic, string, published"
+NAMES = (
+    "pixel, latent, lerp, slerp, hlerp, ddim, noise, attention, carried, geodesic, string, "
+    "published"
+)
 """What a method can be called."""
 
 GRAMMAR = (
@@ -68,6 +71,7 @@ def read_named(text: str) -> tuple[str, Path]:
 
 def _makers() -> dict[str, tuple[set[str], Callable[[Options], Method]]]:
     from diffusion_geodesics.apps.evidence import (
+        AttentionInterpolation,
         Carried,
         CorrectedNoise,
         FullNoise,
@@ -93,6 +97,7 @@ def _makers() -> dict[str, tuple[set[str], Callable[[Options], Method]]]:
             {"bound", "signal"},
             lambda o: CorrectedNoise(_number(o, "bound", 2.0), _number(o, "signal", 1.2)),
         ),
+        "attention": ({"inner"}, lambda o: AttentionInterpolation(_yes(o, "inner"))),
         "geodesic": (
             {"strength", "score", "flat", "bump"},
             lambda o: Geodesic(

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["middle", "on_grid", "tapped"]
+__all__ = ["middle", "on_grid", "tapped", "uncompiled"]
 
 
 @contextmanager
@@ -39,14 +39,15 @@ def tapped(blocks: Iterable[torch.nn.Module]) -> Iterator[list[Tensor]]:
     try:
         for block in blocks:
             handles.append(block.register_forward_hook(keep))
-        with _uncompiled():
+        with uncompiled():
             yield outputs
     finally:
         for handle in handles:
             handle.remove()
 
 
-def _uncompiled() -> AbstractContextManager[None]:
+def uncompiled() -> AbstractContextManager[None]:
+    """Within, compiled networks run uncompiled, so that hooks and attention can be changed."""
     if "torch._dynamo" not in sys.modules:  # slow to import; without it nothing is compiled
         return nullcontext()
     return torch.compiler.set_stance("force_eager")

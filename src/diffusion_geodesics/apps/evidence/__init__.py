@@ -1,5 +1,6 @@
 """Evidence: several methods on the same pairs of images, measured alike."""
 
+from diffusion_geodesics.apps.evidence.attention import AttentionInterpolation
 from diffusion_geodesics.apps.evidence.compare import compare
 from diffusion_geodesics.apps.evidence.comparison import Comparison, Outcome, PairResult
 from diffusion_geodesics.apps.evidence.evaluate import evaluate
@@ -23,6 +24,7 @@ from diffusion_geodesics.apps.evidence.solved import (
 from diffusion_geodesics.apps.evidence.stage import Stage, set_stage
 
 __all__ = [
+    "AttentionInterpolation",
     "Carried",
     "Comparison",
     "CorrectedNoise",
