@@ -73,7 +73,7 @@ def carriage(
     a, sigma = schedule.coefficients(schedule.timestep(settings.steps, settings.level))
     noise = (ends - a * clean) / sigma
     t = torch.linspace(0, 1, NODES, dtype=ends.dtype, device=ends.device)
-    mosaics = carry(job.images, matches, t)
+    mosaics = carry(job.images.to(ends.device), matches, t)
     encoded = job.codec.encode(mosaics[1:-1]).to(clean)
     between = a * torch.cat([clean[:1], encoded, clean[1:]]) + sigma * GreatArc(*noise)(t)
     corners = still.coordinates(t[[0, -1]], ends)

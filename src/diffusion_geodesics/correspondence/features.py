@@ -2,7 +2,9 @@ r"""Features of images that know what is shown where.
 
 The inner features of a diffusion network at a noised latent are close where two images show the
 same thing (DIFT). They are read at several noise levels, over several draws of noise that all
-images share, standardised channel by channel, and put side by side.
+images share, centred channel by channel, and put side by side. A few channels of a transformer are
+far louder than all others and say little about the place (Gan et al., arXiv 2505.18584): they are
+brought down.
 
 References
 ----------
@@ -14,6 +16,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from diffusion_geodesics.diffusion import Condition, Cost, Denoiser
 
@@ -23,6 +26,10 @@ DRAWS = 4
 """Draws of noise at each level."""
 ROWS = len(LEVELS) * DRAWS
 """Rows that an image costs."""
+LOUD = 4.0
+"""Times the median size of all channels that a channel may have; a U-Net's stay below 3."""
+LARGEST = 64
+"""Cells along an edge above which grids are averaged: all pairs of cells are compared."""
 
 
 def look(
@@ -43,8 +50,8 @@ def look(
         seed: of the noise.
 
     Returns:
-        Grids in float32, each channel with mean 0 and mean square 1 over all images and places;
-        none where the network has no features. And the cost.
+        Grids in float32 with mean 0 in each channel and mean square 1 in all together; none where
+        the network has no features. And the cost.
 
     Cost: 12 rows an image; none where there are no features.
     """
@@ -68,5 +75,8 @@ def look(
 
 
 def _standard(grid: Tensor) -> Tensor:
-    centred = grid.float() - grid.float().mean((0, 2, 3), keepdim=True)
+    grid = avg_pool2d(grid.float(), -(-max(grid.shape[2:]) // LARGEST))
+    centred = grid - grid.mean((0, 2, 3), keepdim=True)
+    size = centred.square().mean((0, 2, 3), keepdim=True).sqrt()
+    centred = centred * (LOUD * size.median() / size.clamp_min(1e-12)).clamp_max(1)
     return centred / centred.square().mean().sqrt().clamp_min(1e-12)

@@ -40,8 +40,7 @@ def carry(
     if bool(((t < 0) | (t > 1)).any()):
         raise ValueError(f"got t from {float(t.min()):g} to {float(t.max()):g}; expected [0, 1]")
     first, last = images
-    size = images.shape[-2:]
-    ways = [_upright(f, size) for f in (matches.forward, matches.backward)]
+    ways = [_upright(f, images) for f in (matches.forward, matches.backward)]
     frames = []
     for at in t.tolist():
         if at in (0.0, 1.0):
@@ -57,14 +56,14 @@ def carry(
     return torch.stack(frames)
 
 
-def _upright(field: Field, size: torch.Size) -> tuple[Tensor, Tensor]:
+def _upright(field: Field, images: Tensor) -> tuple[Tensor, Tensor]:
     """Displacement of every pixel, in pixels, and its weight, which varies smoothly."""
-    height, width = size
+    height, width = images.shape[-2:]
     way = interpolate(field.displacement.permute(2, 0, 1)[None], size=(height, width))[0]
     trust = interpolate(
         field.weight[None, None], size=(height, width), mode="bilinear", align_corners=False
     )[0]
-    return way * min(height, width) / 2, (SHARPNESS * trust).exp()
+    return (way * min(height, width) / 2).to(images), (SHARPNESS * trust).exp().to(images)
 
 
 def _with_ones(image: Tensor) -> Tensor:
