@@ -69,13 +69,14 @@ class Matches:
 
 
 def match(
-    first: Sequence[Float[Tensor, "channels height width"]],
-    last: Sequence[Float[Tensor, "channels height width"]],
+    first: Sequence[Float[Tensor, "_ _ _"]],
+    last: Sequence[Float[Tensor, "_ _ _"]],
 ) -> Matches:
     """Correspondences of two images by their features.
 
     Args:
-        first, last: grids of features, coarse to fine, at least one each; see :func:`look`.
+        first, last: grids of features (channels, height, width), coarse to fine, at least one
+            each; see :func:`look`.
 
     Raises:
         ValueError: no grids, or grids of different sizes.
