@@ -9,6 +9,7 @@ two metrics, the same for all:
 
 Lengths are divided by slerp's between the same ends. Runs on different grids have slightly
 different ends, so only such ratios compare; `published` and `published, our solver` share theirs.
+Geodesics are those of the shell (`carried=False`): slerp is shortest in no moving frame.
 *Film* leaves out the rows of measuring and of the comparison film, which the official code lacks.
 
     python -m benchmarks.cost --pairs 2 --write benchmarks/results
@@ -115,7 +116,7 @@ def run(model: DiffusionModel, pair: Pair, name: str, settings: Settings) -> Row
         total.seconds,
         total.tflop,
         length(model, pair, done, PUBLISHED),
-        length(model, pair, done, Settings()),
+        length(model, pair, done, Settings(carried=False)),
         min(done.endpoint_psnr),
         min(done.codec_psnr),
         "" if done.solution is None else done.solution.result.name,
@@ -127,11 +128,17 @@ def variants(text: bool) -> dict[str, Settings]:
     theirs = Settings.published()
     metric = {"estimate": Estimate.PUBLISHED, "window_nodes": 1, "alpha": theirs.alpha}
     found = {
-        "ours, default": Settings(),
+        "ours, default": Settings(carried=False),
         "published, all steps": replace(theirs, solver=PathSolver.PUBLISHED_FULL),
-        "ours, at their noise level": Settings(level=theirs.level, allow_atypical=True),
+        "ours, at their noise level": Settings(
+            level=theirs.level, carried=False, allow_atypical=True
+        ),
         "ours, in their metric": Settings(
-            level=theirs.level, negative=PUBLISHED_NEGATIVE, allow_atypical=True, **metric
+            level=theirs.level,
+            negative=PUBLISHED_NEGATIVE,
+            carried=False,
+            allow_atypical=True,
+            **metric,
         ),
         "published, our solver": replace(theirs, solver=PathSolver.PRECONDITIONED, **metric),
         "published, as its code runs": theirs,

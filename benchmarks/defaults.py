@@ -87,7 +87,7 @@ def pairs(count: int) -> list[Pair]:
 
 def variants() -> list[Variant]:
     """Paths without a prompt, then with the captions of both ends."""
-    base = Settings(frames=FRAMES, compare=False, allow_atypical=True)
+    base = Settings(frames=FRAMES, carried=False, compare=False, allow_atypical=True)
 
     def geodesic(strength: float, **changes: object) -> Settings:
         return replace(base, strength=strength, **changes)  # type: ignore[arg-type]

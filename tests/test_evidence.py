@@ -17,6 +17,7 @@ from torch import Tensor
 
 from diffusion_geodesics.apps import Event, Family, Settings
 from diffusion_geodesics.apps.evidence import (
+    Carried,
     Comparison,
     CorrectedNoise,
     Foreign,
@@ -88,6 +89,8 @@ METHODS = [
     Geodesic(),
     Geodesic(2.0, Estimate.RATIO, flat=True, guidance=1.5),
     Geodesic(weight=Hinged(1e-3, 1.0)),
+    Carried(),
+    Carried(1.0, guidance=1.5),
     MaximalDensity(),
 ]
 
@@ -112,7 +115,8 @@ def test_every_method_joins_both_images(stage: Stage, method: Method) -> None:
 
 def test_paths_at_the_level_start_from_the_same_ends(stage: Stage) -> None:
     t = torch.tensor([0.0, 1.0])
-    for method in (LevelPath(Family.LERP), LevelPath(), LevelPath(Family.HLERP), Geodesic()):
+    straight = (LevelPath(Family.LERP), LevelPath(), LevelPath(Family.HLERP))
+    for method in (*straight, Geodesic(), Carried(), Carried(1.0)):
         candidate = method.reel(stage, "pair").candidate
         assert candidate is not None
         torch.testing.assert_close(candidate.latent(t).to(stage.ends), stage.ends)
@@ -189,7 +193,7 @@ def test_length_and_density_are_those_of_interpolate(
 ) -> None:
     from diffusion_geodesics.apps import interpolate
 
-    morph = interpolate(model, picture(1), picture(2), QUICK, allow_atypical=True)
+    morph = interpolate(model, picture(1), picture(2), QUICK, carried=False, allow_atypical=True)
     found = done.pairs[0].outcomes
     assert found["geodesic 1"].scores["length"] == pytest.approx(
         morph.lengths["geodesic"], rel=1e-4

@@ -33,18 +33,26 @@ def _holds(morph: dg.Interpolation, *, frames: int = 17) -> None:
         assert float(morph.solution.residual) < 0.1
         assert any(morph.solution.result.message in w for w in morph.warnings)
     lengths = morph.lengths
-    assert lengths["geodesic"] <= lengths["slerp"] * (1 + 1e-6)
-    assert lengths["geodesic"] <= lengths["lerp"] * (1 + 1e-6)
+    if morph.settings.carried:
+        assert morph.matches is not None
+        assert morph.distance is None
+    else:
+        assert morph.distance is not None
+        assert lengths["geodesic"] <= lengths["slerp"] * (1 + 1e-6)
+        assert lengths["geodesic"] <= lengths["lerp"] * (1 + 1e-6)
     assert morph.ledger.total.rows <= 900
 
 
-def test_the_example_portraits(model: DiffusionModel) -> None:
+@pytest.mark.parametrize("carried", [True, False])
+def test_the_example_portraits(model: DiffusionModel, carried: bool) -> None:
     examples = ROOT / "examples"
-    morph = dg.interpolate(model, examples / "portrait_a.png", examples / "portrait_b.png")
+    morph = dg.interpolate(
+        model, examples / "portrait_a.png", examples / "portrait_b.png", carried=carried
+    )
     _holds(morph)
     assert morph.solution is not None
     assert morph.solution.result is dg.Result.converged
-    assert morph.ledger.total.rows <= 600
+    assert morph.ledger.total.rows <= (650 if carried else 600)
     assert min(morph.codec_psnr) > 29
     for end, best in zip(morph.endpoint_psnr, morph.codec_psnr, strict=True):
         assert end > best - 0.5

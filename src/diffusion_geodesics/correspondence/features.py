@@ -78,5 +78,6 @@ def _standard(grid: Tensor) -> Tensor:
     grid = avg_pool2d(grid.float(), -(-max(grid.shape[2:]) // LARGEST))
     centred = grid - grid.mean((0, 2, 3), keepdim=True)
     size = centred.square().mean((0, 2, 3), keepdim=True).sqrt()
-    centred = centred * (LOUD * size.median() / size.clamp_min(1e-12)).clamp_max(1)
+    typical = size[size > 0].median().nan_to_num(0.0)
+    centred = centred * (LOUD * typical / size.clamp_min(1e-12)).clamp_max(1)
     return centred / centred.square().mean().sqrt().clamp_min(1e-12)
