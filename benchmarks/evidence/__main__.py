@@ -22,7 +22,7 @@ from benchmarks.evidence.claims import reading
 from benchmarks.evidence.density import Weighing, weigh_all
 from benchmarks.evidence.figures import save_figures, save_strips
 from benchmarks.evidence.page import IMAGES, PAGE, page
-from benchmarks.evidence.plan import MAIN, density_pairs, plan
+from benchmarks.evidence.plan import OURS, density_pairs, plan
 from benchmarks.evidence.results import about, seconds, studies_of, table_of
 from benchmarks.evidence.work import KEPT, MODEL, alone, fingerprint, jobs_of, work
 from diffusion_geodesics.cli.methods import read_method
@@ -53,7 +53,7 @@ def rendered(quick: bool, processes: int, images: Path) -> Data:
         "commit": commit(),
         "quick": quick,
         "model": MODEL,
-        "ours": read_method(MAIN[-1]).name,
+        "ours": read_method(OURS).name,
         "settings": settings,
         "seconds": {s.name: round(seconds(folder, s)) for s in studies}
         | {"densities": round(sum(p["seconds"] for p in densities["pairs"]))},

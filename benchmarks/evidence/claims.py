@@ -96,6 +96,21 @@ CLAIMS = (
         _both("truth", "detour"),
         _reached,
     ),
+    *(
+        Claim(
+            f"{what}: `{{ours}}` is nearer to the truth than slerp and than lerp on at least 75% "
+            "of the pairs.",
+            "Wins: {slerp} against slerp, {lerp} against lerp.",
+            _both("truth", kind),
+            _reached,
+        )
+        for kind, what in (
+            ("turn", "Heads that turn"),
+            ("hair", "Hair that grows"),
+            ("expression", "Changes of expression"),
+            ("all", "Heads that differ in everything"),
+        )
+    ),
     Claim(
         "Where a detour is needed, `{ours}` makes more of it than slerp and than lerp on at least "
         "75% of the pairs.",
@@ -127,6 +142,21 @@ CLAIMS = (
         "Wins: {slerp} against slerp, {lerp} against lerp.",
         _both("truth", "all pairs"),
         lambda f: all(above(v) for v in f.values()),
+    ),
+    Claim(
+        "Density takes a carried path away from the truth: the geodesic about it (α·d = 1) is "
+        "further from the truth than the path itself.",
+        "Distance in dB over all pairs: carried path {path}, geodesic about it {geodesic}.",
+        _values("truth", path=("main", "carried"), geodesic=("main", "carried geodesic 1")),
+        lambda f: _mean(f["geodesic"]) < _mean(f["path"]),
+        with_interval,
+    ),
+    Claim(
+        "And it makes it ghost less.",
+        "Ghosting over all pairs: carried path {path}, geodesic about it {geodesic}.",
+        _values("ghosting", path=("main", "carried"), geodesic=("main", "carried geodesic 1")),
+        lambda f: _mean(f["geodesic"]) < _mean(f["path"]),
+        with_interval,
     ),
     Claim(
         "The geodesic of the plain density (α·d = 1) is nearer to the truth than slerp.",

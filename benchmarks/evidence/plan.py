@@ -16,7 +16,9 @@ from diffusion_geodesics.apps.evidence import Method
 from diffusion_geodesics.cli.methods import read_method
 
 MAIN = ("lerp", "slerp", "geodesic", "carried:strength=1", "carried")
-"""Methods of the main study, as `read_method` knows them; the last is the default of ours."""
+"""Methods of the main study, as `read_method` knows them."""
+OURS = "carried:strength=1"
+"""That which the package does by default."""
 FURTHER = (
     "pixel",
     "latent",
