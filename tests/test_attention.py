@@ -318,12 +318,11 @@ def test_it_is_written_on_the_command_line_and_no_default() -> None:
 def test_the_embedded_model_compares_with_it() -> None:
     examples = Path(__file__).parents[1] / "examples"
     first, last = (load_image(examples / f"portrait_{k}.png") for k in "ab")
-    settings = Settings(steps=6, level=0.4, frames=3)
-    methods = [LevelPath(), AttentionInterpolation()]
-    done = compare(load_model("embedded"), [Pair("heads", first, last)], methods, settings)
-    slerp, attention = (done.pairs[0].outcomes[m.name] for m in methods)
-    assert not attention.failed
-    assert not attention.note
-    assert torch.equal(attention.frames[[0, -1]], slerp.frames[[0, -1]])
-    assert not torch.equal(attention.frames[1], slerp.frames[1])
-    assert attention.scores["rows"] > slerp.scores["rows"]
+    pairs, settings = [Pair("heads", first, last)], Settings(steps=4, level=0.5, frames=3)
+    done = compare(load_model("embedded"), pairs, [AttentionInterpolation()], settings)
+    outcome = done.pairs[0].outcomes["attention interpolation"]
+    assert not outcome.failed
+    assert not outcome.note
+    error = (outcome.frames[[0, -1]] - done.pairs[0].ends).abs().mean()
+    step = (outcome.frames[1] - outcome.frames[[0, -1]]).abs().mean()
+    assert float(error) < 0.05 < float(step)
