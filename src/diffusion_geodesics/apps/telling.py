@@ -160,8 +160,8 @@ def _facts(done: Interpolation) -> tuple[Fact, ...]:
             Fact(
                 "Carried by",
                 f"{100 * done.matches.moved:.1f}% of the edge",
-                "mean way that matching places of both images are apart; the path follows them, "
-                "and the geodesic bends about it",
+                "mean way that matching places of both images are apart; the geodesic bends about "
+                "the path that follows them, which is longer than slerp and has no distance",
             )
         )
     if done.solution is not None and done.distance is not None:
