@@ -447,7 +447,7 @@ def test_density_along_a_carried_path_is_that_of_its_latents() -> None:
     found = track("carried", chart, path, profile, (0.8, 0.6))
     x = chart.latent(found.t, path(found.t))
     exact = GAUSSIAN.log_prob(found.t, x) - GAUSSIAN.log_prob(found.t[:1], x[:1])
-    assert_close(found.log_density, exact, rtol=0, atol=1e-3)
+    assert_close(found.log_density, exact, rtol=0, atol=1e-2)
     assert_close(found.norm, x.norm(dim=-1))
 
 
