@@ -85,8 +85,8 @@ def interpolate(
         AtypicalError: the geodesic leaves the typical set, and that was not allowed.
         NonFiniteError, OutOfMemoryError: from the networks.
 
-    Cost: 562 denoiser rows for the example portraits with the default settings, 172 of them by
-    the solver, and never more than 885; ``Interpolation.ledger`` itemises them. The ratio
+    Cost: 604 denoiser rows for the example portraits with the default settings, 157 of them by
+    the solver, and never more than 897; ``Interpolation.ledger`` itemises them. The ratio
     estimate doubles the solver's.
     """
     settings = replace(settings or Settings(), **changes)

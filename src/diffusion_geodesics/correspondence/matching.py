@@ -60,7 +60,7 @@ class Matches:
 
     @property
     def moved(self) -> float:
-        """Mean displacement, weighted, in edges of the image: 0 for the same image."""
+        """Mean displacement, weighted, in edges of the image: about 0 for the same image."""
         total, weights = 0.0, 0.0
         for field in (self.forward, self.backward):
             total += float((field.weight * field.displacement.norm(dim=-1)).sum())
