@@ -14,7 +14,9 @@ from diffusion_geodesics.apps import Interpolation, Settings
 from diffusion_geodesics.models import StableDiffusionModel
 from tests.tiny_pipelines import tiny_pipeline
 
-QUICK = Settings(steps=5, level=0.4, frames=4, max_steps=2, compare=False, allow_atypical=True)
+QUICK = Settings(
+    steps=5, level=0.4, frames=4, max_steps=2, compare=False, allow_atypical=True, carried=False
+)
 
 
 @pytest.fixture(scope="module")
