@@ -132,7 +132,8 @@ def test_without_strength_it_is_the_carried_path(
     assert free.solution is not None
     assert free.solution.converged
     t = torch.linspace(0, 1, 9, dtype=torch.float64)
-    arc = chord(*free.path(t[[0, -1]]), free.chart.manifold)
+    corners = free.path(t[[0, -1]])
+    arc = chord(corners[0], corners[1], free.chart.manifold)
     assert_close(free.path(t), arc(t), rtol=0, atol=1e-4)
     stage = set_stage(model, *images, settings)
     reel = Carried().reel(stage, "pair")
@@ -191,8 +192,8 @@ def test_rows_are_counted_and_foretold(
 def test_a_model_without_features_says_so_and_bends_about_the_great_circle() -> None:
     noise = torch.rand(2, 3, 8, 12, generator=torch.Generator().manual_seed(3))
     settings = replace(QUICK, size=(8, 12), allow_atypical=True)
-    asked = dg.interpolate(featureless(), *noise, settings)
-    plain = dg.interpolate(featureless(), *noise, settings, carried=False)
+    asked = dg.interpolate(featureless(), noise[0], noise[1], settings)
+    plain = dg.interpolate(featureless(), noise[0], noise[1], settings, carried=False)
     assert torch.equal(asked.frames, plain.frames)
     assert asked.distance == plain.distance is not None
     assert asked.matches is None
@@ -200,7 +201,7 @@ def test_a_model_without_features_says_so_and_bends_about_the_great_circle() -> 
     assert not any("no inner features" in w for w in plain.warnings)
     assert asked.ledger["match"].rows == 0
     assert asked.ledger.total.rows == plain.ledger.total.rows
-    other = dg.interpolate(featureless(True), *noise, settings)
+    other = dg.interpolate(featureless(True), noise[0], noise[1], settings)
     assert other.matches is not None
     assert not any("no inner features" in w for w in other.warnings)
 
@@ -255,7 +256,7 @@ def test_methods_of_a_comparison(
 
 def test_a_comparison_without_features_takes_the_great_circle() -> None:
     noise = torch.rand(2, 3, 8, 12, generator=torch.Generator().manual_seed(3))
-    stage = set_stage(featureless(), *noise, replace(QUICK, size=(8, 12)))
+    stage = set_stage(featureless(), noise[0], noise[1], replace(QUICK, size=(8, 12)))
     reel = Carried().reel(stage, "pair")
     assert "not carried" in reel.note
     assert reel.candidate is not None

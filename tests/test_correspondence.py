@@ -413,7 +413,8 @@ def test_coordinates_are_those_that_latents_were_made_of(flat: bool) -> None:
 @pytest.mark.parametrize("flat", [False, True])
 def test_velocity_is_the_derivative(flat: bool) -> None:
     chart, ends = moving(10, flat)
-    path = chord(*chart.coordinates(TIMES[[0, -1]], ends), chart.manifold)
+    corners = chart.coordinates(TIMES[[0, -1]], ends)
+    path = chord(corners[0], corners[1], chart.manifold)
     t, h = TIMES[1:-1], 1e-5
     ahead, behind = (chart.latent(s, path(s)) for s in (t + h, t - h))
     assert_close(
@@ -440,7 +441,8 @@ def test_the_score_is_the_gradient_in_the_moving_frame(flat: bool) -> None:
 
 def test_density_along_a_carried_path_is_that_of_its_latents() -> None:
     chart, ends = moving(10)
-    path = chord(*chart.coordinates(TIMES[[0, -1]], ends), chart.manifold)
+    corners = chart.coordinates(TIMES[[0, -1]], ends)
+    path = chord(corners[0], corners[1], chart.manifold)
     profile = dg.measure(
         dg.Conformal(chart.score(GAUSSIAN), 0.0, chart.manifold), path, intervals=48
     )
@@ -455,7 +457,7 @@ def test_a_geodesic_of_no_strength_is_carried_as_it_is() -> None:
     chart, ends = moving(10)
     corners = chart.coordinates(TIMES[[0, -1]], ends)
     free = dg.geodesic(chart.score(GAUSSIAN), *corners, alpha=0.0, manifold=chart.manifold)
-    arc = chord(*corners, chart.manifold)
+    arc = chord(corners[0], corners[1], chart.manifold)
     assert_close(free.path(TIMES), arc(TIMES), rtol=0, atol=1e-6)
     bent = dg.geodesic(
         chart.score(GAUSSIAN), *corners, alpha=0.02, manifold=chart.manifold, throw=False
@@ -492,7 +494,7 @@ def test_the_chord_of_the_carried_chart_is_the_carried_path(flat: bool) -> None:
     t = torch.linspace(0, 1, NODES, dtype=torch.float64)
     corners = found.chart.coordinates(t[[0, -1]], ends)
     assert_close(corners, still.coordinates(t[[0, -1]], ends))
-    straight = chord(*corners, found.chart.manifold)
+    straight = chord(corners[0], corners[1], found.chart.manifold)
     assert_close(found.chart.latent(t, straight(t)), found.path(t))
     between = (t[1:] + t[:-1]) / 2
     assert_close(

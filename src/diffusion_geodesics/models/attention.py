@@ -53,9 +53,10 @@ def interpolated_attention(
         raise ValueError(f"got parameters {t.tolist()}; expected at least two, all in [0, 1]")
     unet = demand_plain_attention(network)
     usual = unet.attn_processors
-    between: Any = _Between(next(iter(usual.values())), t, inner)
+    between = _Between(next(iter(usual.values())), t, inner)
     try:
-        unet.set_attn_processor(dict.fromkeys(usual, between))
+        replaced: Any = dict.fromkeys(usual, between)
+        unet.set_attn_processor(replaced)
         with uncompiled():
             yield
     finally:
