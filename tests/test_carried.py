@@ -107,7 +107,7 @@ def test_the_frame_moves_over_the_shell(done: Interpolation, still: Interpolatio
     assert 0 < done.matches.moved < 1
     assert still.matches is None
     height, width = done.inputs.shape[2:]
-    rows, columns = done.matches.forward.weight.shape
+    rows, columns = done.matches.displacement.shape[:2]
     assert height * columns == width * rows, "a grid over the whole image"
 
 
@@ -225,8 +225,7 @@ def test_the_output_folder(done: Interpolation, still: Interpolation, tmp_path: 
     assert f"{100 * done.matches.moved:.1f}% of the edge" in pages[0]
     assert ["Carried by" in page for page in pages] == [True, False]
     tensors, fewer = (load_file(folder / "path.safetensors") for folder in folders)
-    assert_close(tensors["matches_forward"], done.matches.forward.displacement)
-    assert_close(tensors["matches_backward_weight"], done.matches.backward.weight)
+    assert_close(tensors["matches"], done.matches.displacement)
     assert not any(name.startswith("matches") for name in fewer)
     t = torch.linspace(0, 1, 33, dtype=torch.float64)
     assert_close(tensors["latents"], done.chart.latent(t, done.path(t)))

@@ -210,11 +210,7 @@ def _facts(done: Interpolation) -> tuple[Fact, ...]:
 def _tensors(done: Interpolation) -> dict[str, torch.Tensor]:
     t = torch.linspace(0, 1, 33, dtype=torch.float64)
     coordinates = done.path(t)
-    matches: dict[str, torch.Tensor] = {}
-    if done.matches is not None:
-        for name, field in (("forward", done.matches.forward), ("backward", done.matches.backward)):
-            matches[f"matches_{name}"] = field.displacement
-            matches[f"matches_{name}_weight"] = field.weight
+    matches = {} if done.matches is None else {"matches": done.matches.displacement}
     return {
         **matches,
         "t": t,

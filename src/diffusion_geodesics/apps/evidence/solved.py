@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, final
 
 import torch
 
-from diffusion_geodesics.apps.carriage import carriage
+from diffusion_geodesics.apps.carriage import Carriage, carriage
 from diffusion_geodesics.apps.chart import Chart, shell
 from diffusion_geodesics.apps.evidence.method import Method, along
 from diffusion_geodesics.apps.evidence.reel import Reel, Rendered
@@ -91,10 +92,8 @@ class Carried(Method):
         return self.guidance != 1
 
     def reel(self, stage: Stage, pair: str) -> Reel:
-        started = time.perf_counter()
         still = shell(*stage.ends)
-        found, cost = carriage(stage.job, stage.clean, stage.ends, still)
-        cost = replace(cost, seconds=time.perf_counter() - started)
+        found, cost = _carriage(stage)
         note = "" if found else "no features to match by: not carried"
         chart = found.chart if found else still
         if self.strength:
@@ -166,6 +165,14 @@ class PublishedMethod(Method):
         found = solved(own, self.name, solver_of(theirs))
         # Another level has another density: what is measured along the path would not compare.
         return replace(found, candidate=None, cost=found.cost + extra)
+
+
+@lru_cache(maxsize=1)
+def _carriage(stage: Stage) -> tuple[Carriage | None, Cost]:
+    """Over the shell; the same for every method of a stage, so it is found once."""
+    started = time.perf_counter()
+    found, cost = carriage(stage.job, stage.clean, stage.ends, shell(*stage.ends))
+    return found, replace(cost, seconds=time.perf_counter() - started)
 
 
 def solved(
