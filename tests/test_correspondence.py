@@ -594,7 +594,7 @@ def test_the_chord_of_the_carried_chart_is_the_carried_path(flat: bool) -> None:
     assert_close(found.chart.latent(t[[0, -1]], corners), ends)
 
 
-def test_the_carried_path_mixes_both_carried_images_and_their_noise() -> None:
+def test_the_carried_path_is_noised_mixtures_of_both_carried_images() -> None:
     job, clean, ends = noised(function_model())
     found, _ = carriage(job, clean, ends, shell(*ends))
     assert found is not None
@@ -603,9 +603,9 @@ def test_the_carried_path_mixes_both_carried_images_and_their_noise() -> None:
     a, sigma = schedule.coefficients(schedule.timestep(job.settings.steps, job.settings.level))
     t = torch.linspace(0, 1, NODES, dtype=torch.float64)
     noise = GreatArc(*((ends - a * clean) / sigma))(t)
-    first, last = (job.codec.encode(c).double() for c in carry(job.images, found.matches, t))
-    mixed = torch.lerp(first, last, t[:, None])
-    assert_close((found.path(t) - sigma * noise) / a, mixed, rtol=0, atol=1e-4)
+    first, last = carry(job.images, found.matches, t)
+    mixed = job.codec.encode(torch.lerp(first, last, t[:, None, None, None].to(first)))
+    assert_close((found.path(t) - sigma * noise) / a, mixed.double(), rtol=0, atol=1e-4)
 
 
 def test_without_features_there_is_no_carriage() -> None:

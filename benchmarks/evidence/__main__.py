@@ -22,13 +22,15 @@ from benchmarks.evidence.claims import reading
 from benchmarks.evidence.density import Weighing, weigh_all
 from benchmarks.evidence.figures import save_figures, save_strips
 from benchmarks.evidence.page import IMAGES, PAGE, page
-from benchmarks.evidence.plan import OURS, density_pairs, plan
+from benchmarks.evidence.plan import DENSITY_LEVEL, OURS, plan
 from benchmarks.evidence.results import about, seconds, studies_of, table_of
 from benchmarks.evidence.work import KEPT, MODEL, alone, fingerprint, jobs_of, work
 from diffusion_geodesics.cli.methods import read_method
 
 RESULTS = Path(__file__).parents[1] / "results" / "evidence"
 PARTS = ("rendered", "digits")
+DIGITS = 120
+"""Pairs of digits, half of them of one class."""
 
 Data = dict[str, Any]
 
@@ -38,7 +40,8 @@ def rendered(quick: bool, processes: int, images: Path) -> Data:
     started, folder, studies = time.perf_counter(), KEPT / fingerprint(), plan(quick)
     work(jobs_of(studies, folder), processes, lambda told: print(told, flush=True))
     main = studies[0]
-    weighed = [Weighing(case, main, folder) for case in density_pairs(quick)]
+    placed = next(s for s in studies if s.name == f"level {DENSITY_LEVEL:g}")
+    weighed = [Weighing(case, placed, folder) for case in placed.cases()]
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=spawn, initializer=alone) as pool:
         densities = weigh_all(weighed, pool)
@@ -46,7 +49,8 @@ def rendered(quick: bool, processes: int, images: Path) -> Data:
     tables = {study.name: table_of(folder, study) for study in studies}
     for study in studies:
         told += studies_of(study, tables[study.name])
-    print(f"rendered pairs: {time.perf_counter() - started:.0f} s", flush=True)
+    took = time.perf_counter() - started
+    print(f"rendered pairs: {took:.0f} s", flush=True)
     save_strips(folder, main, images / "evidence-strips.png")
     settings = main.settings.as_dict()
     data: Data = {
@@ -72,7 +76,7 @@ def digits(quick: bool) -> Data | None:
         print("benchmarks.digits is not there; its section is left out", flush=True)
         return None
     try:
-        return run(8 if quick else 200, quick)
+        return run(8 if quick else DIGITS, quick)
     except SystemExit as missing:
         print(f"{missing}; the section on digits is left out, or kept as it was", flush=True)
         return None

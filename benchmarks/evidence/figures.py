@@ -110,7 +110,10 @@ def _levels(data: Data, path: Path) -> None:
     figure, axes = plt.subplots(1, len(shown), figsize=(3.4 * len(shown), 3.4))
     methods = list(
         dict.fromkeys(
-            r["method"] for v in LEVELS for r in (study(data, f"level {v}") or {"rows": []})["rows"]
+            r["method"]
+            for v in LEVELS
+            for r in (study(data, f"level {v}") or {"rows": []})["rows"]
+            if r["method"] != TRUTH
         )
     )
     for axis, quantity in zip(axes, shown, strict=True):

@@ -15,7 +15,7 @@ from diffusion_geodesics import Settings
 from diffusion_geodesics.apps.evidence import Method
 from diffusion_geodesics.cli.methods import read_method
 
-MAIN = ("lerp", "slerp", "geodesic", "carried:strength=1", "carried")
+MAIN = ("lerp", "slerp", "carried:strength=1", "carried")
 """Methods of the main study, as `read_method` knows them."""
 OURS = "carried:strength=1"
 """That which the package does by default."""
@@ -45,15 +45,20 @@ PROMPTED = (
     "carried",
     "carried:bump=2",
 )
-ALONG = MAIN
-"""Methods at other levels, and beside the paper's algorithm."""
-PUBLISHED = (*ALONG, "published:level=same", "published")
+ALONG = ("lerp", "slerp", "geodesic", "carried:strength=1", "carried")
+"""Methods at other levels, whose densities are taken, and beside the paper's algorithm."""
+SAME = (*ALONG, "published:level=same")
+PUBLISHED = ("slerp", "published")
 LEVELS = (0.2, 0.4, 0.6, 0.8)
+DENSITY_LEVEL = 0.4
+"""Of the study whose middle frames get an absolute density."""
 
 DETOUR = (Kind.TURN, Kind.HAIR, Kind.EXPRESSION)
 """The kinds that the goal is about: those of a turn, hair, glasses and an expression whose true
 frames lie off every cross-fade. Glasses in between are half transparent here, so their truth is a
 cross-fade ("detour to make")."""
+DENSITY_KINDS = (Kind.TURN, Kind.HAIR, Kind.ALL)
+"""Kinds of pairs at other levels, whose absolute densities are taken."""
 
 FRAMES = 7
 
@@ -102,11 +107,20 @@ def plan(quick: bool) -> list[Study]:
     Sizes keep the whole below an hour of two cores: a pair of the main study takes ten seconds of
     one, half of it the decoding of frames.
     """
-    main, some, few, least = (1, 1, 1, 1) if quick else (29, 4, 3, 2)
+    main, some, paper, few, least = (1, 1, 1, 1, 1) if quick else (29, 3, 6, 2, 2)
     default, some_kinds = Settings(frames=FRAMES), (Kind.TURN,) if quick else (*DETOUR, Kind.ALL)
     levels = (0.4,) if quick else LEVELS
     return [
         Study("main", "All kinds of pairs at the default level.", MAIN, default, main, truth=True),
+        Study(
+            "paper",
+            "The paper's algorithm from the same inversion as all others, with captions.",
+            SAME,
+            default,
+            paper,
+            some_kinds,
+            prompts=True,
+        ),
         Study(
             "further methods",
             "Further methods and strengths of the metric, at the default level.",
@@ -131,8 +145,9 @@ def plan(quick: bool) -> list[Study]:
                 ALONG,
                 Settings(frames=FRAMES, level=level),
                 least,
-                some_kinds,
+                (Kind.TURN,) if quick else DENSITY_KINDS,
                 along=True,
+                truth=level == DENSITY_LEVEL,
             )
             for level in levels
         ),
@@ -142,16 +157,7 @@ def plan(quick: bool) -> list[Study]:
             PUBLISHED,
             default,
             1,
-            (Kind.TURN,) if quick else (Kind.TURN, Kind.HAIR, Kind.ALL),
+            (Kind.TURN,) if quick else DENSITY_KINDS,
             prompts=True,
         ),
     ]
-
-
-DENSITY_KINDS = (Kind.TURN, Kind.HAIR, Kind.ALL)
-"""Kinds of the pairs whose absolute densities are taken."""
-
-
-def density_pairs(quick: bool) -> list[TruePair]:
-    """Pairs of the main study whose middle frames get an absolute density."""
-    return true_pairs(1, (Kind.TURN,)) if quick else true_pairs(2, DENSITY_KINDS)

@@ -64,11 +64,3 @@ def _within(where: Float[Tensor, "2 height width 2"]) -> Float[Tensor, "2 height
     last = torch.tensor([(width - 1) / short, (height - 1) / short]).to(where)
     outside = (where.abs() - last).clamp_min(0).amax(-1) * short / 2
     return (1 - outside).clamp_min(1e-6)
-
-
-def _way(field: Tensor, here: Tensor, ahead: float) -> Float[Tensor, "1 height width 2"]:
-    """v of the point that is here when all have gone ``ahead`` times their v."""
-    way = seen_at(field, here).permute(0, 2, 3, 1)
-    for _ in range(ROUNDS):
-        way = seen_at(field, here - ahead * way).permute(0, 2, 3, 1)
-    return way

@@ -95,7 +95,8 @@ def match(
         pictures = images.detach().to("cpu", torch.float32, copy=True)
         every = [g.detach().to("cpu", torch.float32, copy=True) for g in grids]
         features = joint(every)
-        sizes = list(dict.fromkeys(grid_size(*pictures.shape[-2:], cells) for cells in GRIDS))
+        height, width = pictures.shape[-2:]
+        sizes = list(dict.fromkeys(grid_size(height, width, cells) for cells in GRIDS))
         field = believe(joint(every, FIRST), *sizes[0])
         for size, weight in zip(sizes, PIXELS[-len(sizes) :], strict=True):
             field = interpolate(field, size=size, mode="bilinear", align_corners=False)
@@ -109,12 +110,12 @@ def joint(
 ) -> Float[Tensor, "2 channels height width"]:
     """All grids on the finest, in their leading directions; each cell of the finest has length 1,
     those of every coarser one ``coarser`` times that of the next."""
-    size = grids[-1].shape[-2:]
+    height, width = size = grids[-1].shape[-2:]
     fine = [interpolate(g, size=size, mode="bilinear", align_corners=False) for g in grids]
     every = torch.cat(
         [coarser**k * normalize(g) for k, g in zip(range(len(fine))[::-1], fine, strict=True)], 1
     )
-    few = interpolate(every, size=grid_size(*size, GRIDS[0]), mode="area")
+    few = interpolate(every, size=grid_size(height, width, GRIDS[0]), mode="area")
     directions = torch.linalg.svd(few.transpose(0, 1).flatten(1), full_matrices=False).U
     return torch.einsum("ncyx,ck->nkyx", every, directions[:, :CHANNELS])
 
