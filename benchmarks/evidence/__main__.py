@@ -29,7 +29,7 @@ from diffusion_geodesics.cli.methods import read_method
 
 RESULTS = Path(__file__).parents[1] / "results" / "evidence"
 PARTS = ("rendered", "digits")
-DIGITS = 120
+DIGITS = 80
 """Pairs of digits, half of them of one class."""
 
 Data = dict[str, Any]

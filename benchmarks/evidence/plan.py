@@ -32,7 +32,7 @@ FURTHER = (
     "geodesic:strength=10",
     "carried",
     "carried:strength=1",
-    "carried:strength=3",
+    "carried:strength=0.3",
 )
 """Methods of a smaller study, both rivals among them."""
 PROMPTED = (
@@ -107,7 +107,7 @@ def plan(quick: bool) -> list[Study]:
     Sizes keep the whole below an hour of two cores: a pair of the main study takes ten seconds of
     one, half of it the decoding of frames.
     """
-    main, some, paper, few, least = (1, 1, 1, 1, 1) if quick else (29, 3, 6, 2, 2)
+    main, some, paper, few, least = (1, 1, 1, 1, 1) if quick else (29, 2, 4, 2, 2)
     default, some_kinds = Settings(frames=FRAMES), (Kind.TURN,) if quick else (*DETOUR, Kind.ALL)
     levels = (0.4,) if quick else LEVELS
     return [
