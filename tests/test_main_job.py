@@ -56,7 +56,8 @@ def test_the_example_portraits(model: DiffusionModel, carried: bool) -> None:
     assert min(morph.codec_psnr) > 29
     for end, best in zip(morph.endpoint_psnr, morph.codec_psnr, strict=True):
         assert end > best - 0.5
-    assert morph.warnings == ()
+    # The geodesic of the moving frame sheds what the mixtures have lost already.
+    assert [("densest latents" in w) for w in morph.warnings] == ([True] if carried else [])
 
 
 @pytest.mark.slow
