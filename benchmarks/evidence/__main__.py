@@ -1,6 +1,6 @@
 """The evidence: every claim of the docs, measured, and the page that tells it.
 
-python -m benchmarks.evidence [--quick] [--only rendered|digits] [--page]
+python -m benchmarks.evidence [--quick] [--pairs N] [--only rendered|digits] [--page]
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from benchmarks.evidence.claims import reading
 from benchmarks.evidence.density import Weighing, weigh_all
 from benchmarks.evidence.figures import save_figures, save_strips
 from benchmarks.evidence.page import IMAGES, PAGE, page
-from benchmarks.evidence.plan import DENSITY_LEVEL, OURS, plan
+from benchmarks.evidence.plan import DENSITY_LEVEL, OURS, PAIRS, plan
 from benchmarks.evidence.results import about, seconds, studies_of, table_of
 from benchmarks.evidence.work import KEPT, MODEL, alone, fingerprint, jobs_of, work
 from diffusion_geodesics.cli.methods import read_method
@@ -35,9 +35,9 @@ DIGITS = 80
 Data = dict[str, Any]
 
 
-def rendered(quick: bool, processes: int, images: Path) -> Data:
+def rendered(quick: bool, pairs: int, processes: int, images: Path) -> Data:
     """Every study on rendered pairs."""
-    started, folder, studies = time.perf_counter(), KEPT / fingerprint(), plan(quick)
+    started, folder, studies = time.perf_counter(), KEPT / fingerprint(), plan(quick, pairs)
     work(jobs_of(studies, folder), processes, lambda told: print(told, flush=True))
     main = studies[0]
     placed = next(s for s in studies if s.name == f"level {DENSITY_LEVEL:g}")
@@ -56,6 +56,7 @@ def rendered(quick: bool, processes: int, images: Path) -> Data:
     data: Data = {
         "commit": commit(),
         "quick": quick,
+        "short": pairs if pairs < PAIRS else None,
         "model": MODEL,
         "ours": read_method(OURS).name,
         "settings": settings,
@@ -118,6 +119,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, and write results, figures and page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.evidence", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a few pairs, into runs/")
+    parser.add_argument(
+        "--pairs",
+        type=int,
+        default=PAIRS,
+        help="of each kind in the main study; fewer elsewhere too",
+    )
     parser.add_argument("--only", choices=PARTS, help="one part of it")
     parser.add_argument("--page", action="store_true", help="the page alone, from kept results")
     parser.add_argument("--processes", type=int, default=2, help="one core each")
@@ -125,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     place = Place.of(o.quick)
     if not o.page and o.only != "digits":
-        place.write("rendered", rendered(o.quick, o.processes, place.images))
+        place.write("rendered", rendered(o.quick, o.pairs, o.processes, place.images))
     if not o.page and o.only != "rendered" and (found := digits(o.quick)) is not None:
         place.write("digits", found)
     data = place.read("rendered")

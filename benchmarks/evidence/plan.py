@@ -101,13 +101,20 @@ class Study:
         return list(found) if self.along else [Brisk(m) for m in found]
 
 
-def plan(quick: bool) -> list[Study]:
-    """All studies; ``quick`` is the same with a pair of a kind.
+PAIRS = 29
+"""Of each kind in the main study: 203 in all."""
+
+
+def plan(quick: bool, pairs: int = PAIRS) -> list[Study]:
+    """All studies; ``quick`` is the same with a pair of a kind, and so are all studies but the main
+    one where that has fewer than `PAIRS`.
 
     Sizes keep the whole below an hour of two cores: a pair of the main study takes ten seconds of
     one, half of it the decoding of frames.
     """
-    main, some, paper, few, least = (1, 1, 1, 1, 1) if quick else (29, 2, 4, 2, 2)
+    main, some, paper, few, least = (1, 1, 1, 1, 1) if quick else (pairs, 2, 4, 2, 2)
+    if pairs < PAIRS:
+        some = paper = few = least = 1
     default, some_kinds = Settings(frames=FRAMES), (Kind.TURN,) if quick else (*DETOUR, Kind.ALL)
     levels = (0.4,) if quick else LEVELS
     return [
