@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 import diffusion_geodesics as dg
 from diffusion_geodesics.apps import Event, Family, Interpolation, Pace, Settings
+from diffusion_geodesics.apps.carriage import carriage
 from diffusion_geodesics.apps.chart import CarriedChart, FlatChart, ShellChart
 from diffusion_geodesics.apps.estimate import estimate
 from diffusion_geodesics.apps.evidence import Carried, Pair, compare, set_stage
@@ -251,6 +252,26 @@ def test_methods_of_a_comparison(
     rows = {name: outcomes[name].scores["rows"] for name in found.methods}
     assert rows["carried"] == rows["slerp"] + 24
     assert rows["carried geodesic 1"] > rows["carried"]
+
+
+def test_methods_of_a_stage_share_its_carriage(
+    model: StableDiffusionModel,
+    images: tuple[Tensor, Tensor],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found: list[object] = []
+
+    def counting(*arguments: Any) -> Any:
+        found.append(arguments)
+        return carriage(*arguments)
+
+    monkeypatch.setattr("diffusion_geodesics.apps.evidence.solved.carriage", counting)
+    stages = [set_stage(model, *images, replace(QUICK, size=32)) for _ in range(2)]
+    first, second = (Carried(s).reel(stages[0], "pair") for s in (0.0, 1.0))
+    assert len(found) == 1
+    assert first.cost.rows == 24 < second.cost.rows
+    Carried().reel(stages[1], "pair")
+    assert len(found) == 2, "another stage has its own"
 
 
 def test_a_comparison_without_features_takes_the_great_circle() -> None:

@@ -137,6 +137,14 @@ def test_the_plan_has_what_the_issue_asks_for() -> None:
     assert {"paper", "published"} <= {s.name for s in jobs[0].studies}  # the longest first
 
 
+def test_a_shorter_run_has_the_same_studies() -> None:
+    full, short = plan(False), plan(False, 10)
+    assert [s.name for s in short] == [s.name for s in full]
+    assert short[0].count == 10
+    assert {s.count for s in short[1:]} == {1}
+    assert [s.methods for s in short] == [s.methods for s in full]
+
+
 def test_the_fingerprint_follows_the_code(tmp_path: Path) -> None:
     file = tmp_path / "code" / "a.py"
     file.parent.mkdir()
