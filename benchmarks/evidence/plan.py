@@ -109,8 +109,8 @@ def plan(quick: bool, pairs: int = PAIRS) -> list[Study]:
     """All studies; ``quick`` is the same with a pair of a kind, and so are all studies but the main
     one where that has fewer than `PAIRS`.
 
-    Sizes keep the whole below an hour of two cores: a pair of the main study takes ten seconds of
-    one, half of it the decoding of frames.
+    A pair of the main study takes twenty to thirty seconds of one core, half of it the decoding of
+    frames.
     """
     main, some, paper, few, least = (1, 1, 1, 1, 1) if quick else (pairs, 2, 4, 2, 2)
     if pairs < PAIRS:
