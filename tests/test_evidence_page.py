@@ -145,6 +145,15 @@ def test_a_shorter_run_has_the_same_studies() -> None:
     assert [s.methods for s in short] == [s.methods for s in full]
 
 
+@pytest.mark.parametrize("pairs", ["0", "30"])
+def test_a_number_of_pairs_that_there_is_not_is_refused(
+    pairs: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["--pairs", pairs])
+    assert "expected 1 to 29" in capsys.readouterr().err
+
+
 def test_the_fingerprint_follows_the_code(tmp_path: Path) -> None:
     file = tmp_path / "code" / "a.py"
     file.parent.mkdir()

@@ -49,8 +49,7 @@ def rendered(quick: bool, pairs: int, processes: int, images: Path) -> Data:
     tables = {study.name: table_of(folder, study) for study in studies}
     for study in studies:
         told += studies_of(study, tables[study.name])
-    took = time.perf_counter() - started
-    print(f"rendered pairs: {took:.0f} s", flush=True)
+    print(f"rendered pairs: {time.perf_counter() - started:.0f} s", flush=True)
     save_strips(folder, main, images / "evidence-strips.png")
     settings = main.settings.as_dict()
     data: Data = {
@@ -129,6 +128,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--page", action="store_true", help="the page alone, from kept results")
     parser.add_argument("--processes", type=int, default=2, help="one core each")
     o = parser.parse_args(arguments)
+    if not 1 <= o.pairs <= PAIRS:
+        parser.error(f"got --pairs {o.pairs}; expected 1 to {PAIRS}")
     torch.set_num_threads(1)
     place = Place.of(o.quick)
     if not o.page and o.only != "digits":

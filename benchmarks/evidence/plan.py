@@ -112,9 +112,8 @@ def plan(quick: bool, pairs: int = PAIRS) -> list[Study]:
     A pair of the main study takes twenty to thirty seconds of one core, half of it the decoding of
     frames.
     """
-    main, some, paper, few, least = (1, 1, 1, 1, 1) if quick else (pairs, 2, 4, 2, 2)
-    if pairs < PAIRS:
-        some = paper = few = least = 1
+    main = 1 if quick else pairs
+    some, paper, few, least = (1, 1, 1, 1) if quick or pairs < PAIRS else (2, 4, 2, 2)
     default, some_kinds = Settings(frames=FRAMES), (Kind.TURN,) if quick else (*DETOUR, Kind.ALL)
     levels = (0.4,) if quick else LEVELS
     return [

@@ -87,7 +87,7 @@ def match(
     Raises:
         ValueError: no grids.
 
-    Cost: no row; a second or two.
+    Cost: no row; some seconds of a core, 3 to 4 for images of 128 pixels.
     """
     if not grids:
         raise ValueError("got no grids of features; expected at least one, see look")
