@@ -12,6 +12,10 @@ such as light, which place it, and a smoothness that may tear. It favours neithe
 field is found among all displacements at once (`belief`), then followed downhill on finer and finer
 grids.
 
+What appears, or is lit from elsewhere, has no counterpart, and the energy finds one all the same.
+So the field stays only where it explains what differs: where, about p, it takes away a share of the
+difference of the pixels, light included, or brings the features closer (`EXPLAINED`, `AGREED`).
+
 References
 ----------
 Liao et al., Automating Image Morphing using Structural Similarity on a Halfway Domain, ACM
@@ -50,6 +54,16 @@ FIRST = 1.4
 fine features take one eye for the other."""
 SLOW = 8
 """What changes over an eighth of the edge is slow."""
+EXPLAINED = 0.25
+"""Share of the difference of pixels that a displacement must take away to stay,"""
+AGREED = 0.08
+"""or cosine of features that it must gain."""
+SURE = 8.0
+"""How sharply."""
+DIFFERENT = 0.004
+"""Difference of pixels, of 1, that needs no explanation."""
+AROUND = 0.08
+"""About: as wide a box as this, in edges, twice."""
 STEPS = 40
 """Gradient steps on each grid."""
 RATE = 0.15
@@ -102,6 +116,7 @@ def match(
             field = interpolate(field, size=size, mode="bilinear", align_corners=False)
             pixels = _quick(interpolate(pictures, size=size, mode="area"))
             field = _downhill(field, features, pixels, weight)
+        field = _explaining(field, features, interpolate(pictures, size=sizes[-1], mode="area"))
         return Matches(field[0].permute(1, 2, 0).contiguous())
 
 
@@ -129,25 +144,47 @@ def _quick(pixels: Float[Tensor, "2 3 _ _"]) -> Float[Tensor, "2 3 _ _"]:
 
 def _downhill(field: Tensor, features: Tensor, pixels: Tensor, weight: float) -> Tensor:
     """The field after gradient steps (Adam) on the energy of the module."""
-    height, width = pixels.shape[-2:]
-    nodes, cell = places(height, width)[None], 2 / min(height, width)
+    cell = 2 / min(pixels.shape[-2:])
     field = field.detach().clone().requires_grad_(True)
     adam = torch.optim.Adam([field], lr=RATE * cell)
     plan = torch.optim.lr_scheduler.CosineAnnealingLR(adam, STEPS, eta_min=0.1 * RATE * cell)
     for _ in range(STEPS):
-        way = field.permute(0, 2, 3, 1)
-        where = torch.cat([nodes - way, nodes + way])
-        first, last = seen_at(features, where)
-        unlike = 1 - torch.cosine_similarity(first, last, dim=0)
-        gap = torch.sub(*seen_at(pixels, where)).square().mean(0)
+        unlike, gap = _differences(field, features, pixels)
         rough = [_soft((field.diff(dim=k) / cell).square().sum(1), SLOPE_CORNER) for k in (2, 3)]
-        energy = unlike.mean() + weight * _soft(gap, PIXEL_CORNER).mean()
+        energy = unlike.mean() + weight * gap.mean()
         energy = energy + SMOOTH * torch.stack([r.mean() for r in rough]).sum()
         adam.zero_grad()
         energy.backward()
         adam.step()
         plan.step()
     return field.detach()
+
+
+def _explaining(field: Tensor, features: Tensor, pixels: Tensor) -> Tensor:
+    """The field where it explains what differs, brought to nought elsewhere."""
+    wide = 2 * round(AROUND * min(pixels.shape[-2:]) / 2) + 1
+
+    def about(values: Tensor) -> Tensor:
+        for _ in range(2):
+            values = avg_pool2d(values, wide, 1, wide // 2, count_include_pad=False)
+        return values
+
+    unlike, gap = map(about, _differences(field, features, pixels))
+    still_unlike, still_gap = map(about, _differences(torch.zeros_like(field), features, pixels))
+    explained = (still_gap - gap) / (still_gap + DIFFERENT)
+    enough = torch.maximum(explained / EXPLAINED, (still_unlike - unlike) / AGREED)
+    return field * torch.sigmoid(SURE * (enough - 1))
+
+
+def _differences(
+    field: Tensor, features: Tensor, pixels: Tensor
+) -> tuple[Float[Tensor, "1 height width"], Float[Tensor, "1 height width"]]:
+    """Of features and of pixels at p - v(p) and p + v(p)."""
+    nodes, way = places(*pixels.shape[-2:])[None], field.permute(0, 2, 3, 1)
+    where = torch.cat([nodes - way, nodes + way])
+    unlike = 1 - torch.cosine_similarity(*seen_at(features, where), dim=0)
+    gap = torch.sub(*seen_at(pixels, where)).square().mean(0)
+    return unlike[None], _soft(gap, PIXEL_CORNER)[None]
 
 
 def _soft(square: Tensor, corner: float) -> Tensor:
