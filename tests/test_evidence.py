@@ -52,7 +52,7 @@ from diffusion_geodesics.metric import Hinged
 from diffusion_geodesics.models import StableDiffusionModel
 from tests.tiny_pipelines import tiny_pipeline
 
-QUICK = Settings(steps=6, level=0.5, frames=3, max_steps=6)
+QUICK = Settings(strength=1.0, steps=6, level=0.5, frames=3, max_steps=6)
 
 
 @pytest.fixture(scope="module")

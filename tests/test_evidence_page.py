@@ -21,9 +21,10 @@ from benchmarks.evidence.page import IMAGES, PAGE, page
 from benchmarks.evidence.plan import DETOUR, Study, plan
 from benchmarks.evidence.results import Measured, Table, studies_of, table_of
 from benchmarks.evidence.work import do, fingerprint, jobs_of, seconds_of
-from benchmarks.truth import MOST, Kind
-from diffusion_geodesics import Settings
-from diffusion_geodesics.apps.evidence import PixelBlend, Rendered
+from benchmarks.truth import MOST, Kind, true_pairs
+from diffusion_geodesics import Settings, load_model
+from diffusion_geodesics.apps.evidence import FullNoise, LevelPath, PixelBlend, Rendered, set_stage
+from diffusion_geodesics.apps.settings import Family
 from diffusion_geodesics.diffusion import Cost
 from diffusion_geodesics.measures import Better, PooledPixels, Quantity
 
@@ -180,6 +181,26 @@ def test_a_brisk_method_is_evenly_paced_and_keeps_its_ends() -> None:
     assert film.cost.rows == 7
     assert Brisk(PixelBlend()).name == PixelBlend().name
     assert not Brisk(PixelBlend()).prompted
+
+
+def test_a_brisk_method_denoises_the_frames_between_and_the_ends_once() -> None:
+    model = load_model("embedded")
+    pair = true_pairs(1, (Kind.HAIR,))[0].pair(128, prompts=False)
+    stage = set_stage(model, pair.a, pair.b, Settings(frames=5, level=0.1, steps=10))
+    made = [Brisk(LevelPath(f)).reel(stage, pair.name) for f in (Family.LERP, Family.SLERP)]
+    assert all(isinstance(r, OncePaced) and r.quick is not None for r in made)
+    films = [r.film(PooledPixels(), 5) for r in made]
+    torch.testing.assert_close(films[0].frames[[0, -1]], films[1].frames[[0, -1]], rtol=0, atol=0)
+    for reel, film in zip(made, films, strict=True):
+        assert isinstance(reel, OncePaced)
+        shown = reel.render(film.t)[0].clamp(0, 1)
+        torch.testing.assert_close(film.frames, shown, rtol=0, atol=0.004)
+        step = PooledPixels()(film.frames).diff(dim=0).norm(dim=1)
+        assert float(step.max() / step.mean()) < 1.3
+        assert film.cost.rows == 5
+    elsewhere = Brisk(FullNoise()).reel(stage, pair.name)
+    assert isinstance(elsewhere, OncePaced)
+    assert elsewhere.quick is None
 
 
 def table() -> Table:

@@ -15,9 +15,9 @@ from diffusion_geodesics import Settings
 from diffusion_geodesics.apps.evidence import Method
 from diffusion_geodesics.cli.methods import read_method
 
-MAIN = ("lerp", "slerp", "carried:strength=1", "carried")
+MAIN = ("lerp", "slerp", "carried:strength=0.3", "carried")
 """Methods of the main study, as `read_method` knows them."""
-OURS = "carried:strength=1"
+OURS = "carried:strength=0.3"
 """That which the package does by default."""
 FURTHER = (
     "pixel",
@@ -31,8 +31,8 @@ FURTHER = (
     "geodesic:strength=3",
     "geodesic:strength=10",
     "carried",
+    OURS,
     "carried:strength=1",
-    "carried:strength=0.3",
 )
 """Methods of a smaller study, both rivals among them."""
 PROMPTED = (
@@ -45,11 +45,13 @@ PROMPTED = (
     "carried",
     "carried:bump=2",
 )
-ALONG = ("lerp", "slerp", "geodesic", "carried:strength=1", "carried")
+ALONG = ("lerp", "slerp", "geodesic", OURS, "carried")
 """Methods at other levels, whose densities are taken, and beside the paper's algorithm."""
 SAME = (*ALONG, "published:level=same")
 PUBLISHED = ("slerp", "published")
 LEVELS = (0.2, 0.4, 0.6, 0.8)
+STRENGTH = 1.0
+"""α·d of the metric that density and length along paths are measured in: that of "geodesic"."""
 DENSITY_LEVEL = 0.4
 """Of the study whose middle frames get an absolute density."""
 
@@ -149,7 +151,7 @@ def plan(quick: bool, pairs: int = PAIRS) -> list[Study]:
                 f"level {level:g}",
                 f"Noise level {level:g}, with density and length along the paths.",
                 ALONG,
-                Settings(frames=FRAMES, level=level),
+                Settings(frames=FRAMES, level=level, strength=STRENGTH),
                 least,
                 (Kind.TURN,) if quick else DENSITY_KINDS,
                 along=True,

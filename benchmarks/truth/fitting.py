@@ -137,7 +137,7 @@ class Surroundings:
 
 @lru_cache(maxsize=4)
 def surroundings(pair: TruePair) -> Surroundings:
-    """The surroundings of a pair: some four hundred small renderings, a second or so."""
+    """The surroundings of a pair: some seven hundred small renderings, a second or so."""
     t = torch.linspace(0, 1, DENSE)
     spread = spreads()
     names = _names(pair.first)
@@ -145,7 +145,7 @@ def surroundings(pair: TruePair) -> Surroundings:
     free = torch.tensor([not chosen or n not in chosen for n in names])
     knots = torch.linspace(0, 1, KNOTS)
     heads = flatten(pair.between(knots))
-    here, count, columns = _rough(pair.between(knots)), len(spread.deviation), []
+    count, columns = len(spread.deviation), []
     h = 0.5 / (DENSE - 1)
     ahead, behind = (knots + h).clamp(0, 1), (knots - h).clamp(0, 1)
     steps = _rough(pair.between(ahead)) - _rough(pair.between(behind))
@@ -154,12 +154,15 @@ def surroundings(pair: TruePair) -> Surroundings:
         if not free[i]:
             columns.append(torch.zeros_like(steps))
             continue
-        width = 0.2 * spread.deviation[i]
-        step = torch.where(heads[:, i] + width > spread.high[i], -width, width)
-        moved = heads.clone()
-        moved[:, i] += step
-        gap = _rough(unflatten(moved, pair.first)) - here
-        columns.append(gap / (step / spread.deviation[i])[:, None])
+        pair_of = []
+        for sign in (1.0, -1.0):
+            moved = heads.clone()
+            moved[:, i] += sign * 0.2 * spread.deviation[i]
+            moved[:, i] = moved[:, i].clamp(spread.low[i], spread.high[i])
+            pair_of.append(moved)
+        gap = (pair_of[0] - pair_of[1])[:, i].clamp_min(1e-6) / spread.deviation[i]
+        looks = [_rough(unflatten(m, pair.first)) for m in pair_of]
+        columns.append((looks[0] - looks[1]) / gap[:, None])
     return Surroundings(pair, t, _look(pair.between(t)), torch.stack(columns, 2), free)
 
 

@@ -131,7 +131,7 @@ class GeodesicInterpolationPipeline(DiffusionPipeline):
         num_frames: int = 17,
         num_inference_steps: int = 50,
         noise_level: float = 0.4,
-        metric_strength: float = 1.0,
+        metric_strength: float = 0.3,
         guidance_scale: float = 1.0,
         height: int | None = None,
         width: int | None = None,

@@ -157,7 +157,7 @@ class Settings:
     refinements: int = 2
     family: Family = Family.GEODESIC
     carried: bool = True
-    strength: float = 1.0
+    strength: float = 0.3
     alpha: float | None = None
     estimate: Estimate = Estimate.LEVEL
     window: float = 0.1

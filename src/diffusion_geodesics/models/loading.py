@@ -62,6 +62,8 @@ def load_model(
                 f"{name} does not fit into the memory of {device}; try dtype float16, another "
                 "device, or offloading: from_pipeline of a pipeline with enable_model_cpu_offload()"
             ) from error
+        if device.type == "cpu":
+            _channels_last(pipe)
         return family.model(pipe, name, files)
 
 
@@ -84,6 +86,13 @@ def default_device() -> torch.device:
     if torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")
+
+
+def _channels_last(pipe: Any) -> None:
+    """Weights of convolutions in the order that a CPU is a sixth faster with."""
+    networks: list[Any] = [p for p in pipe.components.values() if isinstance(p, torch.nn.Module)]
+    for network in networks:
+        network.to(memory_format=torch.channels_last)
 
 
 def _usable_device(device: str | torch.device) -> torch.device:
