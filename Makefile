@@ -22,7 +22,7 @@ help:
 	@echo "make format     let ruff format and fix what it can"
 	@echo "make bench      every solver on the reference problems and fresh ones: tables and a plot"
 	@echo "make bench-gpu  seconds and memory of a pair at Stable Diffusion 2.1's size, on a GPU"
-	@echo "make evidence   measure every claim of docs/evidence.md and write it anew, one to two hours on 2 cores"
+	@echo "make evidence   measure every claim of docs/evidence.md and write it anew, an hour on 2 cores"
 	@echo "                (make evidence QUICK=--quick: a few pairs, in minutes)"
 	@echo "make docs       build the documentation into site/"
 	@echo "make clean      remove what the tools made, .venv included; runs/ stays"

@@ -140,6 +140,24 @@ CLAIMS = (
         _both("drift", "detour"),
         _not_worse,
     ),
+    *(
+        Claim(
+            f"{what}: `{{ours}}` does not measurably drift more than slerp and lerp.",
+            "Wins on drift: {slerp} against slerp, {lerp} against lerp.",
+            _both("drift", kind),
+            _not_worse,
+        )
+        for kind, what in (("turn", "Heads that turn"), ("hair", "Hair that grows"))
+    ),
+    *(
+        Claim(
+            f"{what}: `{{ours}}` is not measurably further from the truth than slerp and lerp.",
+            "Wins: {slerp} against slerp, {lerp} against lerp.",
+            _both("truth", kind),
+            _not_worse,
+        )
+        for kind, what in (("light", "Changes of light"), ("glasses", "Glasses that appear"))
+    ),
     Claim(
         "Where a detour is needed, `{ours}` does not measurably ghost more than slerp and lerp.",
         "Wins on ghosting: {slerp} against slerp, {lerp} against lerp.",
