@@ -55,15 +55,15 @@ fine features take one eye for the other."""
 SLOW = 8
 """What changes over an eighth of the edge is slow."""
 EXPLAINED = 0.25
-"""Share of the difference of pixels that a displacement must take away to stay,"""
+"""Share of the difference of pixels that a displacement must take away to stay."""
 AGREED = 0.08
-"""or cosine of features that it must gain."""
+"""Cosine of features that it may gain instead."""
 SURE = 8.0
-"""How sharply."""
+"""How sharply what falls short of both is stopped."""
 DIFFERENT = 0.004
 """Difference of pixels, of 1, that needs no explanation."""
 AROUND = 0.08
-"""About: as wide a box as this, in edges, twice."""
+"""Width in edges of the box, applied twice, that all of this is averaged over."""
 STEPS = 40
 """Gradient steps on each grid."""
 RATE = 0.15
@@ -101,7 +101,7 @@ def match(
     Raises:
         ValueError: no grids.
 
-    Cost: no row; some seconds of a core, 3 to 4 for images of 128 pixels.
+    Cost: no row; some seconds of a core, 2 to 4 for images of 128 pixels.
     """
     if not grids:
         raise ValueError("got no grids of features; expected at least one, see look")
