@@ -45,6 +45,8 @@ PUBLISHED = Settings.published(
     solver=PathSolver.PRECONDITIONED, estimate=Estimate.PUBLISHED, window_nodes=3
 )
 """The published metric as a function of the point."""
+BASE = Settings(carried=False, strength=1.0)
+"""The default when these tables were made."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def run(model: DiffusionModel, pair: Pair, name: str, settings: Settings) -> Row
         total.seconds,
         total.tflop,
         length(model, pair, done, PUBLISHED),
-        length(model, pair, done, Settings(carried=False)),
+        length(model, pair, done, BASE),
         min(done.endpoint_psnr),
         min(done.codec_psnr),
         "" if done.solution is None else done.solution.result.name,
@@ -128,11 +130,9 @@ def variants(text: bool) -> dict[str, Settings]:
     theirs = Settings.published()
     metric = {"estimate": Estimate.PUBLISHED, "window_nodes": 1, "alpha": theirs.alpha}
     found = {
-        "ours, default": Settings(carried=False),
+        "ours, default": BASE,
         "published, all steps": replace(theirs, solver=PathSolver.PUBLISHED_FULL),
-        "ours, at their noise level": Settings(
-            level=theirs.level, carried=False, allow_atypical=True
-        ),
+        "ours, at their noise level": replace(BASE, level=theirs.level, allow_atypical=True),
         "ours, in their metric": Settings(
             level=theirs.level,
             negative=PUBLISHED_NEGATIVE,

@@ -37,6 +37,23 @@ def test_it_fits_into_the_package(model: DiffusionModel) -> None:
     assert model.encode_prompt("").rows == 1
 
 
+def test_on_a_cpu_weights_are_channels_last_and_that_changes_nothing(model: DiffusionModel) -> None:
+    assert isinstance(model, StableDiffusionModel)
+    network, edge = model.pipeline.unet, model.native_size
+    weights = [p for p in network.parameters() if p.ndim == 4]
+    assert weights
+    assert all(p.is_contiguous(memory_format=torch.channels_last) for p in weights)
+    denoiser, condition = model.denoiser(edge, edge), model.encode_prompt("")
+    x = torch.randn(2, denoiser.network.dim, generator=torch.Generator().manual_seed(0))
+    fast = denoiser.epsilon(x, 500.0, condition)
+    network.to(memory_format=torch.contiguous_format)
+    try:
+        plain = denoiser.epsilon(x, 500.0, condition)
+    finally:
+        network.to(memory_format=torch.channels_last)
+    torch.testing.assert_close(fast, plain, rtol=0, atol=5e-5)
+
+
 def test_inversion_and_back_keep_the_portraits(model: DiffusionModel) -> None:
     edge, images = model.native_size, portraits(model)
     codec, denoiser = model.codec(edge, edge), model.denoiser(edge, edge)

@@ -170,6 +170,13 @@ def test_retiming_makes_steps_equal_whatever_the_pace() -> None:
 # The comparison
 
 
+def test_paths_are_measured_in_the_metric_of_a_geodesic_by_default(
+    model: StableDiffusionModel,
+) -> None:
+    done = compare(model, [Pair("pair", picture(1), picture(2))], [PixelBlend()])
+    assert done.settings["strength"] == Geodesic().strength
+
+
 def test_a_comparison_has_every_figure(done: Comparison) -> None:
     assert list(done.methods) == ["pixel blend", "slerp", "geodesic 1"]
     assert done.rival == "slerp"

@@ -98,8 +98,9 @@ def _guessed(stage: Stage, path: Candidate, t: Tensor) -> tuple[Images, Cost]:
     timestep = denoiser.schedule.timestep(settings.steps, settings.level)
     a, sigma = denoiser.schedule.coefficients(timestep)
     latents = path.latent(t)
-    noise = denoiser.epsilon(latents, timestep, stage.job.curve.at(t.to(latents)))
-    return stage.job.codec.decode((latents - sigma * noise) / a), Cost(len(t), 1)
+    output = denoiser.output(latents, timestep, stage.job.curve.at(t.to(latents)))
+    clean = denoiser.prediction.clean(output, latents, a, sigma)
+    return stage.job.codec.decode(clean), Cost(len(t), 1)
 
 
 @lru_cache(maxsize=1)

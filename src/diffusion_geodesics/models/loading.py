@@ -89,7 +89,7 @@ def default_device() -> torch.device:
 
 
 def _channels_last(pipe: Any) -> None:
-    """Weights of convolutions in the order that a CPU is a sixth faster with."""
+    """Weights of convolutions in the order that a CPU is faster with."""
     networks: list[Any] = [p for p in pipe.components.values() if isinstance(p, torch.nn.Module)]
     for network in networks:
         network.to(memory_format=torch.channels_last)

@@ -34,6 +34,8 @@ from diffusion_geodesics.measures import (
 from diffusion_geodesics.models import DiffusionModel
 
 RIVAL = Family.SLERP.value
+STRENGTH = 1.0
+"""α·d of the metric that paths are measured in by default: that of a `Geodesic`."""
 
 COST_QUANTITIES = (
     Quantity("rows", Better.NEITHER, "network rows of inversion, solver and these frames"),
@@ -81,7 +83,8 @@ def compare(
         pairs: images to join.
         methods: names all different.
         settings: level, steps, sampler, prompts, size and number of frames; metric and density
-            along paths are measured with its strength, estimate and chart.
+            along paths are measured with its strength, estimate and chart. Those of `Settings` by
+            default, but for a strength of `STRENGTH`.
         external: measures by other people's networks; none by default.
         further: measures of a pair; every pair must give the same quantities.
         truth: the method whose frames are real images, for the two-sample test.
@@ -96,7 +99,7 @@ def compare(
     Cost: for each pair an inversion, and for each method its solver, about three rows a frame and
     step, and up to 99 rows for the path.
     """
-    settings = replace(settings or Settings(), allow_atypical=True)
+    settings = replace(settings or Settings(strength=STRENGTH), allow_atypical=True)
     external = external or External()
     _check(pairs, methods, settings, truth)
     names = [m.name for m in methods]
