@@ -12,7 +12,7 @@ from torch import Tensor
 
 from benchmarks.contenders import LONG, PUBLISHED, RATES, Contender, Run, published
 from benchmarks.lengths import lengths_of, true_length
-from benchmarks.problems import Problem
+from tests.problems.families import Problem
 
 GAPS = (1e-3, 1e-5)
 """Relative gaps of length, of the curve at hand over the shortest geodesic."""

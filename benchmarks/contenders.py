@@ -8,14 +8,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-import diffusion_geodesics as dg
-from benchmarks.problems import Problem
 from benchmarks.tape import Iterate, Recorded, RecordedEnergy, Recorder, Tape
-from diffusion_geodesics.bvp import PublishedDescent, StringMethod
-from diffusion_geodesics.bvp.energy import minimise_energy
-from diffusion_geodesics.bvp.shooting import Shooting
+from diffusion_geodesics.bvp import (
+    BoundaryProblem,
+    BVPSolver,
+    EnergyMinimiser,
+    PublishedDescent,
+    Result,
+    Shooting,
+    StringMethod,
+    solve_bvp,
+)
+from diffusion_geodesics.geodesics import geodesic
 from diffusion_geodesics.metric import ConformalMetric, MetricEnergy
 from diffusion_geodesics.path import chord
+from tests.problems.families import Problem
 
 RATES = (0.1, 0.05, 0.02, 0.01, 0.005)
 """Learning rates that the paper's algorithm is tried with; 0.1 is the published one."""
@@ -43,7 +50,7 @@ class Run:
     nodes: Tensor
     length: Tensor
     error: Tensor
-    results: tuple[dg.Result, ...]
+    results: tuple[Result, ...]
     score_evals: Tensor
     calls: Tensor
     reported_evals: int
@@ -70,20 +77,17 @@ class Contender:
     geodesic: bool = True
 
 
-Solver = dg.BVPSolver | Shooting
-
-
 def by_geodesic(
-    solver: Solver | None, *, tol: float = 1e-3, max_steps: int = 60, starts: int = 1
+    solver: BVPSolver | None, *, tol: float = 1e-3, max_steps: int = 60, starts: int = 1
 ) -> Callable[[Problem, Tensor | None], Run]:
-    """A run by :func:`diffusion_geodesics.geodesic`; with several starts no iterates are kept."""
+    """A run by :func:`diffusion_geodesics.geodesics`; with several starts no iterates are kept."""
 
     def run(problem: Problem, basis: Tensor | None = None) -> Run:
         pairs = len(problem.start)
         start, end = (problem.manifold.project(x) for x in (problem.start, problem.end))
         tape, curves = Tape(pairs, basis), not isinstance(solver, Shooting)
         recorder = Recorder(tape, _in(basis, start), _in(basis, end), curves)
-        solution = dg.geodesic(
+        solution = geodesic(
             Recorded(problem.density, tape, torch.arange(pairs)),
             problem.start,
             problem.end,
@@ -104,7 +108,7 @@ def by_geodesic(
             solution.results,
             tape.score_evals,
             tape.calls,
-            solution.score_evals,
+            solution.nfe,
             tape.seconds,
         )
 
@@ -125,10 +129,11 @@ def by_energy(
         metric = ConformalMetric(problem.density, problem.alpha, problem.manifold, level)
         tape = Tape(pairs, basis)
         recorder = Recorder(tape, _in(basis, start), _in(basis, end))
-        solution = minimise_energy(
-            RecordedEnergy(MetricEnergy(metric), tape),
-            chord(start, end, problem.manifold),
-            intervals=32,
+        solution = solve_bvp(
+            BoundaryProblem(
+                RecordedEnergy(MetricEnergy(metric), tape), chord(start, end, problem.manifold)
+            ),
+            EnergyMinimiser(32),
             tol=tol,
             max_steps=max_steps,
             callback=recorder,
@@ -143,7 +148,7 @@ def by_energy(
             solution.results,
             tape.score_evals,
             tape.calls,
-            solution.score_evals,
+            solution.nfe,
             tape.seconds,
         )
 

@@ -21,9 +21,9 @@ from benchmarks.contenders import (
     published,
 )
 from benchmarks.lengths import shortest
-from benchmarks.problems import FAMILIES, Family
-from benchmarks.reference import REFERENCES
-from benchmarks.tape import stacked
+from tests.problems.families import FAMILIES, Family
+from tests.problems.reference import REFERENCES
+from tests.problems.stacking import stacked
 
 FIRST_SEED = 5000
 """First of the seeds that no solver was developed or tuned on."""

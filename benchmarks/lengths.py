@@ -16,8 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import diffusion_geodesics as dg
-from benchmarks.problems import Problem
+from diffusion_geodesics.bvp import BoundaryProblem, PreconditionedFlow, solve_bvp
+from diffusion_geodesics.geodesics import geodesic
+from diffusion_geodesics.metric import Conformal
+from diffusion_geodesics.path import Spline
+from tests.problems.families import Problem
 
 FINE = (64, 128, 256)
 """Intervals of the solutions that a reference length is taken from; the last only if needed."""
@@ -60,7 +63,7 @@ def true_length(problem: Problem, nodes: Tensor) -> Tensor:
 
 def _integral(problem: Problem, nodes: Tensor, panels: int) -> Tensor:
     times, weights = _rule(panels)
-    path = dg.Spline(nodes, problem.manifold)
+    path = Spline(nodes, problem.manifold)
     none = torch.zeros(1, dtype=nodes.dtype)
     at_start = problem.density.log_prob(none, problem.start)
     total = nodes.new_zeros(nodes.shape[1:-1])
@@ -105,7 +108,7 @@ class Shortest:
 
 def shortest(problem: Problem) -> Shortest:
     """The shortest geodesic from several starts, then refined until its length agrees."""
-    rough = dg.geodesic(
+    rough = geodesic(
         problem.density,
         problem.start,
         problem.end,
@@ -114,14 +117,13 @@ def shortest(problem: Problem) -> Shortest:
         starts=STARTS,
         tol=1e-2,
     )
-    connection = dg.Conformal(problem.density, problem.alpha, problem.manifold)
+    connection = Conformal(problem.density, problem.alpha, problem.manifold)
     path, lengths = rough.path, torch.full((1, len(problem.start)), torch.inf)
     disagreement, residual, intervals = math.inf, math.inf, 0
     for intervals in FINE:
-        fine = dg.solve_bvp(
-            connection,
-            dg.PreconditionedFlow((intervals,)),
-            path,
+        fine = solve_bvp(
+            BoundaryProblem(connection, path),
+            PreconditionedFlow((intervals,)),
             tol=FINE_RESIDUAL,
             max_steps=150,
             throw=False,

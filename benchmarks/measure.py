@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import diffusion_geodesics as dg
-from benchmarks.problems import Problem
-from benchmarks.reference import REFERENCES, Reference
+from diffusion_geodesics.bvp import Solution
+from diffusion_geodesics.geodesics import geodesic
+from tests.problems.families import Problem
+from tests.problems.reference import REFERENCES, Reference
 
 TOLERANCE = 1e-3
 """Residual that every problem is solved to."""
@@ -34,9 +35,9 @@ class ReferenceRow:
     seconds: float
 
 
-def solve(problem: Problem) -> dg.Solution:
+def solve(problem: Problem) -> Solution:
     """With the default solver, from the chord."""
-    return dg.geodesic(
+    return geodesic(
         problem.density,
         problem.start,
         problem.end,
@@ -46,7 +47,7 @@ def solve(problem: Problem) -> dg.Solution:
     )
 
 
-def _timed(make: Callable[[], Problem]) -> tuple[dg.Solution, float]:
+def _timed(make: Callable[[], Problem]) -> tuple[Solution, float]:
     problem = make()
     start = time.perf_counter()
     solution = solve(problem)
@@ -67,10 +68,10 @@ def reference_row(reference: Reference) -> ReferenceRow:
         relative_gap=length / reference.length - 1,
         relative_error_bar=float(solution.distance_error) / length,
         iterations=solution.iterations,
-        calls=solution.calls,
-        score_evals=solution.score_evals,
+        calls=solution.batches,
+        score_evals=solution.nfe,
         published_evals=reference.published_evals,
-        ratio=solution.score_evals / reference.published_evals,
+        ratio=solution.nfe / reference.published_evals,
         seconds=seconds,
     )
 

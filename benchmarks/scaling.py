@@ -18,14 +18,18 @@ from typing import Any
 import numpy as np
 import torch
 
-import diffusion_geodesics as dg
 from benchmarks.compare import Row, compare
 from benchmarks.contenders import ENERGY, FLOW, Contender, published
 from benchmarks.families import FIRST_SEED
 from benchmarks.lengths import shortest, true_length
-from benchmarks.problems import Problem, scaling, span_of
-from benchmarks.reference import REFERENCES
-from benchmarks.tape import stacked
+from diffusion_geodesics.bvp import BoundaryProblem, PreconditionedFlow, Solution, solve_bvp
+from diffusion_geodesics.density import GaussianMixture
+from diffusion_geodesics.geodesics import geodesic
+from diffusion_geodesics.metric import Conformal
+from diffusion_geodesics.path import GreatArc, Path
+from tests.problems.families import Problem, scaling, span_of
+from tests.problems.reference import REFERENCES
+from tests.problems.stacking import stacked
 
 DIMENSIONS = (2, 8, 64, 512, 4096, 16384, 65536)
 NODES = (8, 16, 32, 64, 128)
@@ -63,11 +67,11 @@ def _peak() -> float:
 def reduced(problem: Problem) -> tuple[Problem, torch.Tensor]:
     """A problem with a mixture in the span of its means and ends, and the basis of that span."""
     density = problem.density
-    if not isinstance(density, dg.GaussianMixture):
+    if not isinstance(density, GaussianMixture):
         raise TypeError(f"got {type(density).__name__}; expected a mixture")
     points = torch.cat([problem.start[None], problem.end[None], density.means])
     basis = torch.from_numpy(np.ascontiguousarray(span_of(points.numpy())))
-    small = dg.GaussianMixture(density.means @ basis, density.stds, density.weights)
+    small = GaussianMixture(density.means @ basis, density.stds, density.weights)
     ends = problem.start @ basis, problem.end @ basis
     return Problem(small, *ends, problem.alpha, problem.manifold), basis
 
@@ -135,16 +139,18 @@ NODES_ON = (
 
 def _nodes_rows(problem: Problem, name: str, of: Sequence[int]) -> Iterator[NodesRow]:
     one = stacked([problem])
-    connection = dg.Conformal(problem.density, problem.alpha, problem.manifold)
+    connection = Conformal(problem.density, problem.alpha, problem.manifold)
     times = torch.linspace(0, 1, 65, dtype=torch.float64)
 
-    def solve(intervals: Sequence[int], tol: float, path: dg.Path | None) -> dg.Solution:
-        solver = dg.PreconditionedFlow(tuple(intervals))
-        line = dg.geodesic(problem.density, problem.start, problem.end, alpha=0.0).path
+    def solve(intervals: Sequence[int], tol: float, path: Path | None) -> Solution:
+        solver = PreconditionedFlow(tuple(intervals))
+        line = geodesic(problem.density, problem.start, problem.end, alpha=0.0).path
         if problem.manifold.curvature:
-            line = dg.GreatArc(problem.start, problem.end)
+            line = GreatArc(problem.start, problem.end)
         start = line if path is None else path
-        return dg.solve_bvp(connection, solver, start, tol=tol, max_steps=200, throw=False)
+        return solve_bvp(
+            BoundaryProblem(connection, start), solver, tol=tol, max_steps=200, throw=False
+        )
 
     best = solve((512,), 1e-6, solve((32, 128), 1e-6, None).path)
     exact, chord = best.path(times), float((problem.end - problem.start).norm())
@@ -158,8 +164,8 @@ def _nodes_rows(problem: Problem, name: str, of: Sequence[int]) -> Iterator[Node
             name,
             n,
             quick.result.name,
-            quick.score_evals,
-            quick.calls,
+            quick.nfe,
+            quick.batches,
             float(sharp.residual),
             abs(float(true_length(one, nodes)) / length - 1),
             float(error) / chord,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from diffusion_geodesics.distance import EndsMean, distance_matrix
+from diffusion_geodesics.distances import EndsMean, distance_matrix
 
 sys.path.insert(0, str(Path(__file__).parent))
 from mnist_model import Flow, load
@@ -48,7 +48,7 @@ def main(weights: Path, data: Path) -> dict[str, float]:
         "euclidean at the noise level": torch.cdist(x, x),
     }
     figures = {k: same_class_is_nearer(v, labels[index]) for k, v in values.items()}
-    print(figures, f"{found.score_evals} evaluations, {len(found.failed)} pairs failed")
+    print(figures, f"{found.nfe} evaluations, {len(found.failed)} pairs failed")
     return figures
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test but a `network` one may leave the machine
 
@@ -40,6 +41,17 @@ def device(request: pytest.FixtureRequest) -> torch.device:
 def dtype(device: torch.device) -> torch.dtype:
     """Double precision wherever the device has it."""
     return torch.float32 if device.type == "mps" else torch.float64
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of pictures, clips and networks that are not in the repository; tests that ask for
+    it are skipped where there is none."""
+    default = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("DIFFUSION_GEODESICS_DATA", default))
+    if not folder.is_dir():
+        pytest.skip(f"no shared data in {folder}")
+    return folder
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-import diffusion_geodesics as dg
+from diffusion_geodesics.density import Density, Score
 
 
 def vector(*x: float) -> Tensor:
@@ -17,7 +17,7 @@ def vector(*x: float) -> Tensor:
 
 
 @dataclass(frozen=True)
-class MovingGaussian(dg.Density):
+class MovingGaussian(Density):
     """A normal distribution whose mean moves from ``start`` to ``end`` as t goes from 0 to 1."""
 
     start: Tensor
@@ -40,7 +40,7 @@ class MovingGaussian(dg.Density):
 
 
 @dataclass(frozen=True)
-class GaussianEach(dg.Density):
+class GaussianEach(Density):
     """Another normal distribution for every path of a batch, as if each had its own prompt."""
 
     means: Float[Tensor, "paths dim"]
@@ -64,20 +64,20 @@ class GaussianEach(dg.Density):
 
 
 @dataclass
-class Counting(dg.Score):
+class Counting(Score):
     """Counts what another score is asked for."""
 
-    score: dg.Score
-    calls: int = 0
-    rows: int = 0
+    score: Score
+    batches: int = 0
+    nfe: int = 0
     sizes: list[int] = field(default_factory=list)
 
     def __call__(
         self, t: Float[Tensor, "*#batch"], x: Float[Tensor, "*batch dim"]
     ) -> Float[Tensor, "*batch dim"]:
-        self.calls += 1
+        self.batches += 1
         self.sizes.append(x[..., 0].numel())
-        self.rows += self.sizes[-1]
+        self.nfe += self.sizes[-1]
         return self.score(t, x)
 
     @property
@@ -86,7 +86,7 @@ class Counting(dg.Score):
 
 
 @dataclass(frozen=True)
-class Wall(dg.Score):
+class Wall(Score):
     """A normal distribution whose score is not finite beyond x_1 = ``at``."""
 
     at: float

@@ -14,14 +14,14 @@ from benchmarks import __main__ as command
 from benchmarks.compare import compare
 from benchmarks.contenders import ENERGY, FLOW, PUBLISHED, Contender, Run, by_geodesic
 from benchmarks.lengths import shortest, true_length
-from benchmarks.problems import FAMILIES, Problem, scaling
-from benchmarks.reference import REFERENCES
 from benchmarks.scaling import nodes, reduced
 from benchmarks.tables import page, solver_page
-from benchmarks.tape import MixtureEach, Recorded, Tape, stacked
-from diffusion_geodesics.bvp import PublishedDescent
-from diffusion_geodesics.bvp.shooting import Shooting
+from benchmarks.tape import Recorded, Tape
+from diffusion_geodesics.bvp import PublishedDescent, Shooting
 from tests.exact import vector
+from tests.problems.families import FAMILIES, Problem, scaling
+from tests.problems.reference import REFERENCES
+from tests.problems.stacking import MixtureEach, stacked
 
 KNOWN = {r.name: r for r in REFERENCES}
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from diffusion_geodesics.apps.evidence import Comparison, LevelPath, Outcome, PairResult
+from diffusion_geodesics.apps.settings import Family
 from torch import Tensor
 
 import diffusion_geodesics as dg
@@ -25,8 +27,6 @@ from benchmarks.digit_measures import (
 )
 from benchmarks.digit_study import reading, study
 from benchmarks.digits import write
-from diffusion_geodesics.apps.evidence import Comparison, LevelPath, Outcome, PairResult
-from diffusion_geodesics.apps.settings import Family
 from diffusion_geodesics.diffusion import (
     Condition,
     FlowPrediction,

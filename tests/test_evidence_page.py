@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from diffusion_geodesics.apps.evidence import FullNoise, LevelPath, PixelBlend, Rendered, set_stage
+from diffusion_geodesics.apps.settings import Family
 
 from benchmarks.evidence.__main__ import Place, main
 from benchmarks.evidence.brisk import Brisk, OncePaced
@@ -23,8 +25,6 @@ from benchmarks.evidence.results import Measured, Table, studies_of, table_of
 from benchmarks.evidence.work import do, fingerprint, jobs_of, seconds_of
 from benchmarks.truth import MOST, Kind, true_pairs
 from diffusion_geodesics import Settings, load_model
-from diffusion_geodesics.apps.evidence import FullNoise, LevelPath, PixelBlend, Rendered, set_stage
-from diffusion_geodesics.apps.settings import Family
 from diffusion_geodesics.diffusion import Cost
 from diffusion_geodesics.measures import Better, PooledPixels, Quantity
 

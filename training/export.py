@@ -19,7 +19,7 @@ import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 from safetensors.torch import load_file, save_file
-from transformers import CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from training.bank import RUNS
 from training.denoiser import TOKENIZER, WIDTHS, Denoiser, build_scheduler, build_unet
@@ -28,6 +28,7 @@ from training.text import build_encoder, kept_tokenizer
 
 EMBEDDED = Path("src/diffusion_geodesics/models/embedded")
 SUMS = "SHA256SUMS"
+EMPTY_PROMPT = "empty_prompt.safetensors"
 
 
 def load_denoiser(
@@ -87,6 +88,18 @@ def write_old_names(path: Path) -> None:
     save_file(named, path, metadata={"format": "pt"})
 
 
+def write_empty_prompt(folder: Path) -> None:
+    """Keep the text encoder's states of "" in every precision, so that it need not run for them."""
+    tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
+    tokens = tokenizer("", padding="max_length", return_tensors="pt").input_ids
+    states: dict[str, torch.Tensor] = {}
+    for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+        encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=dtype).eval()
+        with torch.inference_mode():
+            states[str(dtype).removeprefix("torch.")] = encoder(tokens)[0].clone()
+    save_file(states, folder / EMPTY_PROMPT, metadata={"format": "pt"})
+
+
 def write(pipeline: StableDiffusionPipeline, folder: Path) -> None:
     """Write half-precision weights, their sha256 sums, and configs that ask for float32."""
     pipeline.to(torch.float16)
@@ -102,6 +115,7 @@ def write(pipeline: StableDiffusionPipeline, folder: Path) -> None:
         path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     write_slow_tokenizer(folder / "tokenizer")
     write_old_names(folder / "text_encoder" / "model.safetensors")
+    write_empty_prompt(folder)
     lines = [
         f"{digest(path)}  {path.relative_to(folder).as_posix()}" for path in weight_files(folder)
     ]

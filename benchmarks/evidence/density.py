@@ -77,7 +77,7 @@ def weigh(job: Weighing) -> dict[str, Any]:
             n: float(found.log_prob[2 + i]) - level for i, n in zip(place, names, strict=True)
         },
         "error": float(found.standard_error.max()),
-        "evaluations": found.score_evals,
+        "evaluations": found.nfe,
     }
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_text(json.dumps(told), encoding="utf-8")

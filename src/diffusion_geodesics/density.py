@@ -1,15 +1,14 @@
 r"""Scores and densities: what a geodesic needs to know about the data.
 
-A *score* is the gradient :math:`s(t, x) = \nabla_x \log p_t(x)`. A *density* also knows
-:math:`\log p_t(x)` itself, up to one constant. A diffusion model gives only the first, cheaply;
-so what needs a density and what needs a score are different types here.
+A *score* is the gradient :math:`s(t, x) = \nabla_x \log p_t(x)`. A *density* also gives
+:math:`\log p_t(x)` itself, up to one constant. A diffusion model gives only the score at a low
+cost, so scores and densities are different types.
 
 ``t`` in [0, 1] is the curve parameter, for densities that change along a curve (a prompt that
 changes from one end to the other); densities that do not change ignore it.
 
-References
-----------
-Yu et al., Probability Density Geodesics in Image Diffusion Latent Space, CVPR 2025, section 3.
+References:
+    Yu et al., Probability Density Geodesics in Image Diffusion Latent Space, CVPR 2025, section 3.
 """
 
 from __future__ import annotations
@@ -28,14 +27,14 @@ from torch import Tensor
 ArrayLike: TypeAlias = (
     Tensor | np.ndarray | Sequence[float | int] | Sequence[Sequence[float | int]] | float | int
 )
-"""What is accepted as numbers: tensors, numpy arrays, lists, numbers."""
+"""What is accepted as an array: tensors, numpy arrays, lists, numbers."""
 
 
 class Score(ABC):
-    r""":math:`s(t, x) = \nabla_x \log p_t(x)`: all that a density geodesic needs.
+    r"""The score :math:`s(t, x) = \nabla_x \log p_t(x)` of a density.
 
-    To use your own model, subclass this and write ``__call__``, or hand a plain function
-    ``x -> s(x)`` to :func:`diffusion_geodesics.geodesic`.
+    To use your own model, subclass this and write ``__call__``, or pass a plain function
+    ``x -> s(x)`` to :func:`diffusion_geodesics.geodesics`.
     """
 
     @abstractmethod
@@ -46,7 +45,7 @@ class Score(ABC):
 
         Args:
             t: curve parameter in [0, 1], broadcastable to the batch of points.
-            x: points; every leading axis is a batch axis and is evaluated in one call.
+            x: points; every leading axis is a batch axis, and all are evaluated in one batch.
         """
 
     @property
@@ -54,27 +53,30 @@ class Score(ABC):
         r"""A bound on the curvature :math:`-\nabla s` across a ridge of the density, if known.
 
         For a density smoothed by noise of standard deviation σ this is 1/σ². Solvers use it as a
-        preconditioner only; with ``None`` they estimate it from one extra call.
+        preconditioner only; if it is None they estimate it from one more batch.
         """
         return None
 
     def select(self, index: Int[Tensor, " paths"]) -> Score:
-        """The score for some paths of a batch (the last batch axis), in the order of ``index``.
+        """The score for some paths of a batch (the last batch axis).
 
-        A score that is the same for all paths, as here, returns itself; one that holds something
-        for each path, such as a prompt, picks it.
+        A score that is the same for all paths returns itself, as here; one that holds something
+        for each path, such as a prompt, selects it.
+
+        Args:
+            index: indices of the paths, in the order wanted.
         """
         return self
 
 
 class Density(Score):
-    r"""A score whose :math:`\log p_t(x)` is known too, up to one additive constant."""
+    r"""A score whose :math:`\log p_t(x)` is also known, up to one additive constant."""
 
     @abstractmethod
     def log_prob(
         self, t: Float[Tensor, "*#batch"], x: Float[Tensor, "*batch dim"]
     ) -> Float[Tensor, "*batch"]:
-        """Evaluate the log density, in nats.
+        """Evaluate the log density in nats.
 
         Args:
             t: curve parameter in [0, 1], broadcastable to the batch of points.
@@ -127,6 +129,9 @@ class Gaussian(Density):
     Args:
         mean: m, shape (dim,).
         std: σ > 0, one number or shape (dim,).
+
+    Raises:
+        ValueError: shapes do not fit, or a value is out of range.
     """
 
     mean: Float[Tensor, " dim"]
@@ -170,6 +175,9 @@ class GaussianMixture(Density):
         means: m, shape (components, dim).
         stds: σ > 0, one number or shape (components,).
         weights: w ≥ 0, shape (components,), normalised here; equal by default.
+
+    Raises:
+        ValueError: shapes do not fit, or a value is out of range.
     """
 
     means: Float[Tensor, "components dim"]
@@ -222,9 +230,9 @@ class GaussianMixture(Density):
 
 @dataclass(frozen=True)
 class HalfPlane(Density):
-    r""":math:`p(x) \propto y` on the half space :math:`y = x_{dim} > 0` (not normalisable).
+    r"""The density :math:`p(x) \propto y` on the half space :math:`y = x_{dim} > 0`.
 
-    With α = 1 its geometry is hyperbolic: geodesics are semicircles, and
+    It cannot be normalised. With α = 1 its geometry is hyperbolic: geodesics are semicircles, and
     :math:`d(A, B) = \operatorname{arccosh}(1 + |A - B|^2 / (2 y_A y_B))`.
     Outside the half space score and log density are NaN.
     """
@@ -245,12 +253,15 @@ class HalfPlane(Density):
 
 @dataclass(frozen=True, init=False)
 class VonMisesFisher(Density):
-    r""":math:`p(x) \propto \exp(\kappa\, \mu \cdot x / R)` on the sphere of radius R.
+    r"""The density :math:`p(x) \propto \exp(\kappa\, \mu \cdot x / R)` on the sphere of radius R.
 
     Args:
         direction: μ, shape (dim,), normalised here.
         concentration: κ ≥ 0.
-        radius: R > 0 of the sphere the points lie on.
+        radius: R > 0 of the sphere on which the points lie.
+
+    Raises:
+        ValueError: a value is out of range.
     """
 
     direction: Float[Tensor, " dim"]
@@ -287,7 +298,14 @@ class VonMisesFisher(Density):
 
 
 def as_score(score: Score | Callable[[Tensor], Tensor]) -> Score:
-    """The score itself, or a plain function ``x -> s(x)`` wrapped as one."""
+    """A score, from a score or from a plain function.
+
+    Args:
+        score: a score, which is returned, or a function ``x -> s(x)``, which is wrapped.
+
+    Raises:
+        ValueError: it is neither.
+    """
     if isinstance(score, Score):
         return score
     if callable(score):

@@ -1,13 +1,13 @@
 r"""The exponential map of a density's geometry, and its inverse.
 
-With the density relative to the start x the metric is the Euclidean one at x. There
-:math:`\exp_x(v)` is the end of the geodesic that leaves x with velocity v and has the metric length
-|v|; :math:`\log_x(y)` is the v of shortest length with :math:`\exp_x(v) = y`. So |log_x(y)| is the
-length of the geodesic from x to y, relative to x.
+With the density relative to its value at the start x, the metric at x is Euclidean. Then
+:math:`\exp_x(v)` is the end of the geodesic that leaves x with velocity v and has metric length
+|v|; :math:`\log_x(y)` is the shortest v with :math:`\exp_x(v) = y`, and |log_x(y)| is the length of
+the geodesic from x to y.
 
-References
-----------
-do Carmo, Riemannian Geometry, 1992, chapter 3. Yu et al., CVPR 2025, section 3.
+References:
+    do Carmo, Riemannian Geometry, 1992, chapter 3.
+    Yu et al., CVPR 2025, section 3.
 """
 
 from __future__ import annotations
@@ -15,17 +15,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from diffusion_geodesics.bvp import BVPSolver, Solution
-from diffusion_geodesics.bvp.aim import Shooting, take_aim
-from diffusion_geodesics.bvp.matching import Launch
+from diffusion_geodesics.bvp.multiple_shooting import ShootingNodes
+from diffusion_geodesics.bvp.newton_shooting import NewtonOptions, newton_shooting
 from diffusion_geodesics.density import ArrayLike, Score, as_score
-from diffusion_geodesics.geodesic import end_points, geodesic
+from diffusion_geodesics.geodesics import end_points, geodesic
 from diffusion_geodesics.ivp import AdaptiveRungeKutta, AfterLength, Integrator, Ray, solve_ivp
 from diffusion_geodesics.ivp.integrator import space_form
 from diffusion_geodesics.manifold import Flat, Manifold
@@ -47,27 +46,28 @@ def exp(
     r"""The geodesic from x with initial velocity v, of metric length |v|.
 
     Args:
-        score_or_density: as for :func:`diffusion_geodesics.geodesic`; one that does not change
+        score_or_density: as for :func:`diffusion_geodesics.geodesics`; one that does not change
             along the curve.
         x: starts, shape (dim,) or (*batch, dim); projected onto the manifold.
         v: initial velocities, of the same shape; the tangent part is used. Its norm is the length
             of the geodesic under :math:`(p / p(x))^{-2\alpha} I`.
         alpha: strength α ≥ 0.
         manifold: flat space by default.
-        integrator: :class:`AdaptiveRungeKutta` by default. Those of fixed steps take steps of
-            at most |v|/steps in Euclidean and in metric length.
-        max_steps: towards high density a geodesic can be long; here it is cut off.
+        integrator: :class:`AdaptiveRungeKutta` by default. Integrators of fixed steps take steps
+            of at most |v|/steps in Euclidean and in metric length.
+        max_steps: steps after which the geodesic ends; towards high density it can be long.
         growth, error: as for :func:`diffusion_geodesics.ivp.solve_ivp`.
 
     Returns:
-        A :class:`Ray`; ``ray.end`` is exp_x(v), ``ray.growth`` and ``ray.error`` say how far to
-        trust it, ``ray.result`` whether the length was reached.
+        A :class:`Ray`: ``ray.end`` is exp_x(v), ``ray.growth`` and ``ray.error`` estimate its
+        error, ``ray.result`` says whether the length was reached.
 
     Raises:
-        ValueError: bad shapes, or values that are not finite.
+        ValueError: shapes differ, or values are not finite.
 
-    Cost: by default 13 to 30 steps of 12 score evaluations for the ray, as many for its companion
-    in the same calls, and rather less for the error: about 600 to 1000.
+    Cost:
+        By default 13 to 30 steps of 12 score evaluations for the ray, as many for its companion in
+        the same batches, and fewer for the error estimate: about 600 to 1000 per ray.
     """
     manifold = Flat() if manifold is None else manifold
     start, velocity = end_points(x, v)
@@ -93,19 +93,19 @@ class Log:
     Args:
         velocity: v with exp_x(v) = y, shape (*batch, dim); |v| is the length of the geodesic,
             relative to x.
-        landing_error: |exp_x(v) - y| as measured, Euclidean, shape (*batch,).
-        growth: growth of small errors along the geodesic, shape (*batch,): a relative error ε of
-            v's direction moves the end by growth · ε · arc length.
-        solution: the boundary value problem's solution.
-        calls, score_evals: cost, the solution's included.
+        landing_error: measured Euclidean distance |exp_x(v) - y|, shape (*batch,).
+        growth: growth of small errors along the geodesic, shape (*batch,): an error ε of the
+            direction of v moves the end by growth · ε · arc length.
+        solution: solution of the boundary value problem.
+        batches, nfe: cost, including that of the solution.
     """
 
     velocity: Float[Tensor, "*batch dim"]
     landing_error: Float[Tensor, "*batch"]
     growth: Float[Tensor, "*batch"]
     solution: Solution
-    calls: int
-    score_evals: int
+    batches: int
+    nfe: int
 
 
 def log(
@@ -115,7 +115,7 @@ def log(
     *,
     alpha: float = 1.0,
     manifold: Manifold | None = None,
-    solver: BVPSolver[Any] | Shooting | None = None,
+    solver: BVPSolver | None = None,
     integrator: Integrator | None = None,
     corrections: int = 3,
     landing: float = 1e-9,
@@ -125,25 +125,26 @@ def log(
 ) -> Log:
     r"""The initial velocity of the geodesic from x to y, with the metric length as its norm.
 
-    Solves the boundary value problem, reads the initial velocity off the path's nodes, and
-    corrects it by Newton steps of single shooting where errors grow mildly. Then it is launched,
-    and how far it lands from y is reported.
+    The boundary value problem is solved and the initial velocity read off the nodes of the path.
+    Where errors grow mildly it is corrected by Newton steps of single shooting. Finally the ray
+    with this velocity is integrated, and its distance to y reported.
 
     Args:
         score_or_density, x, y, alpha, manifold, solver, starts, throw: as for
-            :func:`diffusion_geodesics.geodesic`.
-        integrator: of the corrections and of the launch; :class:`AdaptiveRungeKutta` by default,
-            as for :func:`exp`.
-        corrections: most Newton steps, 0 or more.
+            :func:`diffusion_geodesics.geodesics`.
+        integrator: of the corrections and of the final ray; :class:`AdaptiveRungeKutta` by
+            default, as for :func:`exp`.
+        corrections: most Newton steps, ≥ 0.
         landing: distance to y, relative to that of x and y, at which they end.
-        growth_limit: growth of small errors above which none is tried.
+        growth_limit: growth of small errors above which no correction is tried.
 
     Raises:
-        ValueError: bad shapes, values that are not finite, corrections below 0.
-        GeodesicError: with ``throw``, where no geodesic was found.
+        ValueError: shapes differ, values are not finite, or ``corrections`` is negative.
+        GeodesicError: no geodesic was found, and ``throw`` is true.
 
-    Cost: the solution's, and a few rays for each correction and for the launch; see
-    ``score_evals``.
+    Cost:
+        That of the solution, and a few rays for each correction and for the final ray; see
+        ``nfe``.
     """
     if corrections < 0:
         raise ValueError(f"corrections is {corrections}; expected 0 or more")
@@ -159,22 +160,12 @@ def log(
     )
     manifold = Flat() if manifold is None else manifold
     integrator = AdaptiveRungeKutta() if integrator is None else integrator
+    connection = Conformal(as_score(score_or_density), alpha, manifold)
+    options = NewtonOptions(integrator, landing, growth_limit=growth_limit)
     ends = solution.path(torch.tensor([0.0, 1.0], dtype=torch.float64))
     batch, dim = ends.shape[1:-1], ends.shape[-1]
     start, end = ends.reshape(2, -1, dim)
-    connection = Conformal(as_score(score_or_density), alpha, manifold)
-    times = torch.linspace(0, 1, 33, dtype=torch.float64)
-    arc = solution.path.arc_length()[-1].reshape(-1, 1)
-    tangent = manifold.to_tangent(start, _initial_velocity(solution, manifold).reshape(-1, dim))
-    norm = torch.linalg.vector_norm(tangent, dim=-1, keepdim=True)
-    guess = Launch(start[None], (arc * tangent / norm.clamp_min(1e-30))[None])
-    calibrated, spent = connection.calibrated(times, solution.path(times).reshape(33, -1, dim))
-    shooting = Shooting(integrator=integrator, landing=landing, growth_limit=growth_limit)
-    aim, hit = take_aim(calibrated, shooting, guess, end, max_steps=corrections)
-    velocity = torch.where(hit[:, None], aim.launch.v[0], guess.v[0])
-    length = torch.where(hit, aim.flight.length, solution.length.reshape(-1))[:, None]
-    size = torch.linalg.vector_norm(velocity, dim=-1, keepdim=True)
-    velocity = length * velocity / size.clamp_min(1e-30)
+    velocity, cost = _corrected(connection, options, solution, start, end, corrections)
     ray = exp(
         score_or_density,
         start,
@@ -189,14 +180,41 @@ def log(
         landing_error=miss.reshape(batch),
         growth=ray.growth.reshape(batch),
         solution=solution,
-        calls=solution.calls + int(spent > 0) + aim.calls + ray.calls,
-        score_evals=solution.score_evals + spent + aim.score_evals + ray.score_evals,
+        batches=solution.batches + cost[0] + ray.batches,
+        nfe=solution.nfe + cost[1] + ray.nfe,
     )
 
 
+def _corrected(
+    connection: Conformal,
+    options: NewtonOptions,
+    solution: Solution,
+    start: Tensor,
+    end: Tensor,
+    corrections: int,
+) -> tuple[Tensor, tuple[int, int]]:
+    """Initial velocities after Newton's corrections, with the metric lengths as their norms, and
+    the batches and score evaluations spent."""
+    manifold, dim = connection.manifold, start.shape[-1]
+    times = torch.linspace(0, 1, 33, dtype=torch.float64)
+    arc = solution.path.arc_length()[-1].reshape(-1, 1)
+    tangent = manifold.to_tangent(start, _initial_velocity(solution, manifold).reshape(-1, dim))
+    norm = torch.linalg.vector_norm(tangent, dim=-1, keepdim=True)
+    guess = ShootingNodes(start[None], (arc * tangent / norm.clamp_min(1e-30))[None])
+    calibrated, spent = connection.calibrated(times, solution.path(times).reshape(33, -1, dim))
+    state, solved = newton_shooting(
+        calibrated, options, guess, end, max_steps=corrections, report=lambda step: None
+    )
+    velocity = torch.where(solved[:, None], state.nodes.v[0], guess.v[0])
+    length = torch.where(solved, state.defects.length, solution.length.reshape(-1))[:, None]
+    size = torch.linalg.vector_norm(velocity, dim=-1, keepdim=True)
+    velocity = length * velocity / size.clamp_min(1e-30)
+    return velocity, (int(spent > 0) + state.batches, spent + state.nfe)
+
+
 def _initial_velocity(solution: Solution, manifold: Manifold) -> Tensor:
-    """Derivative of the path at its start. On a sphere the nodes are first mapped to the tangent
-    space there; six nodes, so its error is of order 5 in their distance."""
+    """Derivative of the path at its start, of order 5 in the distance of its nodes. On a sphere the
+    nodes are first mapped to the tangent space there."""
     h = 1 / 32
     nodes = solution.path(torch.arange(6, dtype=torch.float64) * h)
     offsets = torch.stack([space_form(manifold).log(nodes[0], node) for node in nodes])

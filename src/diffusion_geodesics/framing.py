@@ -6,12 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-__all__ = ["CentreCrop", "Fit", "Framed", "Pad", "choose_size", "fit"]
+from diffusion_geodesics.images import LARGEST_EDGE
+
+__all__ = ["LARGEST_WORKING_EDGE", "CentreCrop", "Fit", "Framed", "Pad", "choose_size", "fit"]
+
+LARGEST_WORKING_EDGE = LARGEST_EDGE
+"""Pixels along an edge at which to work at most: images are read at no more, so that anything
+above would only enlarge them, and the cost of attention grows with the edge's fourth power."""
 
 
 @final
@@ -19,22 +24,26 @@ __all__ = ["CentreCrop", "Fit", "Framed", "Pad", "choose_size", "fit"]
 class Framed:
     """An image brought to a size.
 
-    - `image`: (3, height, width).
-    - `box`: (top, left, height, width) of what shows the original; all of it unless padded.
-    - `note`: what was done, in words.
+    Args:
+        image: (channels, height, width).
+        box: (top, left, height, width) of what shows the original; all of it unless padded.
+        note: what was done, in words.
     """
 
-    image: Float[Tensor, "3 height width"]
+    image: Float[Tensor, "channels height width"]
     box: tuple[int, int, int, int]
     note: str
 
 
 class Fit(ABC):
-    """How an image of another shape is brought to a size, its aspect ratio kept."""
+    """How an image of another shape is brought to a size, its aspect ratio kept.
+
+    Channels are treated alike, so that an opacity (1, height, width) is framed as its image is.
+    """
 
     @abstractmethod
     def __call__(
-        self, image: Float[Tensor, "3 old_height old_width"], height: int, width: int
+        self, image: Float[Tensor, "channels old_height old_width"], height: int, width: int
     ) -> Framed:
         """The image at height x width."""
 
@@ -45,7 +54,7 @@ class CentreCrop(Fit):
     """The largest centred part of the right shape, resized."""
 
     def __call__(
-        self, image: Float[Tensor, "3 old_height old_width"], height: int, width: int
+        self, image: Float[Tensor, "channels old_height old_width"], height: int, width: int
     ) -> Framed:
         """The image at height x width, cut at two opposite edges where shapes differ."""
         _, old_height, old_width = image.shape
@@ -66,7 +75,14 @@ class CentreCrop(Fit):
 @final
 @dataclass(frozen=True)
 class Pad(Fit):
-    """The whole image, with bars of one gray `value` (white by default) where shapes differ."""
+    """The whole image, with bars where shapes differ.
+
+    Args:
+        value: of the bars in every channel, in [0, 1]; white by default.
+
+    Raises:
+        ValueError: a value out of range.
+    """
 
     value: float = 1.0
 
@@ -75,7 +91,7 @@ class Pad(Fit):
             raise ValueError(f"got padding of value {self.value}; expected a gray in [0, 1]")
 
     def __call__(
-        self, image: Float[Tensor, "3 old_height old_width"], height: int, width: int
+        self, image: Float[Tensor, "channels old_height old_width"], height: int, width: int
     ) -> Framed:
         """The image at height x width, whole."""
         _, old_height, old_width = image.shape
@@ -83,7 +99,7 @@ class Pad(Fit):
         inner = max(1, round(old_height * scale)), max(1, round(old_width * scale))
         inner = min(height, inner[0]), min(width, inner[1])
         top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
-        canvas = torch.full((3, height, width), self.value, dtype=image.dtype, device=image.device)
+        canvas = image.new_full((image.shape[0], height, width), self.value)
         canvas[:, top : top + inner[0], left : left + inner[1]] = _resized(image, *inner)
         added = []
         if inner[0] < height:
@@ -95,12 +111,21 @@ class Pad(Fit):
 
 
 def fit(
-    image: Float[Tensor, "3 old_height old_width"],
+    image: Float[Tensor, "channels old_height old_width"],
     height: int,
     width: int,
     how: Fit | None = None,
 ) -> Framed:
-    """The image at height x width, its aspect ratio kept; cropped to the centre by default."""
+    """The image at a size, its aspect ratio kept.
+
+    Args:
+        image: (channels, height, width), values in [0, 1].
+        height, width: of the result, in pixels.
+        how: cropped to the centre by default.
+
+    Raises:
+        ValueError: an edge below one pixel.
+    """
     if height < 1 or width < 1:
         raise ValueError(f"got a size of {height}x{width}; expected positive edges")
     return (how or CentreCrop())(image, height, width)
@@ -113,35 +138,60 @@ def choose_size(
     multiple: int,
     requested: int | tuple[int, int] | None = None,
 ) -> tuple[int, int]:
-    """The (height, width) at which to work on images of `sizes` (height, width).
+    """The (height, width) at which to work on images.
 
-    - `native`: the edge of the squares that the model was trained on.
-    - `multiple`: what height and width must be multiples of.
-    - `requested`: nothing, for the area of a native square in the images' own aspect ratio (the
-      geometric mean of theirs, at most 2:1); one number, for the area of that square instead;
-      or the height and width themselves.
+    Args:
+        sizes: (height, width) of each image.
+        native: edge of the squares that the model was trained on.
+        multiple: what height and width must be multiples of.
+        requested: None for the area of a native square in the images' own aspect ratio (the
+            geometric mean of theirs, at most 2:1); one number for the area of that square
+            instead; or height and width themselves.
 
-    Edges are rounded to the nearest multiple. Raises `ValueError` for a requested pair that is
-    not made of multiples, naming the nearest one that is.
+    Returns:
+        Edges rounded to the nearest multiple.
+
+    Raises:
+        ValueError: no images; a requested pair that is not made of multiples, naming the nearest
+            one that is; an edge below one multiple or above 4096 pixels.
     """
     if not sizes or any(height < 1 or width < 1 for height, width in sizes):
         raise ValueError(f"got image sizes {list(sizes)}; expected at least one, all positive")
     if isinstance(requested, tuple):
-        nearest = _to_multiple(requested[0], multiple), _to_multiple(requested[1], multiple)
-        if nearest != requested:
-            raise ValueError(
-                f"got size {requested[0]}x{requested[1]}; this model takes multiples of "
-                f"{multiple}: the nearest is {nearest[0]}x{nearest[1]}"
-            )
-        return requested
+        return _checked_pair(requested, multiple)
     edge = native if requested is None else requested
+    if edge > LARGEST_WORKING_EDGE:
+        raise ValueError(_too_large(str(edge)))
     if edge < multiple:
         raise ValueError(f"got size {edge}; this model takes at least {multiple} pixels")
     logs = [math.log(height / width) for height, width in sizes]
     ratio = math.exp(min(math.log(2), max(-math.log(2), sum(logs) / len(logs))))
-    return (
+    chosen = (
         _to_multiple(edge * math.sqrt(ratio), multiple),
         _to_multiple(edge / math.sqrt(ratio), multiple),
+    )
+    if max(chosen) > LARGEST_WORKING_EDGE:
+        raise ValueError(_too_large(f"{edge}, which is {chosen[0]}x{chosen[1]} for these images"))
+    return chosen
+
+
+def _checked_pair(requested: tuple[int, int], multiple: int) -> tuple[int, int]:
+    height, width = requested
+    if max(requested) > LARGEST_WORKING_EDGE:
+        raise ValueError(_too_large(f"{height}x{width}"))
+    nearest = _to_multiple(height, multiple), _to_multiple(width, multiple)
+    if nearest != requested:
+        raise ValueError(
+            f"got size {height}x{width}; this model takes multiples of {multiple}: the nearest is "
+            f"{nearest[0]}x{nearest[1]}"
+        )
+    return requested
+
+
+def _too_large(size: str) -> str:
+    return (
+        f"got size {size}; expected at most {LARGEST_WORKING_EDGE} pixels along an edge, to which "
+        "images are scaled down when they are read"
     )
 
 

@@ -1,19 +1,21 @@
-r"""Lengths and densities along a path by quadrature of the score.
+r"""Lengths and log densities along a path, by quadrature of the score.
 
 Along a path :math:`\log p(\gamma(t)) - \log p(\gamma(0)) = \int_0^t s \cdot \gamma'\,du`, so a
-score gives densities and lengths relative to the start. Clenshaw-Curtis quadrature at Chebyshev
-points; the same rule with half the points gives the error estimate.
+score gives log densities and lengths relative to the start. The integrals are evaluated by
+Clenshaw-Curtis quadrature at Chebyshev points; the same rule with every second point gives the
+error estimate.
 
-References
-----------
-Yu et al., CVPR 2025, equation 9. Trefethen, Is Gauss quadrature better than Clenshaw-Curtis?,
-SIAM Review 2008.
+References:
+    Yu et al., CVPR 2025, equation 9.
+    Trefethen, Is Gauss quadrature better than Clenshaw-Curtis?, SIAM Review 2008.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,8 +28,15 @@ from diffusion_geodesics.path import Path
 
 @lru_cache(maxsize=16)
 def chebyshev(intervals: int) -> tuple[Tensor, Tensor]:
-    """Chebyshev points t in [0, 1], shape (n+1,), and the matrix (n+1, n+1) that integrates
-    values at them from 0 to each of them."""
+    """Chebyshev points and their cumulative quadrature rule.
+
+    Args:
+        intervals: n ≥ 1.
+
+    Returns:
+        The points t in [0, 1], shape (n+1,), and the matrix (n+1, n+1) that maps values at these
+        points to their integrals from 0 to each point.
+    """
     x = -np.cos(np.pi * np.arange(intervals + 1) / intervals)
     values = np.polynomial.chebyshev.chebvander(x, intervals)
     integrals = np.stack(
@@ -41,41 +50,98 @@ def chebyshev(intervals: int) -> tuple[Tensor, Tensor]:
     return torch.from_numpy((x + 1) / 2), torch.from_numpy(matrix)
 
 
-@dataclass(frozen=True)
-class Profile:
-    """Density and length along paths, at Chebyshev points of the parameter.
+def one_pair(x: Tensor, batch: Sequence[int], index: int, leading: int) -> Tensor:
+    """One element of the flattened batch axes of a tensor.
 
     Args:
-        t: parameters, shape (time,).
+        x: shape (*lead, *batch, *rest).
+        batch: the batch shape.
+        index: flat index into the batch.
+        leading: number of axes before the batch axes.
+    """
+    lead, rest = x.shape[:leading], x.shape[leading + len(batch) :]
+    return x.reshape(*lead, -1, *rest).select(leading, index)
+
+
+@dataclass(frozen=True)
+class LengthProfile:
+    """Length along paths, at increasing parameters.
+
+    Args:
+        t: parameters in [0, 1], shape (time,).
         points: γ(t), shape (time, *batch, dim).
-        score: the score there, before it is projected onto the tangent space.
-        log_density: log p(γ(t)) - log p(γ(0)) in nats, shape (time, *batch).
-        length: ∫ (p(γ)/p(γ(0)))^-α |γ'| dt, shape (*batch,). For a weight f that is no power of
-            the density it is ∫ exp(-f(l)) |γ'| dt with l relative to the mean of both ends, and
-            the same as ``distance``.
-        arc_length: the same integral from 0 to t, shape (time, *batch).
-        distance: the same integral with the density relative to the geometric mean of its values
-            at the two ends, which does not depend on the direction of travel, shape (*batch,).
-        length_error: difference to the rule with every second point, shape (*batch,).
-        score_evals: score evaluations spent; one call.
+        arc_length: metric length from 0 to t, shape (time, *batch).
+        length: metric length of the whole path, shape (*batch,).
+        distance: the length in units that do not depend on which end is the start, shape
+            (*batch,). Equal to ``length`` for geometries without a reference density.
+        length_error: estimated quadrature error of ``length``, shape (*batch,).
+        nfe: score evaluations spent.
     """
 
     t: Float[Tensor, " time"]
     points: Float[Tensor, "time *batch dim"]
-    score: Float[Tensor, "time *batch dim"]
-    log_density: Float[Tensor, "time *batch"]
-    length: Float[Tensor, "*batch"]
     arc_length: Float[Tensor, "time *batch"]
+    length: Float[Tensor, "*batch"]
     distance: Float[Tensor, "*batch"]
     length_error: Float[Tensor, "*batch"]
-    score_evals: int
+    nfe: int
+
+    def pair(self, index: int) -> LengthProfile:
+        """The profile of one path of a batch; ``nfe`` remains that of the batch.
+
+        Args:
+            index: flat index into the batch.
+        """
+        return replace(self, **self._fields_of(index))
+
+    def _fields_of(self, index: int) -> dict[str, Any]:
+        batch = self.length.shape
+        along = {n: one_pair(getattr(self, n), batch, index, 1) for n in ("points", "arc_length")}
+        whole = ("length", "distance", "length_error")
+        return along | {n: one_pair(getattr(self, n), batch, index, 0) for n in whole}
+
+
+@dataclass(frozen=True)
+class Profile(LengthProfile):
+    r"""Length and log density along paths, at Chebyshev points of the parameter.
+
+    ``length`` is :math:`\int (p(\gamma) / p(\gamma(0)))^{-\alpha} |\gamma'|\,dt`; ``distance`` is
+    the same integral with the density relative to the geometric mean of its values at the two
+    ends. For a weight f that is no power of the density both are
+    :math:`\int e^{-f(l)} |\gamma'|\,dt` with l relative to the mean of the log densities at the
+    ends. ``length_error`` is the difference to the rule with every second point.
+
+    Args:
+        score: the score at ``points``, not projected onto the tangent space, shape (time, *batch,
+            dim).
+        log_density: log p(γ(t)) - log p(γ(0)) in nats, shape (time, *batch).
+    """
+
+    score: Float[Tensor, "time *batch dim"]
+    log_density: Float[Tensor, "time *batch"]
+
+    def pair(self, index: int) -> Profile:
+        """The profile of one path of a batch; ``nfe`` remains that of the batch.
+
+        Args:
+            index: flat index into the batch.
+        """
+        batch = self.length.shape
+        return replace(
+            self,
+            **self._fields_of(index),
+            score=one_pair(self.score, batch, index, 1),
+            log_density=one_pair(self.log_density, batch, index, 1),
+        )
 
     def log_density_at(self, t: Float[Tensor, " n"]) -> Float[Tensor, "n *batch"]:
-        """Relative log density at any parameters, by barycentric interpolation."""
+        """Log density relative to the start at any parameters t in [0, 1], by barycentric
+        interpolation."""
         return interpolate_chebyshev(self.t, self.log_density, t)
 
     def at_arc_length(self, fraction: Float[Tensor, " n"]) -> Float[Tensor, "n *batch"]:
-        """The parameters t at which given fractions of the metric length are reached."""
+        """The parameters t at which given fractions (in [0, 1]) of the metric length are
+        reached."""
         fine = torch.linspace(0, 1, 1025, dtype=torch.float64)
         arc = interpolate_chebyshev(self.t, self.arc_length, fine).cpu()
         shape = arc.shape[1:]
@@ -89,7 +155,13 @@ class Profile:
 def interpolate_chebyshev(
     nodes: Float[Tensor, " time"], values: Float[Tensor, "time *batch"], t: Float[Tensor, " n"]
 ) -> Float[Tensor, "n *batch"]:
-    """Values at any parameters, from values at Chebyshev points, by barycentric interpolation."""
+    """Barycentric interpolation of values at Chebyshev points.
+
+    Args:
+        nodes: all Chebyshev points of one rule, as :func:`chebyshev` gives them.
+        values: values at these points.
+        t: parameters in [0, 1] at which to interpolate.
+    """
     n = len(nodes)
     sign = torch.ones(n, dtype=torch.float64)
     sign[1::2] = -1
@@ -103,8 +175,8 @@ def interpolate_chebyshev(
 
 
 def _integrate(speed: Tensor, t: Tensor) -> Tensor:
-    """Cumulative integral of a speed at Chebyshev points t. Its logarithm is smooth where it has
-    a narrow peak, so the logarithm is interpolated to a finer rule first."""
+    """Cumulative integral of a speed given at Chebyshev points t. Where the speed has a narrow
+    peak its logarithm is smoother, so the logarithm is interpolated to a finer rule first."""
     fine, matrix = chebyshev(4 * (len(t) - 1))
     peaks = interpolate_chebyshev(t, speed.clamp_min(1e-30).log(), fine).exp()
     integral = torch.tensordot(matrix[::4].to(speed), peaks, dims=1)
@@ -114,23 +186,38 @@ def _integrate(speed: Tensor, t: Tensor) -> Tensor:
 def relative(
     connection: Connection, log_density: Float[Tensor, "time *batch"]
 ) -> Float[Tensor, "time *batch"]:
-    """Log density with the reference that lengths take, from that relative to the start: the
-    start itself, or the mean of both ends for a geometry that is not scale-free."""
+    """Log density relative to the reference that ``length`` uses.
+
+    Args:
+        connection: the geometry; it decides the reference.
+        log_density: log density relative to the start of the path.
+
+    Returns:
+        The same relative to the start if the geometry is scale-free, otherwise relative to the
+        mean of the log densities at both ends.
+    """
     return log_density if connection.scale_free else log_density - 0.5 * log_density[-1]
 
 
 def measure(connection: Connection, path: Path, *, intervals: int = 64) -> Profile:
-    """Density and length along a path.
+    """Length and log density along a path.
+
+    For a density that changes with t, the log density is still the integral of s·γ': the change of
+    log p with t at a fixed point cannot be obtained from a score.
 
     Args:
         connection: the metric, through its score.
-        path: any path; its manifold is the connection's.
+        path: any path on the connection's manifold.
         intervals: even number of Chebyshev intervals, at least 4.
 
-    For a density that changes with t the log density is the integral of s·γ' all the same: the
-    change of log p with t at a fixed point is not in a score.
+    Raises:
+        ValueError: ``intervals`` is odd or below 4.
 
-    Cost: ``intervals + 1`` score evaluations a path, in one call.
+    Cost:
+        ``intervals + 1`` score evaluations per path, in one batch.
+
+    References:
+        Yu et al., CVPR 2025, equation 9.
     """
     if intervals < 4 or intervals % 2:
         raise ValueError(f"intervals is {intervals}; expected an even number of at least 4")
@@ -149,13 +236,13 @@ def measure(connection: Connection, path: Path, *, intervals: int = 64) -> Profi
     coarse_speed = connection.speed(velocity[::2], score[::2], relative(connection, coarse_density))
     coarse = _integrate(coarse_speed, t[::2])[-1]
     return Profile(
-        t.to(points),
-        points,
-        raw,
-        log_density,
-        arc[-1],
-        arc,
-        _integrate(symmetric, t)[-1],
-        (arc[-1] - coarse).abs(),
-        log_density.numel(),
+        t=t.to(points),
+        points=points,
+        arc_length=arc,
+        length=arc[-1],
+        distance=_integrate(symmetric, t)[-1],
+        length_error=(arc[-1] - coarse).abs(),
+        nfe=log_density.numel(),
+        score=raw,
+        log_density=log_density,
     )

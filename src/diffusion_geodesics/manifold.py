@@ -1,14 +1,15 @@
-r"""The space a curve lives in: flat, a sphere (where Gaussian noise concentrates), or the typical
-shell of a density,
+r"""The space of a curve: flat, a sphere, or the typical shell of a density.
+
+Gaussian noise in high dimension concentrates on a sphere. The typical shell of a density,
 
 .. math:: \{x : \sigma |s(x)| / \sqrt d = 1\},
 
-where noise of standard deviation σ has its expected energy.
+consists of the points at which noise of standard deviation σ has its expected energy.
 
-References
-----------
-Yu et al., CVPR 2025, section 3.4 (the sphere constraint); Absil et al., Optimization Algorithms
-on Matrix Manifolds, 2008, chapter 5 (exp, log, projections).
+References:
+    Yu et al., CVPR 2025, section 3.4 (the sphere constraint).
+    Absil et al., Optimization Algorithms on Matrix Manifolds, 2008, chapter 5 (exp, log,
+    projections).
 """
 
 from __future__ import annotations
@@ -31,41 +32,58 @@ def _norm(x: Tensor) -> Tensor:
 def angle_between(x: Float[Tensor, "*batch dim"], y: Float[Tensor, "*batch dim"]) -> Tensor:
     """The angle of two vectors in [0, π], shape (*batch,); exact to rounding near 0 and π.
 
-    Uses Kahan's atan2 form: acos of a dot product loses half the digits. Zero vectors give 0.
+    Uses Kahan's atan2 form, because acos of a dot product loses half the digits.
+
+    Args:
+        x, y: vectors; a zero vector gives the angle 0.
     """
     a, b = x * _norm(y), y * _norm(x)
     return 2 * torch.atan2(_norm(a - b), _norm(a + b)).squeeze(-1)
 
 
 class Manifold(ABC):
-    """A submanifold of flat space, as far as boundary value solvers need it."""
+    """A submanifold of flat space, with what boundary value solvers need."""
 
     @abstractmethod
     def project(self, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
-        """The nearest point of the manifold."""
+        """The nearest point of the manifold.
+
+        Args:
+            x: points of flat space.
+        """
 
     @abstractmethod
     def to_tangent(
         self, x: Float[Tensor, "*batch dim"], v: Float[Tensor, "*batch dim"]
     ) -> Float[Tensor, "*batch dim"]:
-        """The part of ``v`` that is tangent to the manifold at ``x``."""
+        """The part of a vector that is tangent to the manifold.
+
+        Args:
+            x: points of the manifold.
+            v: vectors at x.
+        """
 
     @abstractmethod
     def acceleration(
         self, x: Float[Tensor, "*batch dim"], v: Float[Tensor, "*batch dim"]
     ) -> Float[Tensor, "*batch dim"]:
-        """The second derivative of the manifold's own geodesic through x with velocity v."""
+        """The second derivative of the manifold's own geodesic.
+
+        Args:
+            x: points of the manifold.
+            v: tangent vectors at x, the velocities of the geodesics.
+        """
 
     @property
     @abstractmethod
     def curvature(self) -> float:
-        """Sectional curvature: 0 for flat space, 1/R² for a sphere. 0 as well where it is not
-        known: curves are then splined in flat space, and solvers take more steps."""
+        """Sectional curvature: 0 for flat space, 1/R² for a sphere. It is 0 also where it is not
+        known; curves are then interpolated in flat space, and solvers take more steps."""
 
     @property
     def spent(self) -> tuple[int, int]:
-        """Score evaluations and calls spent on this manifold's own points so far; none where it
-        needs no score."""
+        """Score evaluations and batches that this manifold has used for its own points so far; none
+        for one that needs no score."""
         return 0, 0
 
 
@@ -76,13 +94,22 @@ class SpaceForm(Manifold):
     def exp(
         self, x: Float[Tensor, "*batch dim"], v: Float[Tensor, "*batch dim"]
     ) -> Float[Tensor, "*batch dim"]:
-        """Follow the manifold's geodesic from x with velocity v for unit time."""
+        """The end of the manifold's geodesic after unit time.
+
+        Args:
+            x: starts.
+            v: initial velocities, tangent at x.
+        """
 
     @abstractmethod
     def log(
         self, x: Float[Tensor, "*batch dim"], y: Float[Tensor, "*batch dim"]
     ) -> Float[Tensor, "*batch dim"]:
-        """A shortest tangent vector v at x with ``exp(x, v) = y``."""
+        """A shortest tangent vector v at x with ``exp(x, v) = y``.
+
+        Args:
+            x, y: points of the manifold.
+        """
 
 
 @dataclass(frozen=True)
@@ -123,6 +150,9 @@ class Sphere(SpaceForm):
 
     Args:
         radius: R > 0. Noised latents of dimension d concentrate near R = √d.
+
+    Raises:
+        ValueError: ``radius`` is not positive and finite.
     """
 
     radius: float = 1.0
@@ -154,7 +184,12 @@ class Sphere(SpaceForm):
     def log(
         self, x: Float[Tensor, "*batch dim"], y: Float[Tensor, "*batch dim"]
     ) -> Float[Tensor, "*batch dim"]:
-        """Antipodal points have many shortest directions: one is picked, always the same one."""
+        """A shortest tangent vector v at x with ``exp(x, v) = y``.
+
+        Args:
+            x, y: points of the sphere. Antipodal points have many shortest vectors; always the
+                same one of them is returned.
+        """
         angle = angle_between(x, y)[..., None]
         across = self.to_tangent(x, y)
         length = _norm(across)
@@ -174,11 +209,11 @@ def _least_aligned_axis(x: Tensor) -> Tensor:
 
 
 @dataclass
-class _Ledger:
-    """What a shell has spent, and the normals it has computed last."""
+class _Cache:
+    """The cost of a shell so far, and the normals it has computed last."""
 
-    score_evals: int = 0
-    calls: int = 0
+    nfe: int = 0
+    batches: int = 0
     known: list[tuple[Tensor, Tensor]] = field(default_factory=list)
 
 
@@ -187,12 +222,12 @@ class TypicalShell(Manifold):
     r"""The typical set of a density smoothed by noise,
     :math:`\varphi(x) = \sigma |s(x)| / \sqrt d = 1`.
 
-    For a Gaussian it is the sphere of radius σ√d about the mean. It is known through the score
-    only: no exp, no log, no curvature. Along the score φ changes almost linearly, so a point is
-    projected by the secant method along its score; only for a Gaussian is that the nearest point.
-    The normal is :math:`\nabla\varphi \propto (\nabla s)^{\mathsf T} s`, and because
+    For a Gaussian it is the sphere of radius σ√d about the mean. It is given by the score only, so
+    it has no exp, no log and no known curvature. φ changes almost linearly along the score, so a
+    point is projected by the secant method along its score; only for a Gaussian is the result the
+    nearest point. The normal is :math:`\nabla\varphi \propto (\nabla s)^{\mathsf T} s`, and because
     :math:`\nabla s` is symmetric this is the derivative of the score along itself, a difference of
-    two scores. Where s = 0 (a mode) a point cannot be projected, and stays.
+    two scores. A point where s = 0 (a mode) cannot be projected and is returned unchanged.
 
     Args:
         score: s, of a density that does not change with t.
@@ -200,22 +235,34 @@ class TypicalShell(Manifold):
         tolerance: |φ - 1| to reach; by default 7e-11 in float64, 3e-5 in float32.
         steps: most secant steps of a projection.
 
-    Cost: a projection takes 2 to 4 score evaluations a point, in as many calls; tangent vectors 2
-    a point in 2 calls, once for the same points. ``spent`` counts them; ``solve_bvp`` adds them.
+    Raises:
+        ValueError: ``sigma`` is not positive and finite.
+
+    Cost:
+        A projection takes 2 to 4 score evaluations per point, in as many batches; tangent vectors
+        2 per point in 2 batches, once for the same points. ``spent`` counts them; ``solve_bvp``
+        adds them.
     """
 
     score: Score
     sigma: float
     tolerance: float | None = None
     steps: int = 12
-    _ledger: _Ledger = field(default_factory=_Ledger, repr=False, compare=False)
+    _cache: _Cache = field(default_factory=_Cache, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not (self.sigma > 0 and self.sigma < float("inf")):
             raise ValueError(f"sigma is {self.sigma}; expected a positive finite number")
 
     def energy(self, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch"]:
-        """φ(x), 1 on the shell. Cost: one score evaluation a point."""
+        """φ(x), which is 1 on the shell.
+
+        Args:
+            x: points of flat space.
+
+        Cost:
+            1 score evaluation per point, in one batch.
+        """
         return self._energy(self._evaluate(x))
 
     def project(self, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
@@ -246,8 +293,12 @@ class TypicalShell(Manifold):
     def acceleration(
         self, x: Float[Tensor, "*batch dim"], v: Float[Tensor, "*batch dim"]
     ) -> Float[Tensor, "*batch dim"]:
-        """Zero: a geodesic of the shell only accelerates along the normal, which boundary value
-        solvers project away, and which would need second derivatives of the score."""
+        """Zero. A geodesic of the shell accelerates along the normal only, which boundary value
+        solvers remove, and which would need second derivatives of the score.
+
+        Args:
+            x, v: unused.
+        """
         return torch.zeros_like(x)
 
     @property
@@ -256,18 +307,18 @@ class TypicalShell(Manifold):
 
     @property
     def spent(self) -> tuple[int, int]:
-        return self._ledger.score_evals, self._ledger.calls
+        return self._cache.nfe, self._cache.batches
 
     def _energy(self, score: Tensor) -> Tensor:
         return self.sigma * torch.linalg.vector_norm(score, dim=-1) / math.sqrt(score.shape[-1])
 
     def _evaluate(self, x: Tensor) -> Tensor:
-        self._ledger.score_evals += x[..., 0].numel()
-        self._ledger.calls += 1
+        self._cache.nfe += x[..., 0].numel()
+        self._cache.batches += 1
         return self.score(x.new_zeros(()), x)
 
     def _normal(self, x: Tensor) -> Tensor:
-        for points, normal in self._ledger.known:
+        for points, normal in self._cache.known:
             if points.shape == x.shape and points.dtype == x.dtype and torch.equal(points, x):
                 return normal
         score = self._evaluate(x)
@@ -275,5 +326,5 @@ class TypicalShell(Manifold):
         reach = torch.finfo(x.dtype).eps ** 0.5 * self.sigma * math.sqrt(x.shape[-1])
         change = self._evaluate(x + reach * score / size) - score
         normal = change / _norm(change).clamp_min(1e-30)
-        self._ledger.known[:] = [(x, normal), *self._ledger.known][:4]
+        self._cache.known[:] = [(x, normal), *self._cache.known][:4]
         return normal

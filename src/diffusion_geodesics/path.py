@@ -1,7 +1,7 @@
 r"""Paths: frozen curves :math:`\gamma: [0, 1] \to R^d`, endpoints included.
 
-Every path is called with curve parameters and gives points (``order=0``) or derivatives with
-respect to t (``order=1`` or ``2``), time axis first.
+A path is called with curve parameters and returns points (``order=0``) or derivatives with respect
+to t (``order=1`` or ``2``), with the time axis first.
 """
 
 from __future__ import annotations
@@ -26,14 +26,22 @@ class Path(ABC):
     def __call__(
         self, t: Float[Tensor, " time"], order: int = 0
     ) -> Float[Tensor, "time *batch dim"]:
-        """Points (order 0) or derivatives d^order γ/dt^order at parameters t in [0, 1].
+        r"""Points, or derivatives :math:`d^k \gamma / dt^k`.
+
+        Args:
+            t: parameters in [0, 1].
+            order: k; 0 for points.
 
         Raises:
-            ValueError: t outside [0, 1], or an order this path does not have.
+            ValueError: t is outside [0, 1], or the path has no derivative of this order.
         """
 
     def arc_length(self, points: int = 257) -> Float[Tensor, "time *batch"]:
-        """Euclidean arc length from the start, at ``points`` equidistant parameters."""
+        """Euclidean length from the start, by chords.
+
+        Args:
+            points: number of equidistant parameters in [0, 1], at least 2.
+        """
         x = self(torch.linspace(0, 1, points, dtype=torch.float64))
         steps = torch.linalg.vector_norm(x[1:] - x[:-1], dim=-1)
         return torch.cat([torch.zeros_like(steps[:1]), steps.cumsum(0)])
@@ -57,7 +65,11 @@ def _column(t: Tensor, like: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Line(Path):
-    """Linear interpolation (lerp), :math:`(1 - t) x_0 + t x_1`."""
+    """Linear interpolation (lerp), :math:`(1 - t) x_0 + t x_1`.
+
+    Args:
+        start, end: x_0 and x_1, shape (*batch, dim).
+    """
 
     start: Float[Tensor, "*batch dim"]
     end: Float[Tensor, "*batch dim"]
@@ -79,8 +91,11 @@ class GreatArc(Path):
     .. math:: \gamma(t) = r(t) \frac{\sin((1-t)\theta)\,\hat x_0 + \sin(t\theta)\,\hat x_1}
               {\sin\theta}, \qquad r(t) = (1-t)|x_0| + t|x_1|,
 
-    so both ends are exact. Parallel endpoints, or one at the origin, give a line; antipodal ones a
-    half circle through a direction that is picked once.
+    so both ends are exact. If the end points are parallel or one is the origin, the path is a line.
+    Between antipodal points it is a half circle through an arbitrary but fixed direction.
+
+    Args:
+        start, end: x_0 and x_1, shape (*batch, dim).
     """
 
     start: Float[Tensor, "*batch dim"]
@@ -109,7 +124,11 @@ class GreatArc(Path):
 
 @dataclass(frozen=True)
 class HalfwayNorm(Path):
-    """hlerp: the direction of lerp, with a norm halfway between lerp's and slerp's."""
+    """The direction of lerp with the mean of the norms of lerp and slerp (hlerp).
+
+    Args:
+        start, end: end points, shape (*batch, dim).
+    """
 
     start: Float[Tensor, "*batch dim"]
     end: Float[Tensor, "*batch dim"]
@@ -128,8 +147,16 @@ class HalfwayNorm(Path):
 
 @lru_cache(maxsize=256)
 def spline_matrix(nodes: int, times: tuple[float, ...], order: int) -> Tensor:
-    """The matrix (times, nodes) that evaluates the not-a-knot cubic spline through values at
-    equidistant nodes, or its derivative (order > 0), or its integral from 0 (order -1)."""
+    """The matrix that evaluates the not-a-knot cubic spline through values at equidistant nodes.
+
+    Args:
+        nodes: number of nodes in [0, 1], at least 2.
+        times: parameters at which to evaluate.
+        order: of the derivative; -1 for the integral from 0.
+
+    Returns:
+        Shape (times, nodes).
+    """
     grid = np.linspace(0, 1, nodes)
     if nodes < 4:
         basis = np.stack([np.poly1d(np.polyfit(grid, e, nodes - 1)) for e in np.eye(nodes)])
@@ -148,7 +175,7 @@ class Spline(Path):
 
     Args:
         nodes: points at t = i/(n-1), shape (n, *batch, dim), n ≥ 2, endpoints included.
-        manifold: the space the curve lives in; on it the spline is projected.
+        manifold: the space of the curve; points of the spline are projected onto it.
     """
 
     nodes: Float[Tensor, "nodes *batch dim"]
@@ -182,7 +209,12 @@ class Spline(Path):
 
 @dataclass(frozen=True)
 class Polyline(Path):
-    """Straight segments between equidistant nodes; the derivative is one-sided at nodes."""
+    """Straight segments between equidistant nodes. At a node the derivative is that of the segment
+    after it.
+
+    Args:
+        nodes: points at t = i/(n-1), shape (n, *batch, dim), n ≥ 2.
+    """
 
     nodes: Float[Tensor, "nodes *batch dim"]
 
@@ -205,7 +237,12 @@ class Polyline(Path):
 def chord(
     x0: Float[Tensor, "*batch dim"], x1: Float[Tensor, "*batch dim"], manifold: Manifold
 ) -> Path:
-    """The manifold's own geodesic: a line in flat space (lerp), a great arc on a sphere (slerp)."""
+    """The manifold's own geodesic: a line in flat space (lerp), a great arc on a sphere (slerp).
+
+    Args:
+        x0, x1: end points; on a sphere they are projected onto it.
+        manifold: the space of the path.
+    """
     if manifold.curvature == 0:
         return Line(x0, x1)
     return GreatArc(manifold.project(x0), manifold.project(x1))
@@ -214,7 +251,12 @@ def chord(
 def separation(
     x0: Float[Tensor, "*batch dim"], x1: Float[Tensor, "*batch dim"], manifold: Manifold
 ) -> Float[Tensor, "*batch"]:
-    """Length of the chord between two points of a manifold."""
+    """Euclidean length of :func:`chord` between two points of a manifold.
+
+    Args:
+        x0, x1: end points.
+        manifold: the space they lie in.
+    """
     if manifold.curvature == 0:
         return torch.linalg.vector_norm(x1 - x0, dim=-1)
     return angle_between(x0, x1) / manifold.curvature**0.5

@@ -2,7 +2,7 @@
 
 >>> pipe = StableDiffusionPipeline.from_pretrained(...)
 >>> morph = GeodesicInterpolationPipeline.from_pipe(pipe)
->>> frames = morph(photo_a, photo_b, prompt="a cat").frames
+>>> frames = morph([photo_a, photo_b], prompt="a cat").frames
 """
 
 # diffusers exports lazily and types loosely:
@@ -11,22 +11,23 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from diffusers.image_processor import VaeImageProcessor
 from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 from diffusers.utils import BaseOutput
-from PIL import Image
 from torch import Tensor
 
-from diffusion_geodesics.apps import Event, Interpolation, Settings
-from diffusion_geodesics.apps import interpolate as run
+from diffusion_geodesics.images import ImageSource
+from diffusion_geodesics.interpolation.interpolate import interpolate
+from diffusion_geodesics.interpolation.result import InterpolationResult
+from diffusion_geodesics.interpolation.settings import InterpolationSettings
 from diffusion_geodesics.models import from_pipeline
+from diffusion_geodesics.runtime.run import Event
 
 __all__ = ["GeodesicInterpolationOutput", "GeodesicInterpolationPipeline"]
 
@@ -41,12 +42,12 @@ class GeodesicInterpolationOutput(BaseOutput):
 
     - `frames`: the film, both ends included: a list of Pillow images, an array (frames, height,
       width, 3) or a tensor (frames, 3, height, width), by `output_type`. Empty if interrupted.
-    - `interpolation`: the whole result, with path, density, lengths, cost and `save(folder)`;
-      none if interrupted.
+    - `interpolation`: the whole result, with path, density, lengths and cost, which
+      `diffusion_geodesics.save` writes; none if interrupted.
     """
 
     frames: Any
-    interpolation: Interpolation | None
+    interpolation: InterpolationResult | None
 
 
 class _InterruptedError(Exception):
@@ -124,15 +125,14 @@ class GeodesicInterpolationPipeline(DiffusionPipeline):
 
     def __call__(
         self,
-        image_a: Image.Image | np.ndarray | Tensor | str | Path,
-        image_b: Image.Image | np.ndarray | Tensor | str | Path,
-        prompt: str | tuple[str, str] = "",
-        negative_prompt: str = "",
-        num_frames: int = 17,
-        num_inference_steps: int = 50,
-        noise_level: float = 0.4,
-        metric_strength: float = 0.3,
-        guidance_scale: float = 1.0,
+        images: Sequence[ImageSource],
+        prompt: str | Sequence[str] | None = None,
+        negative_prompt: str | None = None,
+        num_frames: int | None = None,
+        num_inference_steps: int | None = None,
+        noise_level: float | None = None,
+        metric_strength: float | None = None,
+        guidance_scale: float | None = None,
         height: int | None = None,
         width: int | None = None,
         generator: torch.Generator | None = None,
@@ -140,22 +140,22 @@ class GeodesicInterpolationPipeline(DiffusionPipeline):
         return_dict: bool = True,
         callback_on_step_end: OnStepEnd | None = None,
         **settings: Any,
-    ) -> GeodesicInterpolationOutput | tuple[Any, Interpolation | None]:
-        """Morph one image into another.
+    ) -> GeodesicInterpolationOutput | tuple[Any, InterpolationResult | None]:
+        """Morph images into one another. What is not given is as in `InterpolationSettings`.
 
-        - `image_a`, `image_b`: Pillow images, paths, arrays (height, width, 3) of bytes or of
+        - `images`: at least two Pillow images, paths, arrays (height, width, 3) of bytes or of
           numbers in [0, 1], or tensors (3, height, width) with values in [0, 1].
-        - `prompt`: what both images show, or a pair, one for each.
+        - `prompt`: what all images show, or one text for each.
         - `negative_prompt`, `num_frames`, `num_inference_steps`, `guidance_scale`: as everywhere.
         - `noise_level`: in (0, 1], how far the images are inverted.
-        - `metric_strength`: alpha times dimension; 0 is slerp.
+        - `metric_strength`: alpha times dimension; 0 is the path that nothing bends.
         - `height`, `width`: of the frames; the model's own size by default.
         - `generator`: seeds the directions of further starts; all else is deterministic.
         - `output_type`: `"pil"`, `"np"` or `"pt"`.
         - `return_dict`: false for a plain tuple.
         - `callback_on_step_end(pipeline, step, timestep, info)`: called after every step of every
           stage; set `pipeline._interrupt = True` in it to stop.
-        - `settings`: any other field of `Settings`, such as `starts=3` or `allow_atypical=True`.
+        - `settings`: any other setting by its name, such as `starts=3` or `allow_atypical=True`.
 
         Returns a `GeodesicInterpolationOutput`. Raises `ValueError` for a choice out of its
         range. Cost: as `diffusion_geodesics.interpolate`.
@@ -164,25 +164,25 @@ class GeodesicInterpolationPipeline(DiffusionPipeline):
             raise ValueError(f"output_type is {output_type!r}; expected 'pil', 'np' or 'pt'")
         if (height is None) != (width is None):
             raise ValueError("got one of height and width; give both, or neither")
-        first, last = (prompt, prompt) if isinstance(prompt, str) else prompt
-        chosen = Settings(
-            prompt_a=first,
-            prompt_b=last,
-            negative=negative_prompt,
-            frames=num_frames,
-            steps=num_inference_steps,
-            level=noise_level,
-            strength=metric_strength,
-            guidance=guidance_scale,
-            size=None if height is None or width is None else (height, width),
-            seed=0 if generator is None else generator.initial_seed() % 2**31,
-            **settings,
-        )
+        seed = None if generator is None else generator.initial_seed() % 2**31
+        named = {
+            "prompt": prompt if prompt is None or isinstance(prompt, str) else tuple(prompt),
+            "negative": negative_prompt,
+            "frames": num_frames,
+            "steps": num_inference_steps,
+            "level": noise_level,
+            "strength": metric_strength,
+            "guidance": guidance_scale,
+            "size": None if height is None or width is None else (height, width),
+            "seed": seed,
+        }
+        given = {name: value for name, value in named.items() if value is not None}
+        chosen = InterpolationSettings.of(**given, **settings)
         self._interrupt = False
         try:
             with _Follower(self, callback_on_step_end) as follow:
                 model = from_pipeline(self._current())
-                done = run(model, _picture(image_a), _picture(image_b), chosen, on_event=follow)
+                done = interpolate(model, images, chosen, observer=follow)
         except _InterruptedError:
             return _answer([], None, return_dict)
         finally:
@@ -191,19 +191,9 @@ class GeodesicInterpolationPipeline(DiffusionPipeline):
 
 
 def _answer(
-    frames: Any, done: Interpolation | None, return_dict: bool
-) -> GeodesicInterpolationOutput | tuple[Any, Interpolation | None]:
+    frames: Any, done: InterpolationResult | None, return_dict: bool
+) -> GeodesicInterpolationOutput | tuple[Any, InterpolationResult | None]:
     return GeodesicInterpolationOutput(frames, done) if return_dict else (frames, done)
-
-
-def _picture(image: Any) -> Any:
-    """Arrays as tensors; all else is understood as it is."""
-    if not isinstance(image, np.ndarray):
-        return image
-    if image.ndim != 3 or image.shape[-1] != 3:
-        raise ValueError(f"got an array of shape {image.shape}; expected (height, width, 3)")
-    scale = 255.0 if image.dtype == np.uint8 else 1.0
-    return torch.tensor(image).permute(2, 0, 1).float() / scale
 
 
 def _frames(frames: Tensor, output_type: str) -> Any:
@@ -231,9 +221,9 @@ class _Follower:
         if event.stage != self._stage:
             self._close()
             self._stage = event.stage
-            self._bar = self._pipe.progress_bar(total=event.of or 0)  # type: ignore[call-arg]
+            self._bar = self._pipe.progress_bar(total=event.total or 0)  # type: ignore[call-arg]
             self._bar.set_description(event.stage)
-        self._bar.total = event.of or None
+        self._bar.total = event.total or None
         self._bar.n = event.done
         self._bar.refresh()
         if not event.done:
@@ -243,7 +233,7 @@ class _Follower:
             info = {
                 "stage": event.stage,
                 "done": event.done,
-                "of": event.of,
+                "of": event.total,
                 "detail": event.detail,
             }
             self._callback(self._pipe, self._step - 1, event.done, info)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import torch
+from scipy.integrate import solve_ivp
 from torch import Tensor
 from torch.testing import assert_close
 
@@ -81,6 +82,26 @@ def christoffel_acceleration(metric: Metric, t: Tensor, x: Tensor, v: Tensor) ->
 def across(a: Tensor, v: Tensor) -> Tensor:
     """The part of a that is orthogonal to v."""
     return a - (a * v).sum(-1, keepdim=True) / v.square().sum(-1, keepdim=True) * v
+
+
+def assert_angular_momentum_is_conserved(metric: Metric) -> None:
+    """Rotations about the mean are isometries, so g(v, Ωx)/|v|_g is constant along geodesics,
+    whatever their parameter."""
+    t = torch.zeros(1, dtype=torch.float64)
+
+    def slope(_: float, state: list[float]) -> list[float]:
+        x, v = torch.tensor(state[:2]).double()[None], torch.tensor(state[2:]).double()[None]
+        return [*state[2:], *metric.acceleration(t, x, v)[0].tolist()]
+
+    found = solve_ivp(
+        slope, (0, 1.5), [1.3, 0.2, -0.6, 1.0], rtol=1e-9, atol=1e-10, t_eval=[0, 1.5]
+    )
+    x, v = (torch.from_numpy(part.T.copy()) for part in (found.y[:2], found.y[2:]))
+    turn = torch.stack([-x[:, 1], x[:, 0]], -1)
+    times = t.expand(len(x))
+    momentum = metric.inner(times, x, v, turn) / metric.inner(times, x, v, v).sqrt()
+    assert_close(momentum[1], momentum[0], rtol=1e-7, atol=0)
+    assert (x[1] - x[0]).norm() > 0.5
 
 
 class ConnectionSuite:

@@ -10,14 +10,16 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-import diffusion_geodesics as dg
+from diffusion_geodesics.density import Gaussian, HalfPlane, VonMisesFisher
 from diffusion_geodesics.ivp import Integrator, Ray, solve_ivp
+from diffusion_geodesics.manifold import Sphere
+from diffusion_geodesics.metric import Conformal
 from tests.exact import Counting, GaussianEach, Wall, vector
 
 SEMICIRCLE = vector(1, 1) * (math.pi / 2)
 """Velocity of the half-plane geodesic from (-1, 1) to (1, 1)."""
 
-SPHERE = dg.Sphere(1.0)
+SPHERE = Sphere(1.0)
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class IntegratorCase:
 
 def semicircle(integrator: Integrator, growth: bool = True, error: bool = True) -> Ray:
     """The half-plane geodesic from (-1, 1) over (0, √2) to (1, 1)."""
-    connection = dg.Conformal(dg.HalfPlane())
+    connection = Conformal(HalfPlane())
     return solve_ivp(
         connection, vector(-1, 1), SEMICIRCLE, integrator=integrator, growth=growth, error=error
     )
@@ -40,7 +42,7 @@ def semicircle(integrator: Integrator, growth: bool = True, error: bool = True) 
 
 def on_sphere(integrator: Integrator) -> Ray:
     """A geodesic of a von Mises-Fisher density."""
-    connection = dg.Conformal(dg.VonMisesFisher([0.0, 0.0, 1.0], 1.0), 1.0, SPHERE)
+    connection = Conformal(VonMisesFisher([0.0, 0.0, 1.0], 1.0), 1.0, SPHERE)
     start, velocity = vector(0.6, 0, 0.8), vector(0.3, 1.1, 0.2)
     return solve_ivp(connection, start, velocity, integrator=integrator, growth=False, error=False)
 
@@ -89,7 +91,7 @@ class IntegratorSuite:
 
     def test_angular_momentum_of_a_gaussian(self, case: IntegratorCase):
         """|x ∧ v| p^-α is conserved on geodesics of a density that depends on |x| only."""
-        connection = dg.Conformal(dg.Gaussian([0.0, 0.0]), 0.5)
+        connection = Conformal(Gaussian([0.0, 0.0]), 0.5)
         ray = solve_ivp(
             connection,
             vector(1.5, 0),
@@ -106,17 +108,17 @@ class IntegratorSuite:
         x = torch.tensor([[1.0, 0.2, 0.1], [0.4, -1.0, 0.3]], dtype=torch.float64)
         v = torch.tensor([[0.2, 0.9, 0.0], [1.0, 0.1, -0.4]], dtype=torch.float64)
         density = GaussianEach(torch.tensor([[0.1, 0.0, 0.2], [0.0, 0.3, 0.0]]).double())
-        both = solve_ivp(dg.Conformal(density), x, v, integrator=case.integrator, error=False)
+        both = solve_ivp(Conformal(density), x, v, integrator=case.integrator, error=False)
         for i in range(2):
             part = density.select(torch.tensor([i]))
-            connection = dg.Conformal(part)
+            connection = Conformal(part)
             one = solve_ivp(connection, x[i], v[i], integrator=case.integrator, error=False)
             assert_close(both.end[i], one.end)
             assert_close(both.length[i], one.length)
             assert_close(both.growth[i], one.growth, rtol=1e-6, atol=0)
 
     def test_single_precision(self, case: IntegratorCase):
-        connection = dg.Conformal(dg.HalfPlane())
+        connection = Conformal(HalfPlane())
         x, v = (y.float() for y in (vector(-1, 1), SEMICIRCLE))
         ray = solve_ivp(connection, x, v, integrator=case.integrator, error=False)
         assert ray.end.dtype == torch.float32
@@ -127,7 +129,7 @@ class IntegratorSuite:
         )
 
     def test_without_density_rays_are_great_circles(self, case: IntegratorCase):
-        connection = dg.Conformal(dg.VonMisesFisher([0.0, 0.0, 1.0], 1.0), 0.0, SPHERE)
+        connection = Conformal(VonMisesFisher([0.0, 0.0, 1.0], 1.0), 0.0, SPHERE)
         ray = solve_ivp(
             connection,
             vector(1, 0, 0),
@@ -146,7 +148,7 @@ class IntegratorSuite:
 
     def test_zero_velocity_stays(self, case: IntegratorCase):
         ray = solve_ivp(
-            dg.Conformal(dg.Gaussian([0.0, 0.0])),
+            Conformal(Gaussian([0.0, 0.0])),
             vector(1, 2),
             vector(0, 0),
             integrator=case.integrator,
@@ -156,14 +158,14 @@ class IntegratorSuite:
         assert float(ray.growth) == 1
 
     def test_cost_is_counted(self, case: IntegratorCase):
-        score = Counting(dg.Gaussian([0.0, 0.0]))
+        score = Counting(Gaussian([0.0, 0.0]))
         x = torch.tensor([[1.0, 0.0], [0.0, 2.0], [1.0, 1.0]], dtype=torch.float64)
-        ray = solve_ivp(dg.Conformal(score), x, torch.ones_like(x), integrator=case.integrator)
-        assert (ray.calls, ray.score_evals) == (score.calls, score.rows)
+        ray = solve_ivp(Conformal(score), x, torch.ones_like(x), integrator=case.integrator)
+        assert (ray.batches, ray.nfe) == (score.batches, score.nfe)
 
     def test_a_wall_ends_the_ray(self, case: IntegratorCase):
         ray = solve_ivp(
-            dg.Conformal(Wall(1.0)),
+            Conformal(Wall(1.0)),
             vector(0, 0),
             vector(3, 0.1),
             integrator=case.integrator,

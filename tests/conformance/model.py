@@ -28,14 +28,16 @@ from diffusion_geodesics.diffusion import (
     Prediction,
     VelocityPrediction,
 )
-from diffusion_geodesics.models.ddpm import DDPM
-from diffusion_geodesics.models.dit import DIT
+from diffusion_geodesics.models.families import (
+    DDPM,
+    DIT,
+    FLUX,
+    PIXART,
+    SDXL,
+    STABLE_DIFFUSION,
+    STABLE_DIFFUSION_3,
+)
 from diffusion_geodesics.models.family import ModelFamily
-from diffusion_geodesics.models.flux import FLUX
-from diffusion_geodesics.models.pixart import PIXART
-from diffusion_geodesics.models.sd import STABLE_DIFFUSION
-from diffusion_geodesics.models.sd3 import STABLE_DIFFUSION_3
-from diffusion_geodesics.models.sdxl import SDXL
 from tests.conformance.denoiser import Gaussian, exact_output
 from tests.tiny.ddpm import tiny_ddpm
 from tests.tiny.dit import tiny_dit

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
+from safetensors.torch import load_file
 
 from training.autoencoder import build, decode, encode
 from training.denoiser import Denoiser, build_unet
-from training.export import SUMS, assemble, digest, load_denoiser, weight_files, write
+from training.export import EMPTY_PROMPT, SUMS, assemble, digest, load_denoiser, weight_files, write
 from training.loop import Run
 from training.text import Encoder, build_encoder, build_tokenizer
 
@@ -65,6 +66,16 @@ def test_the_pipeline_draws(exported):
     options: dict[str, Any] = {"num_inference_steps": 2, "generator": g, "output_type": "np"}
     images = pipeline("a portrait", **options, return_dict=False)[0]
     assert np.shape(images) == (1, 128, 128, 3)
+
+
+def test_the_empty_prompt_is_kept_as_the_text_encoder_gives_it(exported):
+    folder = exported[0]
+    pipeline = StableDiffusionPipeline.from_pretrained(folder)
+    states, _ = pipeline.encode_prompt("", "cpu", 1, False)
+    kept = load_file(folder / EMPTY_PROMPT)
+    assert sorted(kept) == ["bfloat16", "float16", "float32", "float64"]
+    torch.testing.assert_close(kept["float32"], states)
+    torch.testing.assert_close(kept["float64"].float(), states)
 
 
 def test_sums_cover_the_weights_and_configs_tell_no_paths(exported):

@@ -1,41 +1,41 @@
 """Boundary value problems: the geodesic between two points."""
 
-from diffusion_geodesics.bvp.energy import EnergySolution, minimise_energy
-from diffusion_geodesics.bvp.loop import solve_bvp
+from diffusion_geodesics.bvp.energy_minimiser import EnergyDetails, EnergyMinimiser
+from diffusion_geodesics.bvp.euler_lagrange import Evaluation
+from diffusion_geodesics.bvp.node_update import Between, Level
 from diffusion_geodesics.bvp.preconditioned import PreconditionedFlow
+from diffusion_geodesics.bvp.problem import BoundaryProblem
 from diffusion_geodesics.bvp.published import PublishedDescent, mean_norm_sphere, published_alpha
+from diffusion_geodesics.bvp.relaxation import RelaxationSolver
+from diffusion_geodesics.bvp.result import GivenUp, Result, Start, Step
 from diffusion_geodesics.bvp.shooting import Shooting
-from diffusion_geodesics.bvp.solution import (
-    GeodesicError,
-    GivenUp,
-    Result,
-    Solution,
-    Start,
-    Step,
-)
-from diffusion_geodesics.bvp.solver import Between, BVPSolver, Level
-from diffusion_geodesics.bvp.string import StringMethod
-from diffusion_geodesics.bvp.tempered import TemperedString, finite_temperature_string
+from diffusion_geodesics.bvp.solution import Details, GeodesicError, Solution
+from diffusion_geodesics.bvp.solve import solve_bvp
+from diffusion_geodesics.bvp.solver import BVPSolver, Control
+from diffusion_geodesics.bvp.string_method import StringMethod
 
 __all__ = [
     "BVPSolver",
     "Between",
-    "EnergySolution",
+    "BoundaryProblem",
+    "Control",
+    "Details",
+    "EnergyDetails",
+    "EnergyMinimiser",
+    "Evaluation",
     "GeodesicError",
     "GivenUp",
     "Level",
     "PreconditionedFlow",
     "PublishedDescent",
+    "RelaxationSolver",
     "Result",
     "Shooting",
     "Solution",
     "Start",
     "Step",
     "StringMethod",
-    "TemperedString",
-    "finite_temperature_string",
     "mean_norm_sphere",
-    "minimise_energy",
     "published_alpha",
     "solve_bvp",
 ]

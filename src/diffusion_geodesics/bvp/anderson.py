@@ -6,9 +6,8 @@ differences, Anderson's type-II step is
 .. math:: \Delta = \beta g - \sum_j \gamma_j (\Delta x_j + \beta \Delta g_j), \qquad
           \gamma = \arg\min \| g - \sum_j \gamma_j \Delta g_j \|.
 
-References
-----------
-Walker, Ni, Anderson acceleration for fixed-point iterations, SIAM J. Numer. Anal. 2011.
+References:
+    Walker, Ni, Anderson acceleration for fixed-point iterations, SIAM J. Numer. Anal. 2011.
 """
 
 from __future__ import annotations
@@ -36,7 +35,12 @@ class History:
 
 
 def empty_history(x: Float[Tensor, "problems size"], memory: int) -> History:
-    """A history of no iterates that will hold ``memory`` differences."""
+    """A history without iterates.
+
+    Args:
+        x: for shape and dtype.
+        memory: number of differences it will hold.
+    """
     zeros = x.new_zeros(memory + 1, *x.shape)
     return History(zeros, zeros, torch.zeros(len(x), dtype=torch.long, device=x.device))
 
@@ -44,7 +48,13 @@ def empty_history(x: Float[Tensor, "problems size"], memory: int) -> History:
 def push(
     history: History, x: Float[Tensor, "problems size"], g: Float[Tensor, "problems size"]
 ) -> History:
-    """The history with one more iterate."""
+    """The history with one more iterate.
+
+    Args:
+        history: before.
+        x: the new iterate.
+        g: its update.
+    """
     return History(
         torch.cat([history.x[1:], x[None]]),
         torch.cat([history.g[1:], g[None]]),
@@ -53,7 +63,12 @@ def push(
 
 
 def keep_newest(history: History, where: Tensor) -> History:
-    """Forget all but the newest iterate, of the problems ``where`` is true."""
+    """The history without all but the newest iterate, for some problems.
+
+    Args:
+        history: before.
+        where: for which problems, shape (problems,).
+    """
     return History(
         history.x, history.g, torch.where(where, history.count.clamp_max(1), history.count)
     )
@@ -65,6 +80,11 @@ def accelerated_step(
     """Anderson's step for every problem; the plain step β g where there is no history.
 
     The normal equations are scaled to unit diagonal and solved with a ridge, in float64.
+
+    Args:
+        history: iterates and updates.
+        beta: mixing factor.
+        ridge: added to the diagonal of the scaled equations.
     """
     g, mix = history.g[-1], beta[:, None]
     differences = len(history.x) - 1

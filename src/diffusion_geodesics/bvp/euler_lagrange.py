@@ -1,14 +1,18 @@
 r"""The discrete Euler-Lagrange equation of a curve at equidistant nodes.
 
-.. math:: r_i = \frac{x_{i+1} - 2 x_i + x_{i-1}}{h^2} - a(x_i, v_i), \qquad
-          v_i = \frac{x_{i+1} - x_{i-1}}{2h}
+The defect at node i is
 
-and its size relative to the bending that the density asks for,
+.. math:: r_i = \frac{x_{i+1} - 2 x_i + x_{i-1}}{h^2} - a(x_i, v_i), \qquad
+          v_i = \frac{x_{i+1} - x_{i-1}}{2h},
+
+with a the connection's acceleration. The residual is its size relative to the curvature that the
+geometry requires,
 
 .. math:: \rho = \frac{\| P_\perp r / |v|^2 \|}{\| P_\perp a / |v|^2 \|},
 
-both projected onto the tangent space of the manifold. Where the density asks for (almost) no
-bending the denominator is 0.1 over the chord, so that a straight line has residual 0, not 0/0.
+with both projected onto the tangent space of the manifold. The denominator is at least 0.1 over the
+length of the chord, so that a straight line between points of constant density has residual 0, not
+0/0.
 """
 
 from __future__ import annotations
@@ -21,20 +25,24 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from diffusion_geodesics.length import Profile, relative
+from diffusion_geodesics.length import LengthProfile, relative
 from diffusion_geodesics.metric import Connection, Field
 from diffusion_geodesics.path import spline_matrix
 
 LEAST_BENDING = 0.1
-"""Bending, times chord, below which the residual is no longer relative."""
+"""Curvature times chord below which the residual is no longer relative."""
 
 ROUNDING = 4.0
-"""Rounding error of a node, in units of its last digit; what it explains is no residual."""
+"""Rounding error of a node in units of its last digit; it is subtracted from the residual."""
 
 
 @dataclass(frozen=True)
 class Ends:
-    """Tangent scores at both ends, evaluated once: shape (paths, dim)."""
+    """Tangent scores at both ends of each path, evaluated once.
+
+    Args:
+        start, end: shape (paths, dim).
+    """
 
     start: Float[Tensor, "paths dim"]
     end: Float[Tensor, "paths dim"]
@@ -42,7 +50,7 @@ class Ends:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A batch of curves and what one call to the score says about them (n intervals).
+    """A batch of curves with n intervals, and what one evaluation of the score says about them.
 
     Args:
         nodes: shape (n+1, paths, dim).
@@ -50,8 +58,8 @@ class Evaluation:
         field: the connection's field at interior nodes.
         defect: r, shape (n-1, paths, dim).
         residual: ρ, shape (paths,).
-        length: length by the spline through the nodes, with the same reference as
-            :attr:`Profile.length`, shape (paths,).
+        length: length by the spline through the nodes, with the reference of ``Profile.length``,
+            shape (paths,).
     """
 
     nodes: Float[Tensor, "nodes paths dim"]
@@ -63,7 +71,15 @@ class Evaluation:
 
 
 def evaluate_ends(connection: Connection, nodes: Float[Tensor, "nodes paths dim"]) -> Ends:
-    """Tangent scores at both ends. Cost: two score evaluations a path, one call."""
+    """Tangent scores at both ends.
+
+    Args:
+        connection: the geometry.
+        nodes: of the curves.
+
+    Cost:
+        2 score evaluations per path, in one batch.
+    """
     both = nodes[[0, -1]]
     t = torch.tensor([0.0, 1.0]).to(nodes)[:, None]
     score = connection.manifold.to_tangent(both, connection.score(t, both))
@@ -73,7 +89,16 @@ def evaluate_ends(connection: Connection, nodes: Float[Tensor, "nodes paths dim"
 def evaluate(
     connection: Connection, ends: Ends, nodes: Float[Tensor, "nodes paths dim"]
 ) -> Evaluation:
-    """The Euler-Lagrange residual of curves. Cost: n-1 score evaluations a path, one call."""
+    """Field, defect, residual and length of curves.
+
+    Args:
+        connection: the geometry.
+        ends: scores at the ends.
+        nodes: of the curves, equidistant in t.
+
+    Cost:
+        n - 1 evaluations of the connection's field per path, in one batch.
+    """
     count = len(nodes)
     h = 1.0 / (count - 1)
     manifold = connection.manifold
@@ -122,8 +147,7 @@ def _velocity(connection: Connection, nodes: Tensor) -> Tensor:
 
 
 def _log_density(connection: Connection, velocity: Tensor, score: Tensor) -> Tensor:
-    """∫ s·γ' dt at the nodes, from the scores at all of them; relative to the start, or, where
-    the geometry is not scale-free, to the mean of both ends."""
+    """∫ s·γ' dt at the nodes, from the scores at all of them, with the reference of lengths."""
     integral = spline_matrix(len(score), _times(len(score)), -1).to(score)
     rate = (score * velocity).sum(-1)
     return relative(connection, torch.tensordot(integral, rate, dims=1))
@@ -150,7 +174,7 @@ def _length(connection: Connection, nodes: Tensor, score: Tensor) -> Tensor:
 
 @lru_cache(maxsize=1)
 def _fine_rule() -> tuple[tuple[float, ...], Tensor]:
-    """Composite Gauss-Legendre rule on [0, 1]: the integrand may be a narrow peak."""
+    """Composite Gauss-Legendre rule on [0, 1], because the integrand may be a narrow peak."""
     x, w = np.polynomial.legendre.leggauss(4)
     left = np.arange(64)[:, None] / 64
     return tuple(float(t) for t in (left + (x + 1) / 128).ravel()), torch.from_numpy(
@@ -158,6 +182,14 @@ def _fine_rule() -> tuple[tuple[float, ...], Tensor]:
     )
 
 
-def error_bar(profile: Profile, node_length: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
-    """|length at fresh points - length at the nodes|, and the fresh rule's own error."""
+def error_bar(
+    profile: LengthProfile, node_length: Float[Tensor, "*batch"]
+) -> Float[Tensor, "*batch"]:
+    """Error bar of a length: the larger of the difference between two quadratures and the error
+    estimate of the second one.
+
+    Args:
+        profile: lengths at new points.
+        node_length: lengths at the solver's nodes.
+    """
     return torch.maximum((profile.length - node_length).abs(), profile.length_error)

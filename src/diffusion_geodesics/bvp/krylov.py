@@ -1,11 +1,10 @@
-r"""GMRES for a batch of independent linear systems that are known by their products only.
+r"""GMRES for a batch of independent linear systems that are given by matrix-vector products.
 
-In the Krylov space of r the residual :math:`\| r - A y \|` is minimised; every system of the batch
-has its own space, all products of one iteration are asked for together.
+The residual :math:`\| r - A y \|` is minimised over the Krylov space of r. Every system of the
+batch has its own space; the products of one iteration are computed together.
 
-References
-----------
-Saad, Schultz, GMRES, SIAM J. Sci. Stat. Comput. 1986.
+References:
+    Saad, Schultz, GMRES, SIAM J. Sci. Stat. Comput. 1986.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ def gmres(
     """Solve A y = right for every problem, from y = 0.
 
     Args:
-        product: maps (problems, size) to A times it.
-        right: right-hand sides.
-        tol: residual relative to ``right`` at which all problems are done.
-        max_products: most products.
+        product: maps vectors (problems, size) to A times them.
+        right: right-hand sides r.
+        tol: residual relative to ``right`` at which a problem is solved.
+        max_products: most products, ≥ 1.
 
     Returns:
         y, and the number of products taken.

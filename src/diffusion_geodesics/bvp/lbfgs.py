@@ -1,18 +1,18 @@
 r"""L-BFGS for a batch of independent problems, each with its own history and line search.
 
-Every problem follows its own quasi-Newton direction d and asks for one trial of its own line search
-at a time, so that one evaluation of the whole batch serves all of them and none waits for another:
+Every problem has its own quasi-Newton direction d and its own line search. In each iteration it
+asks for the function at one trial point, so that one evaluation of the whole batch serves all
+problems and none waits for another:
 
 .. math:: x \leftarrow x + \tau d \quad\text{if}\quad
           f(x + \tau d) \le f(x) + 10^{-4}\, \tau\, d \cdot \nabla f,
           \qquad\text{else}\quad \tau \leftarrow \text{smaller}.
 
-The variables are to be scaled so that the Hessian is of order one: the first direction is
+The variables have to be scaled so that the Hessian is of order one, because the first direction is
 :math:`-\nabla f`.
 
-References
-----------
-Nocedal, Wright, Numerical Optimization, 2006, algorithms 7.4 and 3.1.
+References:
+    Nocedal, Wright, Numerical Optimization, 2006, algorithms 7.4 and 3.1.
 """
 
 from __future__ import annotations
@@ -24,22 +24,23 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 DECREASE = 1e-4
-"""Part of the predicted decrease that a step must achieve (Armijo)."""
+"""Fraction of the predicted decrease that a step must achieve (Armijo condition)."""
 
 SHORTEST = 1e-8
-"""Step along the direction below which the history is forgotten, or the problem given up."""
+"""Step along the direction below which the history is dropped or the problem abandoned."""
 
 
 @dataclass(frozen=True)
 class Search:
-    """Where each problem stands.
+    """The state of each problem.
 
     Args:
         x, f, g: the accepted point, its value and gradient.
         direction, step: d and τ of the next trial.
-        moves, changes: the last steps of x and the changes of g that they brought, newest last.
+        moves, changes: the last steps of x and the corresponding changes of g, newest last.
         count: how many of them are valid (the newest ones).
-        resets: times the history was forgotten since the last accepted step; at 2 it is given up.
+        resets: how often the history was dropped since the last accepted step; at 2 the problem is
+            abandoned.
     """
 
     x: Float[Tensor, "problems size"]
@@ -59,7 +60,7 @@ class Search:
 
     @property
     def stalled(self) -> Bool[Tensor, " problems"]:
-        """Problems in which even the steepest descent finds no smaller value."""
+        """Problems in which even steepest descent finds no smaller value."""
         return self.resets >= 2
 
 
@@ -69,7 +70,13 @@ def begin(
     g: Float[Tensor, "problems size"],
     memory: int = 20,
 ) -> Search:
-    """A search from x, with values and gradients there."""
+    """The state before the first iteration.
+
+    Args:
+        x: where to start.
+        f, g: value and gradient there.
+        memory: number of differences to keep.
+    """
     zeros = x.new_zeros(memory, *x.shape)
     count = torch.zeros(len(x), dtype=torch.long, device=x.device)
     return Search(x, f, g, _bounded(-g), torch.ones_like(f), zeros, zeros, count, count)
@@ -78,7 +85,12 @@ def begin(
 def advance(
     search: Search, f: Float[Tensor, " problems"], g: Float[Tensor, "problems size"]
 ) -> Search:
-    """The search after its trial points gave these values and gradients."""
+    """The state after one iteration.
+
+    Args:
+        search: the state before.
+        f, g: value and gradient at ``search.trial``.
+    """
     slope = _dot(search.g, search.direction)
     rounding = 4 * torch.finfo(f.dtype).eps * search.f.abs()
     bound = search.f + DECREASE * search.step * slope + rounding

@@ -6,18 +6,18 @@ shared by all coordinates. Across the curve,
 .. math:: M \delta = \delta'' + b\,\delta' + (\theta^2 - c)\,\delta,
 
 where b (advection along the curve) and c (curvature of the log density across it) come from
-linearising the equation, θ² is the sphere's focusing, and exponential fitting keeps M an M-matrix
-where b is large. Along the curve the equation only spaces the nodes, :math:`\delta'' = 0`: the
-density has no say, and to invert M there as well would slow it down by a factor of c. So
+linearising the equation, θ² comes from the curvature of the sphere, and exponential fitting keeps M
+an M-matrix where b is large. Along the curve the equation only determines the spacing of the nodes,
+:math:`\delta'' = 0`, and inverting M there as well would slow convergence by a factor of c. The
+update is therefore
 
 .. math:: g = -M^{-1} P_\perp r - \hat v\, (D^2)^{-1} (\hat v \cdot r),
 
 accelerated by Anderson's method.
 
-References
-----------
-Walker, Ni, SIAM J. Numer. Anal. 2011 (Anderson acceleration). Scharfetter, Gummel, IEEE Trans.
-Electron Devices 1969 (exponential fitting).
+References:
+    Walker, Ni, Anderson acceleration for fixed-point iterations, SIAM J. Numer. Anal. 2011.
+    Scharfetter, Gummel, IEEE Trans. Electron Devices 1969 (exponential fitting).
 """
 
 from __future__ import annotations
@@ -37,20 +37,22 @@ from diffusion_geodesics.bvp.anderson import (
     push,
 )
 from diffusion_geodesics.bvp.euler_lagrange import Evaluation
-from diffusion_geodesics.bvp.solver import BVPSolver, Level
+from diffusion_geodesics.bvp.node_update import Level
+from diffusion_geodesics.bvp.relaxation import RelaxationSolver
 from diffusion_geodesics.metric import Connection
 
 
 @dataclass(frozen=True)
 class FlowState:
-    """State of the flow on one level; every tensor has shape (paths,) but the history.
+    """State of the flow on one level. Every tensor has shape (paths,).
 
     Args:
         history: iterates and updates for Anderson acceleration.
-        plain: plain steps still to take.
-        beta: mixing, 1 or less.
-        best: lowest residual so far; since: iterations since it; stagnations: how often it
-            stood still for ``patience`` iterations.
+        plain: number of plain steps to take before the next accelerated one.
+        beta: mixing factor, at most 1.
+        best: smallest residual so far.
+        since: iterations since then.
+        stagnations: how often there was no new smallest residual for ``patience`` iterations.
         length: length at the last iterate.
         iteration: iterations taken on this level.
     """
@@ -66,24 +68,29 @@ class FlowState:
 
 
 @dataclass(frozen=True)
-class PreconditionedFlow(BVPSolver[FlowState]):
-    """The default boundary value solver.
+class PreconditionedFlow(RelaxationSolver[FlowState]):
+    """The default boundary value solver, for every connection.
 
     Args:
         intervals: intervals of each level, coarse to fine; every one at least 4.
-        memory: differences that Anderson acceleration remembers; 0 turns it off.
-        reach: longest accelerated step, in lengths of the plain step; longer ones are shortened.
-        ridge: relative ridge of its normal equations.
-        patience: iterations without a new best residual until its memory is cleared.
-        coarse_residual: residual at which coarse levels are left.
-        coarse_steps: steps after which they are left anyway.
-        refine: intervals of further levels, taken only for pairs whose length is not resolved by
-            the levels before (error bar above 1%): strong barriers.
-        average_last: for a noisy score: return the mean of the last iterates, this many of them,
-            of curves that do not meet the tolerance; 0 returns the best one. Half of
-            ``max_steps`` is a good choice.
+        memory: number of differences that Anderson acceleration uses; 0 turns it off.
+        reach: longest accelerated step in lengths of the plain step; longer ones are shortened.
+        ridge: relative ridge of the normal equations of Anderson acceleration.
+        patience: iterations without a new smallest residual until its memory is cleared.
+        coarse_residual: residual at which coarse levels end.
+        coarse_steps: steps after which they end in any case.
+        refine: intervals of further levels, run only for pairs whose length the levels before did
+            not resolve (error bar above 1%), as with strong density barriers.
+        average_last: for a noisy score: return the mean of this many last iterates for curves that
+            do not meet the tolerance; 0 returns the best one. Half of ``max_steps`` is a good
+            choice.
 
-    Cost: intervals - 1 score evaluations a step and path, in one call.
+    Raises:
+        ValueError: a level has fewer than 4 intervals, or ``average_last`` is negative.
+
+    Cost:
+        intervals - 1 score evaluations per step and path, in one batch per step; see
+        :class:`RelaxationSolver` for the rest.
     """
 
     intervals: tuple[int, ...] = (16, 32)
@@ -184,7 +191,12 @@ def _nodes(
 def preconditioned_update(
     connection: Connection, evaluation: Evaluation
 ) -> Float[Tensor, "inner paths dim"]:
-    """The update g of every curve; zero where an operator is singular or not finite."""
+    """The update g of every curve; zero where an operator is singular or not finite.
+
+    Args:
+        connection: the geometry.
+        evaluation: of the current iterate.
+    """
     field, velocity = evaluation.field, evaluation.velocity
     square = velocity.square().sum(-1, keepdim=True)
     direction = velocity / square.sqrt().clamp_min(1e-30)

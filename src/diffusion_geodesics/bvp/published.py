@@ -16,10 +16,9 @@ of norm 128, while paths as short as those in the plane need a smaller rate, or 
 Written from the description of the algorithm, to compare with it and to reproduce its paths; the
 default solver is :class:`PreconditionedFlow`.
 
-References
-----------
-Yu et al., Probability Density Geodesics in Image Diffusion Latent Space, CVPR 2025, sections 3.3
-and 3.4.
+References:
+    Yu et al., Probability Density Geodesics in Image Diffusion Latent Space, CVPR 2025, sections
+    3.3 and 3.4.
 """
 
 from __future__ import annotations
@@ -35,7 +34,8 @@ from scipy.interpolate import CubicSpline
 from torch import Tensor
 
 from diffusion_geodesics.bvp.euler_lagrange import Evaluation
-from diffusion_geodesics.bvp.solver import Between, BVPSolver, Level
+from diffusion_geodesics.bvp.node_update import Between, Level
+from diffusion_geodesics.bvp.relaxation import RelaxationSolver
 from diffusion_geodesics.manifold import Sphere
 from diffusion_geodesics.metric import Connection
 
@@ -72,7 +72,7 @@ class DescentState:
 
 
 @dataclass(frozen=True)
-class PublishedDescent(BVPSolver[DescentState]):
+class PublishedDescent(RelaxationSolver[DescentState]):
     """The paper's algorithm as published: bisection and plain gradient steps.
 
     Args:
@@ -88,8 +88,9 @@ class PublishedDescent(BVPSolver[DescentState]):
     ``tol`` of the loop decides only what the result is called, and ``max_steps`` has no effect.
     The algorithm works on :func:`mean_norm_sphere`; it runs in flat space too.
 
-    Cost: 1 + 3 + 7 + 15 score evaluations for 4 calls, 101 times: 2626, with 406 calls in all
-    (one step of each level is only there to report its residual).
+    Cost:
+        1 + 3 + 7 + 15 score evaluations for 4 calls, 101 times: 2626, with 406 calls in all (one
+        step of each level is only there to report its residual).
     """
 
     levels_of: int = 4

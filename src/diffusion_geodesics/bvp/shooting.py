@@ -1,193 +1,251 @@
-r"""Shooting: launch rays, and correct what they miss the target by.
+r"""Shooting: integrate rays from the start, and correct their initial velocities.
 
-Newton's method (:mod:`diffusion_geodesics.bvp.aim`) on the matching conditions: the end of
-each ray must be the start of the next one, and the last end the target.
+Newton's method (:mod:`diffusion_geodesics.bvp.newton_shooting`) solves the matching conditions: the
+end of each ray must be the start of the next one, and the last end the target.
 
 One segment is single shooting. It works while small errors of the initial velocity grow mildly;
-where they grow by the factor G, the last digits of float64 already miss by :math:`10^{-16} G`, and
-Newton's method converges from nowhere but the solution itself. K segments grow by about
-:math:`G^{1/K}` each. It can also hit the target by a geodesic that is far longer than the shortest;
-one that is longer than its initial path is reported as ``Result.not_shortest``.
+where they grow by the factor G, rounding in float64 already moves the end by :math:`10^{-16} G`,
+and Newton's method converges only from very near the solution. With K segments errors grow by about
+:math:`G^{1/K}` along each. Shooting may also reach the target along a geodesic that is far longer
+than the shortest; one that is longer than its initial path is reported as ``Result.not_shortest``.
 
-References
-----------
-Yu et al., CVPR 2025 (shooting, named as the alternative to relaxation). Keller, Numerical Solution
-of Two Point Boundary Value Problems, 1976.
+References:
+    Yu et al., CVPR 2025 (shooting, named as the alternative to relaxation).
+    Keller, Numerical Solution of Two Point Boundary Value Problems, 1976.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from diffusion_geodesics.bvp.aim import Aim, Shooting, take_aim
 from diffusion_geodesics.bvp.euler_lagrange import error_bar, evaluate, evaluate_ends
-from diffusion_geodesics.bvp.march import HOPELESS
-from diffusion_geodesics.bvp.matching import Launch, fly
-from diffusion_geodesics.bvp.shortest import is_longer
-from diffusion_geodesics.bvp.solution import (
-    UNRESOLVED,
-    GeodesicError,
-    Result,
-    Solution,
-    Start,
-    Step,
-)
-from diffusion_geodesics.ivp import Ray
+from diffusion_geodesics.bvp.length_check import is_longer
+from diffusion_geodesics.bvp.level_loop import NO_GEODESIC
+from diffusion_geodesics.bvp.multiple_shooting import ShootingNodes, integrate_segments
+from diffusion_geodesics.bvp.newton_shooting import NewtonOptions, NewtonState, newton_shooting
+from diffusion_geodesics.bvp.problem import BoundaryProblem
+from diffusion_geodesics.bvp.result import Result, Start
+from diffusion_geodesics.bvp.solution import UNRESOLVED, Solution
+from diffusion_geodesics.bvp.solver import BVPSolver, Control
+from diffusion_geodesics.ivp import Integrator, IsokineticSplitting, Ray
 from diffusion_geodesics.length import measure
 from diffusion_geodesics.metric import Connection
-from diffusion_geodesics.path import Path, Spline
-
-__all__ = ["Shooting", "solve_by_shooting"]
+from diffusion_geodesics.path import Spline
 
 
-def solve_by_shooting(
-    connection: Connection,
-    shooting: Shooting,
-    path: Path | Sequence[Path],
-    *,
-    tol: float = 1e-3,
-    max_steps: int = 60,
-    callback: Callable[[Step], None] | None = None,
-    throw: bool = True,
-) -> Solution:
-    """Solve the boundary value problem between the ends of a path by shooting.
+@dataclass(frozen=True)
+class Shooting(BVPSolver):
+    """Single or multiple shooting, for geometries that need a score only.
 
-    Arguments and errors are those of :func:`diffusion_geodesics.bvp.solve_bvp`; ``max_steps``
-    counts Newton steps, and the first guess of the segments' starts is read off the path. A
-    :class:`Step` reports, as its residual, the largest miss relative to the distance of the end
-    points.
+    ``max_steps`` counts Newton steps. The first guess of the segments' starts is read off the
+    initial path. A :class:`Step` reports as its residual the largest defect of a matching condition
+    relative to the distance of the end points.
+
+    Args:
+        segments: K ≥ 1; 1 is single shooting.
+        integrator: of the rays; :class:`IsokineticSplitting` with 32 steps by default.
+        intervals: intervals of the path that is returned, at least 4. Its residual is that of the
+            second-order difference equation, so it decreases with their square.
+        landing: largest defect of a matching condition at which a path is solved, relative to the
+            distance of the end points; in float32 at least 1e-5.
+        krylov: most rays to solve for one Newton step.
+        growth_limit: growth of small errors along a segment above which a pair is refused.
 
     Raises:
-        ValueError: besides, a connection whose geometry depends on log p itself.
+        ValueError: a setting is out of range.
 
-    Cost: see :class:`Shooting`; one more flight with its companions for the path, and
-    ``intervals + 66`` score evaluations a pair for its residual and its length, and 33 to 38 a
-    start for the length of the initial path.
+    Cost:
+        A Newton step takes one ray from end to end (160 score evaluations by default) for each
+        product, typically 1 to 5, and one for each step length tried. Two more rays give the path;
+        ``intervals + 66`` score evaluations per pair its residual and its length, and 33 to 38 per
+        initial path the length of that.
     """
-    if not tol > 0 or max_steps < 1:
-        raise ValueError(f"tol is {tol} and max_steps {max_steps}; expected tol > 0, max_steps ≥ 1")
-    if not connection.scale_free:
-        raise ValueError(
-            f"Shooting got the connection {connection}, whose geometry depends on log p itself; "
-            "expected one that a score is enough for. Use PreconditionedFlow."
+
+    segments: int = 1
+    integrator: Integrator = field(default_factory=IsokineticSplitting)
+    intervals: int = 64
+    landing: float = 1e-8
+    krylov: int = 20
+    growth_limit: float = 1e4
+
+    def __post_init__(self) -> None:
+        if self.segments < 1 or self.intervals < 4 or self.krylov < 1:
+            raise ValueError(
+                f"segments is {self.segments}, intervals {self.intervals} and krylov "
+                f"{self.krylov}; expected at least 1, 4 and 1"
+            )
+        if not (self.landing > 0 and self.growth_limit > 1):
+            raise ValueError(
+                f"landing is {self.landing} and growth_limit {self.growth_limit}; expected "
+                "landing > 0 and growth_limit > 1"
+            )
+
+    def solve(self, problem: BoundaryProblem, control: Control) -> Solution:
+        connection = problem.connection
+        if not connection.scale_free:
+            raise ValueError(
+                f"Shooting got the connection {connection}, whose geometry depends on log p "
+                "itself; expected one that a score is enough for. Use PreconditionedFlow."
+            )
+        guess = _Guess.of(problem, self.segments)
+        calibrated, spent = guess.calibrated(connection)
+        options = NewtonOptions(self.integrator, self.landing, self.krylov, self.growth_limit)
+        state, solved = newton_shooting(
+            calibrated,
+            options,
+            guess.nodes,
+            guess.target,
+            max_steps=control.max_steps,
+            report=control.report,
         )
-    starts = [path] if isinstance(path, Path) else list(path)
-    if not starts:
-        raise ValueError("got no initial path; expected one path or several")
-    times = torch.linspace(0, 1, shooting.segments + 1, dtype=torch.float64)
-    batch = starts[0](times).shape[1:-1]
-    x, v = (torch.stack([p(times, order) for p in starts], 1).flatten(1, -2) for order in (0, 1))
-    pairs = x.shape[1] // len(starts)
-    index = torch.arange(x.shape[1], device=x.device) % pairs
-    every = connection.select(index)
-    guess = torch.linspace(0, 1, 17, dtype=torch.float64)
-    known = torch.stack([p(guess) for p in starts], 1).flatten(1, -2)
-    every, spent = every.calibrated(guess, known)
-    target = connection.manifold.project(x[-1])
-    launch = Launch(x[:-1], connection.manifold.to_tangent(x[:-1], v[:-1]))
-    aim, hit = take_aim(every, shooting, launch, target, max_steps=max_steps, callback=callback)
-    results = _results(shooting, aim, hit)
-    chosen = _shortest(aim, hit, pairs)
-    nodes, flown = _nodes(connection, shooting, aim, hit, starts, chosen, target)
+        results = self._results(state, solved)
+        chosen = _shortest(state, solved, guess.pairs)
+        nodes, ray = self._path_nodes(problem, guess, state, solved, chosen)
+        return _solution(
+            problem,
+            control,
+            _Shot(state, results, chosen, nodes, ray, calibrated, guess, spent),
+        )
+
+    def _results(self, state: NewtonState, solved: Tensor) -> tuple[Result, ...]:
+        def result(done: bool, growth: float, defect: float) -> Result:
+            if done:
+                return Result.converged
+            if growth > self.growth_limit:
+                return Result.growth_too_large
+            return Result.not_converged if defect < float("inf") else Result.non_finite
+
+        known = solved.tolist(), state.growth.tolist(), state.defects.largest.tolist()
+        return tuple(result(*each) for each in zip(*known, strict=True))
+
+    def _path_nodes(
+        self,
+        problem: BoundaryProblem,
+        guess: _Guess,
+        state: NewtonState,
+        solved: Tensor,
+        chosen: Tensor,
+    ) -> tuple[Tensor, Ray]:
+        """Equidistant nodes of the chosen paths, from the rays of the last iterate; of the initial
+        paths where no path is solved."""
+        connection, nodes = problem.connection, state.nodes.take(chosen)
+        target = guess.target[chosen]
+        _, ray = integrate_segments(connection, self.integrator, nodes, target)
+        segments, pairs, dim = nodes.x.shape
+        each = -(-self.intervals // segments)
+        local = ray.path(torch.linspace(0, 1, each + 1, dtype=torch.float64))
+        local = local[:-1].reshape(each, segments, pairs, dim).transpose(0, 1)
+        along = torch.cat([local.reshape(-1, pairs, dim), target[None]])
+        times = torch.linspace(0, 1, len(along), dtype=torch.float64)
+        initial = torch.stack([p(times) for p in problem.starts], 1).flatten(1, -2)[:, chosen]
+        return torch.where(solved[chosen, None], along, initial), ray
+
+
+@dataclass(frozen=True)
+class _Guess:
+    """The first guess: shooting nodes read off the initial paths."""
+
+    nodes: ShootingNodes
+    target: Tensor
+    known: Tensor
+    batch: tuple[int, ...]
+    pairs: int
+    index: Tensor
+
+    @staticmethod
+    def of(problem: BoundaryProblem, segments: int) -> _Guess:
+        starts, manifold = problem.starts, problem.connection.manifold
+        times = torch.linspace(0, 1, segments + 1, dtype=torch.float64)
+        batch = tuple(starts[0](times).shape[1:-1])
+        x, v = (
+            torch.stack([p(times, order) for p in starts], 1).flatten(1, -2) for order in (0, 1)
+        )
+        pairs = x.shape[1] // len(starts)
+        index = torch.arange(x.shape[1], device=x.device) % pairs
+        known = problem.nodes(16).flatten(1, -2)
+        nodes = ShootingNodes(x[:-1], manifold.to_tangent(x[:-1], v[:-1]))
+        return _Guess(nodes, manifold.project(x[-1]), known, batch, pairs, index)
+
+    def calibrated(self, connection: Connection) -> tuple[Connection, int]:
+        times = torch.linspace(0, 1, len(self.known), dtype=torch.float64)
+        return connection.select(self.index).calibrated(times, self.known)
+
+
+@dataclass(frozen=True)
+class _Shot:
+    """The last iterate, the nodes of the path made from it, and what is needed to judge them."""
+
+    state: NewtonState
+    results: tuple[Result, ...]
+    chosen: Tensor
+    nodes: Tensor
+    ray: Ray
+    connection: Connection
+    guess: _Guess
+    calibration: int
+
+
+def _solution(problem: BoundaryProblem, control: Control, shot: _Shot) -> Solution:
+    connection, nodes, guess, state = problem.connection, shot.nodes, shot.guess, shot.state
+    batch, pairs = guess.batch, guess.pairs
     evaluation = evaluate(connection, evaluate_ends(connection, nodes), nodes)
     curve = Spline(nodes.reshape(len(nodes), *batch, nodes.shape[-1]), connection.manifold)
     profile = measure(connection, curve)
     error = error_bar(profile, evaluation.length.reshape(batch))
-    ends = (x.flatten().repeat(len(starts)) for x in (profile.length, error))
-    longer, known_calls, known_evals = is_longer(every, known, *ends)
-    verdicts = tuple(
-        _verdict(results[start], residual, tol, share, worse)
-        for start, residual, share, worse in zip(
-            chosen.tolist(),
-            evaluation.residual.tolist(),
-            (error / profile.length.clamp_min(1e-30)).flatten().tolist(),
-            longer.reshape(-1, pairs).any(0).tolist(),
-            strict=True,
-        )
+    ends = (x.flatten().repeat(len(problem.starts)) for x in (profile.length, error))
+    longer, batches, nfe = is_longer(shot.connection, guess.known, *ends)
+    share = (error / profile.length.clamp_min(1e-30)).flatten()
+    judged = zip(
+        shot.chosen.tolist(),
+        evaluation.residual.tolist(),
+        share.tolist(),
+        longer.reshape(-1, pairs).any(0).tolist(),
+        strict=True,
     )
-    solution = Solution(
+    return Solution(
         path=curve,
-        results=verdicts,
+        results=tuple(
+            _final(shot.results[start], residual, control.tol, relative_error, too_long)
+            for start, residual, relative_error, too_long in judged
+        ),
         residual=evaluation.residual.reshape(batch),
         distance_error=error,
-        profile=profile,
+        lengths=profile,
         starts=tuple(
             Start(
-                aim.flight.length[i : i + pairs].reshape(batch),
-                aim.steps[-1].residual[i : i + pairs].reshape(batch),
-                results[i : i + pairs],
+                state.defects.length[i : i + pairs].reshape(batch),
+                state.steps[-1].residual[i : i + pairs].reshape(batch),
+                shot.results[i : i + pairs],
             )
-            for i in range(0, len(results), pairs)
+            for i in range(0, len(shot.results), pairs)
         ),
-        steps=aim.steps,
-        iterations=len(aim.steps),
-        calls=aim.calls + int(spent > 0) + flown.calls + 3 + known_calls,
-        score_evals=aim.score_evals
-        + spent
-        + flown.score_evals
-        + pairs * len(nodes)
-        + profile.score_evals
-        + known_evals,
+        steps=state.steps,
+        batches=state.batches + int(shot.calibration > 0) + shot.ray.batches + 3 + batches,
+        nfe=state.nfe + shot.calibration + shot.ray.nfe + pairs * len(nodes) + profile.nfe + nfe,
         precision=connection.score.precision,
     )
-    if throw and not solution.result.ok:
-        raise GeodesicError(solution)
-    return solution
 
 
-def _results(shooting: Shooting, aim: Aim, hit: Tensor) -> tuple[Result, ...]:
-    def result(hits: bool, growth: float, miss: float) -> Result:
-        if hits:
-            return Result.converged
-        if growth > shooting.growth_limit:
-            return Result.growth_too_large
-        return Result.not_converged if miss < float("inf") else Result.non_finite
-
-    known = hit.tolist(), aim.growth.tolist(), aim.flight.miss.tolist()
-    return tuple(result(*each) for each in zip(*known, strict=True))
-
-
-def _verdict(result: Result, residual: float, tol: float, share: float, longer: bool) -> Result:
-    """Of a path that hits, by its residual, the relative error bar of its length, and whether it
-    is longer than an initial path."""
+def _final(
+    result: Result, residual: float, tol: float, relative_error: float, longer: bool
+) -> Result:
+    """How a pair ended that reached its target: by its residual, the error bar of its length, and
+    whether it is longer than an initial path."""
     if result is not Result.converged:
         return result
-    if not residual <= HOPELESS:
+    if not residual <= NO_GEODESIC:
         return Result.not_converged
-    if not share <= UNRESOLVED:
+    if not relative_error <= UNRESOLVED:
         return Result.unresolved
     if longer:
         return Result.not_shortest
     return Result.converged if residual < tol else Result.length_converged
 
 
-def _shortest(aim: Aim, hit: Tensor, pairs: int) -> Tensor:
-    """Of the starts of each pair: the shortest that hits, or else the first."""
-    length = torch.where(hit, aim.flight.length, torch.inf).reshape(-1, pairs)
-    return length.argmin(0) * pairs + torch.arange(pairs, device=hit.device)
-
-
-def _nodes(
-    connection: Connection,
-    shooting: Shooting,
-    aim: Aim,
-    hit: Tensor,
-    starts: Sequence[Path],
-    chosen: Tensor,
-    target: Tensor,
-) -> tuple[Tensor, Ray]:
-    """Equidistant nodes of the chosen paths, from one more flight; of the initial paths where
-    none hits."""
-    launch = aim.launch.take(chosen)
-    _, ray = fly(connection, shooting.integrator, launch, target[chosen])
-    segments, pairs, dim = launch.x.shape
-    each = -(-shooting.intervals // segments)
-    local = ray.path(torch.linspace(0, 1, each + 1, dtype=torch.float64))
-    local = local[:-1].reshape(each, segments, pairs, dim).transpose(0, 1)
-    flown = torch.cat([local.reshape(-1, pairs, dim), target[None, chosen]])
-    times = torch.linspace(0, 1, len(flown), dtype=torch.float64)
-    initial = torch.stack([p(times) for p in starts], 1).flatten(1, -2)[:, chosen]
-    return torch.where(hit[chosen, None], flown, initial), ray
+def _shortest(state: NewtonState, solved: Tensor, pairs: int) -> Tensor:
+    """Of the initial paths of each pair: the shortest that is solved, or else the first."""
+    length = torch.where(solved, state.defects.length, torch.inf).reshape(-1, pairs)
+    return length.argmin(0) * pairs + torch.arange(pairs, device=solved.device)

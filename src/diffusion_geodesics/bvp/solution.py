@@ -1,17 +1,18 @@
-"""What a boundary value solver returns: the path, how it ended, and what it cost."""
+"""What every boundary value solver returns: the path, how it ended, and what it cost."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from enum import Enum
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from diffusion_geodesics.length import Profile
-from diffusion_geodesics.path import Path
+from diffusion_geodesics.bvp.result import GivenUp, Result, Start, Step
+from diffusion_geodesics.length import LengthProfile, Profile, one_pair
+from diffusion_geodesics.path import Spline
 
 RESOLVED = 1e-2
 """Relative error bar of the length up to which the nodes resolve the density barrier; above it
@@ -22,59 +23,6 @@ UNRESOLVED = 5e-2
 
 TYPICAL_ENERGY = 0.8
 """Noise energy below which a point is said to have left the typical set."""
-
-
-class Result(Enum):
-    """How a solver ended, best first. Each value is a message that says what to change."""
-
-    converged = "the residual is below the tolerance"
-    length_converged = (
-        "the length no longer changes, but the residual is still above the tolerance: "
-        "use more nodes, or float64, for a smaller residual"
-    )
-    unresolved = (
-        "the residual is small, but the error bar of the length is more than 5% of it, because "
-        "the nodes do not resolve the density barrier: refine, with more intervals, or use a "
-        "smaller alpha"
-    )
-    not_shortest = (
-        "a geodesic, but longer than its initial path, so that it is not the shortest one: use "
-        "several starts, PreconditionedFlow, or more segments of Shooting"
-    )
-    max_steps = (
-        "the residual is still above the tolerance after max_steps steps: raise max_steps, use "
-        "more nodes, or a smaller alpha"
-    )
-    given_up = (
-        "the solver gave the last level up before its last step: use another solver, or a "
-        "smaller alpha"
-    )
-    not_converged = (
-        "no geodesic was found, the residual stays large: the density barrier alpha * Δ log p is "
-        "too strong for these nodes; use a smaller alpha, more nodes, or several starts"
-    )
-    growth_too_large = (
-        "shooting is hopeless here: a small error of the initial velocity grows more than its "
-        "growth_limit along a ray; use Shooting with more segments, PreconditionedFlow, or a "
-        "smaller alpha"
-    )
-    non_finite = (
-        "the score, the path or its length is not finite: check the score at both end points, "
-        "use a smaller alpha, or a wider dtype"
-    )
-
-    @property
-    def message(self) -> str:
-        """What happened and what to change."""
-        return self.value
-
-    @property
-    def ok(self) -> bool:
-        """Whether the path can be used as a geodesic."""
-        return self in (Result.converged, Result.length_converged)
-
-
-_WORST_FIRST = list(reversed(Result))
 
 
 class GeodesicError(RuntimeError):
@@ -88,85 +36,62 @@ class GeodesicError(RuntimeError):
         self.solution = solution
 
 
-@dataclass(frozen=True)
-class Step:
-    """One iteration, for progress displays and convergence plots.
+class Details(ABC):
+    """What one solver reports beyond a :class:`Solution`."""
 
-    Args:
-        intervals: intervals of the level the solver is at.
-        iteration: number of the iteration, from 1, counted over all levels.
-        residual: relative residual, shape (paths,).
-        length: length by the nodes' spline, relative to the start, shape (paths,).
-        score_evals: score evaluations so far.
-    """
+    @abstractmethod
+    def pair(self, index: int) -> Details:
+        """The same for one pair.
 
-    intervals: int
-    iteration: int
-    residual: Float[Tensor, " paths"]
-    length: Float[Tensor, " paths"]
-    score_evals: int
-
-
-@dataclass(frozen=True)
-class Start:
-    """What became of one initial path. All three over pairs, shape (*batch,) or flat."""
-
-    length: Float[Tensor, "*batch"]
-    residual: Float[Tensor, "*batch"]
-    results: tuple[Result, ...]
-
-
-@dataclass(frozen=True)
-class GivenUp:
-    """A level that the solver gave up for one curve.
-
-    Args:
-        intervals: of the level.
-        steps: steps taken on it.
-        path: number of the curve; with several starts, start * pairs + pair.
-    """
-
-    intervals: int
-    steps: int
-    path: int
+        Args:
+            index: flat index into the batch.
+        """
 
 
 @dataclass(frozen=True)
 class Solution:
-    r"""A solved boundary value problem, for one pair of points or a batch of pairs.
+    r"""A path between two points, for one pair of points or a batch of pairs.
 
     Args:
-        path: the geodesic, endpoints exact.
+        path: the geodesic, end points exact.
         results: how each pair ended, flat over the batch.
         residual: the solver's relative residual, shape (\*batch,): of the Euler-Lagrange equation
             for geodesics.
-        distance_error: error bar of ``length`` and of ``distance``: the difference of two
-            independent quadratures, one at the solver's nodes, one at fresh points.
-        profile: density and length along the path, from the verification pass.
+        distance_error: error bar of ``length`` and of ``distance``, shape (\*batch,): the
+            difference of two independent quadratures, one at the solver's nodes, one at new points.
+        lengths: length along the path; a :class:`Profile`, with log densities, if the geometry has
+            a score.
         starts: what became of each initial path, in the order given.
         steps: the iterations.
-        iterations, calls, score_evals: cost; a score evaluation is one point, a call one batch.
-        given_up: levels that the solver gave up.
+        batches: number of batches of score evaluations.
+        nfe: number of score evaluations.
+        given_up: levels that the solver ended early.
         precision: 1/σ² of the density where the score knows it.
+        details: what the solver reports beyond that, if anything.
     """
 
-    path: Path
+    path: Spline
     results: tuple[Result, ...]
     residual: Float[Tensor, "*batch"]
     distance_error: Float[Tensor, "*batch"]
-    profile: Profile
+    lengths: LengthProfile
     starts: tuple[Start, ...]
     steps: tuple[Step, ...]
-    iterations: int
-    calls: int
-    score_evals: int
+    batches: int
+    nfe: int
     given_up: tuple[GivenUp, ...] = ()
     precision: float | None = None
+    details: Details | None = None
+
+    @property
+    def iterations(self) -> int:
+        """Number of iterations."""
+        return len(self.steps)
 
     @property
     def result(self) -> Result:
         """How the solver ended; the worst over a batch."""
-        return next(r for r in _WORST_FIRST if r in self.results)
+        return Result.worst(self.results)
 
     @property
     def converged(self) -> bool:
@@ -174,15 +99,34 @@ class Solution:
         return self.result is Result.converged
 
     @property
+    def profile(self) -> Profile:
+        """Density and length along the path, from the verification pass.
+
+        Raises:
+            ValueError: the geometry is an :class:`Energy`, which has no log density.
+        """
+        if isinstance(self.lengths, Profile):
+            return self.lengths
+        raise ValueError(
+            "this solution is of an Energy, which has no log density; only its lengths are known "
+            "(length, arc_length, distance_error)"
+        )
+
+    @property
     def length(self) -> Float[Tensor, "*batch"]:
         """∫ (p(γ)/p(x0))^-α |γ'| dt: density relative to the START of the path."""
-        return self.profile.length
+        return self.lengths.length
 
     @property
     def distance(self) -> Float[Tensor, "*batch"]:
         """The same with the density relative to the geometric mean of p(x0) and p(x1): it does
         not depend on which end is the start."""
-        return self.profile.distance
+        return self.lengths.distance
+
+    @property
+    def arc_length(self) -> Float[Tensor, "time *batch"]:
+        """Metric length from the start, at ``t``."""
+        return self.lengths.arc_length
 
     @property
     def resolved(self) -> Bool[Tensor, "*batch"]:
@@ -191,44 +135,47 @@ class Solution:
 
     @property
     def t(self) -> Float[Tensor, " time"]:
-        """Parameters of ``log_density``, ``norm`` and ``noise_energy``."""
-        return self.profile.t
+        """Parameters of ``arc_length``, ``log_density``, ``norm`` and ``noise_energy``."""
+        return self.lengths.t
 
     @property
     def log_density(self) -> Float[Tensor, "time *batch"]:
-        """log p(γ(t)) - log p(x0) in nats, at ``t``."""
+        """log p(γ(t)) - log p(x0) in nats, at ``t``.
+
+        Raises:
+            ValueError: the geometry is an :class:`Energy`, which has no log density.
+        """
         return self.profile.log_density
 
     @property
     def gain(self) -> Float[Tensor, "*batch"]:
-        """Nats by which the densest point of the path is denser than the denser end: max log p(γ)
-        - max(log p(x0), log p(x1)), never negative. A large gain is no sign of quality: in high
-        dimension the densest points are not typical."""
+        """max log p(γ) - max(log p(x0), log p(x1)) in nats, never negative. A large gain is no
+        sign of quality: in high dimension the densest points are not typical."""
         return log_density_gain(self.profile)
 
     @property
     def norm(self) -> Float[Tensor, "time *batch"]:
         """|γ(t)|, at ``t``. Gaussian noise in d dimensions has norm σ√d."""
-        return torch.linalg.vector_norm(self.profile.points, dim=-1)
+        return torch.linalg.vector_norm(self.lengths.points, dim=-1)
 
     @property
     def noise_energy(self) -> Float[Tensor, "time *batch"] | None:
-        r"""σ|s(γ(t))|/√d, at ``t``; None where the score does not know its σ.
+        r""":math:`\sigma |s(\gamma(t))| / \sqrt d`, at ``t``; None where σ is not known.
 
         About 1 at typical points of a density smoothed by noise of standard deviation σ, because
-        σ s is then minus the expected noise; small where the path has shed its noise. Only
-        directions that the score sees count: for a density concentrated on k of d dimensions
-        the typical value is as given, for one that is broad in them it is below 1.
+        σ s is then minus the expected noise; small where the path has lost its noise. Only
+        directions in which the score varies count: for a density that is broad in some dimensions
+        the typical value is below 1.
         """
-        if not self.precision:
+        if not self.precision or not isinstance(self.lengths, Profile):
             return None
-        score = self.profile.score
+        score = self.lengths.score
         scale = math.sqrt(self.precision * score.shape[-1])
         return torch.linalg.vector_norm(score, dim=-1) / scale
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What to know before the figures are believed; empty where all is well."""
+        """What to know before using the numbers; empty if there is nothing."""
         found = [r.message for r in sorted(set(self.results), key=list(Result).index) if not r.ok]
         share = (self.distance_error / self.length.clamp_min(1e-30)).max()
         if not bool(self.resolved.all()) and Result.unresolved not in self.results:
@@ -254,15 +201,54 @@ class Solution:
                 )
         return tuple(found)
 
+    def pair(self, index: int) -> Solution:
+        """The solution of one pair of a batch.
+
+        Path, profile, errors, result, iterations and initial paths are those of the pair;
+        ``nfe`` and ``batches`` remain those of the batch, because its pairs share the batches.
+
+        Args:
+            index: flat index into the batch, from 0.
+
+        Raises:
+            IndexError: there is no such pair.
+        """
+        pairs, batch = len(self.results), self.residual.shape
+        if not 0 <= index < pairs:
+            raise IndexError(f"pair {index} of {pairs}; expected 0 to {pairs - 1}")
+        return replace(
+            self,
+            path=replace(self.path, nodes=one_pair(self.path.nodes, batch, index, 1)),
+            results=(self.results[index],),
+            residual=self.residual.flatten()[index],
+            distance_error=self.distance_error.flatten()[index],
+            lengths=self.lengths.pair(index),
+            starts=tuple(start.pair(index) for start in self.starts),
+            steps=tuple(step.pair(index, pairs) for step in self.steps),
+            given_up=tuple(
+                replace(g, path=g.path // pairs) for g in self.given_up if g.path % pairs == index
+            ),
+            details=None if self.details is None else self.details.pair(index),
+        )
+
 
 def is_resolved(
     error: Float[Tensor, "*batch"], length: Float[Tensor, "*batch"]
 ) -> Bool[Tensor, "*batch"]:
-    """Whether the error bar is at most 1% of the length."""
+    """Whether the error bar is at most 1% of the length.
+
+    Args:
+        error: error bar of the length.
+        length: metric length.
+    """
     return error <= RESOLVED * length
 
 
 def log_density_gain(profile: Profile) -> Float[Tensor, "*batch"]:
-    """Nats gained over the denser end of a path."""
+    """Nats by which the densest point of a path exceeds the denser of its ends.
+
+    Args:
+        profile: density along the path.
+    """
     ends = profile.log_density[[0, -1]].amax(0)
     return (profile.log_density.amax(0) - ends).clamp_min(0)

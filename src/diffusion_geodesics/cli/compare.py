@@ -1,210 +1,161 @@
-"""`geodesic compare A B -o OUT`."""
-
-from __future__ import annotations
+"""``geodesic compare A B -o OUT``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-import typer
+from cyclopts import Parameter
+from pydantic import BeforeValidator
 
 from diffusion_geodesics.cli.methods import GRAMMAR, PLAIN, PROMPTED, read_method, read_named
-from diffusion_geodesics.cli.options import (
-    FRAMES,
-    MODEL,
-    PATH,
-    DeviceOption,
-    Dtype,
-    DtypeOption,
-    FitMode,
-    FitOption,
-    ModelOption,
-    OfflineOption,
-    OutputOption,
-    OverwriteOption,
-    RevisionOption,
-    SizeOption,
-    console,
-    open_model,
-    parse_size,
-)
+from diffusion_geodesics.cli.options import ConfigOption, chosen, options_of
+from diffusion_geodesics.cli.shared import ModelSettings, OutputSettings, part_of
+from diffusion_geodesics.comparison.settings import ComparisonSettings
+from diffusion_geodesics.runtime.settings import Marker, SettingsError, SettingsGroup
 
 if TYPE_CHECKING:
-    from diffusion_geodesics.apps.evidence import Comparison, Method, Pair
+    from diffusion_geodesics.comparison.method import Method
+    from diffusion_geodesics.comparison.pairs import Pair
+    from diffusion_geodesics.comparison.result import ComparisonResult
+    from diffusion_geodesics.runtime.run import Observer
 
-MEASURES = "Measures"
 
-WeightsOption = Annotated[
-    Path | None,
-    typer.Option(
-        help="Folder with the weights of LPIPS, TOPIQ and Inception, laid out like torch's cache.",
-        rich_help_panel=MEASURES,
-    ),
-]
-ClipOption = Annotated[
-    Path | None,
-    typer.Option("--clip", help="Folder of a CLIP model.", rich_help_panel=MEASURES),
-]
-SeedOption = Annotated[int, typer.Option(help="Of all random choices.", rich_help_panel=MEASURES)]
-CountOption = Annotated[
-    int, typer.Option(help="Frames a strip, ends included.", rich_help_panel=FRAMES)
-]
+def _listed(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+class ExternalSettings(SettingsGroup):
+    """Measures by other people's networks."""
+
+    title: ClassVar[str] = "Measures"
+
+    weights: Path | None = None
+    """Folder with the weights of LPIPS, TOPIQ and Inception, laid out like torch's cache."""
+    clip: Path | None = None
+    """Folder of a CLIP model."""
+
+
+class CompareCommand(ComparisonSettings):
+    """A comparison with its pairs and methods, by which model, and where it goes."""
+
+    images: tuple[Path, ...] = ()
+    """The two images of one pair."""
+    pairs: Path | None = None
+    """Many pairs: a CSV or JSON file with a, b and perhaps name, prompt_a, prompt_b; or a folder
+    such as MorphBench."""
+    method: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+    frames_of: Annotated[tuple[str, ...], BeforeValidator(_listed), Marker.NAMED_FOLDER] = ()
+    """NAME=FOLDER: frames that another program made, ranked with the rest."""
+    external: ExternalSettings = ExternalSettings()
+    model: ModelSettings = ModelSettings()
+    output: OutputSettings = OutputSettings()
+
+
+CompareCommand.model_fields["method"].description = GRAMMAR
+if TYPE_CHECKING:
+    Options = dict[str, Any]
+else:
+    Options = options_of(CompareCommand, without=("images",))
 
 
 def compare(
-    output: OutputOption,
-    a: Annotated[Path | None, typer.Argument(help="The first image.", show_default=False)] = None,
-    b: Annotated[Path | None, typer.Argument(help="The second image.", show_default=False)] = None,
-    pairs: Annotated[
-        Path | None,
-        typer.Option(
-            help="Many pairs: a CSV or JSON file with a, b and perhaps name, prompt_a, prompt_b; "
-            "or a folder such as MorphBench.",
-            rich_help_panel=FRAMES,
-        ),
-    ] = None,
-    method: Annotated[
-        list[str] | None, typer.Option("--method", "-m", help=GRAMMAR, rich_help_panel=PATH)
-    ] = None,
-    frames_of: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--frames-of",
-            help="NAME=FOLDER: frames that another program made, ranked with the rest.",
-            rich_help_panel=PATH,
-        ),
-    ] = None,
-    model: ModelOption = "embedded",
-    device: DeviceOption = None,
-    dtype: DtypeOption = Dtype.FLOAT32,
-    revision: RevisionOption = None,
-    offline: OfflineOption = False,
-    prompt_a: Annotated[
-        str,
-        typer.Option(
-            "--prompt-a", "--prompt", help="What the first image shows.", rich_help_panel=MODEL
-        ),
-    ] = "",
-    prompt_b: Annotated[
-        str | None,
-        typer.Option(help="What the second one shows; by default the same.", rich_help_panel=MODEL),
-    ] = None,
-    level: Annotated[
-        float,
-        typer.Option(help="Noise level, the fraction of the steps inverted.", rich_help_panel=PATH),
-    ] = 0.4,
-    steps: Annotated[
-        int, typer.Option(help="Sampling steps from noise to image.", rich_help_panel=PATH)
-    ] = 25,
-    strength: Annotated[
-        float,
-        typer.Option(help="α·d of the metric that paths are measured in.", rich_help_panel=PATH),
-    ] = 1.0,
-    frames: CountOption = 9,
-    size: SizeOption = None,
-    fit: FitOption = FitMode.CROP,
-    weights: WeightsOption = None,
-    clip: ClipOption = None,
-    seed: SeedOption = 0,
-    overwrite: OverwriteOption = False,
+    *images: Path,
+    config: ConfigOption = None,
+    options: Annotated[Options | None, Parameter(name="*")] = None,
 ) -> None:
-    """Compare methods of interpolation on the same images, from one inversion."""
-    from diffusion_geodesics.apps.settings import Settings
-    from diffusion_geodesics.images import load_image
-    from diffusion_geodesics.measures import external_measures
-    from diffusion_geodesics.report import check_folder
-    from diffusion_geodesics.shell import ProgressBars
+    """Compare methods of interpolation on the same images, from one inversion.
 
-    settings = Settings(
-        prompt_a=prompt_a,
-        prompt_b=prompt_b,
-        level=level,
-        steps=steps,
-        strength=strength,
-        frames=frames,
-        size=parse_size(size),
-        fit=fit.fit,
-        seed=seed,
-    )
-    chosen = _pairs(a, b, pairs)
-    prompted = settings.prompted or all(p.prompt_a or p.prompt_b for p in chosen)
-    methods = _methods(method, frames_of, prompted)
-    folder = check_folder(output, overwrite=overwrite)
-    for pair in chosen:
-        for picture in (pair.a, pair.b):
-            if isinstance(picture, str | Path):
-                load_image(picture)  # complain about a bad image before a model is loaded
+    Parameters
+    ----------
+    images
+        The two images of one pair; or none, with --pairs.
+    """
+    run(chosen(CompareCommand, options, config, images=images))
+
+
+def run(command: CompareCommand) -> None:
+    """Check what can be checked, load, compare, write."""
+    from diffusion_geodesics.cli.console import ProgressBars, say
+    from diffusion_geodesics.cli.inputs import demand_images
+    from diffusion_geodesics.runtime.storage import check_folder
+
+    output = command.output
+    folder = check_folder(output.folder, overwrite=output.overwrite)
+    pairs = _pairs(command)
+    pictures = [p for pair in pairs for p in (pair.a, pair.b) if isinstance(p, Path)]
+    demand_images(pictures, least=2)
+    prompted = command.prompts.given or all(p.prompt_a or p.prompt_b for p in pairs)
+    methods = _methods(command, prompted)
     partial = folder.with_name(f"{folder.name}.partial")
     try:
-        with ProgressBars(console) as bars:
-            from diffusion_geodesics.apps.evidence import compare as run
+        with ProgressBars() as bars:
+            from diffusion_geodesics.comparison.compare import compare as job
+            from diffusion_geodesics.measures import external_measures
 
-            loaded = open_model(bars, model, device, dtype, revision, offline)
-            done = run(
-                loaded,
-                chosen,
+            external = external_measures(command.external.weights, command.external.clip)
+            result = job(
+                command.model.load(bars),
+                pairs,
                 methods,
-                settings,
-                external=external_measures(weights, clip),
+                part_of(ComparisonSettings, command),
+                external=external,
                 resume=partial,
-                seed=seed,
-                on_event=bars,
+                observer=bars,
             )
-    except KeyboardInterrupt:
-        if not any(partial.glob("*.safetensors")):
-            raise
-        console.print("[red]stopped[/]; run the same command again to continue from", end=" ")
-        console.print(str(partial), markup=False, soft_wrap=True)
-        raise typer.Exit(130) from None
-    show(done, output, overwrite)
+            show(result, output, bars)
+    except BaseException:
+        if any(partial.rglob("*.safetensors")):
+            say(f"finished pairs are kept in {partial}; the same command goes on from there")
+        raise
     _forget(partial)
 
 
-def show(done: Comparison, output: Path, overwrite: bool) -> None:
+def show(result: "ComparisonResult", output: OutputSettings, observer: "Observer") -> None:
     """Write the folder, and print the table and what to know about it."""
-    from diffusion_geodesics.apps.evidence.telling import lines_of, save, warnings_of
-    from diffusion_geodesics.cli.score_table import score_table
+    from diffusion_geodesics.cli.console import say, say_files, table
+    from diffusion_geodesics.reporting.jobs.comparison import score_rows
+    from diffusion_geodesics.reporting.save import save
 
-    written = save(done, output, overwrite=overwrite)
-    console.print(score_table(done.methods, lines_of(done)))
-    for skipped in done.skipped:
-        console.print("skipped:", style="yellow", end=" ")
-        console.print(f"{skipped.name} ({skipped.reason}). {skipped.remedy}.", markup=False)
-    for warning in warnings_of(done):
-        if not warning.startswith("Not measured"):
-            console.print("note:", style="yellow", end=" ")
-            console.print(warning, soft_wrap=True, markup=False)
-    for name in ("report.html", "table.tex", "table.csv", "pairs.csv", "result.json"):
-        typer.echo(written.folder / name)
+    written = save(result, output.folder, overwrite=output.overwrite, observer=observer)
+    table(["", *result.methods], score_rows(result))
+    for skipped in result.skipped:
+        say(f"skipped: {skipped.name} ({skipped.reason}). {skipped.remedy}.")
+    for warning in result.warnings:
+        if warning.code != "not_measured":
+            say(f"note: {warning}")
+    names = ("report.html", "table.tex", "table.csv", "pairs.csv", "result.json")
+    say_files(written.folder, names)
 
 
-def _pairs(a: Path | None, b: Path | None, source: Path | None) -> list[Pair]:
-    from diffusion_geodesics.apps.evidence import Pair, read_pairs
+def _pairs(command: CompareCommand) -> "list[Pair]":
+    from diffusion_geodesics.comparison.pairs import Pair, read_pairs
 
-    if source is not None:
-        if a is not None or b is not None:
-            raise ValueError("got two images and --pairs; give either")
-        return read_pairs(source)
-    if a is None or b is None:
-        raise ValueError("give two images, or --pairs FILE")
+    if command.pairs is not None:
+        if command.images:
+            raise SettingsError("got two images and pairs; give either")
+        return read_pairs(command.pairs)
+    if len(command.images) != 2:
+        raise SettingsError(f"got {len(command.images)} images; give two, or a file of pairs")
+    a, b = command.images
     return [Pair(f"{a.stem}-{b.stem}", a, b)]
 
 
-def _methods(asked: list[str] | None, foreign: list[str] | None, prompted: bool) -> list[Method]:
-    from diffusion_geodesics.apps.evidence import Foreign
-    from diffusion_geodesics.apps.evidence.folders import strips_in
+def _methods(command: CompareCommand, prompted: bool) -> "list[Method]":
+    from diffusion_geodesics.comparison.baselines import OtherProgram
+    from diffusion_geodesics.comparison.pairs import strips_in
 
     default = [*PLAIN, *(PROMPTED if prompted else ())]
-    methods: list[Method] = [read_method(text) for text in asked or default]
-    for text in foreign or ():
+    methods: list[Method] = [read_method(text) for text in command.method or default]
+    for text in command.frames_of:
         label, folder = read_named(text)
         strips_in(folder)  # complain before a model is loaded
-        methods.append(Foreign(label, folder))
+        methods.append(OtherProgram(label, folder))
     return methods
 
 
 def _forget(partial: Path) -> None:
     """Remove the finished pairs that were kept."""
-    for file in partial.glob("*.safetensors"):
+    for file in partial.rglob("*.safetensors"):
         file.unlink()
-    if partial.is_dir() and not any(partial.iterdir()):
-        partial.rmdir()
+    for folder in (*partial.glob("*"), partial):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()

@@ -1,122 +1,95 @@
-"""`geodesic density IMAGES...`."""
-
-from __future__ import annotations
+"""``geodesic density IMAGES...``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from cyclopts import Group, Parameter
 
-from diffusion_geodesics.cli.options import (
-    MODEL,
-    OUTPUT,
-    DeviceOption,
-    Dtype,
-    DtypeOption,
-    FitMode,
-    FitOption,
-    ModelOption,
-    OfflineOption,
-    RevisionOption,
-    SizeOption,
-    console,
-    open_model,
-    parse_size,
-)
+from diffusion_geodesics.cli.options import ConfigOption, chosen, options_of
+from diffusion_geodesics.cli.shared import ModelSettings, part_of
+from diffusion_geodesics.image_sets.settings import DensitySettings
 
-FLOW = "Density"
+
+class DensityCommand(DensitySettings):
+    """Densities with what they are of and by which model."""
+
+    images: tuple[Path, ...] = ()
+    """The images."""
+    model: ModelSettings = ModelSettings()
+
+
+if TYPE_CHECKING:
+    Options = dict[str, Any]
+else:
+    Options = options_of(DensityCommand, without=("images",))
 
 
 def density(
-    images: Annotated[list[Path], typer.Argument(help="One or more images.", show_default=False)],
-    model: ModelOption = "embedded",
-    prompt: Annotated[str, typer.Option(help="What all images show.", rich_help_panel=MODEL)] = "",
-    device: DeviceOption = None,
-    dtype: DtypeOption = Dtype.FLOAT32,
-    revision: RevisionOption = None,
-    offline: OfflineOption = False,
-    level: Annotated[
-        float,
-        typer.Option(
-            help="Noise level, the fraction of the steps inverted; 0.02 is nearly clean.",
-            rich_help_panel=FLOW,
-        ),
-    ] = 0.4,
-    steps: Annotated[
-        int, typer.Option(help="DDIM steps from noise to image.", rich_help_panel=FLOW)
-    ] = 50,
-    probes: Annotated[
-        int,
-        typer.Option(
-            help="Jacobian products an evaluation, a multiple of 3.", rich_help_panel=FLOW
-        ),
-    ] = 24,
-    seed: Annotated[int, typer.Option(help="Of the probes.", rich_help_panel=FLOW)] = 0,
-    rtol: Annotated[
-        float, typer.Option(help="Relative tolerance of the flow's solver.", rich_help_panel=FLOW)
-    ] = 1e-3,
-    size: SizeOption = None,
-    fit: FitOption = FitMode.CROP,
-    json: Annotated[
-        Path | None,
-        typer.Option(help="Also write everything to this file.", rich_help_panel=OUTPUT),
+    *images: Path,
+    config: ConfigOption = None,
+    json: Annotated[bool, Parameter(negative="", group=Group("Output"))] = False,
+    output: Annotated[
+        Path | None, Parameter(name=["--output", "-o"], group=Group("Output"))
     ] = None,
+    overwrite: Annotated[bool, Parameter(negative="", group=Group("Output"))] = False,
+    options: Annotated[Options | None, Parameter(name="*")] = None,
 ) -> None:
-    """Log density and bits per dimension of images, with error bars."""
-    from rich.table import Table
+    """Log density and bits per dimension of images, with error bars.
 
-    from diffusion_geodesics.apps.gallery import Place, load_images
-    from diffusion_geodesics.likelihood import ShiftedHutchPlusPlus
-    from diffusion_geodesics.shell import ProgressBars
+    Parameters
+    ----------
+    images
+        One or more images.
+    json
+        Print JSON instead of a table.
+    output
+        Also write everything to this .json file.
+    overwrite
+        Replace the file if it is there.
+    """
+    command = chosen(DensityCommand, options, config, images=images)
+    run(command, json=json, output=output, overwrite=overwrite)
 
-    if not 0 < rtol < 1:
-        raise ValueError(f"rtol is {rtol}; expected a number between 0 and 1")
-    place = Place(prompt, level, steps, size=parse_size(size), fit=fit.fit)
-    trace = ShiftedHutchPlusPlus(probes, seed)
-    if json is not None and (json.is_dir() or not json.absolute().parent.is_dir()):
-        raise ValueError(f"{json} cannot be written; name a file in a folder that exists")
-    load_images(images, 1)  # complain about a bad image before a model is loaded
-    with ProgressBars(console) as bars:
-        from diffusion_geodesics.apps.densities import densities
 
-        loaded = open_model(bars, model, device, dtype, revision, offline)
-        done = densities(loaded, images, place, trace=trace, rtol=rtol, on_event=bars)
-    unit = "bits per pixel and channel" if done.of_pixels else "bits per latent dimension"
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("image")
-    for name in ("log p, nats", "standard error", "solver error", unit):
-        table.add_column(name, justify="right")
-    for name, row in zip(done.gallery.names, done.rows(), strict=True):
-        table.add_row(
-            name,
-            f"{row['log_prob']:.2f}",
-            f"{row['standard_error']:.2f}",
-            f"{row['solver_error']:.2f}",
-            f"{row['bits_per_dim']:.4f} ± {row['bits_error']:.4f}",
-        )
-    typer.echo(_text(table), nl=False)
-    found = done.density
-    console.print(
-        f"{found.result.value}; noise level {level:g} (σ = {found.sigma:.3g}), {probes} probes, "
-        f"{done.ledger.total.rows} network rows in {done.ledger.total.seconds:.1f} s",
-        soft_wrap=True,
-        markup=False,
+def run(command: DensityCommand, *, json: bool, output: Path | None, overwrite: bool) -> None:
+    """Check what can be checked, load, compute, show."""
+    from diffusion_geodesics.cli.console import ProgressBars, say, say_notes, table
+    from diffusion_geodesics.cli.inputs import demand_images
+    from diffusion_geodesics.runtime.single_file import check_file
+
+    if output is not None:
+        check_file(output, overwrite=overwrite)
+    demand_images(command.images, least=1)
+    with ProgressBars() as bars:
+        from diffusion_geodesics.image_sets.densities import image_densities
+
+        model = command.model.load(bars)
+        settings = part_of(DensitySettings, command)
+        result = image_densities(model, command.images, settings, observer=bars)
+    from diffusion_geodesics.reporting.jobs.image_sets import density_json
+    from diffusion_geodesics.runtime.single_file import write_file
+
+    text = density_json(result)
+    if json:
+        print(text, end="")
+    else:
+        rows = [
+            (
+                str(row["name"]),
+                f"{row['log_prob']:.2f}",
+                f"{row['standard_error']:.2f}",
+                f"{row['solver_error']:.2f}",
+                f"{row['bits_per_dim']:.4f} ± {row['bits_error']:.4f}",
+            )
+            for row in result.rows()
+        ]
+        head = ("image", "log p, nats", "standard error", "solver error", f"bits {result.bits}")
+        table(head, rows, error=False)
+    found, cost = result.density, result.costs.total
+    say(
+        f"{found.result.value}; noise level {command.inversion.level:g} (σ = {found.sigma:.3g}), "
+        f"{command.trace.probes} probes, {cost.nfe} network evaluations in {cost.seconds:.1f} s"
     )
-    for warning in done.warnings:
-        console.print("note:", style="yellow", end=" ")
-        console.print(warning, soft_wrap=True, markup=False)
-    if json is not None:
-        from diffusion_geodesics.report import to_json
-
-        json.write_text(to_json(done.as_dict()), encoding="utf-8")
-
-
-def _text(table: object) -> str:
-    """A table as plain text, as wide as it needs."""
-    import io
-
-    from rich.console import Console
-
-    buffer = io.StringIO()
-    Console(file=buffer, width=160, highlight=False).print(table)
-    return buffer.getvalue()
+    say_notes(result.warnings)
+    if output is not None:
+        write_file(output, text, overwrite=overwrite)

@@ -1,136 +1,76 @@
-"""`geodesic distance IMAGES... -o OUT`."""
+"""``geodesic distance IMAGES... -o OUT``."""
 
-from __future__ import annotations
-
-from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from cyclopts import Parameter
 
-from diffusion_geodesics.cli.options import (
-    MODEL,
-    PATH,
-    DeviceOption,
-    Dtype,
-    DtypeOption,
-    FitMode,
-    FitOption,
-    ModelOption,
-    OfflineOption,
-    OutputOption,
-    OverwriteOption,
-    RevisionOption,
-    SizeOption,
-    console,
-    open_model,
-    parse_size,
-)
+from diffusion_geodesics.cli.options import ConfigOption, chosen, options_of
+from diffusion_geodesics.cli.shared import ModelSettings, OutputSettings, part_of
+from diffusion_geodesics.image_sets.settings import DistanceSettings
 
 
-class ReferenceMode(Enum):
-    """What densities are relative to."""
+class DistanceCommand(DistanceSettings):
+    """Distances with what they are of, by which model, and where they go."""
 
-    COMMON = "common"
-    ENDS = "ends"
+    images: tuple[Path, ...] = ()
+    """The images, at least two."""
+    model: ModelSettings = ModelSettings()
+    output: OutputSettings = OutputSettings()
+
+
+if TYPE_CHECKING:
+    Options = dict[str, Any]
+else:
+    Options = options_of(DistanceCommand, without=("images",))
 
 
 def distance(
-    images: Annotated[list[Path], typer.Argument(help="Two or more images.", show_default=False)],
-    output: OutputOption,
-    model: ModelOption = "embedded",
-    prompt: Annotated[str, typer.Option(help="What all images show.", rich_help_panel=MODEL)] = "",
-    device: DeviceOption = None,
-    dtype: DtypeOption = Dtype.FLOAT32,
-    revision: RevisionOption = None,
-    offline: OfflineOption = False,
-    level: Annotated[
-        float,
-        typer.Option(help="Noise level, the fraction of the steps inverted.", rich_help_panel=PATH),
-    ] = 0.4,
-    steps: Annotated[
-        int, typer.Option(help="DDIM steps from noise to image.", rich_help_panel=PATH)
-    ] = 50,
-    strength: Annotated[
-        float, typer.Option(help="Strength α·d of the metric.", rich_help_panel=PATH)
-    ] = 1.0,
-    alpha: Annotated[
-        float | None, typer.Option(help="α itself, instead.", rich_help_panel=PATH)
-    ] = None,
-    flat: Annotated[
-        bool, typer.Option("--flat", help="Flat space, not the sphere.", rich_help_panel=PATH)
-    ] = False,
-    reference: Annotated[
-        ReferenceMode,
-        typer.Option(
-            help="Density relative to the mean of all images, a metric, or of each pair's ends.",
-            rich_help_panel=PATH,
-        ),
-    ] = ReferenceMode.COMMON,
-    tol: Annotated[
-        float, typer.Option(help="Residual at which to stop.", rich_help_panel=PATH)
-    ] = 1e-3,
-    starts: Annotated[
-        int, typer.Option(help="Initial paths tried for each pair.", rich_help_panel=PATH)
-    ] = 1,
-    seed: Annotated[int, typer.Option(help="Of the further starts.", rich_help_panel=PATH)] = 0,
-    batch: Annotated[
-        int, typer.Option(help="Pairs solved, and kept, at once.", rich_help_panel=PATH)
-    ] = 16,
-    size: SizeOption = None,
-    fit: FitOption = FitMode.CROP,
-    overwrite: OverwriteOption = False,
+    *images: Path,
+    config: ConfigOption = None,
+    options: Annotated[Options | None, Parameter(name="*")] = None,
 ) -> None:
-    """Geodesic distances of all pairs of images, with a heat map and an embedding."""
-    from diffusion_geodesics.apps.distances import DistanceSettings
-    from diffusion_geodesics.apps.gallery import Place, load_images
-    from diffusion_geodesics.distance import CommonMean, EndsMean
-    from diffusion_geodesics.report import check_folder
-    from diffusion_geodesics.shell import ProgressBars
+    """Geodesic distances of all pairs of images, with a heat map and an embedding.
 
-    settings = DistanceSettings(
-        place=Place(prompt, level, steps, size=parse_size(size), fit=fit.fit),
-        strength=strength,
-        alpha=alpha,
-        flat=flat,
-        reference=EndsMean() if reference is ReferenceMode.ENDS else CommonMean(),
-        tol=tol,
-        starts=starts,
-        seed=seed,
-        batch=batch,
-    )
-    folder = check_folder(output, overwrite=overwrite)
-    load_images(images, 2)  # complain about a bad image before a model is loaded
+    Parameters
+    ----------
+    images
+        Two or more images.
+    """
+    run(chosen(DistanceCommand, options, config, images=images))
+
+
+def run(command: DistanceCommand) -> None:
+    """Check what can be checked, load, compute, write."""
+    from diffusion_geodesics.cli.console import ProgressBars, say, say_files, say_notes
+    from diffusion_geodesics.cli.inputs import demand_images
+    from diffusion_geodesics.runtime.storage import check_folder
+
+    output = command.output
+    folder = check_folder(output.folder, overwrite=output.overwrite)
+    demand_images(command.images, least=2)
     partial = folder.with_name(f"{folder.name}.partial.safetensors")
     try:
-        with ProgressBars(console) as bars:
-            from diffusion_geodesics.apps import Event
-            from diffusion_geodesics.apps.distances import distances
-            from diffusion_geodesics.apps.distances_told import warnings_of
+        with ProgressBars() as bars:
+            from diffusion_geodesics.image_sets.distances import image_distances
+            from diffusion_geodesics.reporting.save import save
 
-            loaded = open_model(bars, model, device, dtype, revision, offline)
-            done = distances(loaded, images, settings, resume=partial, on_event=bars)
-            bars(Event("write", 0, 1))
-            written = done.save(output, overwrite=overwrite)
-            partial.unlink(missing_ok=True)
-            bars(Event("write", 1, 1))
-    except KeyboardInterrupt:
-        if not partial.exists():
-            raise
-        console.print("[red]stopped[/]; run the same command again to continue from", end=" ")
-        console.print(str(partial), markup=False, soft_wrap=True)
-        raise typer.Exit(130) from None
-    matrix = done.matrix
+            model = command.model.load(bars)
+            settings = part_of(DistanceSettings, command)
+            result = image_distances(model, command.images, settings, resume=partial, observer=bars)
+            written = save(result, output.folder, overwrite=output.overwrite, observer=bars)
+    except BaseException:
+        if partial.exists():
+            say(f"finished pairs are kept in {partial}; the same command goes on from there")
+        raise
+    partial.unlink(missing_ok=True)
+    matrix, cost = result.matrix, result.costs.total
     good = sum(r.ok for r in matrix.results)
-    console.print(
+    say(
         f"{good} of {len(matrix.results)} pairs solved, residual at most "
-        f"{float(matrix.residual.max()):.1e}; {done.ledger.total.rows} network rows in "
-        f"{done.ledger.total.seconds:.1f} s",
-        soft_wrap=True,
-        markup=False,
+        f"{float(matrix.residual.max()):.1e}; {cost.nfe} network evaluations in "
+        f"{cost.seconds:.1f} s"
     )
-    for warning in warnings_of(done):
-        console.print("note:", style="yellow", end=" ")
-        console.print(warning, soft_wrap=True, markup=False)
-    for name in ("distances.csv", "heatmap.svg", "embedding.svg", "report.html", "result.json"):
-        typer.echo(written.folder / name)
+    say_notes(result.warnings)
+    names = ("distances.csv", "heatmap.svg", "embedding.svg", "report.html", "result.json")
+    say_files(written.folder, names)

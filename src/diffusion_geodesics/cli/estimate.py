@@ -1,61 +1,84 @@
-"""`geodesic estimate`: what an interpolation will cost."""
+"""``geodesic estimate``: what an interpolation will cost."""
 
-from __future__ import annotations
+from typing import TYPE_CHECKING, Annotated, Any
 
-import json
-from typing import Annotated
+from cyclopts import Group, Parameter
+from pydantic import Field
 
-import typer
-
-from diffusion_geodesics.apps.settings import Settings
 from diffusion_geodesics.cli.options import (
-    DeviceOption,
-    Dtype,
-    DtypeOption,
-    ModelOption,
-    OfflineOption,
-    RevisionOption,
-    console,
-    open_model,
+    ConfigOption,
+    PresetOption,
+    chosen,
+    options_of,
 )
-from diffusion_geodesics.cli.settings_options import with_settings
+from diffusion_geodesics.cli.shared import ModelSettings, part_of
+from diffusion_geodesics.interpolation.settings import InterpolationSettings
 
 
-@with_settings
+class EstimateCommand(InterpolationSettings):
+    """An interpolation whose cost is asked for."""
+
+    keyframes: int = Field(default=2, ge=2, le=10_000)
+    """Number of images."""
+    time: bool = False
+    """Time one network evaluation as well."""
+    model: ModelSettings = ModelSettings()
+
+
+if TYPE_CHECKING:
+    Options = dict[str, Any]
+else:
+    Options = options_of(EstimateCommand)
+
+
 def estimate(
-    settings: Settings,
-    model: ModelOption = "embedded",
-    device: DeviceOption = None,
-    dtype: DtypeOption = Dtype.FLOAT32,
-    revision: RevisionOption = None,
-    offline: OfflineOption = False,
-    time: Annotated[
-        bool, typer.Option("--time", help="Time one row through the network as well.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    *,
+    config: ConfigOption = None,
+    preset: PresetOption = None,
+    json: Annotated[bool, Parameter(negative="", group=Group("Output"))] = False,
+    options: Annotated[Options | None, Parameter(name="*")] = None,
 ) -> None:
-    """Predict rows, calls, operations and memory of `interpolate` with the same options.
+    """Predict network evaluations, operations and memory of ``interpolate`` with the same options.
 
     Most stages are exact. Text inversion, inversion and the solver stop early: theirs are upper
     bounds.
-    """
-    from diffusion_geodesics.apps.estimate import estimate as predict
-    from diffusion_geodesics.shell import ProgressBars, estimation_table
 
-    with ProgressBars(console) as bars:
-        loaded = open_model(bars, model, device, dtype, revision, offline)
-        found = predict(loaded, settings=settings, timed=time)
-    if as_json:
+    Parameters
+    ----------
+    json
+        Print JSON instead of a table.
+    """
+    run(chosen(EstimateCommand, options, config, preset), json=json)
+
+
+def run(command: EstimateCommand, *, json: bool) -> None:
+    """Load, predict, show."""
+    from diffusion_geodesics.cli.console import STAGES, ProgressBars, say, table
+
+    with ProgressBars() as bars:
+        from diffusion_geodesics.interpolation.estimate import ADAPTIVE
+        from diffusion_geodesics.interpolation.estimate import estimate as predict
+
+        model = command.model.load(bars)
+        settings = part_of(InterpolationSettings, command)
+        found = predict(model, settings, keyframes=command.keyframes, timed=command.time)
+    if json:
+        from json import dumps
+
         memory = {"weights": found.weights, "batch": found.batch_bytes}
-        content = {**found.ledger.as_dict(), "memory": memory, "size": list(found.size)}
-        typer.echo(json.dumps(content, indent=1))
+        content = {**found.costs.as_dict(), "memory": memory, "size": list(found.size)}
+        print(dumps(content, indent=1))
         return
-    console.print(estimation_table(found))
-    gigabytes = (found.weights / 2**30, found.batch_bytes / 2**30)
-    console.print(
+    timed = found.seconds_each is not None
+    rows = []
+    for name, cost in (*found.costs.stages, ("total", found.costs.total)):
+        bound = "≤ " if name in ADAPTIVE or name == "total" else ""
+        cells = [f"{bound}{cost.nfe}", f"{bound}{cost.batches}", f"{cost.tflop:.4g}"]
+        rows.append([STAGES.get(name, name), *cells, *([f"{cost.seconds:.1f}"] if timed else [])])
+    table(["stage", "NFE", "batches", "TFLOP", *(["seconds"] if timed else [])], rows, error=False)
+    weights, batch = found.weights / 2**30, found.batch_bytes / 2**30
+    say(
         f"{found.size[1]}x{found.size[0]} pixels, {found.dim} coordinates, "
-        f"{found.row_flops / 1e12:.3g} TFLOP a row; memory about {gigabytes[0]:.2f} GiB of weights "
-        f"and {gigabytes[1]:.2f} GiB for batches of {found.batch} rows",
-        soft_wrap=True,
-        markup=False,
+        f"{found.operations.evaluation / 1e12:.3g} TFLOP an evaluation; memory about "
+        f"{weights:.2f} GiB of weights and {batch:.2f} GiB for batches of {found.batch} latents"
     )

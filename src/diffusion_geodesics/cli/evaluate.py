@@ -1,75 +1,96 @@
-"""`geodesic evaluate RUNS... -o OUT`."""
-
-from __future__ import annotations
+"""``geodesic evaluate RUNS... -o OUT``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-import typer
+from cyclopts import Parameter
+from pydantic import Field
 
-from diffusion_geodesics.cli.compare import (
-    MEASURES,
-    ClipOption,
-    CountOption,
-    SeedOption,
-    WeightsOption,
-    show,
-)
+from diffusion_geodesics.cli.compare import ExternalSettings, show
 from diffusion_geodesics.cli.methods import read_named
-from diffusion_geodesics.cli.options import FRAMES, OutputOption, OverwriteOption, console
+from diffusion_geodesics.cli.options import ConfigOption, chosen, options_of
+from diffusion_geodesics.cli.shared import OutputSettings
+from diffusion_geodesics.runtime.settings import (
+    JobSettings,
+    Marker,
+    SettingsError,
+    SettingsGroup,
+)
+
+
+class Ranking(SettingsGroup):
+    """What is compared with what."""
+
+    title: ClassVar[str] = "Measures"
+
+    pairs: Path | None = None
+    """The images that were joined: a CSV or JSON file, or a folder such as MorphBench. Without them
+    nothing is measured at the ends."""
+    frames: int = Field(default=9, ge=3, le=10_000)
+    """Frames of each strip, both ends included."""
+    baseline: str | None = None
+    """The method that win rates are against; slerp, or the first."""
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    """Of all resampling."""
+
+
+class EvaluateCommand(JobSettings):
+    """An evaluation with its runs, and where it goes."""
+
+    runs: Annotated[tuple[str, ...], Marker.NAMED_FOLDER] = ()
+    """Folders of frames."""
+    ranking: Ranking = Ranking()
+    external: ExternalSettings = ExternalSettings()
+    output: OutputSettings = OutputSettings()
+
+
+if TYPE_CHECKING:
+    Options = dict[str, Any]
+else:
+    Options = options_of(EvaluateCommand, without=("runs",))
 
 
 def evaluate(
-    runs: Annotated[
-        list[str],
-        typer.Argument(
-            help="FOLDER or NAME=FOLDER, one a method: of frames, of a run of ours, or of one "
-            "such folder a pair.",
-            show_default=False,
-        ),
-    ],
-    output: OutputOption,
-    pairs: Annotated[
-        Path | None,
-        typer.Option(
-            help="The images that were joined: a CSV or JSON file, or a folder such as MorphBench. "
-            "Without them nothing is measured at the ends.",
-            rich_help_panel=FRAMES,
-        ),
-    ] = None,
-    frames: CountOption = 9,
-    rival: Annotated[
-        str | None,
-        typer.Option(
-            help="Whom win rates are against; slerp, or the first.", rich_help_panel=MEASURES
-        ),
-    ] = None,
-    weights: WeightsOption = None,
-    clip: ClipOption = None,
-    seed: SeedOption = 0,
-    overwrite: OverwriteOption = False,
+    *runs: str,
+    config: ConfigOption = None,
+    options: Annotated[Options | None, Parameter(name="*")] = None,
 ) -> None:
-    """Measure and rank strips of frames, whoever made them. Needs no model."""
-    from diffusion_geodesics.apps.evidence import evaluate as run
-    from diffusion_geodesics.apps.evidence import read_pairs
-    from diffusion_geodesics.measures import external_measures
-    from diffusion_geodesics.report import check_folder
-    from diffusion_geodesics.shell import ProgressBars
+    """Measure and rank strips of frames, whoever made them. Needs no model.
 
-    named = [read_named(text) for text in runs]
+    Parameters
+    ----------
+    runs
+        FOLDER or NAME=FOLDER, one a method: of frames, of a run of ours, or of one such folder a
+        pair.
+    """
+    run(chosen(EvaluateCommand, options, config, runs=runs))
+
+
+def run(command: EvaluateCommand) -> None:
+    """Check what can be checked, measure, write."""
+    from diffusion_geodesics.cli.console import ProgressBars
+    from diffusion_geodesics.runtime.storage import check_folder
+
+    named = [read_named(text) for text in command.runs]
     names = [name for name, _ in named]
+    if not named:
+        raise SettingsError("got no runs; give at least one folder of frames")
     if doubled := sorted({n for n in names if names.count(n) > 1}):
-        raise ValueError(f"two runs are called {doubled[0]}; name them, as NAME=FOLDER")
-    check_folder(output, overwrite=overwrite)
-    known = read_pairs(pairs) if pairs else []
-    with ProgressBars(console) as bars:
-        done = run(
+        raise SettingsError(f"two runs are called {doubled[0]}; name them, as NAME=FOLDER")
+    output, ranking = command.output, command.ranking
+    check_folder(output.folder, overwrite=output.overwrite)
+    with ProgressBars() as bars:
+        from diffusion_geodesics.comparison.evaluate import evaluate as job
+        from diffusion_geodesics.comparison.pairs import read_pairs
+        from diffusion_geodesics.measures import external_measures
+
+        result = job(
             dict(named),
-            frames=frames,
-            pairs=known,
-            external=external_measures(weights, clip),
-            rival=rival,
-            seed=seed,
-            on_event=bars,
+            frames=ranking.frames,
+            pairs=read_pairs(ranking.pairs) if ranking.pairs else [],
+            external=external_measures(command.external.weights, command.external.clip),
+            baseline=ranking.baseline,
+            seed=ranking.seed,
+            observer=bars,
         )
-    show(done, output, overwrite)
+        show(result, output, bars)

@@ -1,78 +1,94 @@
-"""`geodesic interpolate A B -o OUT`."""
-
-from __future__ import annotations
+"""``geodesic interpolate A B ... -o OUT``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from cyclopts import Parameter
 
-from diffusion_geodesics.apps.settings import Settings
 from diffusion_geodesics.cli.options import (
-    OUTPUT,
-    DeviceOption,
-    Dtype,
-    DtypeOption,
-    ModelOption,
-    OfflineOption,
-    OutputOption,
-    OverwriteOption,
-    RevisionOption,
-    console,
-    open_model,
+    ConfigOption,
+    PresetOption,
+    chosen,
+    options_of,
 )
-from diffusion_geodesics.cli.settings_options import with_settings
+from diffusion_geodesics.cli.shared import ModelSettings, OutputSettings, part_of
+from diffusion_geodesics.interpolation.settings import InterpolationSettings
 
 
-@with_settings
+class InterpolateCommand(InterpolationSettings):
+    """An interpolation with what it is of, by which model, and where it goes."""
+
+    images: tuple[Path, ...] = ()
+    """The images, at least two."""
+    model: ModelSettings = ModelSettings()
+    output: OutputSettings = OutputSettings()
+
+
+if TYPE_CHECKING:
+    Options = dict[str, Any]
+else:
+    Options = options_of(InterpolateCommand, without=("images",))
+
+
 def interpolate(
-    a: Annotated[Path, typer.Argument(help="The first image.", show_default=False)],
-    b: Annotated[Path, typer.Argument(help="The second image.", show_default=False)],
-    output: OutputOption,
-    settings: Settings,
-    model: ModelOption = "embedded",
-    device: DeviceOption = None,
-    dtype: DtypeOption = Dtype.FLOAT32,
-    revision: RevisionOption = None,
-    offline: OfflineOption = False,
-    fps: Annotated[
-        int, typer.Option(help="Frames a second of the video.", rich_help_panel=OUTPUT)
-    ] = 10,
-    gif: Annotated[
-        bool, typer.Option("--gif", help="Also write a GIF.", rich_help_panel=OUTPUT)
-    ] = False,
-    webm: Annotated[
-        bool, typer.Option("--webm", help="Also write a WebM.", rich_help_panel=OUTPUT)
-    ] = False,
-    overwrite: OverwriteOption = False,
+    *images: Path,
+    config: ConfigOption = None,
+    preset: PresetOption = None,
+    options: Annotated[Options | None, Parameter(name="*")] = None,
 ) -> None:
-    """Morph image A into image B along a probability density geodesic."""
-    from diffusion_geodesics.images import load_image
-    from diffusion_geodesics.report import Gif, Mp4, Video, WebM, check_folder
-    from diffusion_geodesics.shell import (
-        ProgressBars,
-        summary_line,
-        summary_table,
+    """Morph images into one another.
+
+    Parameters
+    ----------
+    images
+        The images, in order.
+    """
+    run(chosen(InterpolateCommand, options, config, preset, images=images))
+
+
+def run(command: InterpolateCommand) -> None:
+    """Check what can be checked, load, interpolate, write."""
+    from diffusion_geodesics.cli.console import ProgressBars, say, say_files, say_notes, table
+    from diffusion_geodesics.cli.inputs import demand_images
+    from diffusion_geodesics.runtime.storage import check_folder
+
+    folder = command.output.folder
+    check_folder(folder, overwrite=command.output.overwrite)
+    demand_images(command.images, least=2)
+    with ProgressBars() as bars:
+        from diffusion_geodesics.interpolation.interpolate import interpolate as job
+        from diffusion_geodesics.reporting.save import save
+
+        model = command.model.load(bars)
+        result = job(model, command.images, part_of(InterpolationSettings, command), observer=bars)
+        written = save(result, folder, overwrite=command.output.overwrite, observer=bars)
+    rows = [
+        (
+            p.name,
+            f"{p.length:.5g}",
+            f"{float(p.log_density.min()):+.1f}",
+            f"{float(p.log_density.max()):+.1f}",
+            f"{p.least_energy:.2f}",
+            f"{float(p.norm.min()):.1f}",
+        )
+        for p in result.segments[0].profiles
+    ]
+    head = ("path", "length", "lowest log p", "highest", "noise energy", "lowest norm")
+    table(head, rows)
+    solution, cost = result.segments[0].solution, result.costs.total
+    state = "" if solution is None else f"{solution.result.name.replace('_', ' ')}, "
+    residual = "" if solution is None else f"residual {float(solution.residual):.1e}; "
+    psnr = ", ".join(f"{x:.1f}" for x in result.keyframe_psnr)
+    codec = ", ".join(f"{x:.1f}" for x in result.codec_psnr)
+    say(
+        f"{state}{residual}images reproduced at {psnr} dB (autoencoder alone {codec}); "
+        f"{cost.nfe} network evaluations, {result.costs['solve'].nfe} of them by the solver, in "
+        f"{cost.seconds:.1f} s"
     )
+    say_notes(result.warnings)
+    say_files(written.folder, ("strip.png", *films(written.files), "report.html", "result.json"))
 
-    formats = [Mp4(), *([Gif()] if gif else []), *([WebM()] if webm else [])]
-    video = Video(fps=fps, formats=tuple(formats))
-    check_folder(output, overwrite=overwrite)
-    for picture in (a, b):
-        load_image(picture)  # complain about a bad image before a model is loaded
-    with ProgressBars(console) as bars:
-        from diffusion_geodesics.apps import Event
-        from diffusion_geodesics.apps import interpolate as run
 
-        loaded = open_model(bars, model, device, dtype, revision, offline)
-        done = run(loaded, a, b, settings, on_event=bars)
-        bars(Event("write", 0, 1))
-        written = done.save(output, overwrite=overwrite, video=video)
-        bars(Event("write", 1, 1))
-    console.print(summary_table(done))
-    console.print(summary_line(done), soft_wrap=True, markup=False)
-    for warning in done.warnings:
-        console.print("note:", style="yellow", end=" ")
-        console.print(warning, soft_wrap=True, markup=False)
-    for name in ("strip.png", "morph.mp4", "report.html", "result.json"):
-        typer.echo(written.folder / name)
+def films(files: tuple[str, ...]) -> tuple[str, ...]:
+    """The film files among those written."""
+    return tuple(f for f in files if f.startswith("morph."))

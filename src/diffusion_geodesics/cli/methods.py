@@ -6,26 +6,39 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diffusion_geodesics.apps.settings import Estimate, Family
+from diffusion_geodesics.latents.settings import Metric, ScoreKind
+from diffusion_geodesics.runtime.paths import expand
 
 if TYPE_CHECKING:
-    from diffusion_geodesics.apps.evidence import Method
+    from diffusion_geodesics.comparison.method import Method
+    from diffusion_geodesics.interpolation.paths import PathMethod
 
 Options = dict[str, str]
 
 NAMES = (
-    "pixel, latent, lerp, slerp, hlerp, ddim, noise, attention, carried, geodesic, string, "
+    "pixel, latent, lerp, slerp, hlerp, ddim, noise, attention, natural, geodesic, string, "
     "published"
 )
 """What a method can be called."""
 
 GRAMMAR = (
-    f"One of {NAMES}; options follow a colon: slerp:bump=2, "
-    "geodesic:strength=3,score=ratio,flat=yes, published:level=same."
+    f"A method, as often as wanted: {NAMES}; options follow a colon: slerp:bump=2, "
+    "geodesic:strength=3,score=ratio,flat=yes, natural:strength=0, published:level=same."
 )
 
-PLAIN = ("pixel", "latent", "lerp", "slerp", "hlerp", "ddim", "noise", "carried", "geodesic")
-"""The default methods without a prompt."""
+PLAIN = (
+    "pixel",
+    "latent",
+    "lerp",
+    "slerp",
+    "hlerp",
+    "ddim",
+    "noise",
+    "natural:strength=0",
+    "natural",
+    "geodesic",
+)
+"""The default methods without a prompt; ``natural`` is what ``geodesic interpolate`` makes."""
 
 PROMPTED = ("slerp:bump=2", "geodesic:score=ratio")
 """Further ones with a prompt."""
@@ -62,58 +75,80 @@ def read_named(text: str) -> tuple[str, Path]:
     """
     name, equals, folder = text.partition("=")
     if not equals:
-        path = Path(text).expanduser()
+        path = expand(text)
         return path.resolve().name, path
     if not name or not folder:
         raise ValueError(f"{text!r}: expected NAME=FOLDER")
-    return name, Path(folder).expanduser()
+    return name, expand(folder)
 
 
 def _makers() -> dict[str, tuple[set[str], Callable[[Options], Method]]]:
-    from diffusion_geodesics.apps.evidence import (
-        AttentionInterpolation,
-        Carried,
+    from diffusion_geodesics.comparison.at_level import AtLevel, PublishedMethod
+    from diffusion_geodesics.comparison.attention import AttentionInterpolation
+    from diffusion_geodesics.comparison.baselines import (
         CorrectedNoise,
         FullNoise,
-        Geodesic,
         LatentLerp,
-        LevelPath,
-        MaximalDensity,
         PixelBlend,
-        PublishedMethod,
     )
+    from diffusion_geodesics.interpolation.paths import Hlerp, Lerp, Slerp
 
-    def straight(family: Family) -> Callable[[Options], Method]:
-        return lambda o: LevelPath(family, _number(o, "bump", 1.0))
+    def level(path: PathMethod) -> Callable[[Options], Method]:
+        return lambda o: AtLevel(path, _number(o, "bump", 1.0))
+
+    def bent(maker: Callable[[Options], PathMethod]) -> Callable[[Options], Method]:
+        return lambda o: AtLevel(maker(o), _number(o, "bump", 1.0))
 
     return {
         "pixel": (set(), lambda o: PixelBlend()),
         "latent": (set(), lambda o: LatentLerp()),
-        "lerp": ({"bump"}, straight(Family.LERP)),
-        "slerp": ({"bump"}, straight(Family.SLERP)),
-        "hlerp": ({"bump"}, straight(Family.HLERP)),
+        "lerp": ({"bump"}, level(Lerp())),
+        "slerp": ({"bump"}, level(Slerp())),
+        "hlerp": ({"bump"}, level(Hlerp())),
         "ddim": (set(), lambda o: FullNoise()),
         "noise": (
             {"bound", "signal"},
             lambda o: CorrectedNoise(_number(o, "bound", 2.0), _number(o, "signal", 1.2)),
         ),
         "attention": ({"inner"}, lambda o: AttentionInterpolation(_yes(o, "inner"))),
-        "geodesic": (
-            {"strength", "score", "flat", "bump"},
-            lambda o: Geodesic(
-                _number(o, "strength", 1.0),
-                _estimate(o),
-                _yes(o, "flat"),
-                guidance=_number(o, "bump", 1.0),
-            ),
-        ),
-        "carried": (
-            {"strength", "bump"},
-            lambda o: Carried(_number(o, "strength", 0.0), _number(o, "bump", 1.0)),
-        ),
-        "string": ({"flat"}, lambda o: MaximalDensity(_yes(o, "flat"))),
+        "geodesic": ({"strength", "score", "flat", "bump"}, bent(_geodesic)),
+        "natural": ({"strength", "bump"}, bent(_natural)),
+        "string": ({"flat"}, bent(_string)),
         "published": ({"level"}, lambda o: PublishedMethod(_same(o))),
     }
+
+
+def _geodesic(options: Options) -> PathMethod:
+    from diffusion_geodesics.interpolation.paths import Geodesic
+
+    strength, score, flat = (
+        _number(options, "strength", 1.0),
+        _score(options),
+        _yes(options, "flat"),
+    )
+    parts = ["geodesic", f"{strength:g}"]
+    parts += [score.value] if score is not ScoreKind.LEVEL else []
+    parts += ["flat"] if flat else []
+    return Geodesic(Metric(strength=strength, score=score, flat=flat), label=" ".join(parts))
+
+
+def _natural(options: Options) -> PathMethod:
+    from diffusion_geodesics.interpolation.paths import Natural
+    from diffusion_geodesics.interpolation.settings import InterpolationMetric
+
+    default = InterpolationMetric()
+    strength = _number(options, "strength", default.strength)
+    label = "natural" if strength == default.strength else f"natural {strength:g}"
+    return Natural(InterpolationMetric(strength=strength), label=label)
+
+
+def _string(options: Options) -> PathMethod:
+    from diffusion_geodesics.bvp import StringMethod
+    from diffusion_geodesics.interpolation.paths import Geodesic
+
+    flat = _yes(options, "flat")
+    label = "string method" + (" flat" if flat else "")
+    return Geodesic(Metric(flat=flat), solver=StringMethod((16,)), label=label)
 
 
 def _number(options: Options, key: str, default: float) -> float:
@@ -140,10 +175,10 @@ def _same(options: Options) -> bool:
     return value == "same"
 
 
-def _estimate(options: Options) -> Estimate:
-    value = options.get("score", Estimate.LEVEL.value)
-    found = [e for e in Estimate if e.value == value and e is not Estimate.PUBLISHED_RANDOM]
+def _score(options: Options) -> ScoreKind:
+    value = options.get("score", ScoreKind.LEVEL.value)
+    found = [k for k in ScoreKind if k.value == value and k is not ScoreKind.PUBLISHED_RANDOM]
     if not found:
-        names = ", ".join(e.value for e in Estimate if e is not Estimate.PUBLISHED_RANDOM)
+        names = ", ".join(k.value for k in ScoreKind if k is not ScoreKind.PUBLISHED_RANDOM)
         raise ValueError(f"score is {value!r}; expected {names}")
     return found[0]

@@ -1,126 +1,181 @@
-"""Options that several commands share, and how they are read."""
+"""Options made from settings: every leaf of a settings tree is an option, every group a panel.
+
+The options that were given are laid over those of a configuration file; what comes out is validated
+as the settings of the command.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from types import UnionType
+from typing import Annotated, Any, Literal, TypedDict, TypeVar, Union, get_args, get_origin
 
-import typer
-from rich.console import Console
+from cyclopts import Group, Parameter
 
-if TYPE_CHECKING:
-    from diffusion_geodesics.framing import Fit
-    from diffusion_geodesics.models import DiffusionModel
-    from diffusion_geodesics.shell import ProgressBars
+from diffusion_geodesics.cli.config_paths import beside_file
+from diffusion_geodesics.latents.settings import AsText
+from diffusion_geodesics.runtime.paths import expand
+from diffusion_geodesics.runtime.settings import (
+    FlatField,
+    JobSettings,
+    SettingsError,
+    SettingsGroup,
+    flat_fields,
+    flattened,
+)
+from diffusion_geodesics.runtime.settings_file import read_settings_file
 
-MODEL, PATH, FRAMES, OUTPUT = "Model", "Path", "Frames", "Output"
-"""Panels of the help."""
+Settings = TypeVar("Settings", bound=JobSettings)
 
-console = Console(stderr=True, highlight=False)
-
-
-class Dtype(Enum):
-    """Precision of the networks."""
-
-    FLOAT32 = "float32"
-    FLOAT16 = "float16"
-    BFLOAT16 = "bfloat16"
-
-
-class FitMode(Enum):
-    """How images of another aspect ratio are brought to the working size."""
-
-    CROP = "crop"
-    PAD = "pad"
-
-    @property
-    def fit(self) -> Fit:
-        """The rule itself."""
-        from diffusion_geodesics.framing import CentreCrop, Pad
-
-        return Pad() if self is FitMode.PAD else CentreCrop()
-
-
-ModelOption = Annotated[
-    str,
-    typer.Option(
-        help="'embedded', the folder of a diffusers pipeline, or a hub id.",
-        rich_help_panel=MODEL,
+ConfigOption = Annotated[
+    Path | None,
+    Parameter(
+        help="Read options from a .toml or .yaml file; those given here go first.",
+        group=Group("Settings", sort_key=0),
     ),
 ]
-DeviceOption = Annotated[
+PresetOption = Annotated[
     str | None,
-    typer.Option(help="cuda, mps or cpu; the first there is.", rich_help_panel=MODEL),
-]
-DtypeOption = Annotated[
-    Dtype, typer.Option(help="Precision of the networks.", rich_help_panel=MODEL)
-]
-RevisionOption = Annotated[
-    str | None, typer.Option(help="Revision of a hub id.", rich_help_panel=MODEL)
-]
-OfflineOption = Annotated[
-    bool, typer.Option("--offline", help="Never use the network.", rich_help_panel=MODEL)
-]
-SizeOption = Annotated[
-    str | None,
-    typer.Option(
-        help="Edge, or HEIGHTxWIDTH, in pixels; the model's own size by default.",
-        rich_help_panel=FRAMES,
-    ),
-]
-FitOption = Annotated[
-    FitMode, typer.Option(help="Crop or pad images of another shape.", rich_help_panel=FRAMES)
-]
-OutputOption = Annotated[
-    Path, typer.Option("-o", "--output", help="Folder to write.", rich_help_panel=OUTPUT)
-]
-OverwriteOption = Annotated[
-    bool,
-    typer.Option(
-        "--overwrite", help="Replace an earlier run in the folder.", rich_help_panel=OUTPUT
-    ),
+    Parameter(help="Start from a named set of options.", group=Group("Settings", sort_key=0)),
 ]
 
+PANELS = (
+    "Settings",
+    "Output",
+    "Options",
+    "Direction (exactly one of the first six)",
+    "Ray",
+    "Analysis",
+    "Clip",
+    "Frames",
+    "Film files",
+    "Measures",
+    "Density",
+    "Prompts",
+    "Prompt",
+    "Size",
+    "Model",
+    "Noise level",
+    "Metric",
+    "Solver",
+    "Remedies",
+)
+"""Panels of the help, in order."""
+HEADER = ("job", "program", "versions")
+"""Names in a file of settings that are for the record."""
 
-def parse_size(text: str | None) -> int | tuple[int, int] | None:
-    """'512' as an edge, '512x768' as (height, width).
+
+def options_of(cls: type[JobSettings], *, without: tuple[str, ...] = ()) -> Any:
+    """A dictionary type with an optional key for every leaf of a settings tree.
+
+    Args:
+        cls: the settings.
+        without: names of leaves that are arguments, not options.
+    """
+    defaults = cls()
+    fields = {
+        name: _annotated(name, field, _shown(_default(defaults, field)))
+        for name, field in flat_fields(cls).items()
+        if name not in without
+    }
+    return TypedDict(f"{cls.__name__}Options", fields, total=False)  # type: ignore[operator]
+
+
+def _default(defaults: SettingsGroup, field: FlatField) -> Any:
+    value: Any = defaults
+    for name in field.path:
+        value = getattr(value, name)
+    return value
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, tuple):
+        return ",".join(str(_shown(v)) for v in value) if value else None
+    return None if value == "" else value
+
+
+def _annotated(name: str, field: FlatField, default: Any) -> Any:
+    """The type by which an option is read, with its text and panel."""
+    title = getattr(field.group, "title", "Options")
+    text = " ".join((field.info.description or "").split())
+    if default is not None and default is not False:
+        text += f" [default: {'yes' if default is True else default}]"
+    parameter = Parameter(
+        help=text,
+        group=Group(title, sort_key=PANELS.index(title) if title in PANELS else len(PANELS)),
+        negative=None if default is True else "",
+        negative_iterable="",
+        **_ALIASES.get(name, {}),
+    )
+    if any(isinstance(m, AsText) for m in field.info.metadata):
+        return Annotated[str | None, parameter]
+    return Annotated[_plain(field.info.annotation) | None, parameter]
+
+
+_ALIASES: dict[str, dict[str, Any]] = {
+    "output": {"name": ["--output", "-o"]},
+    "method": {"name": ["--method", "-m"]},
+}
+
+
+def _plain(kind: Any) -> Any:
+    """A type without the names of its alternatives: enums as their values."""
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return Literal[tuple(member.value for member in kind)]
+    if get_origin(kind) in (Union, UnionType):
+        return Union[tuple(_plain(part) for part in get_args(kind))]  # noqa: UP007
+    if get_origin(kind) is tuple:
+        return tuple[tuple(_plain(part) for part in get_args(kind))]  # type: ignore[misc]
+    return kind
+
+
+def chosen(
+    cls: type[Settings],
+    options: Mapping[str, Any] | None,
+    config: Path | None = None,
+    preset: str | None = None,
+    **arguments: Any,
+) -> Settings:
+    """The settings of a command: options, above a preset, above a file, above the file's preset.
+
+    Args:
+        cls: the settings.
+        options: those that were given on the command line.
+        config: a file of settings.
+        preset: name of a preset.
+        **arguments: values of arguments by the names of the settings; empty ones are left to the
+            file.
 
     Raises:
-        ValueError: anything else.
+        SettingsError: a name or a value that is not allowed, or settings that do not go together.
     """
-    if text is None:
-        return None
-    parts = text.lower().replace("×", "x").split("x")
-    if len(parts) > 2 or not all(p.strip().isdigit() for p in parts):
-        raise ValueError(f"size is {text!r}; expected an edge such as 512, or 512x768")
-    numbers = [int(p) for p in parts]
-    return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
+    values = dict(options or {})
+    values |= {name: value for name, value in arguments.items() if value}
+    if preset is not None:
+        values = cls.preset(preset, **values).explicit()
+    if config is None:
+        return cls.of(**values)
+    below = from_file(cls, config)
+    named = below.pop("preset", None)
+    values = cls.layered(below, values)
+    return cls.of(**values) if named is None else cls.preset(named, **values)
 
 
-def open_model(
-    bars: ProgressBars,
-    name: str,
-    device: str | None,
-    dtype: Dtype,
-    revision: str | None,
-    offline: bool,
-) -> DiffusionModel:
-    """Load a model with a progress bar, keeping the libraries' own notices off the terminal."""
-    import torch
+def from_file(cls: type[JobSettings], config: Path) -> dict[str, Any]:
+    """The settings that a file gives, by their flat names; inputs are relative to the file.
 
-    from diffusion_geodesics.apps import Event
-    from diffusion_geodesics.models import load_model
-    from diffusion_geodesics.shell import quiet_libraries
-
-    bars(Event("load", 0, 1))
-    quiet_libraries()
-    model = load_model(
-        name,
-        device=device,
-        dtype=getattr(torch, dtype.value),
-        revision=revision,
-        local_files_only=offline,
-    )
-    bars(Event("load", 1, 1))
-    return model
+    Raises:
+        SettingsError: a file that cannot be read, or a name in it that there is not.
+    """
+    content = {k: v for k, v in read_settings_file(config).items() if k not in HEADER}
+    preset = content.pop("preset", None)
+    try:
+        found = flattened(cls, content)
+    except SettingsError as error:
+        raise SettingsError(f"{config}: {error}") from None
+    found = beside_file(cls, found, expand(config).parent)
+    return found if preset is None else {**found, "preset": preset}

@@ -1,67 +1,111 @@
-"""Animations that Pillow reads: GIF, WebP, APNG."""
+"""Animations that Pillow reads: GIF, WebP, APNG, AVIF."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import final
 
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from diffusion_geodesics.clips.clip import Clip, ClipError, Moment, Picture, check_size
-from diffusion_geodesics.images import load_image
+from diffusion_geodesics.clips._error import ClipError
+from diffusion_geodesics.clips.clip import Clip, LazyFrame, check_size
+from diffusion_geodesics.clips.reading import Moment
+from diffusion_geodesics.clips.times import mean_rate, uneven_intervals
+from diffusion_geodesics.images import Picture, read_image
+from diffusion_geodesics.images.files import (
+    check_file,
+    open_picture,
+    refuse_high_dynamic_range,
+)
+from diffusion_geodesics.images.guard import pillow_errors
+from diffusion_geodesics.images.limits import check_edges, check_memory, shrunk_size
+from diffusion_geodesics.runtime.paths import expand, printable
 
 _LEAST_DELAY = 20
 """Milliseconds below which players show a frame for 100; 0 means no delay was given."""
+_TICK = 0.01
+"""Seconds to which delays are rounded in the coarsest of these formats, GIF."""
 
 
 @final
 class AnimatedImage(Clip):
-    """An animated GIF, WebP or PNG; transparency is laid on white.
+    """An animated GIF, WebP, PNG or AVIF; transparency is laid on white.
 
-    Raises `ClipError`, in one line, for a file that is missing, damaged, or a still.
+    Args:
+        path: of the file.
+
+    Raises:
+        ClipError: in one line, for a file that is missing, damaged, or a still.
+
+    Cost:
+        Every frame is decoded once to see that the file is whole.
     """
 
-    def __init__(self, path: str | Path):
-        self.path = Path(path).expanduser()
-        self.name = self.path.name
-        if not self.path.exists():
-            raise ClipError(f"{self.path} does not exist; check the path")
+    def __init__(self, path: str | os.PathLike[str]):
+        self.path = expand(path)
+        self._shown = printable(self.path)
+        self.name = printable(self.path.name)
+        check_file(self.path, ClipError)
         if self.path.stat().st_size == 0:
-            raise ClipError(f"{self.path} is empty; fetch it again")
-        try:
-            with Image.open(self.path) as image:
-                count = int(getattr(image, "n_frames", 1))
-                self.size = check_size(str(self.path), (image.height, image.width))
-                delays: list[float] = []
-                for i in range(count):
+            raise ClipError(f"{self._shown} is empty; fetch it again")
+        with pillow_errors(self._shown, ClipError):
+            try:
+                refuse_high_dynamic_range(self.path)
+                with open_picture(self.path) as image:
+                    delays = self._inspect(image)
+            except UnidentifiedImageError as error:
+                raise ClipError(
+                    f"{self._shown} is no animation; give a gif, webp or png, or a video"
+                ) from error
+        if len(delays) < 2:
+            raise ClipError(f"{self._shown} is a still image; a clip needs several frames")
+        self.times = np.cumsum([0.0, *delays[:-1]])
+        self.tick = _TICK
+        self.rate = mean_rate(self.times, 0.0)
+        self.notes = (*self.notes, *uneven_intervals(self.times, _TICK))
+
+    def _inspect(self, image: Image.Image) -> list[float]:
+        """Seconds that each frame is shown; all are decoded."""
+        self._check(image)
+        width, height = shrunk_size(*image.size)
+        self.size = check_size(self._shown, (height, width))
+        delays: list[float] = []
+        transparent = False
+        for i in range(int(getattr(image, "n_frames", 1))):
+            image.seek(i)
+            self._check(image)
+            image.load()
+            delays.append(_delay(image))
+            transparent = transparent or image.has_transparency_data
+        if transparent and _picture(image).alpha is not None:
+            self.notes = ("it is transparent in places, which were laid on white",)
+        return delays
+
+    def _check(self, image: Image.Image) -> None:
+        """Refuse a frame that is too small or large; those of a GIF may exceed its first."""
+        check_edges(self._shown, *image.size)
+        check_memory(self._shown, image)
+
+    def pictures(self, start: Moment | None) -> Iterator[LazyFrame]:
+        with pillow_errors(self._shown, ClipError):
+            image = open_picture(self.path)
+        with image:
+            for i, time in enumerate(self.times.tolist()):
+                with pillow_errors(self._shown, ClipError):
                     image.seek(i)
-                    image.load()
-                    delays.append(_delay(image))
-        except UnidentifiedImageError as error:
-            raise ClipError(
-                f"{self.path} is no animation; give a gif, webp or png, or a video"
-            ) from error
-        except ClipError:
-            raise
-        except (OSError, SyntaxError, ValueError, EOFError) as error:
-            raise ClipError(f"{self.path} is damaged or cut short; save it again") from error
-        if count < 2:
-            raise ClipError(f"{self.path} is a still image; a clip needs several frames")
-        self.count = count
-        self.times = [sum(delays[:i]) for i in range(count)]
-        self.rate = count / sum(delays)
+                yield LazyFrame(i, time, lambda: self._pixels(image))
 
-    def pictures(self, start: Moment | None) -> Iterator[Picture]:
-        with Image.open(self.path) as image:
-            for i, time in enumerate(self.times):
-                image.seek(i)
-                yield Picture(i, time, lambda: _pixels(image))
+    def _pixels(self, image: Image.Image) -> Tensor:
+        with pillow_errors(self._shown, ClipError):
+            return _picture(image).on(1.0)
 
 
-def _pixels(image: Image.Image) -> Tensor:
-    return load_image(Image.frombytes("RGBA", image.size, image.convert("RGBA").tobytes()))
+def _picture(image: Image.Image) -> Picture:
+    """The current frame, which :func:`read_image` would refuse as one of several."""
+    return read_image(Image.frombytes("RGBA", image.size, image.convert("RGBA").tobytes()))
 
 
 def _delay(image: Image.Image) -> float:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
+from diffusion_geodesics.clips._error import ClipError
 from diffusion_geodesics.clips.animation import AnimatedImage
-from diffusion_geodesics.clips.clip import Clip, ClipError
+from diffusion_geodesics.clips.clip import Clip
 from diffusion_geodesics.clips.folder import SUFFIXES, FolderClip
 from diffusion_geodesics.clips.video import VideoClip
+from diffusion_geodesics.runtime.paths import expand, printable
 
-ANIMATIONS = frozenset(".gif .webp .png .apng".split())
+ANIMATIONS = frozenset(".gif .webp .png .apng .avif .avifs".split())
+"""How the names of animations end."""
 
 
-def open_clip(path: str | Path, *, stream: int | None = None, folder_rate: float = 25.0) -> Clip:
+def open_clip(
+    path: str | os.PathLike[str], *, stream: int | None = None, folder_rate: float = 25.0
+) -> Clip:
     """A video file, an animation, or a folder of frames.
 
     Args:
@@ -20,17 +25,23 @@ def open_clip(path: str | Path, *, stream: int | None = None, folder_rate: float
         stream: which video stream of a file with several, counted from 0.
         folder_rate: frames a second of a folder, which does not know its own.
 
+    Returns:
+        The clip; nothing of it is held in memory.
+
     Raises:
         ClipError: it cannot be used; one line says why and what to do.
     """
-    path = Path(path).expanduser()
-    if path.is_dir():
+    path = expand(path)
+    if os.path.isdir(path):
         return FolderClip(path, folder_rate)
-    if path.exists() and path.suffix.lower() in SUFFIXES - ANIMATIONS:
-        raise ClipError(f"{path} is a still image; give a clip, or the folder of its frames")
-    if path.suffix.lower() in ANIMATIONS:
+    suffix = path.suffix.lower()
+    if os.path.exists(path) and suffix in SUFFIXES - ANIMATIONS:
+        raise ClipError(
+            f"{printable(path)} is a still image; give a clip, or the folder of its frames"
+        )
+    if suffix in ANIMATIONS:
         return AnimatedImage(path)
     clip = VideoClip(path, stream)
     if clip.count == 1:
-        raise ClipError(f"{path} has a single frame; a clip needs several")
+        raise ClipError(f"{printable(path)} has a single frame; a clip needs several")
     return clip

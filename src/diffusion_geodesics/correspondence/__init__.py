@@ -1,8 +1,21 @@
-"""What in one image is what in another, by the features of a diffusion network, and images that
-are carried along it."""
+"""Correspondences between two images from the features of a diffusion network, and images warped
+along them."""
 
-from diffusion_geodesics.correspondence.carrying import carry
-from diffusion_geodesics.correspondence.features import LEVELS, ROWS, look
-from diffusion_geodesics.correspondence.halfway import Matches, match
+from diffusion_geodesics.correspondence.belief_propagation import BeliefPropagation
+from diffusion_geodesics.correspondence.features import FeatureSettings, extract_features
+from diffusion_geodesics.correspondence.gate import Gate
+from diffusion_geodesics.correspondence.halfway_field import FieldDescent
+from diffusion_geodesics.correspondence.matcher import Matcher
+from diffusion_geodesics.correspondence.matches import Matches
+from diffusion_geodesics.correspondence.warp import warp
 
-__all__ = ["LEVELS", "ROWS", "Matches", "carry", "look", "match"]
+__all__ = [
+    "BeliefPropagation",
+    "FeatureSettings",
+    "FieldDescent",
+    "Gate",
+    "Matcher",
+    "Matches",
+    "extract_features",
+    "warp",
+]

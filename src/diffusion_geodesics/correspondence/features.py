@@ -1,83 +1,117 @@
-r"""Features of images that know what is shown where.
+r"""Features of images from the inner activations of a diffusion network.
 
-The inner features of a diffusion network at a noised latent are close where two images show the
-same thing (DIFT). They are read at several noise levels, over several draws of noise that all
-images share, centred channel by channel, and put side by side. A few channels of a transformer are
-far louder than all others and say little about the place (Gan et al., arXiv 2505.18584): they are
-brought down.
+The activations of a diffusion network at a noised latent are similar where two images show the same
+thing (DIFT). A clean latent :math:`z` is noised to several levels,
+:math:`x = a z + \sigma \varepsilon`, with several draws of :math:`\varepsilon` that all images
+share. Activations are averaged over the draws, centred channel by channel, and the levels are
+concatenated. A few channels of a transformer are far larger than all others and carry little
+information about the position (Gan et al.); they are scaled down.
 
-References
-----------
-Tang et al., Emergent Correspondence from Image Diffusion, NeurIPS 2023, arXiv 2306.03881.
+References:
+    Tang, Jia, Wang, Phoo and Hariharan. Emergent Correspondence from Image Diffusion. NeurIPS 2023,
+    arXiv 2306.03881.
+
+    Gan et al., arXiv 2505.18584: channels of transformers with massive activations.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from diffusion_geodesics.diffusion import Condition, Cost, Denoiser
-
-LEVELS = (0.25, 0.4, 0.6)
-"""Noise levels, as fractions of the sampling steps: low ones place, high ones recognise."""
-DRAWS = 4
-"""Draws of noise at each level."""
-ROWS = len(LEVELS) * DRAWS
-"""Rows that an image costs."""
-LOUD = 4.0
-"""Times the median size of all channels that a channel may have; a U-Net's stay below 3."""
-LARGEST = 64
-"""Cells along an edge above which grids are averaged: all pairs of cells are compared."""
+from diffusion_geodesics.diffusion import Condition, Denoiser
 
 
-def look(
+@final
+@dataclass(frozen=True)
+class FeatureSettings:
+    r"""How features are read from the network.
+
+    Args:
+        levels: noise levels, as fractions of the sampling steps in (0, 1]. Low noise localises,
+            high noise captures semantics. Source: DIFT uses one level, 0.26 for semantic and 0 for
+            geometric correspondence; these three were chosen on rendered portraits.
+        draws: of noise at each level, averaged. Source: DIFT averages 8; here 4 at three levels.
+        max_channel_ratio: largest root mean square of a channel, in medians over all channels;
+            larger channels are scaled down to it. Channels of U-Nets stay below 3.
+        max_cells: along the longer edge; larger grids are averaged down, since every cell is
+            compared with many others.
+    """
+
+    levels: tuple[float, ...] = (0.25, 0.4, 0.6)
+    draws: int = 4
+    max_channel_ratio: float = 4.0
+    max_cells: int = 64
+
+    def nfe(self, images: int) -> int:
+        """Network function evaluations for a number of images, 12 an image by default."""
+        return images * len(self.levels) * self.draws
+
+    @property
+    def batches(self) -> int:
+        """Batches that the evaluations come in: one a level, however many images there are."""
+        return len(self.levels)
+
+
+def extract_features(
     denoiser: Denoiser,
     clean: Float[Tensor, "images dim"],
     condition: Condition,
     *,
     steps: int,
     seed: int = 0,
-) -> tuple[tuple[Float[Tensor, "images channels height width"], ...], Cost]:
+    settings: FeatureSettings = FeatureSettings(),
+) -> tuple[Float[Tensor, "images _ _ _"], ...]:
     """Features of images, on grids from coarse to fine.
 
     Args:
-        denoiser: whose network.
-        clean: latents of the images.
-        condition: of one row, or one an image.
-        steps: sampling steps from pure noise, which the levels are fractions of.
+        denoiser: whose network is read.
+        clean: latents of the images, without noise.
+        condition: one for all images, or one for each.
+        steps: sampling steps from pure noise, which the noise levels are fractions of.
         seed: of the noise.
+        settings: noise levels, draws and normalisation.
 
     Returns:
-        Grids in float32 with mean 0 in each channel and mean square 1 in all together; none where
-        the network has no features. And the cost.
+        Grids (images, channels, height, width) in float32. Each channel has mean 0 and all together
+        mean square 1, over all images. Empty if the network offers no features.
 
-    Cost: 12 rows an image; none where there are no features.
+    Cost:
+        ``settings.nfe(images)`` network function evaluations in ``settings.batches`` batches; none
+        if the network offers no features.
     """
     schedule = denoiser.schedule
     generator = torch.Generator().manual_seed(seed)
     levels: list[tuple[Tensor, ...]] = []
-    cost = Cost()
-    for level in LEVELS:
+    for level in settings.levels:
         timestep = schedule.timestep(steps, level)
-        a, s = schedule.coefficients(timestep)
-        noise = torch.randn(DRAWS, 1, clean.shape[1], generator=generator).to(clean)
-        noisy = (a * clean + s * noise).flatten(0, 1)
-        index = torch.arange(len(clean)).repeat(DRAWS)
-        every = condition.expand(len(clean)).take(index)
-        grids = denoiser.features(noisy, timestep, every)
+        a, sigma = schedule.coefficients(timestep)
+        shape = (settings.draws, 1, clean.shape[1])
+        noise = torch.randn(shape, generator=generator).to(clean)
+        noisy = (a * clean + sigma * noise).flatten(0, 1)
+        index = torch.arange(len(clean)).repeat(settings.draws)
+        conditions = condition.expand(len(clean)).take(index)
+        grids = denoiser.features(noisy, timestep, conditions)
         if not grids:
-            return (), Cost()
-        cost = cost + Cost(len(noisy), 1)
-        levels.append(tuple(_standard(g.unflatten(0, (DRAWS, -1)).mean(0)) for g in grids))
-    return tuple(torch.cat(found, 1) for found in zip(*levels, strict=True)), cost
+            return ()
+        means = (g.unflatten(0, (settings.draws, -1)).mean(0) for g in grids)
+        levels.append(tuple(_standardise(g, settings) for g in means))
+    return tuple(torch.cat(found, 1) for found in zip(*levels, strict=True))
 
 
-def _standard(grid: Tensor) -> Tensor:
-    grid = avg_pool2d(grid.float(), -(-max(grid.shape[2:]) // LARGEST))
+def _standardise(
+    grid: Float[Tensor, "images channels _ _"], settings: FeatureSettings
+) -> Float[Tensor, "images channels _ _"]:
+    """Centre every channel, limit large channels, scale to mean square 1."""
+    grid = avg_pool2d(grid.float(), -(-max(grid.shape[2:]) // settings.max_cells))
     centred = grid - grid.mean((0, 2, 3), keepdim=True)
     size = centred.square().mean((0, 2, 3), keepdim=True).sqrt()
     typical = size[size > 0].median().nan_to_num(0.0)
-    centred = centred * (LOUD * typical / size.clamp_min(1e-12)).clamp_max(1)
+    largest = settings.max_channel_ratio * typical
+    centred = centred * (largest / size.clamp_min(1e-12)).clamp_max(1)
     return centred / centred.square().mean().sqrt().clamp_min(1e-12)

@@ -6,14 +6,14 @@ up to that level and down; a `Codec` turns images into latents. Nothing here imp
 library.
 """
 
-from diffusion_geodesics.diffusion.codec import Codec
+from diffusion_geodesics.diffusion.codec import Codec, MeteredCodec
 from diffusion_geodesics.diffusion.condition import (
     Condition,
     ConditionArc,
     ConditionCurve,
     ConditionLine,
+    PathConditions,
 )
-from diffusion_geodesics.diffusion.cost import Cost, Ledger
 from diffusion_geodesics.diffusion.denoiser import Denoiser, Features, Network, NonFiniteError
 from diffusion_geodesics.diffusion.discrete_schedule import DiscreteSchedule, Spacing
 from diffusion_geodesics.diffusion.distilled import (
@@ -25,11 +25,10 @@ from diffusion_geodesics.diffusion.distilled import (
 )
 from diffusion_geodesics.diffusion.edm_schedule import EDMSchedule, SigmaSpacing
 from diffusion_geodesics.diffusion.flops import (
-    Tally,
     codec_flops,
     count_flops,
+    evaluation_flops,
     network_bytes,
-    row_flops,
 )
 from diffusion_geodesics.diffusion.flow_schedule import FlowSchedule, dynamic_mu
 from diffusion_geodesics.diffusion.memory import ChunkedBatches, OutOfMemoryError
@@ -51,7 +50,7 @@ from diffusion_geodesics.diffusion.transport import (
     guidance_bump,
     invert,
     sample,
-    sampling_rows,
+    sampling_nfe,
 )
 from diffusion_geodesics.diffusion.window import FixedWindow, Quadrature, RandomWindow
 
@@ -66,7 +65,6 @@ __all__ = [
     "ConditionArc",
     "ConditionCurve",
     "ConditionLine",
-    "Cost",
     "DPMSolver",
     "Denoiser",
     "DiscreteSchedule",
@@ -81,13 +79,14 @@ __all__ = [
     "FlowSchedule",
     "GuidedScore",
     "Heun",
-    "Ledger",
     "LevelScore",
+    "MeteredCodec",
     "Network",
     "NoiseSchedule",
     "NonFiniteError",
     "OnStep",
     "OutOfMemoryError",
+    "PathConditions",
     "Prediction",
     "Published",
     "Quadrature",
@@ -98,17 +97,16 @@ __all__ = [
     "ScorePrediction",
     "SigmaSpacing",
     "Spacing",
-    "Tally",
     "TextInversion",
     "VelocityPrediction",
     "codec_flops",
     "count_flops",
     "dynamic_mu",
+    "evaluation_flops",
     "guidance_bump",
     "invert",
     "invert_text",
     "network_bytes",
-    "row_flops",
     "sample",
-    "sampling_rows",
+    "sampling_nfe",
 ]

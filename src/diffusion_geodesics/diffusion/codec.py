@@ -1,11 +1,15 @@
 """Codecs: pixels to flat latents and back."""
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import final
 
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["Codec"]
+from diffusion_geodesics.runtime.cost import Counts, Meter
+
+__all__ = ["Codec", "MeteredCodec"]
 
 
 class Codec(ABC):
@@ -30,3 +34,30 @@ class Codec(ABC):
         self, latents: Float[Tensor, "images dim"]
     ) -> Float[Tensor, "images 3 height width"]:
         """Latents as images, clamped to [0, 1]."""
+
+
+@final
+@dataclass(frozen=True)
+class MeteredCodec(Codec):
+    """A codec that counts the images it encodes and decodes on a meter."""
+
+    codec: Codec
+    meter: Meter
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        return self.codec.image_shape
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        return self.codec.latent_shape
+
+    def encode(self, images: Float[Tensor, "images 3 height width"]) -> Float[Tensor, "images dim"]:
+        self.meter.add(Counts(encoded=len(images)))
+        return self.codec.encode(images)
+
+    def decode(
+        self, latents: Float[Tensor, "images dim"]
+    ) -> Float[Tensor, "images 3 height width"]:
+        self.meter.add(Counts(decoded=len(latents)))
+        return self.codec.decode(latents)

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-__all__ = ["Condition", "ConditionArc", "ConditionCurve", "ConditionLine"]
+__all__ = ["Condition", "ConditionArc", "ConditionCurve", "ConditionLine", "PathConditions"]
 
 
 class ConditionCurve(ABC):
@@ -18,6 +18,10 @@ class ConditionCurve(ABC):
     @abstractmethod
     def at(self, t: Float[Tensor, " rows"]) -> "Condition":
         """The condition at each parameter: as many rows as `t` has."""
+
+    def select(self, index: Int[Tensor, " paths"]) -> "ConditionCurve":
+        """The curves of some of several paths; the same one where all paths share it."""
+        return self
 
 
 @final
@@ -147,6 +151,44 @@ class ConditionArc(ConditionCurve):
         return Condition(
             tuple(turn(a, b) for a, b in zip(self.start.parts, self.end.parts, strict=True))
         )
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class PathConditions(ConditionCurve):
+    """A curve of conditions for each of several paths.
+
+    Rows are points (..., paths) in order, so that row r belongs to path r modulo the number of
+    paths.
+
+    Args:
+        curves: one a path, at least one.
+    """
+
+    curves: tuple[ConditionCurve, ...]
+
+    def __post_init__(self) -> None:
+        if not self.curves:
+            raise ValueError("got no curve of conditions; expected one a path")
+
+    def at(self, t: Float[Tensor, " rows"]) -> Condition:
+        """The conditions at each row's parameter on its own path."""
+        count = len(self.curves)
+        if len(t) % count:
+            raise ValueError(f"got {len(t)} points for {count} paths; expected a multiple")
+        each = [curve.at(t[k::count]) for k, curve in enumerate(self.curves)]
+        parts = zip(*(c.parts for c in each), strict=True)
+        return Condition(tuple(torch.stack(p, 1).flatten(0, 1) for p in parts))
+
+    def select(self, index: Int[Tensor, " paths"]) -> ConditionCurve:
+        return PathConditions(tuple(self.curves[i] for i in index.tolist()))
+
+    @staticmethod
+    def of(curves: Sequence[ConditionCurve]) -> ConditionCurve:
+        """The conditions of several paths: one curve alone where all are the same object."""
+        if all(curve is curves[0] for curve in curves):
+            return curves[0]
+        return PathConditions(tuple(curves))
 
 
 def _same_layout(a: Condition, b: Condition) -> None:

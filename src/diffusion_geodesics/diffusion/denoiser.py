@@ -9,7 +9,7 @@ $$\nabla \log p_t(x \mid c) = -\frac{\hat\varepsilon(x, t, c)}{s_t}.$$
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, final
 
 import torch
@@ -20,6 +20,7 @@ from diffusion_geodesics.diffusion.condition import Condition
 from diffusion_geodesics.diffusion.memory import ChunkedBatches
 from diffusion_geodesics.diffusion.prediction import Prediction
 from diffusion_geodesics.diffusion.schedule import NoiseSchedule
+from diffusion_geodesics.runtime.cost import Counts, Meter
 
 __all__ = ["Denoiser", "Features", "Network", "NonFiniteError"]
 
@@ -66,13 +67,27 @@ class Network(ABC):
 class Denoiser:
     """A network with its prediction type and noise schedule.
 
-    Values come back in the dtype and on the device of `x` (float32 or float64), whatever the
-    network computes in. All rows go in one batch, cut only where memory demands it.
+    Values come back in the dtype and on the device of ``x`` (float32 or float64), whatever the
+    network computes in. All latents go in one batch, cut only where memory demands it.
+
+    Args:
+        network, schedule, prediction: its parts.
+        meter: counts every evaluation, where there is one; see :meth:`metered`.
     """
 
     network: Network
     schedule: NoiseSchedule
     prediction: Prediction
+    meter: Meter | None = field(default=None, compare=False, repr=False)
+
+    def metered(self, meter: Meter) -> "Denoiser":
+        """The same denoiser, counting its evaluations on a meter."""
+        return replace(self, meter=meter)
+
+    def count(self, nfe: int, *, backward: int = 0) -> None:
+        """Count one batch of ``nfe`` evaluations, ``backward`` of them with a backward pass."""
+        if self.meter is not None:
+            self.meter.add(Counts(nfe=nfe, batches=1, backward=backward))
 
     def output(
         self,
@@ -94,6 +109,7 @@ class Denoiser:
             return (self.network(*arguments),)
 
         pieces = self._pieces(network, x, timestep, condition, differentiable)
+        self.count(x.shape[0], backward=x.shape[0] if differentiable else 0)
         value = torch.cat([torch.empty_like(x[:0]), *(piece for (piece,) in pieces)])
         _demand_finite(value, x, timestep)
         return value
@@ -105,10 +121,12 @@ class Denoiser:
 
         Grids of any size that cover the image, in the dtype and on the device of `x`; what they
         are of, and how to compare them, each network's `features` says. No derivatives pass. All
-        else as in `output`, the cost as well.
+        else as in `output`, the cost as well; none where there are no features.
         """
         pieces = self._pieces(self.network.features, x, timestep, condition, False)
         values = tuple(torch.cat(level) for level in zip(*pieces, strict=True))
+        if values:
+            self.count(x.shape[0])
         for value in values:
             _demand_finite(value, x, timestep)
         return values
@@ -161,7 +179,7 @@ def _demand_finite(value: Tensor, x: Tensor, timestep: float) -> None:
     if not bool(x.isfinite().all()):
         cause = "the latents given to it were not finite either"
     else:
-        cause = "half precision may have overflowed: try --dtype float32 (dtype=torch.float32)"
+        cause = "half precision may have overflowed: try dtype=torch.float32"
     raise NonFiniteError(
         f"got NaN or infinity from the network in {bad} of {len(value)} rows at time step "
         f"{timestep}; {cause}"

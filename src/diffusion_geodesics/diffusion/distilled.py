@@ -16,11 +16,11 @@ al., CVPR 2025, section 4 (the published estimate).
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from diffusion_geodesics.density import Score
@@ -144,19 +144,23 @@ class DistilledScore(Score):
     negative: ConditionCurve | None = None
 
     @property
-    def rows_per_point(self) -> int:
-        """Most network rows that one point costs."""
+    def nfe_per_point(self) -> int:
+        """Most network evaluations that one point costs."""
         return self.rule.evaluations * self.quadrature.size
 
     @property
-    def calls_per_batch(self) -> int:
-        """Network calls that one call costs."""
+    def batches_per_call(self) -> int:
+        """Batches that one call costs."""
         return self.quadrature.size
 
     @property
     def deterministic(self) -> bool:
         """Whether it is a function of the point."""
         return self.quadrature.deterministic
+
+    def select(self, index: Int[Tensor, " paths"]) -> Score:
+        """The score along some of several paths."""
+        return replace(self, condition=self.condition.select(index))
 
     def __call__(
         self, t: Float[Tensor, "*#batch"], x: Float[Tensor, "*batch dim"]

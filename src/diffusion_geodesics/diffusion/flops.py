@@ -4,8 +4,7 @@ Attention is counted as its matrix products, whichever kernel computes it elsewh
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, final
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +13,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from diffusion_geodesics.diffusion.codec import Codec
 from diffusion_geodesics.diffusion.condition import Condition
-from diffusion_geodesics.diffusion.cost import Cost
 from diffusion_geodesics.diffusion.denoiser import Denoiser
 
-__all__ = ["Tally", "codec_flops", "count_flops", "network_bytes", "row_flops"]
+__all__ = ["codec_flops", "count_flops", "evaluation_flops", "network_bytes"]
 
 
 def count_flops(function: Callable[[], object]) -> int:
@@ -27,38 +25,18 @@ def count_flops(function: Callable[[], object]) -> int:
     return counter.get_total_flops()
 
 
-def row_flops(denoiser: Denoiser, condition: Condition) -> int:
-    """Operations of one row through the network, which is really evaluated once.
+def evaluation_flops(denoiser: Denoiser, condition: Condition) -> int:
+    """Operations of one evaluation of the network, which is really evaluated once.
 
-    `condition`: any condition of its kind; attention to a prompt is part of a row. Costs one row.
+    Args:
+        denoiser: whose network.
+        condition: any condition of its kind; attention to a prompt is part of an evaluation.
+
+    Cost: one evaluation.
     """
     timestep = denoiser.schedule.timesteps(2)[-1]
     x = torch.zeros(1, denoiser.network.dim)
     return count_flops(lambda: denoiser.output(x, timestep, condition.take(slice(0, 1))))
-
-
-@final
-@dataclass(frozen=True)
-class Tally:
-    """Turns counts into operations.
-
-    - `row`: operations of one row; `frame`: of decoding one image.
-    """
-
-    row: int
-    frame: int
-
-    def rows(self, cost: Cost) -> Cost:
-        """The cost with the operations of its rows."""
-        return replace(cost, tflop=cost.rows * self.row / 1e12)
-
-    def frames(self, cost: Cost, count: int) -> Cost:
-        """The same, and those of decoding `count` images."""
-        return replace(cost, tflop=(cost.rows * self.row + count * self.frame) / 1e12)
-
-    def trained(self, cost: Cost, trained: int) -> Cost:
-        """The same for rows of which some were training: one row forward, two backward."""
-        return replace(cost, tflop=(cost.rows + 2 * trained) * self.row / 1e12)
 
 
 def codec_flops(codec: Codec) -> tuple[int, int]:

@@ -5,11 +5,11 @@ evaluation of the network. What guidance and ratios are scores *of* is said in e
 that are averaged over time steps are in `distilled`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from diffusion_geodesics.density import Score
@@ -33,19 +33,23 @@ class LevelScore(Score):
     condition: ConditionCurve
 
     @property
-    def calls_per_batch(self) -> int:
-        """Network calls that one call costs."""
+    def batches_per_call(self) -> int:
+        """Batches that one call costs."""
         return 1
 
     @property
-    def rows_per_point(self) -> int:
-        """Network rows that one point costs."""
+    def nfe_per_point(self) -> int:
+        """Network evaluations that one point costs."""
         return 1
 
     @property
     def precision(self) -> float:
         r"""$1/s_t^2$: no density noised to this level is more curved across a ridge."""
         return self.denoiser.schedule.coefficients(self.timestep)[1] ** -2
+
+    def select(self, index: Int[Tensor, " paths"]) -> Score:
+        """The score along some of several paths."""
+        return replace(self, condition=self.condition.select(index))
 
     def __call__(
         self, t: Float[Tensor, "*#batch"], x: Float[Tensor, "*batch dim"]
@@ -74,13 +78,13 @@ class GuidedScore(Score):
     weight: float
 
     @property
-    def calls_per_batch(self) -> int:
-        """Network calls that one call costs."""
+    def batches_per_call(self) -> int:
+        """Batches that one call costs."""
         return 1
 
     @property
-    def rows_per_point(self) -> int:
-        """Network rows that one point costs."""
+    def nfe_per_point(self) -> int:
+        """Network evaluations that one point costs."""
         return 1 if self.weight in (0.0, 1.0) else 2
 
     @property
@@ -88,12 +92,17 @@ class GuidedScore(Score):
         """Whether a probability density has this score."""
         return self.weight in (0.0, 1.0)
 
+    def select(self, index: Int[Tensor, " paths"]) -> Score:
+        """The score along some of several paths."""
+        curves = {name: getattr(self, name).select(index) for name in ("condition", "negative")}
+        return replace(self, **curves)
+
     def __call__(
         self, t: Float[Tensor, "*#batch"], x: Float[Tensor, "*batch dim"]
     ) -> Float[Tensor, "*batch dim"]:
         """The guided score at the points `x` with curve parameters `t`."""
         parameter, rows = _flatten(t, x)
-        if self.rows_per_point == 1:
+        if self.nfe_per_point == 1:
             alone = self.condition if self.weight == 1.0 else self.negative
             epsilon = self.denoiser.epsilon(rows, self.timestep, alone.at(parameter))
         else:
@@ -118,14 +127,19 @@ class RatioScore(Score):
     negative: ConditionCurve
 
     @property
-    def calls_per_batch(self) -> int:
-        """Network calls that one call costs."""
+    def batches_per_call(self) -> int:
+        """Batches that one call costs."""
         return 1
 
     @property
-    def rows_per_point(self) -> int:
-        """Network rows that one point costs."""
+    def nfe_per_point(self) -> int:
+        """Network evaluations that one point costs."""
         return 2
+
+    def select(self, index: Int[Tensor, " paths"]) -> Score:
+        """The score along some of several paths."""
+        curves = {name: getattr(self, name).select(index) for name in ("condition", "negative")}
+        return replace(self, **curves)
 
     def __call__(
         self, t: Float[Tensor, "*#batch"], x: Float[Tensor, "*batch dim"]

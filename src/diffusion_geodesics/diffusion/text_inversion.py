@@ -12,7 +12,6 @@ section 4 (500 steps at a rate of 5e-3, one image at a time).
 """
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
@@ -23,13 +22,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from diffusion_geodesics.diffusion.condition import Condition
-from diffusion_geodesics.diffusion.cost import Cost
 from diffusion_geodesics.diffusion.denoiser import Denoiser, NonFiniteError
 
 __all__ = ["TextInversion", "invert_text"]
-
-TRAINING = 3
-"""Evaluations that a training step counts as, in operations: forward once, backward twice."""
 
 
 @final
@@ -65,8 +60,8 @@ class TextInversion:
         return TextInversion(steps=500, check_every=0)
 
     @property
-    def most_rows(self) -> int:
-        """Most network rows for one image, those of training included."""
+    def most_nfe(self) -> int:
+        """Most network evaluations for one image, those of training included."""
         checks = 1 + self.steps // self.check_every if self.check_every else 0
         return self.steps + checks * self.checks
 
@@ -77,7 +72,7 @@ def invert_text(
     condition: Condition,
     method: TextInversion | None = None,
     on_step: Callable[[int, int], None] | None = None,
-) -> tuple[list[Condition], Cost, int]:
+) -> list[Condition]:
     """An embedding for every image, each of one row, from those of its prompt.
 
     - `x0`: clean latents; `condition`: where to start, one row or one an image.
@@ -85,11 +80,10 @@ def invert_text(
     All images share a batch and, since a network takes one time step a call, the time step;
     noises are their own. Without checks the last embeddings are
     returned, else those with the lowest loss on the fixed set, at worst the prompt's own.
-    Returns the embeddings, the cost in rows, and how many of these rows were training.
+    Cost: see `TextInversion.most_nfe`; a training step counts one evaluation an image.
     Raises `NonFiniteError` where the loss is not finite.
     """
     method = method or TextInversion()
-    started = time.perf_counter()
     images = len(x0)
     generator = torch.Generator().manual_seed(method.seed)
     grid = denoiser.schedule.timesteps(50)
@@ -103,9 +97,11 @@ def invert_text(
     best = [p.detach().clone() for p in parts]
     lowest = torch.full((images,), math.inf, dtype=x0.dtype, device=x0.device)
     since = torch.zeros(images, dtype=torch.long, device=x0.device)
-    rows = calls = trained = 0
 
-    def losses(timestep: float, noise: Tensor, live: list[Tensor]) -> Tensor:
+    def losses(
+        timestep: float, noise: Tensor, live: list[Tensor], *, trained: bool = False
+    ) -> Tensor:
+        denoiser.count(images, backward=images if trained else 0)
         a, s = denoiser.schedule.coefficients(timestep)
         x = a * x0 + s * noise
         output = denoiser.network(x, timestep, Condition(tuple(live))).to(x.device).to(x.dtype)
@@ -114,10 +110,9 @@ def invert_text(
 
     def check() -> bool:
         """Keep what improved; whether nothing has for long."""
-        nonlocal lowest, since, rows, calls
+        nonlocal lowest, since
         with torch.no_grad():
             now = torch.stack([losses(t, n.expand_as(x0), parts) for t, n in fixed]).mean(0)
-        rows, calls = rows + images * len(fixed), calls + len(fixed)
         better = now < lowest * 0.99
         since = torch.where(better, 0, since + 1)
         for kept, part in zip(best, parts, strict=True):
@@ -130,24 +125,22 @@ def invert_text(
     for step in range(1, method.steps + 1):
         draw = int(torch.randint(len(grid), (), generator=generator))
         with torch.enable_grad():
-            loss = losses(grid[draw], _noise(x0, generator), parts).sum()
+            loss = losses(grid[draw], _noise(x0, generator), parts, trained=True).sum()
             if not bool(loss.isfinite()):
                 raise NonFiniteError(
                     "text inversion met a loss that is not finite; half precision may have "
-                    "overflowed: try --dtype float32 (dtype=torch.float32), or leave it out"
+                    "overflowed: try dtype=torch.float32, or leave it out"
                 )
             gradients = torch.autograd.grad(loss, parts)
         for part, gradient in zip(parts, gradients, strict=True):
             part.grad = gradient
         optimiser.step()
-        rows, calls, trained = rows + images, calls + 1, trained + images
         if on_step is not None:
             on_step(step, method.steps)
         if method.check_every and step % method.check_every == 0 and check():
             break
     kept = best if method.check_every else [p.detach() for p in parts]
-    found = [Condition(tuple(p[k : k + 1] for p in kept)) for k in range(images)]
-    return found, Cost(rows, calls, time.perf_counter() - started), trained
+    return [Condition(tuple(p[k : k + 1] for p in kept)) for k in range(images)]
 
 
 def _noise(like: Tensor, generator: torch.Generator) -> Tensor:

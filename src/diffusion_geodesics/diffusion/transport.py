@@ -6,7 +6,6 @@ sampling undoes it.
 """
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,12 +15,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from diffusion_geodesics.diffusion.condition import Condition
-from diffusion_geodesics.diffusion.cost import Cost
 from diffusion_geodesics.diffusion.denoiser import Denoiser
 from diffusion_geodesics.diffusion.sampler import DDIM, Guess, Memory, Rung, Sampler
 from diffusion_geodesics.diffusion.schedule import NoiseSchedule
 
-__all__ = ["OnStep", "guidance_bump", "invert", "rungs_of", "sample", "sampling_rows"]
+__all__ = ["OnStep", "guidance_bump", "invert", "rungs_of", "sample", "sampling_nfe"]
 
 OnStep = Callable[[int, int], None]
 
@@ -44,7 +42,7 @@ def invert(
     refinements: int = 4,
     tolerance: float = 3e-3,
     on_step: OnStep | None = None,
-) -> tuple[Float[Tensor, "rows dim"], Cost]:
+) -> Float[Tensor, "rows dim"]:
     r"""Clean latents carried up to a noise level, deterministically, at guidance 1.
 
     Each rung solves the sampler's step for its start by fixed-point iteration; DDIM's is
@@ -62,15 +60,14 @@ def invert(
       0 to refine to the last. One that moves further than before is let be.
     - `on_step(done, of)`: called after each rung.
 
-    Returns the latents at the level and the cost: `rows * rungs` rows and those refined, times
+    Returns the latents at the level. Cost: `rows * rungs` evaluations and those refined, times
     the sampler's evaluations a step and sweeps.
     """
     if refinements < 0:
         raise ValueError(f"got {refinements} refinements; expected 0 or more")
-    started = time.perf_counter()
     sampler = sampler or DDIM()
     rungs = rungs_of(denoiser.schedule, steps, level)
-    field = _Counted(denoiser, condition.expand(x0.shape[0]))
+    field = _Field(denoiser, condition.expand(x0.shape[0]))
     count = len(rungs) - 1
     known: list[tuple[Tensor, Guess] | None] = [None] * count
     x = x0
@@ -96,12 +93,12 @@ def invert(
             known[index] = (x, told)
             if on_step is not None:
                 on_step(sweep * count + done, sampler.sweeps * count)
-    return x, Cost(field.rows, field.calls, time.perf_counter() - started)
+    return x
 
 
 def _settle(
     sampler: Sampler,
-    field: "_Counted",
+    field: "_Field",
     guess: Tensor,
     end: Tensor,
     rungs: tuple[Rung, Rung],
@@ -132,21 +129,18 @@ def _some(memory: Memory, index: Tensor) -> Memory:
     return Memory(Guess(memory.guess.clean[index], memory.guess.noise[index]), memory.rung)
 
 
-@dataclass
-class _Counted:
-    """The network as a field for some of the rows, counting what it is asked."""
+@dataclass(frozen=True)
+class _Field:
+    """The network as a vector field for some of the rows."""
 
     denoiser: Denoiser
     condition: Condition
-    rows: int = 0
-    calls: int = 0
 
     def of(self, index: Tensor) -> Callable[[Tensor, float], Guess]:
         """The field for the rows at `index`."""
         some = self.condition.take(index.to(self.condition.parts[0].device))
 
         def field(x: Tensor, timestep: float) -> Guess:
-            self.rows, self.calls = self.rows + x.shape[0], self.calls + 1
             return _guess(self.denoiser, self.denoiser.output(x, timestep, some), x, timestep)
 
         return field
@@ -169,7 +163,7 @@ def sample(
     negative: Condition | None = None,
     guidance: float | Float[Tensor, " rows"] = 1.0,
     on_step: OnStep | None = None,
-) -> tuple[Float[Tensor, "rows dim"], Cost]:
+) -> Float[Tensor, "rows dim"]:
     r"""Latents at a noise level carried down to clean ones, deterministically.
 
     - `x`: latents at the level; `condition`, `negative`: one row, or one a latent.
@@ -180,19 +174,15 @@ def sample(
     - `on_step(done, of)`: called after each step.
 
     Rows of weight 1 need no negative half and rows of weight 0 no conditional one; they are
-    left out, and what remains goes in one call an evaluation. Returns clean latents and the cost:
-    `sampling_rows`.
+    left out, and what remains goes in one batch an evaluation. Returns clean latents. Cost:
+    `sampling_nfe` evaluations.
     """
-    started = time.perf_counter()
     sampler = sampler or DDIM()
     rungs = rungs_of(denoiser.schedule, steps, level)
     guided = _Guidance(x, condition, negative, guidance)
     above: Memory | None = None
-    calls = 0
 
     def field(x: Tensor, timestep: float) -> Guess:
-        nonlocal calls
-        calls += 1
         return _guess(denoiser, guided.output(denoiser, x, timestep), x, timestep)
 
     for done, (here, there) in enumerate(pairwise(rungs), start=1):
@@ -200,11 +190,11 @@ def sample(
         above = Memory(told, here)
         if on_step is not None:
             on_step(done, len(rungs) - 1)
-    return x, Cost(guided.rows * calls, calls, time.perf_counter() - started)
+    return x
 
 
-def sampling_rows(sampler: Sampler, rungs: int, guidance: Float[Tensor, " rows"]) -> int:
-    """Network rows that `sample` takes for latents of these guidance weights."""
+def sampling_nfe(sampler: Sampler, rungs: int, guidance: Float[Tensor, " rows"]) -> int:
+    """Network evaluations that `sample` takes for latents of these guidance weights."""
     each = int((guidance != 0).sum() + (guidance != 1).sum())
     calls = sum(sampler.evaluations(last=k == rungs - 1) for k in range(rungs))
     return each * calls
@@ -245,10 +235,6 @@ class _Guidance:
         self.condition = Condition.stack(
             [c.expand(count).take(index.to(c.parts[0].device)) for index, c in parts if len(index)]
         )
-
-    @property
-    def rows(self) -> int:
-        return len(self.index)
 
     def output(self, denoiser: Denoiser, x: Tensor, timestep: float) -> Tensor:
         """The guided output, from one call that holds only the rows needed."""

@@ -1,7 +1,8 @@
-r"""The path of a ray: Hermite interpolation through points with velocities.
+r"""The path of a ray: Hermite interpolation through points with given velocities.
 
-With accelerations as well it is the quintic Hermite polynomial on every interval (error of order
-6 in the interval), without them the cubic (order 4). Every ray has its own times.
+If accelerations are given too it is the quintic Hermite polynomial on every interval (error of
+order 6 in the length of the interval), otherwise the cubic one (order 4). Every ray has its own
+times.
 """
 
 from __future__ import annotations
@@ -39,7 +40,10 @@ class Hermite(Path):
         nodes: points, shape (nodes, *batch, dim).
         velocity: derivatives with respect to t, shape (nodes, *batch, dim).
         acceleration: second derivatives, or None.
-        manifold: the space the curve lives in; on it the curve is projected.
+        manifold: the space of the curve; its points are projected onto it.
+
+    Raises:
+        ValueError: fewer than two nodes, or times that decrease.
     """
 
     t: Float[Tensor, "nodes *batch"]

@@ -1,8 +1,8 @@
 """The interface of integrators: one step of a batch of rays, and the length of the next one.
 
-An integrator is data: a table of coefficients and a number of steps or a tolerance. The one loop
-(:func:`diffusion_geodesics.ivp.solve_ivp`) drives all of them. To add one, write these methods; it
-then runs the conformance suite.
+An integrator is data: a table of coefficients, and a number of steps or a tolerance. One loop
+(:func:`diffusion_geodesics.ivp.solve_ivp`) drives all of them. To add one, write the methods of
+:class:`Integrator` and add it to the conformance suite.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ class Attempt:
 
     Args:
         state: where it leads.
-        error: its error over the tolerance, shape (paths,): the step is taken where it is at most
-            1. Zero where steps are fixed.
-        calls, score_evals: what it took, over all rays.
+        error: its error over the tolerance, shape (paths,): the step is accepted where it is at
+            most 1. Zero where steps are fixed.
+        batches, nfe: cost, over all rays.
     """
 
     state: State
     error: Float[Tensor, " paths"]
-    calls: int
-    score_evals: int
+    batches: int
+    nfe: int
 
 
 class Integrator(ABC):
@@ -41,23 +41,41 @@ class Integrator(ABC):
     @property
     @abstractmethod
     def order(self) -> int:
-        """Order of convergence: the error of a ray falls like the step to this power."""
+        """Order of convergence: the error of a ray is proportional to this power of the step."""
 
     @abstractmethod
     def check(self, connection: Connection) -> None:
-        """Raise ``ValueError`` where this integrator does not apply to a connection."""
+        """Check that the integrator applies to a geometry.
+
+        Args:
+            connection: the geometry.
+
+        Raises:
+            ValueError: it does not.
+        """
 
     @abstractmethod
     def begin(self, connection: Connection, state: State) -> Attempt:
-        """Not a step: the state with all that a step needs to know of it."""
+        """The state with everything that a step needs to know about it; not a step.
+
+        Args:
+            connection: the geometry.
+            state: the rays at their starts.
+        """
 
     @abstractmethod
     def step(self, connection: Connection, state: State, h: Float[Tensor, " paths"]) -> Attempt:
-        """Try a step of ``h`` > 0 in t, for each ray its own."""
+        """Try one step.
+
+        Args:
+            connection: the geometry.
+            state: the rays.
+            h: step in t of each ray, > 0.
+        """
 
     @abstractmethod
     def first_step(self) -> float:
-        """The first step, as a part of the unit of t."""
+        """The first step in t."""
 
     @abstractmethod
     def next_step(
@@ -66,19 +84,23 @@ class Integrator(ABC):
         error: Float[Tensor, " paths"],
         pace: Float[Tensor, " paths"],
     ) -> Float[Tensor, " paths"]:
-        """The step after one of ``h`` with this error.
+        """The step to try after one of ``h`` with this error.
 
         Args:
             h: the last step.
-            error: its error over the tolerance; infinite where it led nowhere.
-            pace: metric length a unit of t now, over that at the start; 1 where steps need not
-                follow it.
+            error: its error over the tolerance; infinite where it was not finite.
+            pace: metric length per unit of t now, relative to that at the start; 1 where steps
+                need not depend on it.
         """
 
     @abstractmethod
-    def coarser(self) -> "tuple[Integrator, float]":
-        """A cheaper version of this integrator, and the factor by which the difference of the two
-        results exceeds the error of this one."""
+    def coarser(self) -> tuple[Integrator, float]:
+        """A cheaper version of this integrator, for an error estimate.
+
+        Returns:
+            The integrator, and the factor by which the difference of the two results exceeds the
+            error of this one.
+        """
 
 
 @dataclass(frozen=True)
@@ -86,8 +108,11 @@ class FixedStep(Integrator):
     """Integrators of equal steps.
 
     Args:
-        steps: steps a unit of t, at least 2. Where a ray has no end in t (only stops), steps are
-            at most 1/steps of the start's speed in Euclidean and in metric length.
+        steps: steps per unit of t, at least 2. Where a ray has no end in t (only stops), a step is
+            at most 1/steps of the initial speed in Euclidean and in metric length.
+
+    Raises:
+        ValueError: ``steps`` is below 2.
     """
 
     steps: int = 32
@@ -107,18 +132,25 @@ class FixedStep(Integrator):
     ) -> Float[Tensor, " paths"]:
         return 1.0 / (self.steps * pace.clamp(min=1))
 
-    def coarser(self) -> "tuple[Integrator, float]":
+    def coarser(self) -> tuple[Integrator, float]:
         """Half the steps: Richardson's estimate."""
         return replace(self, steps=max(2, self.steps // 2)), 2.0**self.order - 1
 
 
 def is_conformal(connection: Connection) -> bool:
-    """Whether the metric is a weight times the Euclidean one."""
+    """Whether the metric is a weight times the Euclidean one.
+
+    Args:
+        connection: the geometry.
+    """
     return isinstance(connection, Conformal | ConformalMetric)
 
 
 def space_form(manifold: Manifold) -> SpaceForm:
-    """The manifold, if its own geodesics are known.
+    """The manifold, if its own geodesics are known in closed form.
+
+    Args:
+        manifold: any manifold.
 
     Raises:
         ValueError: they are not.

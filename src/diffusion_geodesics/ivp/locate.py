@@ -1,4 +1,4 @@
-"""Finding the place in a step where a stop is met, by repeating the step with shorter ones."""
+"""Locating a stop within a step, by repeating the step with shorter ones."""
 
 from __future__ import annotations
 
@@ -21,25 +21,35 @@ REPEATS = 30
 
 @dataclass(frozen=True)
 class Cost:
-    """What was spent: calls are batches, score evaluations points."""
+    """What was spent.
 
-    calls: int = 0
-    score_evals: int = 0
+    Args:
+        batches: batches of score evaluations.
+        nfe: score evaluations.
+    """
+
+    batches: int = 0
+    nfe: int = 0
 
     def plus(self, more: Cost | Attempt) -> Cost:
-        """The cost with what something else has cost."""
-        return Cost(self.calls + more.calls, self.score_evals + more.score_evals)
+        """The sum of two costs.
+
+        Args:
+            more: the other cost.
+        """
+        return Cost(self.batches + more.batches, self.nfe + more.nfe)
 
 
 @dataclass(frozen=True)
 class Located:
-    """What became of the rays in one step.
+    """The rays after one step.
 
     Args:
         state: at the end of the step, or at the stop.
-        h: the step's length up to there.
-        hit: which rays met a stop; codes: the stop's result as an index, -1 without.
-        cost: including the search.
+        h: length of the step up to there.
+        hit: which rays met a stop.
+        codes: index of the stop's result in :class:`RayResult`; -1 without a stop.
+        cost: including that of locating.
     """
 
     state: State
@@ -52,7 +62,20 @@ class Located:
 def stop_values(
     connection: Connection, stops: Sequence[Stop], state: State, cost: Cost
 ) -> tuple[list[Tensor], Cost]:
-    """The value of every stop; one score evaluation a ray if any of them needs it."""
+    """The value of every stop.
+
+    Args:
+        connection: the geometry.
+        stops: the stops.
+        state: the rays.
+        cost: before.
+
+    Returns:
+        The values, and the cost after.
+
+    Cost:
+        1 score evaluation per ray, in one batch, if a stop needs the score; otherwise none.
+    """
     score = None
     if any(stop.needs_score for stop in stops):
         score = connection.score(state.t.clamp(0, 1), state.x)
@@ -72,7 +95,20 @@ def locate(
     after: Sequence[Tensor],
     cost: Cost,
 ) -> Located:
-    """The first stop of each ray between ``here`` and ``new``, if there is one."""
+    """The first stop of each ray within a step, if there is one.
+
+    Args:
+        connection, integrator, stops: of the rays.
+        here: the rays at the start of the step.
+        new: the rays at its end.
+        h: its length.
+        taken: which rays took the step.
+        before, after: values of the stops at both ends.
+        cost: before.
+
+    Cost:
+        About five more steps per stop that is met.
+    """
     hit = torch.zeros_like(taken)
     codes = torch.full_like(taken, -1, dtype=torch.long)
     whole = h

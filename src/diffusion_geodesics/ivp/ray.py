@@ -1,4 +1,4 @@
-"""What an initial value solver returns: the ray, how it ended, how far to trust it, its cost."""
+"""What an initial value solver returns: the ray, how it ended, its error, and its cost."""
 
 from __future__ import annotations
 
@@ -57,18 +57,21 @@ class Ray:
     Args:
         path: the curve, its parameter scaled to [0, 1] (0 at the start, 1 where the ray ended).
         results: how each ray ended, flat over the batch.
-        t: curve parameter at the nodes, shape (nodes, *batch); repeated where a ray stood still
+        t: curve parameter at the nodes, shape (nodes, *batch); repeated where a ray did not move
             (it had ended, or its step was rejected).
         nodes, velocities: points and dγ/dt there, shape (nodes, *batch, dim).
         log_density: log p - log p(start) there, in nats, shape (nodes, *batch).
-        lengths: metric length from the start to there, density relative to the start.
-        arcs: Euclidean length from the start to there.
+        lengths: metric length from the start to there, with the density relative to the start,
+            shape (nodes, *batch).
+        arcs: Euclidean length from the start to there, shape (nodes, *batch).
         growth: growth factor of small errors, shape (*batch,): a turn of the initial velocity by
             a small angle ε moves the end sideways by growth · ε · arc length. It is 1 in flat
-            space; measured along one random direction with a companion ray. NaN if not measured.
+            space; it is measured along one random direction with a companion ray. NaN if not
+            measured.
         error: estimated Euclidean error of the end point, shape (*batch,), from a second, coarser
             run. NaN if not estimated.
-        calls, score_evals: cost; a score evaluation is one point, a call one batch.
+        batches: batches of score evaluations.
+        nfe: score evaluations.
     """
 
     path: Hermite
@@ -81,8 +84,8 @@ class Ray:
     arcs: Float[Tensor, "nodes *batch"]
     growth: Float[Tensor, "*batch"]
     error: Float[Tensor, "*batch"]
-    calls: int
-    score_evals: int
+    batches: int
+    nfe: int
 
     @property
     def result(self) -> RayResult:

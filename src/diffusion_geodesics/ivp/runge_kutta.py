@@ -3,14 +3,14 @@ r"""Explicit Runge-Kutta methods: a tableau is data.
 .. math:: k_i = f\Big(t + c_i h,\; y + h \sum_{j<i} a_{ij} k_j\Big), \qquad
           y_{+} = y + h \sum_i b_i k_i.
 
-After every step the point is projected onto the manifold, the velocity onto its tangent space, and
-the velocity is given its length back (accelerations are those of curves with constant Euclidean
-speed). So speed and sphere hold to rounding; the corrections are as small as the step's error.
+After every step the point is projected onto the manifold and the velocity onto its tangent space,
+and the velocity is scaled to its former norm (accelerations are those of curves with constant
+Euclidean speed). Speed and sphere therefore hold to rounding; the corrections are as small as the
+error of the step.
 
-References
-----------
-Hairer, Norsett, Wanner, Solving Ordinary Differential Equations I, 1993, sections II.4 and II.10
-(Dormand and Prince's method of order 8 with error estimates of orders 5 and 3).
+References:
+    Hairer, Norsett, Wanner, Solving Ordinary Differential Equations I, 1993, sections II.4 and
+    II.10 (Dormand and Prince's method of order 8 with error estimates of orders 5 and 3).
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ class Tableau:
         b: weights of the stages.
         c: times of the stages as fractions of the step.
         order: order of convergence.
+
+    Raises:
+        ValueError: the numbers of coefficients do not fit.
     """
 
     a: tuple[tuple[float, ...], ...]
@@ -66,8 +69,8 @@ DORMAND_PRINCE_8 = Tableau(
 """Dormand and Prince's method of order 8, twelve stages."""
 
 
-def _attempt(connection: Connection, state: State, error: Tensor, calls: int) -> Attempt:
-    return Attempt(state, error, calls, calls * connection.evaluations * len(error))
+def _attempt(connection: Connection, state: State, error: Tensor, batches: int) -> Attempt:
+    return Attempt(state, error, batches, batches * connection.evaluations * len(error))
 
 
 def _begin(connection: Connection, state: State) -> Attempt:
@@ -107,11 +110,12 @@ class RungeKutta(FixedStep):
     """A Runge-Kutta method of equal steps, for every connection.
 
     Args:
-        steps: steps a unit of t; 40 by default, as many evaluations as the default integrator.
+        steps: steps per unit of t; 40 by default, which costs as much as the default integrator.
         tableau: the method; the classical one of order 4 by default.
 
-    Cost: one score evaluation a stage and one at the start: 161 for a unit of t by default, each in
-    its own call.
+    Cost:
+        1 score evaluation per stage and 1 at the start: 161 per unit of t by default, each in its
+        own batch.
     """
 
     steps: int = 40
@@ -136,17 +140,22 @@ class RungeKutta(FixedStep):
 class AdaptiveRungeKutta(Integrator):
     """Dormand and Prince's method of order 8 with an error control for every ray.
 
-    The error of a step, in x, in v (over a unit of t), and in log density and metric length, is
-    kept below ``atol + rtol * scale``, the scale being the Euclidean length of a unit of t (for
-    log density: 1 nat; for metric length: that length, or the metric length so far).
+    The error of a step in x, in v (per unit of t), in log density and in metric length is kept
+    below ``atol + rtol * scale``. The scale is the Euclidean length of a unit of t; for the log
+    density it is 1 nat, for the metric length the larger of that length and the metric length so
+    far.
 
     Args:
-        rtol: relative tolerance; 10 rounding errors where it is less.
-        atol: absolute tolerance.
-        first: first step to try, as a part of the unit of t.
+        rtol: relative tolerance ≥ 0; at least 10 rounding errors are allowed.
+        atol: absolute tolerance ≥ 0.
+        first: first step to try, in t.
 
-    Cost: 12 score evaluations a step tried and 1 at the start, each in its own call. A rejected
-    step costs as much as one taken.
+    Raises:
+        ValueError: a tolerance is negative, both are 0, or ``first`` is not positive.
+
+    Cost:
+        12 score evaluations per step tried and 1 at the start, each in its own batch. A rejected
+        step costs as much as an accepted one.
     """
 
     rtol: float = 1e-8
@@ -205,6 +214,7 @@ class AdaptiveRungeKutta(Integrator):
     ) -> Float[Tensor, " paths"]:
         return h * (0.9 * error.clamp_min(1e-30) ** (-1 / self.order)).clamp(0.2, 5.0)
 
-    def coarser(self) -> "tuple[Integrator, float]":
-        """A tolerance 10 times larger: the difference is the error of the looser run."""
+    def coarser(self) -> tuple[Integrator, float]:
+        """The same with a tolerance 10 times larger: the difference of the two is the error of the
+        looser run, and so an upper estimate."""
         return replace(self, rtol=10 * self.rtol, atol=10 * self.atol), 1.0

@@ -1,23 +1,24 @@
-r"""Isokinetic splitting: drift along the manifold, turn towards the score, never change speed.
+r"""Isokinetic splitting: an integrator that keeps the Euclidean speed exactly.
 
 The geodesic equation of a conformal metric with weight :math:`w(\log p)` at constant Euclidean
 speed, :math:`\gamma'' = -\beta |\gamma'|^2 P_\perp s` with :math:`\beta = -w'/w` (:math:`\beta =
 \alpha` for :math:`w = p^{-\alpha}`), is split into two flows that are both known exactly:
 
-- **drift**: the manifold's own geodesic (a line, a great circle) at frozen direction;
-- **kick**: x is frozen, the direction u obeys :math:`u' = b (I - u u^T) e` with
+- **drift**: the manifold's own geodesic (a line, a great circle), without acceleration;
+- **kick**: x is fixed and the direction u satisfies :math:`u' = b (I - u u^T) e` with
   :math:`b = \beta |v| |s|` and :math:`e = -s/|s|`, a rotation in the plane of u and e by
 
 .. math:: u(\tau) = \frac{u_0 + (\sinh b\tau + c_0 (\cosh b\tau - 1))\, e}
                          {\cosh b\tau + c_0 \sinh b\tau}, \qquad c_0 = u_0 \cdot e.
 
-So speed and sphere hold to rounding, whatever the step. Half a drift, a kick and half a drift are
-of order 2 and symmetric in time; steps of suitable lengths, some backwards, raise the order.
+Speed and sphere hold to rounding for every step length. Half a drift, a kick and half a drift are a
+method of order 2, symmetric in time; compositions of such steps, some of them backwards, have a
+higher order.
 
-References
-----------
-Strang, SIAM J. Numer. Anal. 1968. Suzuki, Phys. Lett. A 1990 (order 4). Hairer, Lubich, Wanner,
-Geometric Numerical Integration, 2006, sections II.4 and II.5.
+References:
+    Strang, SIAM J. Numer. Anal. 1968.
+    Suzuki, Phys. Lett. A 1990 (order 4).
+    Hairer, Lubich, Wanner, Geometric Numerical Integration, 2006, sections II.4 and II.5.
 """
 
 from __future__ import annotations
@@ -39,9 +40,12 @@ class Composition:
     """Lengths of the parts of one step.
 
     Args:
-        parts: lengths of the parts as fractions of the step; they add to 1 and read the same
-            backwards.
+        parts: lengths of the parts as fractions of the step, with sum 1, the same in reverse
+            order.
         order: order of convergence.
+
+    Raises:
+        ValueError: the sum is not 1, or the order of the parts matters.
     """
 
     parts: tuple[float, ...]
@@ -65,13 +69,14 @@ SUZUKI = Composition((_OUTER, _OUTER, 1 - 4 * _OUTER, _OUTER, _OUTER), 4)
 
 @dataclass(frozen=True)
 class IsokineticSplitting(FixedStep):
-    """The default integrator: speed and sphere hold exactly.
+    """The default integrator: speed and sphere hold exactly. For conformal metrics.
 
     Args:
-        steps: steps a unit of t; 32 by default.
+        steps: steps per unit of t; 32 by default.
         composition: :data:`SUZUKI` (order 4, the default) or :data:`STRANG` (order 2).
 
-    Cost: one score evaluation a part: 160 for a unit of t by default, each in its own call.
+    Cost:
+        1 score evaluation per part: 160 per unit of t by default, each in its own batch.
     """
 
     composition: Composition = SUZUKI
@@ -97,8 +102,8 @@ class IsokineticSplitting(FixedStep):
             state = _drift(connection, state, 0.5 * (before + part) * h)
             state = _kick(connection, state, part * h)
         state = _drift(connection, state, 0.5 * self.composition.parts[-1] * h)
-        calls = len(self.composition.parts)
-        return Attempt(state, torch.zeros_like(h), calls, calls * len(h))
+        batches = len(self.composition.parts)
+        return Attempt(state, torch.zeros_like(h), batches, batches * len(h))
 
 
 def _norm(x: Tensor) -> Tensor:
@@ -108,7 +113,13 @@ def _norm(x: Tensor) -> Tensor:
 def transported(
     manifold: Manifold, x: Tensor, v: Tensor, tau: Float[Tensor, " paths"]
 ) -> tuple[Tensor, Tensor]:
-    """Point and velocity of the manifold's own geodesic after ``tau``; the speed is kept."""
+    """Point and velocity of the manifold's own geodesic after some time; the speed is kept.
+
+    Args:
+        manifold: with known geodesics.
+        x, v: point and velocity at the start, shape (paths, dim).
+        tau: time.
+    """
     turn = manifold.curvature**0.5 * _norm(v) * tau[:, None]
     moved = space_form(manifold).exp(x, v * tau[:, None])
     pull = manifold.acceleration(x, v) * tau[:, None] * torch.sinc(turn / torch.pi)
@@ -145,7 +156,7 @@ def _kick(connection: Connection, state: State, tau: Tensor) -> State:
 
 
 def _rotated(u: Tensor, e: Tensor, angle: Tensor) -> Tensor:
-    """The kick; everything is multiplied by exp(-|angle|), so that nothing overflows."""
+    """The kick, with numerator and denominator multiplied by exp(-|angle|) against overflow."""
     e = e * torch.where(angle < 0, -1, 1).to(e)
     cosine = (u * e).sum(-1, keepdim=True)
     small = torch.exp(-angle.abs())

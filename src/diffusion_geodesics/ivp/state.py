@@ -1,4 +1,4 @@
-"""The state of a batch of rays: where they are, where they go, and what they have measured."""
+"""The state of a batch of rays: points, velocities, and the integrals along them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from diffusion_geodesics.metric import Connection
 
 @dataclass(frozen=True)
 class State:
-    """Rays at one moment each.
+    """Rays, each at one parameter.
 
     Args:
         t: curve parameter, shape (paths,).
@@ -22,7 +22,7 @@ class State:
         log_density: log p(x) - log p(x0) in nats, shape (paths,).
         length: metric length so far, with the density relative to the start, shape (paths,).
         arc: Euclidean length so far, shape (paths,).
-        rate: derivative of the packed state, where an integrator has it already.
+        rate: derivative of :attr:`packed`, if an integrator knows it already.
     """
 
     t: Float[Tensor, " paths"]
@@ -34,7 +34,11 @@ class State:
     rate: Float[Tensor, "paths packed"] | None = None
 
     def take(self, rows: Int[Tensor, " rows"]) -> State:
-        """Some of the rays."""
+        """Some of the rays.
+
+        Args:
+            rows: their indices.
+        """
         rate = None if self.rate is None else self.rate[rows]
         return State(
             self.t[rows],
@@ -47,7 +51,12 @@ class State:
         )
 
     def put(self, rows: Int[Tensor, " rows"], new: State) -> State:
-        """These states with the rays ``rows`` replaced."""
+        """With some of the rays replaced.
+
+        Args:
+            rows: their indices.
+            new: their new states.
+        """
         changed: list[Tensor | None] = []
         for name in (f.name for f in fields(self)):
             fresh, old = getattr(new, name), getattr(self, name)
@@ -60,15 +69,19 @@ class State:
             changed.append(old.index_copy(0, rows, fresh))
         return State(*changed)  # type: ignore[arg-type]
 
-    def beside(self, other: State) -> State:
-        """These rays and then others, in one batch."""
+    def joined(self, other: State) -> State:
+        """These rays followed by others, in one batch.
+
+        Args:
+            other: the others.
+        """
         pairs = [(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)]
         both = [None if a is None or b is None else torch.cat([a, b]) for a, b in pairs]
         return State(*both)  # type: ignore[arg-type]
 
     @property
     def packed(self) -> Float[Tensor, "paths packed"]:
-        """x, v, log density, metric length and arc length side by side."""
+        """x, v, log density, metric length and arc length as one vector."""
         scalars = torch.stack([self.log_density, self.length, self.arc], -1)
         return torch.cat([self.x, self.v, scalars], -1)
 
@@ -79,13 +92,23 @@ class State:
 
 
 def start(x: Float[Tensor, "paths dim"], v: Float[Tensor, "paths dim"], t: Tensor) -> State:
-    """Rays that have not moved yet."""
+    """Rays at their starts.
+
+    Args:
+        x, v: points and velocities.
+        t: curve parameters, shape (paths,) or (1,).
+    """
     zero = x.new_zeros(len(x))
     return State(zero + t, x, v, zero, zero, zero)
 
 
 def unpack(t: Float[Tensor, " paths"], packed: Float[Tensor, "paths packed"]) -> State:
-    """The inverse of :attr:`State.packed`."""
+    """The inverse of :attr:`State.packed`.
+
+    Args:
+        t: curve parameters.
+        packed: packed states.
+    """
     dim = (packed.shape[-1] - 3) // 2
     x, v, scalars = packed.split([dim, dim, 3], -1)
     return State(t, x, v, *scalars.unbind(-1))
@@ -97,7 +120,12 @@ def rate_of_change(connection: Connection, state: State) -> Float[Tensor, "paths
     .. math:: x' = v,\quad v' = a(x, v),\quad (\log p)' = s \cdot v,\quad L' = |v|_g,\quad
               \ell' = |v|.
 
-    Cost: ``connection.evaluations`` score evaluations a ray, one call.
+    Args:
+        connection: the geometry.
+        state: the rays.
+
+    Cost:
+        ``connection.evaluations`` score evaluations per ray, in one batch.
     """
     field = connection.field(state.t.clamp(0, 1), state.x, state.v, lambda score: state.log_density)
     climb = (field.score * state.v).sum(-1)

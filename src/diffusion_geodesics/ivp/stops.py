@@ -1,7 +1,8 @@
-"""Where a ray ends before its time: after a length, at a target, on leaving the typical set.
+"""Where a ray ends before its parameter does: after a length, at a target, off the typical set.
 
-A stop is a function of the state that turns from negative to positive at the place looked for; the
-loop finds that place by repeating the last step with shorter ones, as accurately as it integrates.
+A stop is a function of the state whose sign changes from negative to positive at the point looked
+for. The loop locates that point by repeating the last step with shorter ones, as accurately as it
+integrates.
 """
 
 from __future__ import annotations
@@ -18,22 +19,22 @@ from diffusion_geodesics.ivp.state import State
 
 
 class Stop(ABC):
-    """Ends a ray where its value turns from negative to positive."""
+    """Ends a ray where a value changes from negative to positive."""
 
     result: RayResult
-    """What a ray that ends here reports."""
+    """The result of a ray that ends here."""
 
     needs_score: bool = False
-    """Whether the value needs the score at the end of every step: one evaluation more a step."""
+    """Whether the value needs the score at the end of every step: one evaluation more per step."""
 
     at_start: bool = True
-    """Whether a ray ends at once where its value is not negative at the start."""
+    """Whether a ray ends at its start if its value is not negative there."""
 
     @abstractmethod
     def value(
         self, state: State, score: Float[Tensor, "paths dim"] | None
     ) -> Float[Tensor, " paths"]:
-        """Negative before the stop, positive after it, for all rays of the call.
+        """The value: negative before the stop, positive after it.
 
         Args:
             state: the rays, batch axes flattened.
@@ -41,11 +42,19 @@ class Stop(ABC):
         """
 
     def select(self, rows: Int[Tensor, " rows"]) -> Stop:
-        """The stop for some of the rays; itself where it is the same for all."""
+        """The stop for some of the rays; the same object if it is the same for all.
+
+        Args:
+            rows: indices of the rays.
+        """
         return self
 
     def holds(self, state: State) -> Bool[Tensor, " paths"]:
-        """Whether rays whose value has turned positive really end here."""
+        """Whether rays whose value has become positive end here.
+
+        Args:
+            state: the rays at the stop.
+        """
         return torch.ones_like(state.t, dtype=torch.bool)
 
 
@@ -71,7 +80,10 @@ class AfterLength(Stop):
     """After a metric length, with the density relative to the start.
 
     Args:
-        length: ≥ 0, a number or one for each ray, shape (*batch,).
+        length: ≥ 0, one number or one per ray, shape (*batch,).
+
+    Raises:
+        ValueError: a length is negative or not finite.
     """
 
     length: float | Tensor
@@ -94,7 +106,10 @@ class AfterArc(Stop):
     """After a Euclidean length.
 
     Args:
-        length: ≥ 0, a number or one for each ray, shape (*batch,).
+        length: ≥ 0, one number or one per ray, shape (*batch,).
+
+    Raises:
+        ValueError: a length is negative or not finite.
     """
 
     length: float | Tensor
@@ -117,8 +132,11 @@ class NearTarget(Stop):
     """At the closest approach to a target, if it is within a radius.
 
     Args:
-        target: shape (dim,), or (*batch, dim) for one each.
+        target: shape (dim,), or (*batch, dim) for one per ray.
         radius: Euclidean distance > 0.
+
+    Raises:
+        ValueError: ``radius`` is not positive.
     """
 
     target: Float[Tensor, "*batch dim"]
@@ -153,14 +171,19 @@ def _check_band(low: float, high: float) -> None:
 
 @dataclass(frozen=True)
 class LeavesTypicalSet(Stop):
-    r"""Where the noise energy :math:`\sigma |s| / \sqrt d`, 1 in the typical set of noised data,
-    leaves a band. A ray that starts outside ends at once.
+    r"""Where the noise energy :math:`\sigma |s| / \sqrt d` leaves a band about 1.
+
+    In the typical set of noised data it is about 1. A ray that starts outside ends at its start.
 
     Args:
-        sigma: σ > 0, the noise of the density; 1/√precision of the score if it is known.
-        low, high: the band.
+        sigma: σ > 0, the noise of the density; 1/√precision of the score if that is known.
+        low, high: the band, 0 ≤ low < high.
 
-    Cost: one score evaluation a ray more, each step.
+    Raises:
+        ValueError: ``sigma`` is not positive, or the band is empty.
+
+    Cost:
+        1 score evaluation more per ray and step.
     """
 
     sigma: float
@@ -185,10 +208,13 @@ class LeavesTypicalSet(Stop):
 
 @dataclass(frozen=True)
 class LeavesNorms(Stop):
-    """Where the norm of the points leaves a band. A ray that starts outside ends at once.
+    """Where the norm of the points leaves a band. A ray that starts outside ends at its start.
 
     Args:
-        low, high: the band; noised latents have norms near √d.
+        low, high: the band, 0 ≤ low < high; noised latents have norms near √d.
+
+    Raises:
+        ValueError: the band is empty.
     """
 
     low: float

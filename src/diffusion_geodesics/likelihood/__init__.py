@@ -1,7 +1,13 @@
-r"""Log densities: along a path, by line integral, and absolute, by the probability flow.
+"""Log densities along a path by line integral, and absolute ones by the probability flow.
 
-`line_density` integrates a score along a path: cheap, relative to the start. `log_density` carries
-points along the probability flow to pure noise, whose density is known: dearer, absolute.
+- :func:`line_density`: relative to the start of a path, by integrating a score; 65 evaluations.
+- :func:`log_density`: absolute, by transporting points along the probability flow to pure noise,
+  whose density is known; some hundred to thousands of evaluations per point.
+
+Traces: :class:`ShiftedHutchPlusPlus` by default; :class:`ExactTrace` in few dimensions;
+:class:`Hutchinson` for comparison. Derivatives are chosen automatically; :class:`ForwardMode` needs
+the least memory, :class:`ReverseMode` the least time on a CPU, and :class:`CentralDifferences`
+works for every network.
 """
 
 from diffusion_geodesics.likelihood.flow import FlowResult, LogDensity, log_density

@@ -1,4 +1,4 @@
-"""The Dormand-Prince pair of orders 5 and 4, adaptive, on a pair of tensors."""
+"""The adaptive Dormand-Prince method of order 5 for a state that is a pair of tensors."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ State: TypeAlias = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Integration:
-    """Where an integration from u = 0 to 1 ended.
+    """How an integration from u = 0 to 1 ended.
 
     Args:
         state: at the end, or where it stopped.
-        error: sums of the signed local errors of the points, and of the absolute ones of the
+        error: sum of the signed local errors of the points, and of the absolute ones of the
             integrals.
-        steps: steps taken; rejected: steps tried in vain.
+        steps: accepted steps.
+        rejected: rejected steps.
         finished: whether u = 1 was reached.
         broken: whether it stopped at a value that is not finite.
     """
@@ -49,13 +50,14 @@ def integrate(
     Args:
         rate: the right-hand side.
         state: at u = 0.
-        size: the local error in units of the tolerance, of (state, local error); a step is
-            accepted below 1.
-        first: length of the first step.
+        size: maps (state, local error) to the error in units of the tolerance; a step is accepted
+            below 1.
+        first: length of the first step in u.
         max_steps: steps after which to stop, rejected ones included.
-        on_step: told of u after each step.
+        on_step: called with u after each step.
 
-    Cost: one rate, and six more a step.
+    Cost:
+        1 rate, and 6 more per step.
     """
     u, h, steps, rejected, broken = 0.0, first, 0, 0, False
     slope = rate(0.0, state)

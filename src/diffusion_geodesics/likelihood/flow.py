@@ -9,10 +9,10 @@ In :math:`y = x/a` and :math:`\sigma = s/a` the flow is
 
 The density of x is that of y divided by :math:`a^d`.
 
-References
-----------
-Song et al., Score-Based Generative Modeling through SDEs, ICLR 2021, appendix D.2. Karras et al.,
-Elucidating the Design Space of Diffusion-Based Generative Models, NeurIPS 2022 (y and σ).
+References:
+    Song et al., Score-Based Generative Modeling through SDEs, ICLR 2021, appendix D.2.
+    Karras et al., Elucidating the Design Space of Diffusion-Based Generative Models, NeurIPS 2022
+    (y and σ).
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ class LogDensity:
         dim: coordinates of a point.
         bin_width: width of a quantisation bin in the coordinates of x; 1 for continuous data.
         sigma, sigma_max: noise levels at which the flow starts and ends.
-        trace: how traces were taken, with the number of probes and the seed.
-        derivative: how products with the Jacobian were taken.
+        trace: how traces were estimated, with the number of probes and the seed.
+        derivative: how products with the Jacobian were computed.
         result: how the flow ended.
         steps: accepted and rejected steps.
-        score_evals, calls: cost; a score evaluation is one row through the network, a call one
-            batch.
+        nfe: score evaluations; one is one row through the network.
+        batches: batches of them.
     """
 
     log_prob: Float[Tensor, " points"]
@@ -75,27 +75,27 @@ class LogDensity:
     derivative: Derivative
     result: FlowResult
     steps: tuple[int, int]
-    score_evals: int
-    calls: int
+    nfe: int
+    batches: int
 
     @property
     def error(self) -> Float[Tensor, " points"]:
-        """Both errors together, in nats."""
+        """Root sum of squares of both errors, in nats."""
         return torch.hypot(self.standard_error, self.solver_error)
 
     @property
     def bits_per_dim(self) -> Float[Tensor, " points"]:
-        r""":math:`-\log_2 p / d - \log_2 \Delta` with bin width Δ.
+        r"""Bits per dimension, :math:`-\log_2 p / d - \log_2 \Delta` with bin width Δ.
 
-        For a model of 8-bit pixels scaled to [-1, 1], Δ = 2/255 makes this the bits per pixel and
-        channel of the discrete image, its bin's density taken at the middle. For a latent model
-        it is bits per latent dimension, which compares with no other model's.
+        For a model of 8-bit pixels scaled to [-1, 1], Δ = 2/255 gives the bits per pixel and
+        channel of the discrete image, with the density of a bin taken at its middle. For a latent
+        model it is bits per latent dimension, which cannot be compared between models.
         """
         return -self.log_prob / (self.dim * math.log(2)) - math.log2(self.bin_width)
 
     @property
     def bits_error(self) -> Float[Tensor, " points"]:
-        """The error of ``bits_per_dim``."""
+        """Error of ``bits_per_dim``."""
         return self.error / (self.dim * math.log(2))
 
 
@@ -113,7 +113,7 @@ def log_density(
     max_steps: int = 200,
     on_step: Callable[[float], None] | None = None,
 ) -> LogDensity:
-    r"""log p of points at a noise level, by the probability flow to pure noise.
+    r"""Absolute log density of points at a noise level, by the probability flow to pure noise.
 
     Args:
         noise: the predicted noise: ``DenoiserNoise(denoiser, condition)`` for a diffusion model,
@@ -121,22 +121,28 @@ def log_density(
         x: points of the model, a·y, in float32 or float64, all in one batch.
         sigma: their noise-to-signal ratio s/a > 0. The density is that of data noised to σ; take
             the smallest that the model knows for clean points.
-        trace: how to take traces; ``ShiftedHutchPlusPlus(24)`` by default.
+        trace: how to estimate traces; ``ShiftedHutchPlusPlus(24)`` by default.
         terminal: density of y at ``sigma_max``; by default N(0, σ²I), or N(0, (1 + σ²) I) for
             a diffusion model, whose latents have unit variance.
         sigma_max: noise level at the end of the flow; by default the field's own.
         rtol: relative tolerance of the adaptive fifth-order solver.
         bin_width: for bits per dimension; see :class:`LogDensity`.
-        derivative: how to take Jacobian products; by default the first that works of reverse
+        derivative: how to compute Jacobian products; by default the first that works of reverse
             mode, forward mode and central differences.
-        max_steps: steps after which to give up, which is a result and not an error.
-        on_step: told of the fraction done.
+        max_steps: steps after which the flow ends with ``FlowResult.max_steps``.
+        on_step: called with the fraction done, in [0, 1], after each step.
 
     Raises:
-        ValueError: no points, values that are not finite, or noise levels out of order.
+        ValueError: no points, values that are not finite, noise levels out of order, or ``rtol``
+            or ``max_steps`` out of range.
 
-    Cost: per step and point six times the trace's products (``probes``, or dim for the exact
-    trace); in 64 dimensions about 15 steps to 1e-3 nats.
+    Cost:
+        Per step and point 6 times the products of the trace (``probes``, or dim for the exact
+        trace), each counted as the derivative's ``evaluations``; about 15 steps in 64 dimensions
+        for 1e-3 nats.
+
+    References:
+        Song et al., ICLR 2021, appendix D.2.
     """
     highest = noise.sigma_max if sigma_max is None else sigma_max
     _check(x, sigma, highest, rtol, max_steps)
@@ -177,15 +183,15 @@ def log_density(
         derivative=derivative,
         result=result,
         steps=(done.steps, done.rejected),
-        score_evals=flow.spent.rows,
-        calls=flow.spent.calls,
+        nfe=flow.cost.nfe,
+        batches=flow.cost.batches,
     )
 
 
 @dataclass
-class _Spent:
-    rows: int = 0
-    calls: int = 0
+class _Cost:
+    nfe: int = 0
+    batches: int = 0
 
 
 @dataclass(frozen=True)
@@ -198,7 +204,7 @@ class _Flow:
     derivative: Derivative
     lowest: float
     highest: float
-    spent: _Spent = field(default_factory=_Spent)
+    cost: _Cost = field(default_factory=_Cost)
 
     def sigma(self, u: float) -> float:
         if u <= 0 or u >= 1:  # exact, so that no rounding leaves the schedule
@@ -215,8 +221,8 @@ class _Flow:
                 lambda z: self.noise.noise(z, sigma), rows, v.reshape(rows.shape)
             )
             values.append(value[: len(y)])
-            self.spent.rows += len(rows) * self.derivative.evaluations
-            self.spent.calls += 1
+            self.cost.nfe += len(rows) * self.derivative.evaluations
+            self.cost.batches += 1
             return v - sigma * along.reshape(v.shape)
 
         traces = self.trace.samples(product, self.vectors)

@@ -1,8 +1,9 @@
 r"""Products with the Jacobian :math:`J = \partial f/\partial x` of a network, row by row.
 
-Traces only need products, and :math:`\operatorname{tr} J = \operatorname{tr} J^{\mathsf T}`, so
-either :math:`J v` (forward mode) or :math:`J^{\mathsf T} v` (reverse mode) will do. Some attention
-kernels have no forward-mode derivative; the plain one ("math") is selected while one is taken.
+Traces need products only, and :math:`\operatorname{tr} J = \operatorname{tr} J^{\mathsf T}`, so
+both :math:`J v` (forward mode) and :math:`J^{\mathsf T} v` (reverse mode) can be used. Some
+attention kernels have no forward-mode derivative; in forward mode the plain kernel ("math") is
+selected.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 Function: TypeAlias = Callable[[Tensor], Tensor]
-"""Rows of points (rows, dim) to rows of values (rows, dim), each row by itself."""
+"""Maps points (rows, dim) to values (rows, dim), each row independently."""
 
 
 class Derivative(ABC):
-    """A way to take products with a Jacobian."""
+    """A way to compute products with a Jacobian."""
 
     @abstractmethod
     def __call__(
@@ -32,20 +33,26 @@ class Derivative(ABC):
         x: Float[Tensor, "rows dim"],
         v: Float[Tensor, "rows dim"],
     ) -> tuple[Float[Tensor, "rows dim"], Float[Tensor, "rows dim"]]:
-        """The values f(x), and J v or Jᵀv, of every row."""
+        r"""The values f(x), and :math:`J v` or :math:`J^{\mathsf T} v`, of every row.
+
+        Args:
+            function: f.
+            x: points.
+            v: vectors to multiply.
+        """
 
     @property
     @abstractmethod
     def evaluations(self) -> int:
-        """Score evaluations that one row is counted as."""
+        """Score evaluations that one row counts as."""
 
 
 @final
 @dataclass(frozen=True)
 class ForwardMode(Derivative):
-    """J v, alongside the value. Memory does not grow with the depth of the network.
+    """J v together with the value. Memory does not grow with the depth of the network.
 
-    Counted as one evaluation; a convolutional network on a CPU took the time of about 4.
+    Counts as one evaluation; a convolutional network on a CPU took the time of about 4.
     """
 
     def __call__(
@@ -69,11 +76,14 @@ class ForwardMode(Derivative):
 @final
 @dataclass(frozen=True)
 class ReverseMode(Derivative):
-    """Jᵀv by backpropagation; the backward pass counts as an evaluation.
+    """Jᵀv by backpropagation; the backward pass counts as one evaluation.
 
     Args:
-        rows: most rows at once: what backpropagation keeps of the network's layers is let go
-            after each piece.
+        rows: most rows at once. The activations kept for backpropagation are released after each
+            piece.
+
+    Raises:
+        ValueError: ``rows`` is below 1.
     """
 
     rows: int = 8
@@ -106,12 +116,16 @@ class ReverseMode(Derivative):
 @final
 @dataclass(frozen=True)
 class CentralDifferences(Derivative):
-    r""":math:`[f(x + \delta v) - f(x - \delta v)] / 2\delta`, for functions that autograd cannot
-    follow.
+    r"""Central differences, for functions that autograd cannot differentiate.
+
+    .. math:: J v \approx \frac{f(x + \delta v) - f(x - \delta v)}{2 \delta}
 
     Args:
-        step: δ|v| relative to 1 + |x|; 1e-3 suits networks in float32, whose rounding a smaller
-            one would amplify.
+        step: δ|v| relative to 1 + |x|, > 0; 1e-3 suits networks in float32, whose rounding error a
+            smaller step would amplify.
+
+    Raises:
+        ValueError: ``step`` is not positive and finite.
     """
 
     step: float = 1e-3
@@ -139,15 +153,18 @@ class CentralDifferences(Derivative):
 
 
 def working_derivative(function: Function, x: Float[Tensor, "rows dim"]) -> Derivative:
-    """Reverse mode, else forward mode, else central differences: the first that works.
+    """The first of reverse mode, forward mode and central differences that works for a function.
 
-    Not on a GPU, where forward mode comes first: it needs less memory. On a CPU reverse mode took
-    half its time.
+    On a GPU forward mode is tried first, because it needs less memory; on a CPU reverse mode took
+    half its time. A mode that raises is skipped. So is one whose product is far from a central
+    difference, as when a function detaches its input and autograd returns zero.
 
-    One that raises is passed over, and so is one whose product is far from a central difference,
-    as where a function detaches its input and autograd silently gives zero.
+    Args:
+        function: f.
+        x: points; the first row is used.
 
-    Cost: 3 to 6 evaluations of the first row.
+    Cost:
+        3 to 6 evaluations of one row.
     """
     row = x[:1].detach()
     generator = torch.Generator().manual_seed(0)

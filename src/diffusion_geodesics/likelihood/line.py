@@ -28,15 +28,15 @@ class LineDensity:
         t: Chebyshev parameters in [0, 1], shape (time,).
         log_density: log p(γ(t)) - log p(γ(0)) in nats, shape (time, *batch).
         error: largest difference along the path to the rule with every second point, in nats,
-            shape (*batch,). It says nothing of a score that is no gradient: compare two paths
+            shape (*batch,). It does not detect a score that is no gradient; compare two paths
             between the same ends for that.
-        score_evals: score evaluations spent; one call.
+        nfe: score evaluations spent, in one batch.
     """
 
     t: Float[Tensor, " time"]
     log_density: Float[Tensor, "time *batch"]
     error: Float[Tensor, "*batch"]
-    score_evals: int
+    nfe: int
 
     @property
     def difference(self) -> Float[Tensor, "*batch"]:
@@ -47,18 +47,19 @@ class LineDensity:
 def line_density(
     score: Score, path: Path, *, manifold: Manifold | None = None, intervals: int = 64
 ) -> LineDensity:
-    """Integrate a score along a path.
+    """Log density along a path, relative to its start, by integrating a score.
 
     Args:
         score: s = ∇log p.
         path: any path with a first derivative.
-        manifold: the space the path lives in; flat by default.
+        manifold: the space of the path; flat by default.
         intervals: even number of Chebyshev intervals, at least 4.
 
     Raises:
-        ValueError: a wrong number of intervals.
+        ValueError: ``intervals`` is odd or below 4.
 
-    Cost: ``intervals + 1`` score evaluations a path, in one call.
+    Cost:
+        ``intervals + 1`` score evaluations per path, in one batch.
     """
     space = Flat() if manifold is None else manifold
     profile = measure(Conformal(score, 0.0, space), path, intervals=intervals)
@@ -67,4 +68,4 @@ def line_density(
     _, half = chebyshev(intervals // 2)
     coarse = torch.tensordot(half.to(rate), rate, dims=1)
     error = (profile.log_density[::2] - coarse).abs().amax(0)
-    return LineDensity(profile.t, profile.log_density, error, profile.score_evals)
+    return LineDensity(profile.t, profile.log_density, error, profile.nfe)

@@ -1,4 +1,4 @@
-r"""What the probability flow needs: the predicted noise at every noise level, differentiable.
+r"""The predicted noise at every noise level, which is what the probability flow integrates.
 
 Points are :math:`x = a y` with :math:`y = x_0 + \sigma \varepsilon`, and :math:`\sigma = s/a`. The
 predicted noise is :math:`\hat\varepsilon(y, \sigma) = -\sigma \nabla_y \log p_\sigma(y)`.
@@ -18,7 +18,7 @@ from torch import Tensor
 from diffusion_geodesics.diffusion import Condition, Denoiser
 
 HIGHEST = 1000.0
-"""Noise-to-signal ratio above which nothing is left of the data."""
+"""Noise-to-signal ratio above which a noise level of a schedule is not used."""
 
 
 class NoiseField(ABC):
@@ -26,20 +26,33 @@ class NoiseField(ABC):
 
     @abstractmethod
     def noise(self, y: Float[Tensor, "rows dim"], sigma: float) -> Float[Tensor, "rows dim"]:
-        """ε̂(y, σ), in a way that derivatives can be taken of where possible."""
+        """The predicted noise ε̂(y, σ), differentiable if the network is.
+
+        Args:
+            y: points.
+            sigma: noise-to-signal ratio σ.
+        """
 
     @abstractmethod
     def scale(self, sigma: float) -> float:
-        """a, in x = a y."""
+        """The scale a in x = a y.
+
+        Args:
+            sigma: noise-to-signal ratio σ.
+        """
 
     @property
     @abstractmethod
     def sigma_max(self) -> float:
-        """The noise level to which points are carried by default."""
+        """The noise level at which the flow ends by default."""
 
     @abstractmethod
     def terminal_std(self, sigma: float) -> float:
-        """Standard deviation of y at noise level σ where only the noise is known."""
+        """Standard deviation of y at a noise level at which the data no longer matters.
+
+        Args:
+            sigma: noise-to-signal ratio σ.
+        """
 
 
 @final
@@ -50,7 +63,10 @@ class ScoreNoise(NoiseField):
     Args:
         score: takes points (rows, dim) and σ, returns :math:`\nabla \log p_\sigma` in the same
             shape, where :math:`p_\sigma` is the data's density convolved with N(0, σ²I).
-        highest: σ to which points are carried.
+        highest: σ at which the flow ends, > 0.
+
+    Raises:
+        ValueError: ``highest`` is not positive and finite.
     """
 
     score: Callable[[Tensor, float], Tensor]
@@ -89,6 +105,9 @@ class DenoiserNoise(NoiseField):
     Args:
         denoiser: the network with its schedule.
         condition: of one row; ``model.encode_prompt("")`` for p(x) itself.
+
+    Raises:
+        ValueError: the condition has several rows.
     """
 
     denoiser: Denoiser
@@ -109,11 +128,16 @@ class DenoiserNoise(NoiseField):
 
     @property
     def sigma_max(self) -> float:
-        """The noisiest level that a sampler of 50 steps visits and that has any signal left."""
+        """The noisiest level of a sampler of 50 steps whose noise-to-signal ratio is below 1000."""
         schedule = self.denoiser.schedule
         pairs = [schedule.coefficients(timestep) for timestep in schedule.timesteps(50)]
         return next(s / a for a, s in pairs if s < HIGHEST * a)
 
     def terminal_std(self, sigma: float) -> float:
-        """Latents have unit variance: √(1 + σ²), which is N(0, I) in x where a² + s² = 1."""
+        """Standard deviation √(1 + σ²), because latents have unit variance; N(0, I) in x where
+        a² + s² = 1.
+
+        Args:
+            sigma: noise-to-signal ratio σ.
+        """
         return math.hypot(1.0, sigma)

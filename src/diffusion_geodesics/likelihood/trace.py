@@ -1,16 +1,16 @@
-r"""Traces of a matrix that is known by its products only.
+r"""Traces of a matrix that is given by matrix-vector products.
 
 The matrix is :math:`D = \partial \hat y_0 / \partial y = \sigma^2 (\nabla s + I/\sigma^2)`, the
-Jacobian of the denoised estimate. Its eigenvalues lie between 0 and 1 and few differ from the rest:
-data has few directions. That is why Hutch++, which treats the leading directions exactly, does so
-much better on D than on the score's own Jacobian, whose eigenvalues are nearly all
-:math:`-1/\sigma^2`.
+Jacobian of the denoised estimate. Its eigenvalues lie between 0 and 1, and all but a few are nearly
+equal because data varies in few directions. Hutch++, which treats the leading directions exactly,
+is therefore far more accurate on D than on the Jacobian of the score, nearly all of whose
+eigenvalues are :math:`-1/\sigma^2`.
 
-References
-----------
-Hutchinson, Communications in Statistics 1989. Meyer, Musco, Musco, Woodruff, Hutch++: Optimal
-Stochastic Trace Estimation, SOSA 2021. Epperly, Tropp, Webber, XTrace: Making the Most of Every
-Sample in Stochastic Trace Estimation, SIMAX 2024, section 2.3 (normalised residual vectors).
+References:
+    Hutchinson, Communications in Statistics 1989.
+    Meyer, Musco, Musco, Woodruff, Hutch++: Optimal Stochastic Trace Estimation, SOSA 2021.
+    Epperly, Tropp, Webber, XTrace: Making the Most of Every Sample in Stochastic Trace Estimation,
+    SIMAX 2024, section 2.3 (normalised residual vectors).
 """
 
 from __future__ import annotations
@@ -25,27 +25,39 @@ from jaxtyping import Float
 from torch import Tensor
 
 Product: TypeAlias = Callable[[Tensor], Tensor]
-"""From directions (k, points, dim) to the products D v, in the same shape, in one call."""
+"""Maps vectors (k, points, dim) to the products D v, in the same shape, in one batch."""
 
 
 class Trace(ABC):
-    """How a trace is estimated. The random vectors are drawn once and kept along the whole flow, so
-    that what is integrated is smooth; each is a sample of the integral."""
+    """How a trace is estimated.
+
+    The random vectors are drawn once and kept along the whole flow, so that the integrand is
+    smooth. Each of them gives one sample of the integral.
+    """
 
     @abstractmethod
     def draw(self, x: Float[Tensor, "points dim"]) -> Float[Tensor, "k points dim"]:
-        """The vectors for points x: the same for the same seed."""
+        """The vectors; the same for the same seed.
+
+        Args:
+            x: points, for shape, dtype and device.
+        """
 
     @abstractmethod
     def samples(
         self, product: Product, vectors: Float[Tensor, "k points dim"]
     ) -> Float[Tensor, "samples points"]:
-        """Unbiased samples of tr D at every point; their mean is the estimate."""
+        """Unbiased samples of tr D at every point, whose mean is the estimate.
+
+        Args:
+            product: products with D.
+            vectors: from :meth:`draw`.
+        """
 
     @property
     @abstractmethod
     def count(self) -> int:
-        """How many samples there are."""
+        """Number of samples."""
 
     @property
     def exact(self) -> bool:
@@ -56,7 +68,7 @@ class Trace(ABC):
 @final
 @dataclass(frozen=True)
 class ExactTrace(Trace):
-    """All unit vectors: dim products a point."""
+    """The exact trace by all unit vectors: dim products per point."""
 
     def draw(self, x: Float[Tensor, "points dim"]) -> Float[Tensor, "k points dim"]:
         points, dim = x.shape
@@ -82,8 +94,12 @@ class Hutchinson(Trace):
     r"""The mean of :math:`v^{\mathsf T} D v` over random signs v.
 
     Args:
-        probes: vectors, which are products a point; at least 2 for a standard error.
+        probes: number of vectors, and so of products per point, ≥ 1; at least 2 for a standard
+            error.
         seed: of the random signs.
+
+    Raises:
+        ValueError: ``probes`` is below 1.
     """
 
     probes: int = 8
@@ -108,20 +124,22 @@ class Hutchinson(Trace):
 @final
 @dataclass(frozen=True)
 class ShiftedHutchPlusPlus(Trace):
-    r"""Hutch++: the trace on the range Q of a sketch exactly, random vectors on what is left.
+    r"""Hutch++: the exact trace on the range Q of a sketch, and random vectors in the complement.
 
     .. math:: \operatorname{tr} Q^{\mathsf T} D Q + \frac1m \sum_j r_j^{\mathsf T} D r_j, \qquad
               Q = \operatorname{orth}\,(D - c I) S
 
     with S orthonormal, c the median eigenvalue of :math:`S^{\mathsf T} D S`, and r uniform on the
-    sphere of radius :math:`\sqrt{d - q}` in the complement of Q. Both together make the estimate
-    exact for a multiple c of the identity plus a matrix whose rank is below half a third of
-    ``probes``.
+    sphere of radius :math:`\sqrt{d - q}` in the complement of Q. The estimate is exact for a
+    multiple of the identity plus a matrix whose rank is below a sixth of ``probes``.
 
     Args:
-        probes: products a point, a multiple of 3: a third each for the sketch, for Q, and for
+        probes: products per point, a multiple of 3: a third each for the sketch, for Q, and for
             the m vectors r; at least 6 for a standard error.
         seed: of the random vectors.
+
+    Raises:
+        ValueError: ``probes`` is no multiple of 3 or below 3.
     """
 
     probes: int = 24

@@ -21,14 +21,14 @@ from diffusion_geodesics.measures.samples import (
     kernel_distance,
     two_sample_accuracy,
 )
-from diffusion_geodesics.measures.statistics import Estimate, mean_estimate, win_rate
+from diffusion_geodesics.measures.statistics import Interval, bootstrap_mean, win_rate
 
 __all__ = [
     "Better",
-    "Estimate",
     "External",
     "FeatureLength",
     "Features",
+    "Interval",
     "Measure",
     "PerceptualDistance",
     "PerceptualPath",
@@ -37,13 +37,13 @@ __all__ = [
     "Quantity",
     "Skipped",
     "Strip",
+    "bootstrap_mean",
     "equal_steps",
     "external_measures",
     "frechet",
     "frechet_distance",
     "ghosting",
     "kernel_distance",
-    "mean_estimate",
     "nearest_frames",
     "sharpness",
     "ssim",

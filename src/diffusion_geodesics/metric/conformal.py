@@ -11,10 +11,9 @@ the paper's is :math:`f(l) = \alpha l`. A geodesic at constant Euclidean speed o
 which needs the score s, and l where f' depends on it. On a sphere the score is replaced by its
 tangent part and the centripetal term :math:`-|\gamma'|^2 x / R^2` is added.
 
-References
-----------
-Yu et al., CVPR 2025, equations 4 to 8. do Carmo, Riemannian Geometry, 1992, chapter 8 (conformal
-change of a metric).
+References:
+    Yu et al., CVPR 2025, equations 4 to 8.
+    do Carmo, Riemannian Geometry, 1992, chapter 8 (conformal change of a metric).
 """
 
 from __future__ import annotations
@@ -28,12 +27,7 @@ from torch import Tensor
 
 from diffusion_geodesics.density import Density, Score
 from diffusion_geodesics.manifold import Flat, Manifold
-from diffusion_geodesics.metric.connection import (
-    Connection,
-    Field,
-    LogDensityOf,
-    Metric,
-)
+from diffusion_geodesics.metric.connection import Connection, Field, LogDensityOf, Metric
 from diffusion_geodesics.metric.weight import Weight, as_weight
 
 
@@ -43,20 +37,25 @@ def _dot(u: Tensor, v: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Conformal(Connection):
-    r"""The connection of :math:`g_x = p(x)^{-2\alpha} I`, from the score alone; or, with another
-    weight f of log p, of :math:`g_x = e^{-2 f(l)} I`.
+    r"""The connection of :math:`g_x = p(x)^{-2\alpha} I`, from the score alone.
+
+    With another weight f of log p it is the connection of :math:`g_x = e^{-2 f(l)} I`.
 
     Args:
         score: s = ∇log p.
-        alpha: α ≥ 0, the strength; 1 is the paper's metric, 0 the manifold's own geometry. In
-            d dimensions log p varies by O(d), so α·d of order one is the dimension-free choice
-            (``Power.per_dimension``). Or any :class:`Weight`. Those but ``Power`` need l: on a
-            path it is relative to the mean of the log densities at both ends; at single points
-            it is what ``log_density`` says, or the score's own ``log_prob`` if it is a density.
-        manifold: the space the curves live in.
-        precision: bound on the curvature -∇s across the curve (1/σ² of a smoothed density); by
-            default the score's own, or else estimated once by the solver.
-        reference: the log density that l counts from, where l is the density's own.
+        alpha: strength α ≥ 0, or any :class:`Weight`. 1 is the paper's metric, 0 the manifold's
+            own geometry. In d dimensions log p varies by O(d), so α·d of order one is the choice
+            that does not depend on the dimension (:meth:`Power.per_dimension`). A weight other
+            than :class:`Power` needs the log density l. On a path l is relative to the mean of the
+            log densities at both ends; at single points it is the ``log_density`` passed to
+            :meth:`field`, or the score's own ``log_prob`` if it is a :class:`Density`.
+        manifold: the space of the curves.
+        precision: bound on the curvature -∇s across the curve (1/σ² for a density smoothed by
+            noise σ). By default the score's own; solvers estimate it once if it is unknown.
+        reference: log density in nats from which l counts where l is the density's ``log_prob``.
+
+    Raises:
+        ValueError: ``alpha`` is negative or not finite, or ``reference`` is not finite.
     """
 
     score: Score
@@ -122,9 +121,19 @@ class Conformal(Connection):
     def calibrated(
         self, t: Float[Tensor, " time"], x: Float[Tensor, "time *batch dim"]
     ) -> tuple[Connection, int]:
-        """With an unknown precision: the 90th percentile of -z·(s(x+z) - s(x))/|z|² over one
-        small random z (fixed seed) at each interior node, across the curve. Cost: two score
-        evaluations a node."""
+        r"""The connection with its ``precision`` known.
+
+        An unknown precision is estimated as the 90th percentile of
+        :math:`-z \cdot (s(x + z) - s(x)) / |z|^2` over the interior points x, with one small random
+        displacement z (fixed seed) across the curve at each.
+
+        Args:
+            t: parameters of the curve's points.
+            x: points of the curve.
+
+        Cost:
+            2 score evaluations per interior point, in one batch; none if the precision is known.
+        """
         known = self.score.precision if self.precision is None else self.precision
         if known is not None:
             return replace(self, precision=known), 0
@@ -148,15 +157,19 @@ class Conformal(Connection):
 
 @dataclass(frozen=True)
 class ConformalMetric(Metric):
-    r"""The metric :math:`g_x(u, v) = p(x)^{-2\alpha}\, u \cdot v` of a density; or, with another
-    weight f of log p, :math:`e^{-2 f(l)}\, u \cdot v`.
+    r"""The metric :math:`g_x(u, v) = p(x)^{-2\alpha}\, u \cdot v` of a density.
+
+    With another weight f of log p it is :math:`e^{-2 f(l)}\, u \cdot v`.
 
     Args:
         density: p, with its log density.
-        alpha: α ≥ 0, the strength; 1 is the paper's metric. Or any :class:`Weight`.
-        manifold: the space the curves live in.
-        reference: the log density that l counts from at single points. On a path the solvers
-            count from the mean of both ends; this metric is theirs with that value here.
+        alpha: strength α ≥ 0 (1 is the paper's metric), or any :class:`Weight`.
+        manifold: the space of the curves.
+        reference: log density in nats from which l counts at single points. On a path the solvers
+            count from the mean of both ends; with that value here the two agree.
+
+    Raises:
+        ValueError: ``alpha`` is negative or not finite, or ``reference`` is not finite.
     """
 
     density: Density

@@ -1,4 +1,4 @@
-"""The interface of geometries: what one evaluation of the score tells about curves."""
+"""The interface of geometries: what one evaluation of the score says about curves."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from diffusion_geodesics.density import Score
 from diffusion_geodesics.manifold import Manifold
 
 LogDensityOf: TypeAlias = Callable[[Tensor], Tensor]
-"""From the tangent scores at points, (*batch, dim), to the log density there relative to a stated
-reference, (*batch,): what a path or an integrator knows and a score alone does not."""
+"""Maps tangent scores at points, (*batch, dim), to the log density there relative to a stated
+reference, (*batch,). A path or an integrator can provide it; a score alone cannot."""
 
 
 @dataclass(frozen=True)
 class Field:
-    """What one evaluation of the score tells about curves through given points.
+    """What one evaluation of the score says about curves through given points.
 
     Args:
         score: tangent part of the score, shape (*batch, dim).
         acceleration: γ'' of the geodesic through (x, v), shape (*batch, dim).
-        shift: c ≥ 0 such that the linearised geodesic equation reads δ'' - c δ across the
-            curve, shape (*batch,).
-        advection: b such that it reads δ'' + b δ' along the curve, shape (*batch,).
+        shift: c ≥ 0 such that the linearised geodesic equation across the curve is δ'' - c δ,
+            shape (*batch,).
+        advection: b such that the linearised equation has the term b δ', shape (*batch,).
     """
 
     score: Float[Tensor, "*batch dim"]
@@ -37,7 +37,7 @@ class Field:
 
 
 class Connection(ABC):
-    """All that an Euler-Lagrange solver needs: a manifold, and the acceleration of geodesics."""
+    """What an Euler-Lagrange solver needs: a manifold and the acceleration of geodesics."""
 
     manifold: Manifold
     score: Score
@@ -50,28 +50,33 @@ class Connection(ABC):
         v: Float[Tensor, "*batch dim"],
         log_density: LogDensityOf | None = None,
     ) -> Field:
-        """Everything about the points ``x`` with velocities ``v``.
+        """Score, acceleration and linearisation at the points ``x`` with velocities ``v``.
 
         Args:
             t: curve parameter in [0, 1].
             x: points.
             v: velocities, tangent to the manifold.
             log_density: gives the log density at ``x`` from the tangent scores there, for
-                geometries that depend on it (:attr:`scale_free` is false). Without it they take
-                the density's own, and a score that has none raises a ValueError.
+                geometries that depend on it (those that are not :attr:`scale_free`). Without it
+                such a geometry uses the density's own ``log_prob``.
 
-        Cost: :attr:`evaluations` score evaluations a point, one call.
+        Raises:
+            ValueError: the geometry depends on the log density, and neither ``log_density`` nor a
+                :class:`Density` is given.
+
+        Cost:
+            :attr:`evaluations` score evaluations per point, in one batch.
         """
 
     @property
     def scale_free(self) -> bool:
-        """Whether a constant added to log p changes no geodesic and scales all lengths alike, so
-        that a score is enough."""
+        """Whether a constant added to log p leaves every geodesic unchanged and scales all lengths
+        by one factor. Then a score is enough."""
         return True
 
     @property
     def evaluations(self) -> int:
-        """Score evaluations that :meth:`field` spends on a point."""
+        """Score evaluations per point of :meth:`field`."""
         return 1
 
     @abstractmethod
@@ -81,19 +86,36 @@ class Connection(ABC):
         score: Float[Tensor, "*batch dim"],
         log_density: Float[Tensor, "*batch"],
     ) -> Float[Tensor, "*batch"]:
-        """The metric's length of ``v`` where the log density, relative to the reference, is
-        ``log_density``."""
+        """Metric length of velocities.
+
+        Args:
+            v: velocities.
+            score: tangent score at their points.
+            log_density: log density there relative to the reference, in nats.
+        """
 
     @abstractmethod
     def calibrated(
         self, t: Float[Tensor, " time"], x: Float[Tensor, "time *batch dim"]
     ) -> tuple[Connection, int]:
-        """A connection that knows the curvature of its density near the curve ``x``, and the
-        score evaluations that this took (none if it was known)."""
+        """A connection that knows the curvature of its log density near a curve.
+
+        Args:
+            t: parameters of the curve's points.
+            x: points of the curve.
+
+        Returns:
+            The connection, and the score evaluations spent: 0 if the curvature was known,
+            otherwise they were one batch.
+        """
 
     @abstractmethod
     def select(self, index: Int[Tensor, " paths"]) -> Connection:
-        """The connection for some paths of a batch; see :meth:`Score.select`."""
+        """The connection for some paths of a batch; see :meth:`Score.select`.
+
+        Args:
+            index: flat indices of the paths.
+        """
 
     def acceleration(
         self,
@@ -102,14 +124,19 @@ class Connection(ABC):
         v: Float[Tensor, "*batch dim"],
         log_density: LogDensityOf | None = None,
     ) -> Float[Tensor, "*batch dim"]:
-        """γ'' of the geodesic through x with velocity v, at constant Euclidean speed; arguments
-        and cost as those of :meth:`field`."""
+        """γ'' of the geodesic through x with velocity v, at constant Euclidean speed.
+
+        Args:
+            t, x, v, log_density: as for :meth:`field`.
+
+        Cost:
+            :attr:`evaluations` score evaluations per point, in one batch.
+        """
         return self.field(t, x, v, log_density).acceleration
 
 
 class Metric(Connection):
-    """A connection whose inner product can be evaluated at a point, with what it was given: a
-    density for conformal metrics, a score for Stein's."""
+    """A connection whose inner product can be evaluated at a point."""
 
     @abstractmethod
     def inner(
@@ -119,4 +146,10 @@ class Metric(Connection):
         u: Float[Tensor, "*batch dim"],
         v: Float[Tensor, "*batch dim"],
     ) -> Float[Tensor, "*batch"]:
-        """The inner product g_x(u, v)."""
+        """The inner product g_x(u, v).
+
+        Args:
+            t: curve parameter in [0, 1].
+            x: points.
+            u, v: tangent vectors at x.
+        """

@@ -1,20 +1,20 @@
-r"""Weights of log p: how much a conformal metric prefers dense regions.
+r"""Weights of log p: how strongly a conformal metric favours dense regions.
 
 A conformal metric is :math:`g_x = e^{-2 f(l)} I`, where l is the log density at x relative to a
-stated reference and f a rising function: curves are shortest where f is large. A geodesic at
-constant Euclidean speed obeys
+stated reference and f an increasing function, so that lengths are small where f is large. A
+geodesic at constant Euclidean speed satisfies
 
 .. math:: \gamma'' = -f'(l)\,|\gamma'|^2 P_\perp s(\gamma).
 
-Only :math:`f(l) = \alpha l` needs no l: a shift of l then scales all lengths alike. Every other
-weight needs l and so its reference, which along a curve is the mean of the log densities at its two
-ends.
+Only :math:`f(l) = \alpha l` does not need l: a shift of l then scales all lengths by one factor.
+Every other weight needs l and therefore a reference, which along a curve is the mean of the log
+densities at its two ends.
 
-References
-----------
-Yu et al., CVPR 2025, equation 4 (:class:`Power`). Sorrenson et al., Learning Distances from Data
-with Normalizing Flows and Score Matching, 2024 (an exponent that adapts to the dimension).
-Béthune et al., Follow the Energy, Find the Path, 2025 (weights linear in the energy, -log p).
+References:
+    Yu et al., CVPR 2025, equation 4 (:class:`Power`).
+    Sorrenson et al., Learning Distances from Data with Normalizing Flows and Score Matching, 2024
+    (an exponent that adapts to the dimension).
+    Béthune et al., Follow the Energy, Find the Path, 2025 (weights linear in the energy -log p).
 """
 
 from __future__ import annotations
@@ -29,20 +29,28 @@ from torch import Tensor
 
 
 class Weight(ABC):
-    """f, in the factor exp(-f(l)) by which a conformal metric stretches lengths."""
+    """The function f in the factor exp(-f(l)) of lengths."""
 
     @abstractmethod
     def value(self, log_density: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
-        """f(l), with l in nats relative to the reference."""
+        """f(l).
+
+        Args:
+            log_density: l in nats relative to the reference.
+        """
 
     @abstractmethod
     def slope(self, log_density: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
-        """f'(l), continuous and not negative."""
+        """f'(l), continuous and ≥ 0, per nat.
+
+        Args:
+            log_density: l in nats relative to the reference.
+        """
 
     @property
     @abstractmethod
     def constant_slope(self) -> float | None:
-        """f' where it is the same for every l, so that a score is enough; else None."""
+        """The value of f' if it is the same for every l, so that a score is enough; else None."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,9 @@ class Power(Weight):
 
     Args:
         alpha: α ≥ 0; 1 is the paper's metric.
+
+    Raises:
+        ValueError: ``alpha`` is negative or not finite.
     """
 
     alpha: float = 1.0
@@ -60,11 +71,14 @@ class Power(Weight):
 
     @staticmethod
     def per_dimension(strength: float, dim: int) -> Power:
-        """α = strength / dim: the same strength for models of different dimension, since log p
-        varies by O(dim).
+        """α = strength / dim, comparable between models because log p varies by O(dim).
+
+        Args:
+            strength: α·dim ≥ 0, of order one.
+            dim: number of coordinates, at least 1.
 
         Raises:
-            ValueError: a negative strength, or dim below 1.
+            ValueError: ``strength`` is negative or ``dim`` below 1.
         """
         if dim < 1:
             raise ValueError(f"dim is {dim}; expected the number of coordinates, at least 1")
@@ -84,17 +98,20 @@ class Power(Weight):
 
 @dataclass(frozen=True)
 class LogLinear(Weight):
-    r"""Lengths weighted by a falling affine function of log p: :math:`e^{-f(l)} = 1 - b\,l`.
+    r"""Lengths weighted by a decreasing affine function of log p: :math:`e^{-f(l)} = 1 - b\,l`.
 
-    Far tamer than a power where the density falls: l nats down cost a factor 1 + b|l|, not
-    exp(α|l|). For small b l it is a power with α = b. The constant is 1 because any other only
-    scales all lengths.
+    Where the density is l nats below the reference, lengths grow by 1 + b|l| only, not by exp(α|l|)
+    as for a power. For small b l it is a power with α = b. The constant is 1 because another one
+    would only scale all lengths.
+
+    The weight must stay positive: where l ≥ 1/b it is NaN, and a solver that gets there ends with
+    ``Result.non_finite``. Take b below 1 over the largest gain of log p that you expect.
 
     Args:
         rate: b ≥ 0, per nat.
 
-    The weight must stay positive: where l ≥ 1/b it is NaN, and a solver that gets there ends with
-    ``Result.non_finite``. Take b below 1 over the largest gain of log p that you expect.
+    Raises:
+        ValueError: ``rate`` is negative or not finite.
     """
 
     rate: float
@@ -119,17 +136,19 @@ class LogLinear(Weight):
 
 @dataclass(frozen=True)
 class Hinged(Weight):
-    r"""A power that rewards no density above a cap: :math:`f(l) = \alpha \min(l, l_c)`, smoothed.
+    r"""A power up to a cap of the log density: :math:`f(l) = \alpha \min(l, l_c)`, smoothed.
 
-    f' is α below :math:`l_c - w`, 0 above :math:`l_c` and linear between, so that curves are those
-    of :class:`Power` below and the manifold's own geodesics above. With the cap at 0 and l relative
-    to the mean of the ends, a curve is paid for avoiding losses of density but not for becoming
-    denser than its ends are.
+    f' is α below :math:`l_c - w`, 0 above :math:`l_c` and linear between. Geodesics are those of
+    :class:`Power` below the cap and the manifold's own above it. With the cap at 0 and l relative
+    to the mean of the ends, a path gains nothing from being denser than its ends.
 
     Args:
         alpha: α ≥ 0.
         cap: l_c in nats above the reference.
-        width: w > 0 in nats, over which the reward fades.
+        width: w > 0 in nats, over which f' falls from α to 0.
+
+    Raises:
+        ValueError: ``alpha`` is negative, ``cap`` not finite, or ``width`` not positive.
     """
 
     alpha: float = 1.0
@@ -157,7 +176,11 @@ class Hinged(Weight):
 
 
 def as_weight(weight: Weight | float) -> Weight:
-    """The weight itself, or a number α as ``Power(α)``."""
+    """A weight, from a weight or from a number.
+
+    Args:
+        weight: a weight, which is returned, or α for ``Power(α)``.
+    """
     return weight if isinstance(weight, Weight) else Power(float(weight))
 
 

@@ -1,32 +1,8 @@
-"""Pretrained models: `load_model` finds one and gives a `DiffusionModel`."""
+"""Pretrained models: `load_model` finds one and gives a `DiffusionModel`.
 
-from diffusion_geodesics.models.errors import ModelError
-from diffusion_geodesics.models.families import FAMILIES
-from diffusion_geodesics.models.family import ModelFamily
-from diffusion_geodesics.models.function import FunctionModel, from_denoiser, from_score
-from diffusion_geodesics.models.loading import default_device, from_pipeline, load_model
-from diffusion_geodesics.models.local import LocalModel, local_models
-from diffusion_geodesics.models.model import DiffusionModel
-from diffusion_geodesics.models.pipeline_model import PipelineModel
-from diffusion_geodesics.models.pixel import PixelCodec
-from diffusion_geodesics.models.sd import StableDiffusionModel
-from diffusion_geodesics.models.sdxl import StableDiffusionXLModel
+Names are imported when they are used, so that listing families and local models imports no torch.
+"""
 
-__all__ = [
-    "FAMILIES",
-    "DiffusionModel",
-    "FunctionModel",
-    "LocalModel",
-    "ModelError",
-    "ModelFamily",
-    "PipelineModel",
-    "PixelCodec",
-    "StableDiffusionModel",
-    "StableDiffusionXLModel",
-    "default_device",
-    "from_denoiser",
-    "from_pipeline",
-    "from_score",
-    "load_model",
-    "local_models",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

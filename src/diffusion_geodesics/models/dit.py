@@ -1,96 +1,60 @@
 r"""DiT: a transformer that predicts noise, conditioned on one of its classes.
 
-Each block embeds the class by a table of its own, $e = E_k$. A mixture of classes with weights
-$w_k$ is $\sum_k w_k E_k$ in every table, so that a straight line from one class to another is a
-straight line of embeddings. The null class, for the marginal score, is the row after the last.
+Each block embeds class :math:`k` by a table of its own, :math:`e = E_k`. A mixture of classes with
+weights :math:`w_k` is :math:`\sum_k w_k E_k` in every table, so that a straight line from one class
+to another is a straight line of embeddings. The null class, for the marginal score, is the row
+after the last.
+
+References:
+    Peebles and Xie, Scalable diffusion models with transformers, arXiv 2212.09748.
 """
 
 import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from diffusion_geodesics.diffusion import ChunkedBatches, Condition, Denoiser, Features, Network
+from diffusion_geodesics.diffusion import Condition, Denoiser
 from diffusion_geodesics.models.errors import ModelError
+from diffusion_geodesics.models.families import DIT
 from diffusion_geodesics.models.family import ModelFamily
-from diffusion_geodesics.models.pipeline_model import PipelineModel, demand_size
-from diffusion_geodesics.models.schedulers import read_prediction, read_schedule
-from diffusion_geodesics.models.taps import middle, on_grid, tapped
+from diffusion_geodesics.models.schedulers import read_scheduler
 from diffusion_geodesics.models.transformer import (
-    demand_channels,
-    demand_variance,
-    divided,
-    token_batches,
-    told,
+    TransformerModel,
+    TransformerNetwork,
+    check_variance,
+    per_row,
 )
-from diffusion_geodesics.models.vae import VAECodec, vae_factor
 
-if TYPE_CHECKING:
-    from diffusers.models.transformers.dit_transformer_2d import DiTTransformer2DModel
-
-__all__ = ["DIT", "DiTModel", "DiTNetwork"]
+__all__ = ["DiTModel", "DiTNetwork"]
 
 
 @final
 @dataclass(frozen=True, eq=False)
-class DiTNetwork(Network):
-    """A `DiTTransformer2DModel` on flat latents of one shape.
+class DiTNetwork(TransformerNetwork):
+    """A `DiTTransformer2DModel` on flat square latents; arguments as `TransformerNetwork`."""
 
-    - `transformer`: called through `__call__`, so that offloading hooks fire.
-    - `latent_shape`: (channels, height, width), square.
-    - `device`: where its inputs go.
-    """
-
-    transformer: "DiTTransformer2DModel"
-    latent_shape: tuple[int, int, int]
-    device: torch.device
-
-    @property
-    def dim(self) -> int:
-        """Coordinates of a flat latent."""
-        channels, height, width = self.latent_shape
-        return channels * height * width
-
-    @property
-    def batches(self) -> ChunkedBatches:
-        """Pieces by the number of image tokens."""
-        _, height, width = self.latent_shape
-        tokens = height * width // self.transformer.config["patch_size"] ** 2
-        return token_batches(self.transformer, tokens, self.device)
-
-    def __call__(
-        self, x: Float[Tensor, "rows dim"], timestep: float, condition: Condition
-    ) -> Float[Tensor, "rows dim"]:
-        """The raw output without the variance; inputs are cast to the network's precision."""
+    def _evaluate(
+        self, latents: Float[Tensor, "rows c h w"], timestep: float, condition: Condition
+    ) -> Float[Tensor, "rows d h w"]:
         (weights,) = condition.parts
         present = weights.any(dim=0).nonzero().flatten()
-        with _mixed(self.transformer, weights[:, present].to(self.device)):
-            output = self.transformer(
-                x.to(self.transformer.dtype).to(self.device).unflatten(1, self.latent_shape),
-                timestep=told(timestep, x, self.device),
+        with _mixed_classes(self.transformer, weights[:, present].to(self.device)):
+            return self.transformer(
+                latents,
+                timestep=per_row(timestep, latents, self.device),
                 class_labels=present.to(self.device),
                 return_dict=False,
             )[0]
-        return output[:, : self.latent_shape[0]].flatten(1)
-
-    def features(
-        self, x: Float[Tensor, "rows dim"], timestep: float, condition: Condition
-    ) -> Features:
-        """The image's tokens after the middle block, one a patch; one grid."""
-        _, height, width = self.latent_shape
-        patch = self.transformer.config["patch_size"]
-        with tapped(middle(self.transformer.transformer_blocks)) as outputs:
-            self(x, timestep, condition)
-        return tuple(on_grid(tokens, height // patch, width // patch) for tokens in outputs)
 
 
 @contextmanager
-def _mixed(transformer: torch.nn.Module, weights: Tensor) -> Iterator[None]:
+def _mixed_classes(transformer: torch.nn.Module, weights: Tensor) -> Iterator[None]:
     """Within, the tables' embeddings of the classes present are mixed, one mixture a row."""
     from diffusers.models.embeddings import LabelEmbedding
 
@@ -111,11 +75,11 @@ def _mixed(transformer: torch.nn.Module, weights: Tensor) -> Iterator[None]:
 
 @final
 @dataclass(frozen=True, eq=False)
-class DiTModel(PipelineModel):
+class DiTModel(TransformerModel):
     """A `DiTPipeline`, taken apart; the pipeline is only read.
 
-    A condition has one part: a weight a class, the null class last (rows, classes + 1); a single
-    1 for a prompt. Weights interpolate linearly, and with them the embeddings.
+    A condition has one part: a weight for each class, the null class last (rows, classes + 1); a
+    single 1 for a prompt. Weights interpolate linearly, and with them the embeddings.
     """
 
     @property
@@ -124,52 +88,26 @@ class DiTModel(PipelineModel):
         return DIT
 
     @property
-    def native_size(self) -> int:
-        """The edge, in pixels, of the square images that the model was trained on."""
-        return self.pipeline.transformer.config["sample_size"] * vae_factor(self.pipeline.vae)
-
-    @property
-    def size_multiple(self) -> int:
-        """Heights and widths must be multiples of this: autoencoder times patch."""
-        return vae_factor(self.pipeline.vae) * self.pipeline.transformer.config["patch_size"]
-
-    @property
     def classes(self) -> int:
         """How many classes there are, not counting the null class."""
-        return self.pipeline.transformer.config["num_embeds_ada_norm"]
-
-    def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
-        """(channels, height, width) of the latents of images of a size.
-
-        Raises `ValueError` where the size is no multiple of `size_multiple`, or not square: the
-        transformer puts its tokens together as a square.
-        """
-        demand_size(height, width, self.size_multiple, self.id)
-        if height != width:
-            raise ValueError(
-                f"got images of {height}x{width}; {self.id} takes square images only: "
-                f"set the size to {self.native_size}x{self.native_size}, for example"
-            )
-        return divided(self.pipeline, height, width)
-
-    def codec(self, height: int, width: int) -> VAECodec:
-        """The codec for images of a size."""
-        self.latent_shape(height, width)
-        return VAECodec(self.pipeline.vae, height, width, self.device)
+        return self._network.config["num_embeds_ada_norm"]
 
     def denoiser(self, height: int, width: int) -> Denoiser:
-        """The denoiser for latents of images of a size."""
-        network = DiTNetwork(
-            self.pipeline.transformer, self.latent_shape(height, width), self.device
-        )
-        scheduler = self.pipeline.scheduler
-        return Denoiser(network, read_schedule(scheduler), read_prediction(scheduler))
+        """The denoiser for latents of images of a size in pixels.
+
+        Raises:
+            ValueError: for a size that is no multiple of :attr:`size_multiple` or not square.
+        """
+        network = DiTNetwork(self._network, self.latent_shape(height, width), self.device)
+        return Denoiser(network, *read_scheduler(self.pipeline.scheduler))
 
     def encode_prompt(self, text: str) -> Condition:
-        """The condition of a class, by number or name, one row; `""` is the null class.
+        """The condition of a class, by number or name, one row; ``""`` is the null class.
 
-        Names are the pipeline's `labels`, in capitals or not. Raises `ModelError` for others,
-        with those that come closest.
+        Names are the pipeline's ``labels``, in upper or lower case.
+
+        Raises:
+            ModelError: for an unknown class, with the names that come closest.
         """
         weights = torch.zeros(1, self.classes + 1)
         weights[0, self._class_of(text.strip())] = 1.0
@@ -197,18 +135,15 @@ class DiTModel(PipelineModel):
             "for no class"
         )
 
+    def _check_size(self, height: int, width: int) -> None:
+        """Only square images: the transformer arranges its tokens as a square."""
+        super()._check_size(height, width)
+        if height != width:
+            raise ValueError(
+                f"got images of {height}x{width}; {self.id} takes square images only: "
+                f"set the size to {self.native_size}x{self.native_size}, for example"
+            )
 
-def _demand_usable(pipe: Any) -> None:
-    demand_channels(pipe, pipe.transformer.config["in_channels"])
-    demand_variance(pipe.transformer)
-
-
-DIT = ModelFamily(
-    name="DiT",
-    pipelines=("DiTPipeline",),
-    model=DiTModel,
-    parts=("transformer", "vae", "scheduler"),
-    prediction="noise",
-    prompt="a class, by name or number",
-    demand=_demand_usable,
-)
+    def _check_usable(self) -> None:
+        super()._check_usable()
+        check_variance(self._network)

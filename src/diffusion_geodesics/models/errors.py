@@ -1,4 +1,4 @@
-"""The one error of model loading."""
+"""The error of model loading."""
 
 __all__ = ["ModelError"]
 

@@ -1,52 +1,35 @@
-r"""A model given by a function: `denoise(x, sigma)`, `score(x, sigma)`, or whatever it predicts."""
+"""A model given by a function: `denoise(x, sigma)`, `score(x, sigma)`, or whatever it predicts."""
 
 import hashlib
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, final
+from typing import final
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from diffusion_geodesics.diffusion import (
-    ChunkedBatches,
     Codec,
     Condition,
     Denoiser,
     EDMSchedule,
-    Features,
-    Network,
     NoiseSchedule,
     Prediction,
     SamplePrediction,
     ScorePrediction,
 )
 from diffusion_geodesics.models.errors import ModelError
+from diffusion_geodesics.models.function_network import (
+    FeatureFunction,
+    FunctionNetwork,
+    NoiseFunction,
+)
+from diffusion_geodesics.models.hashing import hash_tensors
 from diffusion_geodesics.models.model import DiffusionModel
 from diffusion_geodesics.models.pixel import PixelCodec
-from diffusion_geodesics.models.weights import hash_tensors
 
-__all__ = [
-    "FeatureFunction",
-    "FunctionModel",
-    "FunctionNetwork",
-    "NoiseFunction",
-    "PromptFunction",
-    "from_denoiser",
-    "from_score",
-]
-
-NoiseFunction = Callable[[Tensor, float], Tensor] | Callable[[Tensor, float, Tensor], Tensor]
-"""(points, sigma), or (points, sigma, embeddings), -> what is predicted, of the points' shape."""
-
-FeatureFunction = (
-    Callable[[Tensor, float], Sequence[Tensor]]
-    | Callable[[Tensor, float, Tensor], Sequence[Tensor]]
-)
-"""Arguments as a `NoiseFunction`'s -> inner features, each (rows, channels, height, width)."""
+__all__ = ["FunctionModel", "PromptFunction", "from_denoiser", "from_score"]
 
 PromptFunction = Callable[[str], Tensor]
 """Text -> its embedding, of any shape but the same for all; "" is no prompt."""
@@ -64,29 +47,32 @@ def from_denoiser(
     id: str | None = None,
     features: FeatureFunction | None = None,
 ) -> "FunctionModel":
-    r"""A model from a function `denoise(x, sigma)`, the mean of the clean data given $x$.
+    r"""A model from a function ``denoise(x, sigma)``, the mean of the clean data given :math:`x`.
 
-    - `denoise`: takes points (rows, channels, height, width) = `image_shape` a row, and the noise
-      $\sigma$ as a float, and gives $E[x_0 \mid x_0 + \sigma\varepsilon = x]$ of the same shape. A
-      `torch.nn.Module` will do; it should be in evaluation mode. Called once for all rows that
-      fit into memory.
-    - `image_shape`: (channels, height, width) of a point; values of images run from -1 to 1.
-    - `schedule`: `EDMSchedule()` by default, $x = x_0 + \sigma\varepsilon$ with $\sigma$ from 0.002
-      to 80. With another one the second argument of `denoise` is its time step.
-    - `prediction`: `SamplePrediction()` by default; for example `EpsilonPrediction()` for a
-      function that gives $\varepsilon$.
-    - `codec`: `PixelCodec` by default, which takes 1 or 3 channels; give your own for latents.
-    - `embed`: gives the embedding of a prompt or of a class's name, and for `""` that of no prompt;
-      it raises `ValueError` for a text that it does not know. `denoise` then takes a third
-      argument, the embeddings of all points with rows in front. On a path they are mixtures of
-      both ends'. Without it there are no prompts.
-    - `flat`: call `denoise` with points of shape (rows, channels * height * width) instead.
-    - `id`: a name for records and caches; the function's own by default.
-    - `features`: called as `denoise` is, gives a tuple of inner features (rows, channels, height,
-      width), coarse to fine, on grids of any size that cover the image, by which points of two
-      images that show the same thing are found. Without it there are none.
+    Args:
+        denoise: takes points (rows, channels, height, width), of ``image_shape`` in each row, and
+            the noise :math:`\sigma` as a float, and gives
+            :math:`E[x_0 \mid x_0 + \sigma\varepsilon = x]` of the same shape. A `torch.nn.Module`
+            will do; it should be in evaluation mode. Called once for all rows that fit into memory.
+        image_shape: (channels, height, width) of a point; values of images run from -1 to 1.
+        schedule: `EDMSchedule()` by default, :math:`x = x_0 + \sigma\varepsilon` with
+            :math:`\sigma` from 0.002 to 80. With another one the second argument of ``denoise`` is
+            its time step.
+        prediction: `SamplePrediction()` by default; for example `EpsilonPrediction()` for a
+            function that gives :math:`\varepsilon`.
+        codec: `PixelCodec` by default, which takes 1 or 3 channels; give your own for latents.
+        embed: gives the embedding of a prompt or of a class's name, and for ``""`` that of no
+            prompt; it raises `ValueError` for a text that it does not know. ``denoise`` then takes
+            a third argument, the embeddings of all points with rows in front. On a path they are
+            mixtures of both ends'. Without it there are no prompts.
+        flat: call ``denoise`` with points of shape (rows, channels * height * width) instead.
+        id: a name for records and caches; the function's own by default.
+        features: called as ``denoise`` is, gives a tuple of inner features (rows, channels,
+            height, width), coarse to fine, on grids of any size that cover the image, by which
+            points of two images that show the same thing are found. Without it there are none.
 
-    Raises `ValueError` for a shape that no codec fits.
+    Raises:
+        ValueError: for a shape that no codec fits.
     """
     model_codec = codec or PixelCodec(*image_shape[1:], image_shape[0], _device_of(denoise))
     if tuple(model_codec.latent_shape) != tuple(image_shape):
@@ -117,7 +103,7 @@ def from_score(
     id: str | None = None,
     features: FeatureFunction | None = None,
 ) -> "FunctionModel":
-    r"""A model from a function `score(x, sigma)` $= \nabla \log p_\sigma(x)$.
+    r"""A model from a function ``score(x, sigma)`` :math:`= \nabla \log p_\sigma(x)`.
 
     All else as in `from_denoiser`.
     """
@@ -132,85 +118,6 @@ def from_score(
         id=id,
         features=features,
     )
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class FunctionNetwork(Network):
-    """A function as a network. Points come in the geometry's own precision, on their device.
-
-    - `function`: what is predicted at (points, time step).
-    - `latent_shape`: the shape of a point.
-    - `conditional`: whether it takes embeddings as well.
-    - `flat`: whether the function takes points flat.
-    - `device`: where the function runs.
-    - `inner`: gives inner features, called as the function is; `None` for none.
-    """
-
-    function: NoiseFunction
-    latent_shape: tuple[int, int, int]
-    conditional: bool
-    flat: bool
-    device: torch.device
-    inner: FeatureFunction | None = None
-
-    @property
-    def dim(self) -> int:
-        """Coordinates of a point."""
-        return math.prod(self.latent_shape)
-
-    @property
-    def batches(self) -> ChunkedBatches:
-        """Pieces by a guess: a thousand numbers alive for each coordinate."""
-        return ChunkedBatches(8_000 * self.dim, self.device)
-
-    def __call__(
-        self, x: Float[Tensor, "rows dim"], timestep: float, condition: Condition
-    ) -> Float[Tensor, "rows dim"]:
-        """The function's value; it may use autograd inside."""
-        detached = torch.is_inference_mode_enabled()
-        with torch.inference_mode(False):
-            points, *given = self._given(x, condition)
-            value = self.function(points, timestep, *given)
-            if value.shape != points.shape:
-                raise ValueError(
-                    f"got values of shape {tuple(value.shape)} from the function at points of "
-                    f"{tuple(points.shape)}; expected the same shape"
-                )
-        return (value.detach() if detached else value).flatten(1)
-
-    def features(
-        self, x: Float[Tensor, "rows dim"], timestep: float, condition: Condition
-    ) -> Features:
-        """What `inner` gives; `ValueError` where those are no features, row by row."""
-        if self.inner is None:
-            return ()
-        with torch.inference_mode(False):
-            points, *given = self._given(x, condition)
-            values: Any = self.inner(points, timestep, *given)
-        _demand_features(values, len(x))
-        return tuple(value.detach() for value in values)
-
-    def _given(self, x: Tensor, condition: Condition) -> list[Tensor]:
-        """The function's tensors: points in its shape and, where it takes them, embeddings."""
-        points = x.clone().to(self.device)
-        points = points if self.flat else points.unflatten(1, self.latent_shape)
-        return [points, *(p.to(self.device).clone() for p in condition.parts if self.conditional)]
-
-
-def _demand_features(values: Any, rows: int) -> None:
-    if not isinstance(values, tuple | list):
-        raise ValueError(
-            f"got a {type(values).__name__} from the features function; expected a tuple of "
-            "tensors: return (features,) for a single one"
-        )
-    for value in values:
-        shape = tuple(value.shape)
-        if len(shape) != 4 or shape[0] != rows:
-            raise ValueError(
-                f"got features of shape {shape} for {rows} points; expected (rows, channels, "
-                "height, width) with as many rows as points"
-            )
 
 
 @final
@@ -264,7 +171,11 @@ class FunctionModel(DiffusionModel):
         return 1
 
     def codec(self, height: int, width: int) -> Codec:
-        """The codec; `ValueError` for another size than its own."""
+        """The codec.
+
+        Raises:
+            ValueError: for another size than its own.
+        """
         if (height, width) != tuple(self.pixels.image_shape[1:]):
             own = "x".join(map(str, self.pixels.image_shape[1:]))
             raise ValueError(f"got images of {height}x{width}; {self.id} is made for {own}")
@@ -280,8 +191,12 @@ class FunctionModel(DiffusionModel):
         return Denoiser(network, self.schedule, self.prediction)
 
     def encode_prompt(self, text: str) -> Condition:
-        """The embedding of `text`; `ModelError` for a text that the model does not know, which is
-        any but `""` where it takes no prompts."""
+        """The embedding of a text, one row.
+
+        Raises:
+            ModelError: for a text that the model does not know, which is any but ``""`` where it
+                takes no prompts.
+        """
         if self.embed is not None:
             try:
                 return Condition((self.embed(text)[None].to(self.device),))

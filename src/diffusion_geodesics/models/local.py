@@ -1,5 +1,10 @@
-"""Which models are on this machine: the embedded one, folders, and the hub's cache."""
+"""Which models are on this machine: the embedded one, folders, and the hub's cache.
 
+Nothing here imports torch or a model library, and a folder or link that cannot be read is passed
+over.
+"""
+
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,9 +12,12 @@ from typing import final
 
 from diffusion_geodesics.models.errors import ModelError
 from diffusion_geodesics.models.families import family_named
-from diffusion_geodesics.models.loading import EMBEDDED
-from diffusion_geodesics.models.opening import pipeline_class_name
-from diffusion_geodesics.models.weights import weight_files
+from diffusion_geodesics.models.folders import (
+    EMBEDDED,
+    expanded,
+    pipeline_class_name,
+    weight_files,
+)
 
 __all__ = ["LocalModel", "local_models"]
 
@@ -19,11 +27,12 @@ __all__ = ["LocalModel", "local_models"]
 class LocalModel:
     """A pipeline found on this machine.
 
-    - `name`: what to give to `load_model`.
-    - `pipeline`: its class, by its model_index.json.
-    - `family`: the family that opens it; empty where none does.
-    - `revision`: the commit, of a model in the hub's cache.
-    - `bytes`: of its weights; 0 where they were not downloaded.
+    Args:
+        name: what to give to `load_model`.
+        pipeline: its class, by its model_index.json; ``"damaged"`` where that cannot be read.
+        family: the family that opens it; empty where none does.
+        revision: the commit, of a model in the hub's cache.
+        bytes: of its weights; 0 where they were not downloaded.
     """
 
     name: str
@@ -33,48 +42,69 @@ class LocalModel:
     bytes: int
 
 
-def local_models(folders: Sequence[Path] = ()) -> tuple[LocalModel, ...]:
-    """The embedded model, then those in `folders` and their subfolders, then the hub's cache.
+def local_models(folders: Sequence[str | os.PathLike[str]] = ()) -> tuple[LocalModel, ...]:
+    """The embedded model, then those in ``folders`` and their subfolders, then the hub's cache.
 
-    Raises `ModelError` for a folder that is not there. Nothing is loaded or fetched.
+    Nothing is loaded or fetched. Subfolders, links and files that cannot be read are passed over.
+
+    Args:
+        folders: the folder of a pipeline, or one of many; a leading ``~`` is a home folder.
+
+    Raises:
+        ModelError: for one of ``folders`` that is not there.
     """
     places = [("embedded", EMBEDDED, ""), *_in_folders(folders), *_in_cache()]
     return tuple(
         _described(name, path, revision)
         for name, path, revision in places
-        if (path / "model_index.json").is_file()
+        if os.path.isfile(path / "model_index.json")
     )
 
 
-def _in_folders(folders: Sequence[Path]) -> Iterator[tuple[str, Path, str]]:
-    for folder in folders:
-        if not folder.is_dir():
-            raise ModelError(f"no folder {folder}; give the folder of a pipeline, or one of many")
-        for path in (folder, *sorted(child for child in folder.iterdir() if child.is_dir())):
+def _in_folders(folders: Sequence[str | os.PathLike[str]]) -> Iterator[tuple[str, Path, str]]:
+    for given in folders:
+        folder = expanded(given)
+        if not os.path.isdir(folder):
+            raise ModelError(f"no folder {given}; give the folder of a pipeline, or one of many")
+        for path in (folder, *_subfolders(folder)):
             yield str(path), path, ""
 
 
 def _in_cache() -> Iterator[tuple[str, Path, str]]:
-    from huggingface_hub import CacheNotFound, scan_cache_dir
+    """Snapshots in the hub's cache, laid out as ``models--owner--name/snapshots/commit``."""
+    from huggingface_hub import constants
 
+    for repository in _subfolders(Path(constants.HF_HUB_CACHE)):
+        kind, *name = repository.name.split("--")
+        if kind == "models":
+            for snapshot in _subfolders(repository / "snapshots"):
+                yield "/".join(name), snapshot, snapshot.name
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    """Sorted; empty where they cannot be listed."""
     try:
-        repositories = scan_cache_dir().repos
-    except CacheNotFound:
-        return
-    for repository in sorted(repositories, key=lambda found: found.repo_id):
-        if repository.repo_type == "model":
-            for revision in sorted(repository.revisions, key=lambda found: found.commit_hash):
-                yield repository.repo_id, Path(revision.snapshot_path), revision.commit_hash
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return []
+    return [folder / name for name in names if os.path.isdir(folder / name)]
 
 
 def _described(name: str, path: Path, revision: str) -> LocalModel:
-    weight = sum(file.stat().st_size for file in weight_files(path))
+    weights = sum(map(_size, weight_files(path)))
     try:
-        kind = str(pipeline_class_name(path / "model_index.json", name))
+        kind = pipeline_class_name(path, name)
     except ModelError:
-        return LocalModel(name, "damaged", "", revision, weight)
+        return LocalModel(name, "damaged", "", revision, weights)
     try:
         family = family_named(kind, name).name
     except ModelError:
         family = ""
-    return LocalModel(name, kind, family, revision, weight)
+    return LocalModel(name, kind, family, revision, weights)
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0

@@ -1,34 +1,47 @@
-"""What every model family offers to the apps."""
+"""The interface of every model: codec, denoiser and conditions."""
 
+import os
 from abc import ABC, abstractmethod
+from typing import final
 
 import torch
 
 from diffusion_geodesics.diffusion import Codec, Condition, Denoiser
+from diffusion_geodesics.models.info import ModelInfo
 
-__all__ = ["DiffusionModel"]
+__all__ = ["DiffusionModel", "as_model"]
 
 
 class DiffusionModel(ABC):
     """A pretrained model, taken apart: codec, denoiser and conditions.
 
-    A family subclasses this once and is final. What depends on the size of the images, the codec
-    and the denoiser, is made for a size.
+    Codec and denoiser depend on the size of the images and are made for a size. Threads may share
+    a model: evaluations of the same network wait for each other where they would interfere.
 
-    - `id`: the name it was asked for by.
+    Args:
+        id: the name it was asked for by.
+        notes: what must be known about how it was loaded, a sentence each, such as a LoRA file
+            that was found and not applied.
     """
 
     id: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    @final
+    def info(self) -> ModelInfo:
+        """The model, for the record. Cost: the first time, that of :attr:`hash`."""
+        return ModelInfo.of(self)
 
     @property
     def caveat(self) -> str:
-        """What the score is, in a sentence, where it is that of no density; else empty."""
+        """What the score is, in a sentence, where it is the score of no density; else empty."""
         return ""
 
     @property
     @abstractmethod
     def hash(self) -> str:
-        """SHA-256 over the weights, 64 hexadecimal digits, worked out when first asked for."""
+        """SHA-256 over the weights, 64 hexadecimal digits, computed when first asked for."""
 
     @property
     @abstractmethod
@@ -52,15 +65,63 @@ class DiffusionModel(ABC):
 
     @abstractmethod
     def codec(self, height: int, width: int) -> Codec:
-        """The codec for images of a size; `ValueError` for a size that the model does not take."""
+        """The codec for images of a size in pixels.
+
+        Raises:
+            ValueError: for a size that the model does not take.
+        """
 
     @abstractmethod
     def denoiser(self, height: int, width: int) -> Denoiser:
-        """The denoiser for latents of images of a size; errors as `codec`."""
+        """The denoiser for latents of images of a size in pixels; errors as :meth:`codec`."""
 
     @abstractmethod
     def encode_prompt(self, text: str) -> Condition:
-        """The condition of a prompt, one row; `""` is the null condition.
+        """The condition of a prompt, one row; ``""`` is the null condition.
 
-        Raises `ModelError` for a prompt that the model cannot take.
+        Raises:
+            ModelError: for a prompt that the model cannot take.
         """
+
+    def prompt_notes(self, text: str) -> tuple[str, ...]:
+        """What must be known about a prompt, a sentence each: what of it the model cannot read.
+
+        For text this is the number of tokens that are cut off because the prompt is longer than
+        the text encoder reads, and of those that the tokenizer does not know.
+        """
+        return ()
+
+
+def as_model(given: object) -> DiffusionModel:
+    """Check that a model was given where one is expected.
+
+    Args:
+        given: what a caller passed for a model.
+
+    Returns:
+        ``given`` itself.
+
+    Raises:
+        ValueError: for anything but a `DiffusionModel`, saying how to make one of it.
+    """
+    if isinstance(given, DiffusionModel):
+        return given
+    kinds = [kind.__name__ for kind in type(given).__mro__]
+    if isinstance(given, str | os.PathLike):
+        name = os.fspath(given)
+        raise ValueError(
+            f"got the name {name!r} where a model is expected; load it first: load_model({name!r})"
+        )
+    if "DiffusionPipeline" in kinds:
+        raise ValueError(
+            f"got a {kinds[0]} where a model is expected; wrap it: from_pipeline(pipeline)"
+        )
+    if isinstance(given, torch.nn.Module) or callable(given):
+        raise ValueError(
+            f"got a {kinds[0]} where a model is expected; wrap it: from_denoiser(function, "
+            "image_shape) or from_score(function, image_shape)"
+        )
+    raise ValueError(
+        f"got a {kinds[0]} where a model is expected; make one with load_model, from_pipeline, "
+        "from_denoiser or from_score"
+    )

@@ -1,82 +1,126 @@
-"""Opening the folder of a saved pipeline, quietly and from safetensors only."""
+"""Opening the folder of a saved pipeline, quietly, from safetensors only, whole or not at all."""
 
-import json
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from diffusion_geodesics.models.errors import ModelError
-from diffusion_geodesics.models.weights import half_only
+from diffusion_geodesics.models.folders import read_index
+from diffusion_geodesics.models.networks import load_network, one_line
 
-__all__ = ["open_pipeline", "pipeline_class_name", "quiet"]
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keeps the libraries' own progress bars and advice off the terminal; errors still show."""
-    from diffusers.utils import logging as diffusers_logging
-    from transformers.utils import logging as transformers_logging
-
-    libraries = (diffusers_logging, transformers_logging)
-    before = [(log.get_verbosity(), log.is_progress_bar_enabled()) for log in libraries]
-    try:
-        for log in libraries:
-            log.set_verbosity_error()
-            log.disable_progress_bar()
-        yield
-    finally:
-        for log, (verbosity, bars) in zip(libraries, before, strict=True):
-            log.set_verbosity(verbosity)
-            if bars:
-                log.enable_progress_bar()
+__all__ = ["open_pipeline", "unapplied_loras"]
 
 
-def pipeline_class_name(index: Path, name: str) -> object:
-    """What a model_index.json says its pipeline is; `name` names the model in errors."""
-    if not index.is_file():
-        raise ModelError(
-            f"{name} is a folder without model_index.json; expected a pipeline saved with "
-            "save_pretrained"
-        )
-    try:
-        return json.loads(index.read_text(encoding="utf-8"))["_class_name"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"the model_index.json of {name} is damaged; save it again") from error
-
-
-def open_pipeline(folder: Path, dtype: torch.dtype) -> Any:
+def open_pipeline(folder: Path, dtype: torch.dtype, name: str) -> Any:
     """The pipeline saved in a folder, of the class that its model_index.json names.
 
-    No safety checker is loaded, no code is taken from the folder, and gradients are off. Raises
-    `ModelError` for a folder that is damaged or incomplete.
+    No safety checker is loaded, no code is taken from the folder, and gradients are off.
+
+    Args:
+        folder: the folder.
+        dtype: the networks' precision.
+        name: names the model in errors.
+
+    Raises:
+        ModelError: for a folder that is damaged or incomplete, naming the component, and for
+            weights that are not exactly those of a network.
     """
     import diffusers
 
-    index = folder / "model_index.json"
-    kind = getattr(diffusers, str(pipeline_class_name(index, str(folder))))
-    saved = json.loads(index.read_text(encoding="utf-8"))
-    options: dict[str, Any] = {name: None for name, part in saved.items() if part == [None, None]}
-    if "safety_checker" in saved:
+    index = read_index(folder, name)
+    kind = getattr(diffusers, index["_class_name"])
+    options: dict[str, Any] = {part: None for part, entry in index.items() if entry == [None, None]}
+    if "safety_checker" in index:
         options |= {"safety_checker": None, "requires_safety_checker": False}
+    for part, component in _components(index, name):
+        if part in options:
+            continue
+        _check_files(folder, part, component, name)
+        if isinstance(component, type) and issubclass(component, torch.nn.Module):
+            network = load_network(component, folder, part, dtype, name)
+            options[part] = network.requires_grad_(False)
     try:
-        pipe = kind.from_pretrained(
-            str(folder),
-            dtype=dtype,
-            use_safetensors=True,
-            local_files_only=True,
-            variant="fp16" if half_only(folder) else None,
-            **options,
-        )
+        return kind.from_pretrained(str(folder), local_files_only=True, **options)
     except Exception as error:  # damaged or half-copied folders fail in a dozen ways
-        detail = " ".join(str(error).split())[:200]
         raise ModelError(
-            f"cannot open the pipeline in {folder} ({type(error).__name__}: {detail}); check that "
-            "the folder is complete"
+            f"cannot open the pipeline in {folder} ({one_line(error)}); check that the folder is "
+            "complete"
         ) from error
-    for part in pipe.components.values():
-        if isinstance(part, torch.nn.Module):
-            part.requires_grad_(False)
-    return pipe
+
+
+def unapplied_loras(folder: Path) -> tuple[str, ...]:
+    """A note on every LoRA file that lies in a pipeline's folder: none of them is applied.
+
+    They are recognised by their name or, in safetensors, by the names of their weights.
+    """
+    files = [Path(where, file) for where, _, names in os.walk(folder) for file in names]
+    found = [file.relative_to(folder) for file in sorted(files) if _is_lora(file)]
+    return tuple(
+        f"the LoRA file {file} lies in the folder and is not applied; to apply it, load the "
+        "pipeline, call load_lora_weights and give it to from_pipeline"
+        for file in found
+    )
+
+
+def _components(index: dict[str, Any], name: str) -> Iterator[tuple[str, Any]]:
+    """The components that an index names, with their classes."""
+    import diffusers
+    import transformers
+
+    libraries = {"diffusers": diffusers, "transformers": transformers}
+    for part, entry in index.items():
+        if not isinstance(entry, list) or entry == [None, None]:
+            continue
+        library, kind = (*entry, None, None)[:2]
+        component = getattr(libraries.get(str(library)), str(kind), None)
+        if component is None and library in libraries:
+            raise ModelError(
+                f"the {part} of {name} is a {kind}, which the installed {library} does not have; "
+                f"upgrade {library}"
+            )
+        yield part, component
+
+
+def _check_files(folder: Path, part: str, component: Any, name: str) -> None:
+    """Check that a component's folder is there and, for a tokenizer, has its vocabulary."""
+    place = folder / part
+    if not os.path.isdir(place):
+        raise ModelError(
+            f"{name} lacks the folder of its {part}; check that the folder is complete"
+        )
+    vocabulary: dict[str, str] = dict(getattr(component, "vocab_files_names", {}))
+    whole = vocabulary.pop("tokenizer_file", "tokenizer.json")
+    parts = list(vocabulary.values())
+    if not parts or os.path.isfile(place / whole):
+        return
+    missing = [file for file in parts if not os.path.isfile(place / file)]
+    if missing:
+        raise ModelError(
+            f"the {part} of {name} has no vocabulary: expected {whole}, or {' and '.join(parts)} "
+            f"in {place}; save or download it again"
+        )
+
+
+_LORA_MARKS = ("lora_", ".lora.", "hada_w", "lokr_w")
+"""In the names of the weights of LoRAs and their relatives."""
+
+
+def _is_lora(file: Path) -> bool:
+    named = "lora" in file.name.lower()
+    if file.suffix in (".bin", ".pt", ".ckpt"):
+        return named
+    if file.suffix != ".safetensors":
+        return False
+    if named:
+        return True
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(file), framework="pt") as weights:
+            names = weights.keys()
+            return any(mark in key for key in names for mark in _LORA_MARKS)
+    except (OSError, SafetensorError):
+        return False

@@ -4,50 +4,63 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, final
+from typing import Any, TypeVar, final
 
 import torch
 from torch import Tensor
 
 from diffusion_geodesics.diffusion import Condition
+from diffusion_geodesics.models.errors import ModelError
+from diffusion_geodesics.models.family import ModelFamily
+from diffusion_geodesics.models.hashing import hash_files, hash_tensors
 from diffusion_geodesics.models.model import DiffusionModel
-from diffusion_geodesics.models.weights import hash_files, hash_tensors
+from diffusion_geodesics.models.schedulers import read_scheduler
+from diffusion_geodesics.models.text import check_tokenizers, text_notes
 
-if TYPE_CHECKING:
-    from diffusion_geodesics.models.family import ModelFamily
-
-__all__ = ["PipelineModel", "as_condition", "demand_size"]
+__all__ = ["PipelineModel", "as_condition", "check_size", "largest_edge"]
 
 Model = TypeVar("Model", bound="PipelineModel")
 
 
 @dataclass(frozen=True, eq=False)
 class PipelineModel(DiffusionModel):
-    """A diffusers pipeline, taken apart. A family subclasses this once and is final.
+    """A diffusers pipeline, taken apart. The class of a family is final.
 
-    The pipeline is only read: its LoRAs, offloading hooks and custom components act, its
-    scheduler's and its own settings stay as they are. Its networks are put into evaluation mode.
+    The pipeline is only read: its LoRAs, offloading hooks and custom components act, and its
+    scheduler and its settings stay as they are. Its networks are put into evaluation mode.
 
-    - `pipeline`: the pipeline.
-    - `id`: the name it was asked for by.
-    - `files`: its weight files, where it was read from files; `hash` is taken over them.
+    Args:
+        pipeline: the pipeline.
+        id: the name it was asked for by.
+        files: its weight files, where it was read from files; `hash` is taken over them.
+        notes: what must be known about how it was loaded.
 
-    Raises `ModelError` for a pipeline of another class or with parts missing.
+    Raises:
+        ModelError: for a pipeline of another class, with parts missing, with weights that were
+            never loaded, or with a tokenizer or scheduler that cannot be used.
     """
 
     pipeline: Any
     id: str
     files: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        self.family.demand_usable(self.pipeline)
-        for network in self._networks:
+        self.family.check_complete(self.pipeline)
+        self._check_usable()
+        read_scheduler(self.pipeline.scheduler, tokens=1)
+        check_tokenizers(self.pipeline, self.family.readers)
+        for name, network in self._networks.items():
+            _check_loaded(name, network)
             network.eval()
 
     @property
     @abstractmethod
-    def family(self) -> "ModelFamily":
+    def family(self) -> ModelFamily:
         """Which family this is."""
+
+    def _check_usable(self) -> None:
+        """Raise `ModelError` for a complete pipeline of the family that cannot be used."""
 
     @final
     @classmethod
@@ -60,13 +73,13 @@ class PipelineModel(DiffusionModel):
     def hash(self) -> str:
         """SHA-256 over the weights: of the files, or of the tensors of a pipeline in memory.
 
-        64 hexadecimal digits, worked out when first asked for.
+        64 hexadecimal digits, computed when first asked for.
         """
         return self._hash
 
     @cached_property
     def _hash(self) -> str:
-        return hash_files(self.files) if self.files else hash_tensors(self._networks)
+        return hash_files(self.files) if self.files else hash_tensors(self._networks.values())
 
     @property
     @final
@@ -78,28 +91,51 @@ class PipelineModel(DiffusionModel):
     @final
     def dtype(self) -> torch.dtype:
         """The denoiser's precision; geometry stays in float32 or float64."""
-        return self._networks[0].dtype
+        return self._network.dtype
+
+    def prompt_notes(self, text: str) -> tuple[str, ...]:
+        """What the tokenizers cut off or do not know of a prompt, a sentence each."""
+        return text_notes(self.pipeline, self.family.readers, text)
 
     @property
-    @final
-    def caveat(self) -> str:
-        """What the score is, in a sentence, where it is that of no density; else empty."""
-        return self.family.caveat(self.pipeline)
+    def _network(self) -> Any:
+        """The denoising network."""
+        return getattr(self.pipeline, self.family.parts[0])
 
     @property
-    def _networks(self) -> list[Any]:
+    def _networks(self) -> dict[str, Any]:
+        """All components with weights, the denoising network first."""
         names = (*self.family.parts, *self.family.optional)
-        parts = [getattr(self.pipeline, name, None) for name in names]
-        return [part for part in parts if isinstance(part, torch.nn.Module)]
+        parts = {name: getattr(self.pipeline, name, None) for name in names}
+        return {name: part for name, part in parts.items() if isinstance(part, torch.nn.Module)}
 
 
-def demand_size(height: int, width: int, multiple: int, name: str) -> None:
-    """That height and width are positive multiples of `multiple`; `ValueError` otherwise."""
+def _check_loaded(name: str, network: torch.nn.Module) -> None:
+    """Check that a network has its weights, or a hook that brings them when it runs."""
+    absent = [key for key, parameter in network.named_parameters() if parameter.is_meta]
+    if absent and not any(hasattr(module, "_hf_hook") for module in network.modules()):
+        raise ModelError(
+            f"got a {name} with {len(absent)} weights that were never loaded ({absent[0]}, for "
+            "example); load the pipeline again from complete files"
+        )
+
+
+def check_size(height: int, width: int, multiple: int, name: str) -> None:
+    """Check that height and width are positive multiples of a number.
+
+    Raises:
+        ValueError: otherwise; ``name`` is the model's in it.
+    """
     if height < multiple or width < multiple or height % multiple or width % multiple:
         raise ValueError(
             f"got images of {height}x{width}; height and width must be multiples of "
             f"{multiple} for {name}"
         )
+
+
+def largest_edge(sample_size: Any) -> int:
+    """The edge that a configuration's ``sample_size`` gives, the larger of two."""
+    return int(sample_size if isinstance(sample_size, int) else max(sample_size))
 
 
 def as_condition(*parts: Tensor) -> Condition:

@@ -1,105 +1,74 @@
 r"""PixArt-alpha and PixArt-sigma: a transformer that predicts noise, with T5 for the text.
 
-The transformer gives $\hat\varepsilon$ and, in further channels, a variance for ancestral
-sampling, which has no part in the score and is dropped. Prompts have a mask: T5's padding is not
-looked at.
+The transformer gives :math:`\hat\varepsilon` and, in further channels, a variance for ancestral
+sampling, which has no part in the score and is dropped. Prompts have a mask, so that T5's padding
+is not attended to.
+
+References:
+    Chen et al., PixArt-alpha, arXiv 2310.00426; PixArt-sigma, arXiv 2403.04692.
 """
 
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, ClassVar, final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from diffusion_geodesics.diffusion import ChunkedBatches, Condition, Denoiser, Features, Network
+from diffusion_geodesics.diffusion import Condition, Denoiser
+from diffusion_geodesics.models.families import PIXART
 from diffusion_geodesics.models.family import ModelFamily
-from diffusion_geodesics.models.pipeline_model import PipelineModel, as_condition, demand_size
-from diffusion_geodesics.models.schedulers import read_prediction, read_schedule
-from diffusion_geodesics.models.taps import middle, on_grid, tapped
+from diffusion_geodesics.models.pipeline_model import as_condition
+from diffusion_geodesics.models.schedulers import read_scheduler
+from diffusion_geodesics.models.text import reading
 from diffusion_geodesics.models.transformer import (
-    demand_channels,
-    demand_text,
-    demand_variance,
-    divided,
-    token_batches,
-    told,
+    TransformerModel,
+    TransformerNetwork,
+    check_variance,
+    per_row,
 )
-from diffusion_geodesics.models.vae import VAECodec, vae_factor
 
-if TYPE_CHECKING:
-    from diffusers.models.transformers.pixart_transformer_2d import PixArtTransformer2DModel
+__all__ = ["PixArtModel", "PixArtNetwork"]
 
-__all__ = ["PIXART", "PixArtModel", "PixArtNetwork"]
-
-TEXT_TOKENS = 300
 HIDDEN = -10_000.0
-"""What is added to the attention scores of a token that is not looked at, as diffusers has it."""
+"""Added to the attention scores of a token that is not attended to, as in diffusers."""
 
 
 @final
 @dataclass(frozen=True, eq=False)
-class PixArtNetwork(Network):
+class PixArtNetwork(TransformerNetwork):
     r"""A `PixArtTransformer2DModel` on flat latents of one shape.
 
-    The mask m of a condition, 0 to 1 a token, multiplies that token's attention weight: its
-    logarithm is added to the scores. For a prompt it is 0 or 1, as the pipeline has it. Between
-    two prompts it is interpolated with the embeddings, so that a token that only one of them has
-    fades in: tokens of either are looked at, and the output is continuous along the path.
+    The mask :math:`m` of a condition, from 0 to 1 for each token, multiplies that token's attention
+    weight: :math:`\ln m` is added to the scores. For a prompt it is 0 or 1, as in the pipeline.
+    Between two prompts it is interpolated with the embeddings, so that a token that only one of
+    them has fades in: tokens of either are attended to, and the output is continuous along the
+    path.
 
-    - `transformer`: called through `__call__`, so that offloading hooks fire.
-    - `latent_shape`: (channels, height, width).
-    - `size`: (height, width) of the images, for transformers that are told.
-    - `device`: where its inputs go.
+    Args:
+        size: (height, width) of the images in pixels, for transformers that take them.
     """
 
-    transformer: "PixArtTransformer2DModel"
-    latent_shape: tuple[int, int, int]
     size: tuple[int, int]
-    device: torch.device
 
-    @property
-    def dim(self) -> int:
-        """Coordinates of a flat latent."""
-        channels, height, width = self.latent_shape
-        return channels * height * width
+    text_tokens: ClassVar[int] = 300
 
-    @property
-    def batches(self) -> ChunkedBatches:
-        """Pieces by the number of image and text tokens."""
-        _, height, width = self.latent_shape
-        tokens = height * width // self.transformer.config["patch_size"] ** 2 + TEXT_TOKENS
-        return token_batches(self.transformer, tokens, self.device)
-
-    def __call__(
-        self, x: Float[Tensor, "rows dim"], timestep: float, condition: Condition
-    ) -> Float[Tensor, "rows dim"]:
-        """The raw output without the variance; inputs are cast to the network's precision."""
+    def _evaluate(
+        self, latents: Float[Tensor, "rows c h w"], timestep: float, condition: Condition
+    ) -> Float[Tensor, "rows d h w"]:
         embeddings, mask = condition.parts
-        dtype = self.transformer.dtype
-        bias = mask.clamp(0.0, 1.0).log().clamp(min=HIDDEN).to(dtype).to(self.device)
-        output = self.transformer(
-            x.to(dtype).to(self.device).unflatten(1, self.latent_shape),
-            encoder_hidden_states=embeddings.to(dtype).to(self.device),
+        bias = self._placed(mask.clamp(0.0, 1.0).log().clamp(min=HIDDEN))
+        return self.transformer(
+            latents,
+            encoder_hidden_states=self._placed(embeddings),
             encoder_attention_mask=bias[:, None],
-            timestep=told(timestep, x, self.device),
-            added_cond_kwargs=self._told_size(len(x)),
+            timestep=per_row(timestep, latents, self.device),
+            added_cond_kwargs=self._size_conditions(len(latents)),
             return_dict=False,
         )[0]
-        return output[:, : self.latent_shape[0]].flatten(1)
 
-    def features(
-        self, x: Float[Tensor, "rows dim"], timestep: float, condition: Condition
-    ) -> Features:
-        """The image's tokens after the middle block, one a patch; one grid."""
-        _, height, width = self.latent_shape
-        patch = self.transformer.config["patch_size"]
-        with tapped(middle(self.transformer.transformer_blocks)) as outputs:
-            self(x, timestep, condition)
-        return tuple(on_grid(tokens, height // patch, width // patch) for tokens in outputs)
-
-    def _told_size(self, rows: int) -> dict[str, Tensor | None]:
+    def _size_conditions(self, rows: int) -> dict[str, Tensor | None]:
         """Resolution and aspect ratio, where the transformer has embeddings for them."""
         if not self.transformer.use_additional_conditions:
             return {"resolution": None, "aspect_ratio": None}
@@ -113,12 +82,12 @@ class PixArtNetwork(Network):
 
 @final
 @dataclass(frozen=True, eq=False)
-class PixArtModel(PipelineModel):
+class PixArtModel(TransformerModel):
     """A `PixArtAlphaPipeline` or `PixArtSigmaPipeline`, taken apart; the pipeline is only read.
 
     A condition has two parts: T5's hidden states (rows, tokens, width) and their mask (rows,
-    tokens), see `PixArtNetwork`. Images are taken at the size given: the pipeline's habit of
-    working at the nearest size of a list (`use_resolution_binning`) is not copied.
+    tokens), see `PixArtNetwork`. Images are taken at the size given: the pipeline's rounding to
+    the nearest size of a list (``use_resolution_binning``) is not copied.
     """
 
     @property
@@ -126,64 +95,45 @@ class PixArtModel(PipelineModel):
         """PixArt."""
         return PIXART
 
-    @property
-    def native_size(self) -> int:
-        """The edge, in pixels, of the square images that the model was trained on."""
-        return self.pipeline.transformer.config["sample_size"] * vae_factor(self.pipeline.vae)
-
-    @property
-    def size_multiple(self) -> int:
-        """Heights and widths must be multiples of this: autoencoder times patch."""
-        return vae_factor(self.pipeline.vae) * self.pipeline.transformer.config["patch_size"]
-
-    def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
-        """(channels, height, width) of the latents of images of a size.
-
-        Raises `ValueError` where the size is no multiple of `size_multiple`.
-        """
-        demand_size(height, width, self.size_multiple, self.id)
-        return divided(self.pipeline, height, width)
-
-    def codec(self, height: int, width: int) -> VAECodec:
-        """The codec for images of a size."""
-        self.latent_shape(height, width)
-        return VAECodec(self.pipeline.vae, height, width, self.device)
-
     def denoiser(self, height: int, width: int) -> Denoiser:
-        """The denoiser for latents of images of a size."""
+        """The denoiser for latents of images of a size in pixels.
+
+        Raises:
+            ValueError: for a size that is no multiple of :attr:`size_multiple`.
+        """
         shape = self.latent_shape(height, width)
-        network = PixArtNetwork(self.pipeline.transformer, shape, (height, width), self.device)
-        scheduler = self.pipeline.scheduler
-        return Denoiser(network, read_schedule(scheduler), read_prediction(scheduler))
+        network = PixArtNetwork(self._network, shape, self.device, (height, width))
+        return Denoiser(network, *read_scheduler(self.pipeline.scheduler))
 
     def encode_prompt(self, text: str) -> Condition:
-        """The condition of a prompt, one row; `""` is the null condition.
+        """The condition of a prompt, one row; ``""`` is the null condition.
 
         The text is cleaned as the pipeline does, where the packages for that (bs4, ftfy) are
-        installed, and cut off beyond the model's length, with a warning in the log. Raises
-        `ModelError` for a pipeline without its text encoder.
+        installed, and cut off beyond the model's length; see :meth:`prompt_notes`.
+
+        Raises:
+            ModelError: for a pipeline without its text encoder, and if the tokenizer knows nothing
+                of the prompt.
         """
-        demand_text(self.pipeline, ("text_encoder", "tokenizer"))
-        clean = all(find_spec(package) is not None for package in ("bs4", "ftfy"))
-        with torch.inference_mode():
+        with reading(self.pipeline, self.family.readers, text):
             embeddings, mask, _, _ = self.pipeline.encode_prompt(
-                text, do_classifier_free_guidance=False, device=self.device, clean_caption=clean
+                text,
+                do_classifier_free_guidance=False,
+                device=self.device,
+                clean_caption=_can_clean(),
             )
         return as_condition(embeddings, mask.to(embeddings.dtype))
 
+    def prompt_notes(self, text: str) -> tuple[str, ...]:
+        """What the tokenizer cuts off or does not know of a cleaned prompt, a sentence each."""
+        (cleaned,) = self.pipeline._text_preprocessing(text, clean_caption=_can_clean())
+        return super().prompt_notes(cleaned)
 
-def _demand_usable(pipe: Any) -> None:
-    demand_channels(pipe, pipe.transformer.config["in_channels"])
-    demand_variance(pipe.transformer)
+    def _check_usable(self) -> None:
+        super()._check_usable()
+        check_variance(self._network)
 
 
-PIXART = ModelFamily(
-    name="PixArt-alpha, PixArt-sigma",
-    pipelines=("PixArtAlphaPipeline", "PixArtSigmaPipeline"),
-    model=PixArtModel,
-    parts=("transformer", "vae", "scheduler"),
-    optional=("text_encoder",),
-    prediction="noise",
-    prompt="text",
-    demand=_demand_usable,
-)
+def _can_clean() -> bool:
+    """Whether the packages are installed that diffusers cleans captions with."""
+    return all(find_spec(package) is not None for package in ("bs4", "ftfy"))

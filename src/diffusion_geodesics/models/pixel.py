@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from diffusion_geodesics.diffusion import Codec
-from diffusion_geodesics.models.vae import demand_images, demand_latents
+from diffusion_geodesics.models.vae import check_images, check_latents
 
 __all__ = ["PixelCodec"]
 
@@ -18,10 +18,14 @@ __all__ = ["PixelCodec"]
 class PixelCodec(Codec):
     """Pixels in [0, 1] as coordinates in [-1, 1]; no network, nothing lost.
 
-    - `height`, `width`: of the images.
-    - `channels`: 3, or 1 for a grey model: images are averaged over their colours on the way in
-      and repeated on the way out.
-    - `device`: where results live. Precision follows the input.
+    Args:
+        height, width: of the images, in pixels.
+        channels: 3, or 1 for a grey model: images are averaged over their colours on the way in
+            and repeated on the way out.
+        device: where results live. Precision follows the input.
+
+    Raises:
+        ValueError: for another number of channels or a size below 1.
     """
 
     height: int
@@ -47,15 +51,23 @@ class PixelCodec(Codec):
         return (self.channels, self.height, self.width)
 
     def encode(self, images: Float[Tensor, "images 3 height width"]) -> Float[Tensor, "images dim"]:
-        """2 x - 1, flat; `ValueError` for another size or range."""
-        demand_images(images, self.image_shape)
+        """2 x - 1, flat.
+
+        Raises:
+            ValueError: for another size or range.
+        """
+        check_images(images, self.image_shape)
         grey = images.mean(dim=1, keepdim=True) if self.channels == 1 else images
         return (2.0 * grey - 1.0).flatten(1).to(self.device)
 
     def decode(
         self, latents: Float[Tensor, "images dim"]
     ) -> Float[Tensor, "images 3 height width"]:
-        """(x + 1) / 2, clamped to [0, 1]; `ValueError` for another size."""
-        demand_latents(latents, self.latent_shape)
+        """(x + 1) / 2, clamped to [0, 1].
+
+        Raises:
+            ValueError: for another size.
+        """
+        check_latents(latents, self.latent_shape)
         pixels = latents.to(self.device).unflatten(1, self.latent_shape)
         return (0.5 + 0.5 * pixels).clamp(0.0, 1.0).expand(-1, 3, -1, -1).clone()

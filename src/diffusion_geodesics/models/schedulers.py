@@ -1,4 +1,4 @@
-"""What a diffusers scheduler's configuration says of noise and prediction.
+r"""What a diffusers scheduler's configuration says about noise and prediction.
 
 Only the configuration is read, never what a scheduler has been set to or stepped through since.
 Options that merely place a sampler's steps elsewhere (Karras, exponential or beta sigmas of a
@@ -6,7 +6,10 @@ solver) are not followed.
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any
+
+import torch
 
 from diffusion_geodesics.diffusion import (
     DiscreteSchedule,
@@ -25,7 +28,14 @@ from diffusion_geodesics.diffusion import (
 )
 from diffusion_geodesics.models.errors import ModelError
 
-__all__ = ["is_edm", "is_flow", "read_prediction", "read_schedule"]
+__all__ = [
+    "PREDICTIONS",
+    "discrete_schedule",
+    "read_prediction",
+    "read_schedule",
+    "read_scheduler",
+    "scaled_linear_alphas",
+]
 
 PREDICTIONS: dict[str, Prediction] = {
     "epsilon": EpsilonPrediction(),
@@ -34,41 +44,48 @@ PREDICTIONS: dict[str, Prediction] = {
 }
 
 
-def is_flow(scheduler: Any) -> bool:
-    """Whether the scheduler is one of flow matching."""
-    config = scheduler.config
-    named = type(scheduler).__name__.startswith("FlowMatch")
-    return named or bool(config.get("use_flow_sigmas")) or _kind(scheduler) == "flow_prediction"
+def read_scheduler(scheduler: Any, tokens: int | None = None) -> tuple[NoiseSchedule, Prediction]:
+    r"""The noise schedule and what the network predicts, by a scheduler's configuration.
 
+    Args:
+        scheduler: a diffusers scheduler.
+        tokens: how many tokens the network sees of an image; needed where a flow's shift depends
+            on the resolution.
 
-def is_edm(scheduler: Any) -> bool:
-    """Whether the scheduler is one of EDM, and not of consistency models, which have no score."""
-    return "sigma_data" in scheduler.config and "sigma_schedule" in scheduler.config
+    Raises:
+        ModelError: for a configuration that says nothing about noise or about the prediction, and
+            for noise prediction on a schedule that ends in pure noise (zero terminal SNR): at
+            :math:`a = 0` the point is the noise, and what the network predicts says nothing.
+    """
+    schedule, prediction = read_schedule(scheduler, tokens), read_prediction(scheduler)
+    ends_in_noise = isinstance(schedule, DiscreteSchedule) and schedule.alphas_cumprod[-1] <= 0
+    if ends_in_noise and isinstance(prediction, EpsilonPrediction):
+        raise ModelError(
+            "got a schedule that ends in pure noise (zero terminal SNR) for a network that "
+            "predicts noise (epsilon): at the last time step that prediction says nothing about "
+            "the image; correct prediction_type (v_prediction or sample) or "
+            "rescale_betas_zero_snr in the scheduler's configuration"
+        )
+    return schedule, prediction
 
 
 def read_schedule(scheduler: Any, tokens: int | None = None) -> NoiseSchedule:
-    """The noise schedule that a diffusers scheduler was configured with.
-
-    - `tokens`: how many tokens the network sees of an image; needed where a flow's shift depends
-      on the resolution.
-
-    Raises `ModelError` for a configuration that says nothing of noise.
-    """
-    if is_flow(scheduler):
+    """The noise schedule alone; arguments and errors as `read_scheduler`."""
+    if _is_flow(scheduler):
         return _flow(scheduler.config, tokens)
-    if is_edm(scheduler):
+    if _is_edm(scheduler):
         return _edm(scheduler.config)
     return _discrete(scheduler)
 
 
 def read_prediction(scheduler: Any) -> Prediction:
-    """What the network predicts, by the scheduler's configuration."""
-    if is_flow(scheduler):
+    """What the network predicts, alone; arguments and errors as `read_scheduler`."""
+    if _is_flow(scheduler):
         return FlowPrediction()
-    name = _kind(scheduler)
-    if is_edm(scheduler) and name in ("epsilon", "v_prediction"):
+    name = _prediction_type(scheduler)
+    if _is_edm(scheduler) and name in ("epsilon", "v_prediction"):
         return EDMPrediction(scheduler.config["sigma_data"], 1 if name == "epsilon" else -1)
-    if name not in PREDICTIONS or is_edm(scheduler):
+    if name not in PREDICTIONS or _is_edm(scheduler):
         raise ModelError(
             f"got prediction_type={name!r} in the scheduler's configuration; expected one of "
             f"{', '.join(PREDICTIONS)}"
@@ -76,7 +93,51 @@ def read_prediction(scheduler: Any) -> Prediction:
     return PREDICTIONS[name]
 
 
-def _kind(scheduler: Any) -> str:
+def discrete_schedule(config: Mapping[str, Any], alphas_cumprod: torch.Tensor) -> DiscreteSchedule:
+    """The schedule of a table, with the spacing and the clean end of a configuration.
+
+    Raises:
+        ModelError: for a spacing of time steps that is not known, or a table outside [0, 1].
+    """
+    spacing = config.get("timestep_spacing", "leading")
+    if spacing not in {kind.value for kind in Spacing}:
+        raise ModelError(
+            f"got timestep_spacing={spacing!r} in the scheduler's configuration; expected "
+            "leading, trailing or linspace"
+        )
+    alphas = tuple(float(alpha) for alpha in alphas_cumprod.double())
+    final = 1.0 if config.get("set_alpha_to_one", True) else alphas[0]
+    try:
+        return DiscreteSchedule(alphas, final, Spacing(spacing), int(config.get("steps_offset", 0)))
+    except ValueError as error:
+        raise ModelError(f"the scheduler's betas cannot be used: {error}") from error
+
+
+def scaled_linear_alphas(config: Mapping[str, Any]) -> torch.Tensor:
+    r"""Stable Diffusion's table :math:`\bar\alpha_t = \prod_{s \le t} (1 - \beta_s)`, in float32.
+
+    Args:
+        config: with ``beta_start``, ``beta_end`` and ``num_train_timesteps``; the square roots of
+            the betas rise linearly.
+    """
+    low, high = config["beta_start"] ** 0.5, config["beta_end"] ** 0.5
+    roots = torch.linspace(low, high, config["num_train_timesteps"], dtype=torch.float32)
+    return torch.cumprod(1.0 - roots**2, dim=0)
+
+
+def _is_flow(scheduler: Any) -> bool:
+    """Whether the scheduler is one of flow matching."""
+    named = type(scheduler).__name__.startswith("FlowMatch")
+    flow = bool(scheduler.config.get("use_flow_sigmas"))
+    return named or flow or _prediction_type(scheduler) == "flow_prediction"
+
+
+def _is_edm(scheduler: Any) -> bool:
+    """Whether the scheduler is one of EDM, and not of consistency models, which have no score."""
+    return "sigma_data" in scheduler.config and "sigma_schedule" in scheduler.config
+
+
+def _prediction_type(scheduler: Any) -> str:
     return scheduler.config.get("prediction_type", "epsilon")
 
 
@@ -100,7 +161,7 @@ def _flow(config: Any, tokens: int | None) -> FlowSchedule:
         )
         shift = mu if config.get("time_shift_type") == "linear" else math.exp(mu)
         return FlowSchedule(shift, 1.0 / train, terminal, train)
-    if "flow_shift" in config:  # a solver made for betas, told to follow a flow
+    if "flow_shift" in config:  # a solver made for betas that follows a flow
         return FlowSchedule(config["flow_shift"], None, terminal, train)
     shift = config.get("shift", 1.0)
     return FlowSchedule(shift, shift / (train + shift - 1.0), terminal, train)
@@ -118,25 +179,37 @@ def _edm(config: Any) -> EDMSchedule:
 
 
 def _discrete(scheduler: Any) -> DiscreteSchedule:
-    """A fresh scheduler is built from the configuration, so that nothing set since enters."""
-    from diffusers.schedulers.scheduling_ddim import DDIMScheduler
-
     config = scheduler.config
     if "beta_start" not in config and "trained_betas" not in config:
         raise ModelError(
             f"got a {type(scheduler).__name__}; expected a scheduler with a table of betas (for "
             "example DDIMScheduler), one of flow matching, or one of EDM"
         )
-    table = DDIMScheduler(**{key: config[key] for key in _BETA_KEYS if key in config})
-    spacing = config.get("timestep_spacing", "leading")
-    if spacing not in {kind.value for kind in Spacing}:
+    return discrete_schedule(config, _alphas_cumprod(scheduler))
+
+
+def _alphas_cumprod(scheduler: Any) -> torch.Tensor:
+    """The table of a fresh scheduler of the same configuration, so that nothing set since enters.
+
+    DDIM's, whose last entry is exactly zero where the terminal SNR is (Euler's is not); for
+    betas that DDIM does not know (sigmoid, Laplace), that of the scheduler's own class.
+    """
+    from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+
+    config = scheduler.config
+    given = {key: config[key] for key in _BETA_KEYS if key in config}
+    try:
+        return DDIMScheduler(**given).alphas_cumprod
+    except NotImplementedError:
+        pass
+    try:
+        return type(scheduler)(**given).alphas_cumprod
+    except (AttributeError, NotImplementedError) as error:
         raise ModelError(
-            f"got timestep_spacing={spacing!r} in the scheduler's configuration; expected "
-            "leading, trailing or linspace"
-        )
-    alphas = tuple(float(alpha) for alpha in table.alphas_cumprod.double())
-    final = 1.0 if config.get("set_alpha_to_one", True) else alphas[0]
-    return DiscreteSchedule(alphas, final, Spacing(spacing), int(config.get("steps_offset", 0)))
+            f"got beta_schedule={config.get('beta_schedule')!r} in the configuration of a "
+            f"{type(scheduler).__name__}, which has no table for it; expected linear, "
+            "scaled_linear, squaredcos_cap_v2 or one that the scheduler's class knows"
+        ) from error
 
 
 _BETA_KEYS = (

@@ -12,31 +12,35 @@ from torch import Tensor
 
 from diffusion_geodesics.diffusion import ChunkedBatches, Codec, NonFiniteError
 from diffusion_geodesics.diffusion.memory import free_bytes
+from diffusion_geodesics.models.locks import exclusive
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
     from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 
-__all__ = ["VAECodec", "demand_images", "demand_latents", "vae_factor"]
+    from diffusion_geodesics.models.embedded_networks.autoencoder import Autoencoder
+
+__all__ = ["VAECodec", "check_images", "check_latents", "vae_factor"]
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class VAECodec(Codec):
-    r"""An `AutoencoderKL` or `AutoencoderTiny`: $x_0 = (\mu - m) \cdot k$ with $\mu$ of the image.
+    r"""An autoencoder as a codec, :math:`x_0 = (\mu - m)\, k` with the encoder's mean :math:`\mu`.
 
-    $\mu$ is the encoder's mean, never a sample; $m$ and $k$ come from the autoencoder's
-    configuration (`shift_factor`, `scaling_factor`, or `latents_mean` and `latents_std` for each
+    :math:`\mu` is never a sample; :math:`m` and :math:`k` come from the autoencoder's configuration
+    (``shift_factor``, ``scaling_factor``, or ``latents_mean`` and ``latents_std`` for each
     channel). Images have values in [0, 1] here and in [-1, 1] in there.
 
-    - `vae`: the autoencoder, in evaluation mode. Slicing and tiling set on it act; tiling is also
-      used, and reset after, where one image would not fit into memory without.
-    - `height`, `width`: of the images; both multiples of the autoencoder's factor.
-    - `device`: where it runs. Results are float32 (float64 for a float64 autoencoder).
-    - `upcast`: run a half-precision autoencoder in float32, and reset it after.
+    Args:
+        vae: the autoencoder, in evaluation mode. Slicing and tiling set on it act; tiling is also
+            used, and reset after, where one image would not fit into memory without.
+        height, width: of the images, in pixels; both multiples of the autoencoder's factor.
+        device: where it runs. Results are float32 (float64 for a float64 autoencoder).
+        upcast: run a half-precision autoencoder in float32, and reset it after.
     """
 
-    vae: "AutoencoderKL | AutoencoderTiny"
+    vae: "AutoencoderKL | AutoencoderTiny | Autoencoder"
     height: int
     width: int
     device: torch.device
@@ -65,8 +69,13 @@ class VAECodec(Codec):
         return channels * height * width
 
     def encode(self, images: Float[Tensor, "images 3 height width"]) -> Float[Tensor, "images dim"]:
-        """Images with values in [0, 1] as latents; `ValueError` for another size or range."""
-        demand_images(images, self.image_shape)
+        """Images with values in [0, 1] as latents.
+
+        Raises:
+            ValueError: for another size or range.
+            NonFiniteError: if the autoencoder gives NaN or infinity.
+        """
+        check_images(images, self.image_shape)
         shift, scale = self._normalisation
 
         @torch.inference_mode()
@@ -81,8 +90,13 @@ class VAECodec(Codec):
     def decode(
         self, latents: Float[Tensor, "images dim"]
     ) -> Float[Tensor, "images 3 height width"]:
-        """Latents as images, clamped to [0, 1]; `ValueError` for another size."""
-        demand_latents(latents, self.latent_shape)
+        """Latents as images, clamped to [0, 1].
+
+        Raises:
+            ValueError: for another size.
+            NonFiniteError: if the autoencoder gives NaN or infinity.
+        """
+        check_latents(latents, self.latent_shape)
         shift, scale = self._normalisation
 
         @torch.inference_mode()
@@ -96,10 +110,15 @@ class VAECodec(Codec):
 
     @property
     def _normalisation(self) -> tuple[Tensor, Tensor]:
-        """$m$ and $k$, for each channel or for all."""
+        """m and k, for each channel or for all."""
         config = self.vae.config
         means, stds = config.get("latents_mean"), config.get("latents_std")
         scale, shift = config["scaling_factor"], config.get("shift_factor") or 0.0
+        if scale is None:
+            raise ValueError(
+                "got an autoencoder without scaling_factor in its configuration; correct it, or "
+                "its latents are not those that the network was trained on"
+            )
 
         def tensor(value: Any) -> Tensor:
             return torch.tensor(value, dtype=self._result, device=self.device).view(-1, 1, 1)
@@ -128,21 +147,21 @@ class VAECodec(Codec):
     ) -> Tensor:
         tiled = self._bytes_per_image > 0.8 * free_bytes(self.device)
         batches = ChunkedBatches(self._bytes_per_image, self.device, max_rows=32)
-        with _prepared(self.vae, self.upcast, tiled):
+        with exclusive(self.vae), _prepared(self.vae, self.upcast, tiled):
             pieces = batches.map(function, count)
         empty = torch.empty((0, *shape), device=self.device, dtype=self._result)
         value = torch.cat([empty, *pieces])
         if not bool(value.isfinite().all()):
             raise NonFiniteError(
                 f"got NaN or infinity from the autoencoder's {part}; half precision may have "
-                "overflowed: try --dtype float32 (dtype=torch.float32)"
+                "overflowed: try dtype float32"
             )
         return value
 
 
 @contextmanager
 def _prepared(vae: Any, upcast: bool, tiled: bool) -> Iterator[None]:
-    """The autoencoder in float32, or tiling, for a while. Half-precision values survive it."""
+    """Within, the autoencoder is in float32, or tiles. Half-precision weights survive it."""
     before, tile = vae.dtype, tiled and not getattr(vae, "use_tiling", True)
     try:
         if upcast:
@@ -157,13 +176,17 @@ def _prepared(vae: Any, upcast: bool, tiled: bool) -> Iterator[None]:
             vae.to(before)
 
 
-def vae_factor(vae: "AutoencoderKL | AutoencoderTiny") -> int:
+def vae_factor(vae: "AutoencoderKL | AutoencoderTiny | Autoencoder") -> int:
     """How many times smaller than the image a latent is, along an edge."""
     return 2 ** (len(vae.config["block_out_channels"]) - 1)
 
 
-def demand_images(images: Tensor, shape: tuple[int, int, int]) -> None:
-    """That images have a shape and values in [0, 1]; `ValueError` otherwise."""
+def check_images(images: Tensor, shape: tuple[int, int, int]) -> None:
+    """Check that images have a shape and values in [0, 1].
+
+    Raises:
+        ValueError: otherwise.
+    """
     if tuple(images.shape[1:]) != shape:
         raise ValueError(
             f"got images of shape {tuple(images.shape[1:])}; this codec was built for "
@@ -176,8 +199,12 @@ def demand_images(images: Tensor, shape: tuple[int, int, int]) -> None:
         )
 
 
-def demand_latents(latents: Tensor, shape: tuple[int, int, int]) -> None:
-    """That flat latents have a shape's number of coordinates; `ValueError` otherwise."""
+def check_latents(latents: Tensor, shape: tuple[int, int, int]) -> None:
+    """Check that flat latents have a shape's number of coordinates.
+
+    Raises:
+        ValueError: otherwise.
+    """
     if latents.shape[1] != math.prod(shape):
         raise ValueError(
             f"got latents of {latents.shape[1]} coordinates; this codec's have {math.prod(shape)}"

@@ -1,0 +1,119 @@
+"""How a relaxation solver moves the nodes of a curve: its levels of refinement, and one step.
+
+A node update does not evaluate the score. The level loop (:mod:`.level_loop`) evaluates the curve,
+checks it, counts the cost and keeps the best iterate; the update is given that evaluation and
+returns a step of the nodes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Generic, TypeVar
+
+from jaxtyping import Float
+from torch import Tensor
+
+from diffusion_geodesics.bvp.euler_lagrange import Evaluation
+from diffusion_geodesics.metric import Connection
+
+
+class Between(Enum):
+    """The curve between the nodes of one level, from which the next level takes its nodes."""
+
+    spline = "cubic spline"
+    segments = "the manifold's own geodesic from each node to the next: lerp, or slerp"
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level of refinement.
+
+    Args:
+        intervals: number of intervals, at least 2.
+        residual: residual at which the level ends; 0 to take all its steps.
+        length_change: relative change of the length at which the level ends, if it holds for 3
+            steps; 0 for never.
+        max_steps: steps after which it ends in any case.
+        average_last: what is kept of a curve that did not meet ``residual``: 0 keeps the iterate
+            with the smallest residual, 1 the last one, m > 1 the mean of the last m, which is what
+            a noisy score needs (one more evaluation of the curve).
+        between: how the nodes of this level are made from those of the level before.
+        if_unresolved: use this level only for pairs whose length the levels before it did not
+            resolve; see ``Solution.resolved``.
+
+    Raises:
+        ValueError: ``intervals`` is below 2 or ``average_last`` negative.
+    """
+
+    intervals: int
+    residual: float
+    length_change: float
+    max_steps: int
+    average_last: int = 0
+    between: Between = Between.spline
+    if_unresolved: bool = False
+
+    def __post_init__(self) -> None:
+        if self.intervals < 2:
+            raise ValueError(f"a level has {self.intervals} intervals; expected at least 2")
+        if self.average_last < 0:
+            raise ValueError(f"average_last is {self.average_last}; expected 0 or more iterates")
+
+
+State = TypeVar("State")
+
+
+class NodeUpdate(ABC, Generic[State]):
+    """Moves the interior nodes of a batch of curves towards geodesics."""
+
+    @abstractmethod
+    def levels(self, tol: float, max_steps: int) -> Sequence[Level]:
+        """The levels, coarse to fine.
+
+        Args:
+            tol: residual at which the last level ends.
+            max_steps: most steps on the last level.
+        """
+
+    @abstractmethod
+    def init(self, evaluation: Evaluation) -> State:
+        """The state at the start of a level.
+
+        Args:
+            evaluation: of the level's first iterate.
+        """
+
+    @abstractmethod
+    def move(
+        self, connection: Connection, evaluation: Evaluation, state: State
+    ) -> tuple[Float[Tensor, "inner paths dim"], State]:
+        """The step of the interior nodes, and the next state. Evaluates no score.
+
+        Steps of curves that are finished are ignored. A step that is not finite ends a curve. A
+        step of exactly zero ends the curve's level; it is reported in ``Solution.given_up``.
+
+        Args:
+            connection: the geometry.
+            evaluation: of the current iterate.
+            state: the state before this step.
+        """
+
+    def residual(self, connection: Connection, evaluation: Evaluation) -> Float[Tensor, " paths"]:
+        """What is zero for the curves that this solver looks for.
+
+        By default the relative Euler-Lagrange residual. Evaluates no score.
+
+        Args:
+            connection: the geometry.
+            evaluation: of the current iterate.
+        """
+        return evaluation.residual
+
+    @property
+    def seeks_geodesics(self) -> bool:
+        """Whether the curves looked for are geodesics. A geodesic that is longer than its initial
+        path is not the shortest one, and the solution then says so."""
+        return True

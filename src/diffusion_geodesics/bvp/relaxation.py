@@ -1,0 +1,124 @@
+"""Relaxation solvers: one loop over levels and steps that drives every node update."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from diffusion_geodesics.bvp.length_check import SAME_LENGTH
+from diffusion_geodesics.bvp.level_loop import LevelState, initial_state, run_level
+from diffusion_geodesics.bvp.node_update import NodeUpdate, State
+from diffusion_geodesics.bvp.problem import BoundaryProblem
+from diffusion_geodesics.bvp.result import Start
+from diffusion_geodesics.bvp.solution import Solution, is_resolved
+from diffusion_geodesics.bvp.solver import BVPSolver, Control
+from diffusion_geodesics.bvp.verification import (
+    Verification,
+    chosen_nodes,
+    final_results,
+    mark_longer,
+    verify,
+    verify_again,
+)
+from diffusion_geodesics.metric import Connection
+from diffusion_geodesics.path import Spline
+
+
+class RelaxationSolver(BVPSolver, NodeUpdate[State]):
+    """A solver that moves the nodes of a curve until a residual is small.
+
+    To add one, derive from this class and write :meth:`levels`, :meth:`init` and :meth:`move`; a
+    solver that looks for another kind of curve than a geodesic also writes :meth:`residual` and
+    :attr:`seeks_geodesics`.
+
+    Cost:
+        2 score evaluations per initial path for the ends, then intervals - 1 per step and path
+        still active, one batch per step for all of them, and 65 per pair for the verification.
+        Levels for unresolved lengths are paid for by those pairs alone, with another verification
+        of 129. A pair that seems longer than its initial path pays 33 to 38 to make sure. What a
+        manifold such as a typical shell spends itself is added.
+    """
+
+    def solve(self, problem: BoundaryProblem, control: Control) -> Solution:
+        connection = problem.connection
+        levels = list(self.levels(control.tol, control.max_steps))
+        initial = problem.nodes(levels[0].intervals)
+        batch, starts = initial.shape[2:-1], initial.shape[1]
+        nodes = initial.flatten(1, -2)
+        pairs = nodes.shape[1] // starts
+        index = torch.arange(nodes.shape[1], device=nodes.device) % pairs
+        before = connection.manifold.spent
+        state = first = initial_state(connection.select(index), nodes)
+        all_paths = torch.ones_like(index, dtype=torch.bool)
+        for level in (level for level in levels if not level.if_unresolved):
+            state = run_level(state, self, level, all_paths, control.tol, control.report)
+        reports = _start_reports(state, starts, batch)
+        chosen = _shortest(state, starts, pairs)
+        check = verify(connection, state, chosen, batch)
+        state, check = self._refined(connection, state, chosen, check, control)
+        results = final_results(state, chosen, check)
+        if self.seeks_geodesics:
+            results, check = mark_longer(connection, first, state, results, check)
+        own = [b - a for a, b in zip(before, connection.manifold.spent, strict=True)]
+        return Solution(
+            path=Spline(chosen_nodes(state, chosen, batch), connection.manifold),
+            results=results,
+            residual=state.residual[chosen].reshape(batch),
+            distance_error=check.error,
+            lengths=check.profile,
+            starts=reports,
+            steps=state.steps,
+            batches=state.batches + check.batches + own[1],
+            nfe=state.nfe + check.nfe + own[0],
+            given_up=state.given_up,
+            precision=connection.score.precision,
+        )
+
+    def _refined(
+        self,
+        connection: Connection,
+        state: LevelState,
+        chosen: Tensor,
+        check: Verification,
+        control: Control,
+    ) -> tuple[LevelState, Verification]:
+        """Run the further levels for pairs whose length is not resolved yet."""
+        levels = self.levels(control.tol, control.max_steps)
+        for level in (level for level in levels if level.if_unresolved):
+            unresolved = (~is_resolved(check.error, check.profile.length)).flatten()
+            usable = [state.results[i].ok for i in chosen.tolist()]
+            again = (unresolved & torch.tensor(usable, device=chosen.device)).nonzero()[:, 0]
+            if not len(again):
+                break
+            running = torch.zeros_like(state.residual, dtype=torch.bool)
+            running[chosen[again]] = True
+            state = run_level(state, self, level, running, control.tol, control.report)
+            check = verify_again(connection, state, chosen, again, check)
+        return state, check
+
+
+def _start_reports(state: LevelState, starts: int, batch: Sequence[int]) -> tuple[Start, ...]:
+    """What became of every initial path."""
+    pairs = len(state.results) // starts
+    return tuple(
+        Start(
+            state.length[i * pairs : (i + 1) * pairs].reshape(batch),
+            state.residual[i * pairs : (i + 1) * pairs].reshape(batch),
+            state.results[i * pairs : (i + 1) * pairs],
+        )
+        for i in range(starts)
+    )
+
+
+def _shortest(state: LevelState, starts: int, pairs: int) -> Tensor:
+    """Of the initial paths of each pair: the shortest solution that is a geodesic, or else the one
+    with the smallest residual. Of equally short ones, which are the same geodesic, also the one
+    with the smallest residual."""
+    good = torch.tensor([r.ok for r in state.results], device=state.nodes.device)
+    length = torch.where(good, state.length, torch.inf).reshape(starts, pairs)
+    residual = state.residual.reshape(starts, pairs)
+    candidate = length <= length.amin(0) * (1 + SAME_LENGTH)
+    pick = torch.where(candidate, residual, torch.inf).argmin(0)
+    return pick * pairs + torch.arange(pairs, device=pick.device)

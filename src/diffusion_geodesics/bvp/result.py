@@ -1,0 +1,137 @@
+"""How a boundary value solver ended, and what it reports while it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from jaxtyping import Float
+from torch import Tensor
+
+
+class Result(Enum):
+    """How a solver ended, best first. Each value is a message that says what to change."""
+
+    converged = "the residual is below the tolerance"
+    length_converged = (
+        "the length no longer changes, but the residual is still above the tolerance: "
+        "use more nodes, or float64, for a smaller residual"
+    )
+    unresolved = (
+        "the residual is small, but the error bar of the length is more than 5% of it, because "
+        "the nodes do not resolve the density barrier: refine, with more intervals, or use a "
+        "smaller alpha"
+    )
+    not_shortest = (
+        "a geodesic, but longer than its initial path, so that it is not the shortest one: use "
+        "several starts, PreconditionedFlow, or more segments of Shooting"
+    )
+    max_steps = (
+        "the residual is still above the tolerance after max_steps steps: raise max_steps, use "
+        "more nodes, or a smaller alpha"
+    )
+    given_up = (
+        "the solver gave the last level up before its last step: use another solver, or a "
+        "smaller alpha"
+    )
+    not_converged = (
+        "no geodesic was found, the residual stays large: the density barrier alpha * Δ log p is "
+        "too strong for these nodes; use a smaller alpha, more nodes, or several starts"
+    )
+    growth_too_large = (
+        "shooting is not possible here: a small error of the initial velocity grows more than its "
+        "growth_limit along a ray; use Shooting with more segments, PreconditionedFlow, or a "
+        "smaller alpha"
+    )
+    non_finite = (
+        "the score, the path or its length is not finite: check the score at both end points, "
+        "use a smaller alpha, or a wider dtype"
+    )
+
+    @property
+    def message(self) -> str:
+        """What happened and what to change."""
+        return self.value
+
+    @property
+    def ok(self) -> bool:
+        """Whether the path can be used as a geodesic."""
+        return self in (Result.converged, Result.length_converged)
+
+    @staticmethod
+    def worst(results: tuple[Result, ...]) -> Result:
+        """The worst of several results.
+
+        Args:
+            results: at least one.
+        """
+        return max(results, key=list(Result).index)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One iteration, for progress displays and convergence plots.
+
+    Args:
+        intervals: intervals of the current level.
+        iteration: number of the iteration, from 1, counted over all levels.
+        residual: relative residual, shape (paths,); with several initial paths, path = start *
+            pairs + pair.
+        length: length by the nodes' spline, relative to the start, shape (paths,).
+        nfe: score evaluations so far.
+    """
+
+    intervals: int
+    iteration: int
+    residual: Float[Tensor, " paths"]
+    length: Float[Tensor, " paths"]
+    nfe: int
+
+    def pair(self, index: int, pairs: int) -> Step:
+        """The iteration of one pair, over all its initial paths.
+
+        Args:
+            index: of the pair.
+            pairs: number of pairs.
+        """
+        return replace(self, residual=self.residual[index::pairs], length=self.length[index::pairs])
+
+
+@dataclass(frozen=True)
+class Start:
+    """What became of one initial path.
+
+    Args:
+        length: relative to the start, shape (*batch,).
+        residual: shape (*batch,).
+        results: how each pair ended, flat over the batch.
+    """
+
+    length: Float[Tensor, "*batch"]
+    residual: Float[Tensor, "*batch"]
+    results: tuple[Result, ...]
+
+    def pair(self, index: int) -> Start:
+        """The same for one pair.
+
+        Args:
+            index: flat index into the batch.
+        """
+        return Start(
+            self.length.flatten()[index], self.residual.flatten()[index], (self.results[index],)
+        )
+
+
+@dataclass(frozen=True)
+class GivenUp:
+    """A level that the solver ended early for one path.
+
+    Args:
+        intervals: of the level.
+        steps: steps taken on it.
+        path: number of the path; with several initial paths, start * pairs + pair.
+    """
+
+    intervals: int
+    steps: int
+    path: int

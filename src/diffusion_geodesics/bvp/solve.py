@@ -1,0 +1,68 @@
+"""One function for every boundary value problem and every solver."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from diffusion_geodesics.bvp.energy_minimiser import EnergyMinimiser
+from diffusion_geodesics.bvp.preconditioned import PreconditionedFlow
+from diffusion_geodesics.bvp.problem import BoundaryProblem
+from diffusion_geodesics.bvp.result import Step
+from diffusion_geodesics.bvp.solution import GeodesicError, Solution
+from diffusion_geodesics.bvp.solver import BVPSolver, Control
+from diffusion_geodesics.metric import Energy
+
+
+def solve_bvp(
+    problem: BoundaryProblem,
+    solver: BVPSolver | None = None,
+    *,
+    tol: float = 1e-3,
+    max_steps: int | None = None,
+    callback: Callable[[Step], None] | None = None,
+    throw: bool = False,
+) -> Solution:
+    """Solve a boundary value problem.
+
+    Args:
+        problem: a geometry, and one initial path or several.
+        solver: by default :class:`PreconditionedFlow` for a connection and
+            :class:`EnergyMinimiser` for an energy.
+        tol: relative residual to reach, > 0.
+        max_steps: most steps on the finest level, ≥ 1; by default the solver's own limit, 60 for
+            most.
+        callback: called after every iteration with a :class:`Step`; an exception it raises cancels
+            the solver.
+        throw: raise :class:`GeodesicError` if a pair ends without a geodesic. By default a failure
+            is a :class:`Result` of the solution.
+
+    Returns:
+        A :class:`Solution`; with several initial paths, the shortest solution of each pair.
+
+    Raises:
+        TypeError: ``problem`` or ``solver`` is something else.
+        ValueError: ``tol`` or ``max_steps`` is out of range, or the solver does not apply to the
+            geometry.
+        GeodesicError: no geodesic was found, and ``throw`` is true.
+
+    Cost:
+        That of the solver; ``solution.nfe`` and ``solution.batches`` say what was spent.
+    """
+    if not isinstance(problem, BoundaryProblem):
+        raise TypeError(
+            f"got a problem of type {type(problem).__name__}; expected "
+            "BoundaryProblem(geometry, path)"
+        )
+    if solver is None:
+        energy = isinstance(problem.geometry, Energy)
+        solver = EnergyMinimiser() if energy else PreconditionedFlow()
+    if not isinstance(solver, BVPSolver):
+        raise TypeError(
+            f"got a solver of type {type(solver).__name__}; expected an object such as "
+            "PreconditionedFlow()"
+        )
+    steps = solver.default_max_steps if max_steps is None else max_steps
+    solution = solver.solve(problem, Control(tol, steps, callback))
+    if throw and not solution.result.ok:
+        raise GeodesicError(solution)
+    return solution

@@ -1,0 +1,54 @@
+"""Complaints about images and clips before a model is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from diffusion_geodesics.runtime.paths import expand
+from diffusion_geodesics.runtime.settings import SettingsError
+
+
+def demand_images(images: Sequence[Path], *, least: int) -> None:
+    """Read every image once.
+
+    Raises:
+        SettingsError: too few.
+        ImageError: one that cannot be used.
+    """
+    if len(images) < least:
+        needed = "one image" if least == 1 else f"{least} images"
+        raise SettingsError(f"got {len(images)} images; give at least {needed}")
+    for image in images:  # before torch is imported for those that are there
+        demand_file(image)
+    from diffusion_geodesics.images import load_image
+
+    for image in images:
+        load_image(image)
+
+
+def demand_file(path: Path) -> None:
+    """That a file or folder is there, at once.
+
+    Raises:
+        SettingsError: it is not.
+    """
+    if not expand(path).exists():
+        raise SettingsError(f"{path} does not exist; check the path")
+
+
+def demand_clips(clips: Sequence[Path], stream: int | None = None) -> None:
+    """Open every clip once.
+
+    Raises:
+        SettingsError: none was named, or one that does not exist.
+        ClipError: one that cannot be used.
+    """
+    if not clips:
+        raise SettingsError("got no clip; name at least one file or folder")
+    for clip in clips:
+        demand_file(clip)
+    from diffusion_geodesics.clips import open_clip
+
+    for clip in clips:
+        open_clip(clip, stream=stream)

@@ -1,0 +1,81 @@
+"""The command itself: which commands there are, and what happens when one fails.
+
+Commands are imported when they are used, and each imports what it needs once its options are read,
+so that help and complaints about options come at once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import warnings
+from types import FrameType
+
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for them takes long
+
+from cyclopts import App, CycloptsError, Parameter
+
+from diffusion_geodesics.cli.failures import Interrupted, report_failure, say_error
+from diffusion_geodesics.cli.streams import make_printable
+from diffusion_geodesics.version import __version__
+
+COMMANDS = {
+    "interpolate": "Morph images into one another.",
+    "extrapolate": "Go on from an image, or from the end of a clip, along a geodesic.",
+    "analyze": "Measure how far clips are from density geodesics.",
+    "distance": "Geodesic distances of all pairs of images.",
+    "density": "Absolute log densities of images, with error bars.",
+    "compare": "Compare methods of interpolation on the same images.",
+    "evaluate": "Measure and rank strips of frames, whoever made them.",
+    "estimate": "Predict what an interpolation will cost.",
+    "rerun": "Repeat a run from its folder, with options changed.",
+    "models": "List the model families, and the models on this machine.",
+}
+"""Name and purpose of every command; each is the function of its name in the file of its name."""
+
+
+def app() -> App:
+    """The parser of the command line."""
+    found = App(
+        name="geodesic",
+        help="Probability density geodesics in the latent space of diffusion models.",
+        version=f"geodesic {__version__}",
+        help_format="plaintext",
+        suppress_keyboard_interrupt=False,
+        default_parameter=Parameter(json_dict=False, json_list=False),  # text is what it is
+    )
+    for name, purpose in COMMANDS.items():
+        found.command(
+            f"diffusion_geodesics.cli.{name}:{name}",
+            name=name,
+            help=purpose,
+            help_format="plaintext",
+        )
+    return found
+
+
+def main() -> None:
+    """Run the command line; exit with 0, with 1 for what failed, 2 for options that cannot be
+    read, 130 when interrupted."""
+    warnings.filterwarnings("ignore")
+    make_printable()
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _interrupt)
+    try:
+        app()(exit_on_error=False, print_error=False, result_action="return_none")
+    except (KeyboardInterrupt, Interrupted):
+        say_error("stopped")
+        sys.exit(130)
+    except CycloptsError as error:
+        say_error(" ".join(str(error).split()))
+        sys.exit(2)
+    except SystemExit:
+        raise
+    except BaseException as error:  # the last net: one line, and the traceback in a file
+        sys.exit(report_failure(error))
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    raise Interrupted(signal.Signals(signum).name)

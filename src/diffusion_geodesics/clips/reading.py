@@ -1,0 +1,128 @@
+"""Which frames of a clip are wanted."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol, TypeVar, final, runtime_checkable
+
+
+class Moment(ABC):
+    """A place in a clip."""
+
+    @abstractmethod
+    def reached(self, index: int, time: float) -> bool:
+        """Whether the frame of this number, shown at this time in seconds, is there or later."""
+
+
+@final
+@dataclass(frozen=True)
+class Seconds(Moment):
+    """A time in a clip.
+
+    Args:
+        value: seconds after the first frame; 0 or more.
+
+    Raises:
+        ValueError: a negative or infinite time.
+    """
+
+    value: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.value < math.inf:
+            raise ValueError(f"got {self.value} seconds; expected a number of 0 or more")
+
+    def reached(self, index: int, time: float) -> bool:
+        return time >= self.value - 1e-6
+
+
+@final
+@dataclass(frozen=True)
+class FrameNumber(Moment):
+    """A frame of a clip by its number.
+
+    Args:
+        value: the number, counted from 0 in the file.
+
+    Raises:
+        ValueError: a negative number.
+    """
+
+    value: int
+
+    def __post_init__(self) -> None:
+        if self.value < 0:
+            raise ValueError(f"got frame {self.value}; expected 0 or more")
+
+    def reached(self, index: int, time: float) -> bool:
+        return index >= self.value
+
+
+@runtime_checkable
+class Placed(Protocol):
+    """What has a number and a time."""
+
+    @property
+    def index(self) -> int: ...
+
+    @property
+    def time(self) -> float: ...
+
+
+_P = TypeVar("_P", bound=Placed)
+
+
+@final
+@dataclass(frozen=True)
+class Reading:
+    """Which frames of a clip are wanted.
+
+    Args:
+        fps: frames a second to keep, at most what the clip has: of each 1/fps seconds the first
+            frame. All by default.
+        start: the first frame that is wanted; the first of the clip by default.
+        end: the first frame that is wanted no more; read to the end by default.
+        stride: of the frames that are left, keep every ``stride``-th; at least 1.
+
+    Raises:
+        ValueError: a value out of range.
+    """
+
+    fps: float | None = None
+    start: Moment | None = None
+    end: Moment | None = None
+    stride: int = 1
+
+    def __post_init__(self) -> None:
+        if self.fps is not None and not 0 < self.fps < math.inf:
+            raise ValueError(f"fps is {self.fps}; expected a positive number")
+        if self.stride < 1:
+            raise ValueError(f"stride is {self.stride}; expected at least 1")
+
+    def select(self, frames: Iterable[_P], tick: float) -> Iterator[_P]:
+        """Those frames that are wanted.
+
+        Args:
+            frames: in order, from the first of the clip or from any before ``start``.
+            tick: seconds to which their times are rounded. A frame that comes early by half of
+                it still counts for the later interval of 1/fps seconds.
+        """
+        first: float | None = None
+        slot, kept = -1, 0
+        for frame in frames:
+            if self.end is not None and self.end.reached(frame.index, frame.time):
+                return
+            if self.start is not None and not self.start.reached(frame.index, frame.time):
+                continue
+            first = frame.time if first is None else first
+            if self.fps is not None:
+                at = math.floor((frame.time - first + 0.5 * tick) * self.fps + 1e-3)
+                if at <= slot:
+                    continue
+                slot = at
+            kept += 1
+            if (kept - 1) % self.stride == 0:
+                yield frame

@@ -1,0 +1,51 @@
+"""Times of frames: their mean rate, and whether they are evenly spaced."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float64
+
+_UNEVEN = 0.05
+"""Share of the median interval by which an interval may differ and still count as equal."""
+
+
+def even_times(count: int, rate: float) -> Float64[np.ndarray, " frames"]:
+    """Seconds after the first of so many frames at a rate."""
+    return np.arange(count) / rate
+
+
+def mean_rate(times: Float64[np.ndarray, " frames"], otherwise: float) -> float:
+    """Frames a second, on average.
+
+    Args:
+        times: of the frames, in seconds, rising.
+        otherwise: the rate of a single frame.
+    """
+    if len(times) < 2:
+        return otherwise
+    return float((len(times) - 1) / (times[-1] - times[0]))
+
+
+def uneven_intervals(times: Float64[np.ndarray, " frames"], tick: float) -> tuple[str, ...]:
+    """A word on the intervals between frames, where they are not all the same.
+
+    Args:
+        times: of the frames, in seconds, rising.
+        tick: seconds to which they are rounded; intervals may differ by two ticks for that alone.
+    """
+    if len(times) < 3:
+        return ()
+    intervals = np.diff(times)
+    median = float(np.median(intervals))
+    unlike = int((np.abs(intervals - median) > max(_UNEVEN * median, 2.0 * tick)).sum())
+    if not unlike:
+        return ()
+    return (
+        f"the frame rate varies: intervals of {_seconds(float(intervals.min()))} to "
+        f"{_seconds(float(intervals.max()))}, {unlike} of {len(intervals)} unlike the median of "
+        f"{_seconds(median)}; the times in the file are used",
+    )
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.3g} s"

@@ -1,0 +1,1 @@
+"""Methods of interpolation on the same pairs of images, measured alike."""

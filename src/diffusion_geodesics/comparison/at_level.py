@@ -1,0 +1,76 @@
+"""Methods that join two latents at the noise level: path methods, and the paper's algorithm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import final
+
+from diffusion_geodesics.comparison.method import PAIR, Context, Method
+from diffusion_geodesics.comparison.rendered import Renderable, Rendered
+from diffusion_geodesics.interpolation.paths import Geodesic, PathMethod, Slerp
+from diffusion_geodesics.interpolation.settings import InterpolationSettings
+
+
+@final
+@dataclass(frozen=True)
+class AtLevel(Method):
+    """A path between both latents at the noise level, denoised.
+
+    Args:
+        method: the path.
+        guidance: weight half-way while denoising; other than 1 needs a prompt.
+    """
+
+    method: PathMethod = field(default_factory=Slerp)
+    guidance: float = 1.0
+
+    @property
+    def name(self) -> str:
+        return self.method.name + ("" if self.guidance == 1 else f" + bump {self.guidance:g}")
+
+    @property
+    def prompted(self) -> bool:
+        return self.guidance != 1 or self.method.prompted
+
+    def path(self, context: Context, pair: str) -> Rendered:
+        joined = self.method.join(context.run, context.noised, PAIR)
+        path = replace(joined.paths, name=self.name)
+        one = path.pair(0)
+        return Rendered(
+            lambda t: context.render(one.latent(t), t, self.guidance), path, joined.note
+        )
+
+
+@final
+@dataclass(frozen=True)
+class PublishedMethod(Method):
+    """The paper's algorithm at its published settings.
+
+    They include the noise level, 0.6 of 50 DDIM steps, so that it has an inversion of its own. With
+    ``same_level`` solver, score and strength are theirs and the level is the context's. Their text
+    inversion is left out.
+
+    Args:
+        same_level: start from the inversion that all other methods start from.
+        settings: the published settings.
+    """
+
+    same_level: bool = False
+    settings: InterpolationSettings = field(
+        default_factory=lambda: InterpolationSettings.preset("published")
+    )
+
+    @property
+    def name(self) -> str:
+        return "published" + (" at the same level" if self.same_level else "")
+
+    def path(self, context: Context, pair: str) -> Renderable:
+        theirs = self.settings
+        own = context.against(theirs.prompts.negative)
+        if not self.same_level:
+            own = own.at(theirs.inversion)
+        found = AtLevel(Geodesic(theirs.metric, theirs.solve, label=self.name)).path(own, pair)
+        # At another level the density is another one: what is measured along the path would not
+        # compare.
+        path = found.latent_path if self.same_level else None
+        return replace(found, latent_path=path, own_inversion=not self.same_level)

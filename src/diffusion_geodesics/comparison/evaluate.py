@@ -1,0 +1,134 @@
+"""Strips that are there already, ranked: output folders of ours, or frames of other programs.
+
+No model is needed. Strips of the same pair are re-timed to equal steps in pooled pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from diffusion_geodesics.comparison.compare import BASELINE, measured
+from diffusion_geodesics.comparison.diagnostics import diagnose
+from diffusion_geodesics.comparison.pairs import Pair, frames_of, slug, strips_in
+from diffusion_geodesics.comparison.rendered import Fixed
+from diffusion_geodesics.comparison.result import ComparisonResult, Outcome, PairResult
+from diffusion_geodesics.framing import fit
+from diffusion_geodesics.images import load_image, psnr
+from diffusion_geodesics.measures import (
+    External,
+    FeatureLength,
+    Features,
+    Pictures,
+    PooledPixels,
+    Quantity,
+)
+from diffusion_geodesics.runtime.run import Observer, Run
+
+SAME = 12.0
+"""dB below which the first frames of two strips are not taken for the same image."""
+
+
+def evaluate(
+    runs: Mapping[str, Path],
+    *,
+    frames: int = 9,
+    pairs: Sequence[Pair] = (),
+    features: Features | None = None,
+    external: External | None = None,
+    baseline: str | None = None,
+    seed: int = 0,
+    observer: Observer | None = None,
+) -> ComparisonResult:
+    """Measure strips of frames, method by method and pair by pair.
+
+    Args:
+        runs: folders by the name of the method: of frames, of one of our runs, or of one such
+            folder a pair.
+        frames: how many are compared, at equal feature steps, at least 3.
+        pairs: the images that were to be joined, by the name of the pair. Without them each
+            strip's own first and last frame stand in, and what is measured at the ends is left out.
+        features: for re-timing; pooled pixels by default.
+        external: measures by other people's networks; none by default.
+        baseline: the method that win rates are against; slerp, or the first, by default.
+        seed: of all resampling.
+
+    Raises:
+        ValueError: a folder without frames, no pair that all methods have, or strips of one pair
+            that start or end with different images.
+    """
+    if frames < 3:
+        raise ValueError(f"frames is {frames}; expected at least 3")
+    if not runs:
+        raise ValueError("got no runs; give at least one folder of frames")
+    if baseline is not None and baseline not in runs:
+        raise ValueError(f"the baseline is {baseline!r}, which is none of {', '.join(runs)}")
+    look, external = features or PooledPixels(), external or External()
+    strips = {name: strips_in(folder) for name, folder in runs.items()}
+    common = set.intersection(*(set(s) for s in strips.values()))
+    if not common:
+        listed = "; ".join(
+            f"{n}: {', '.join(k or '(one strip)' for k in s)}" for n, s in strips.items()
+        )
+        raise ValueError(f"no pair is in all runs ({listed[:300]}); name folders after the pairs")
+    known = {slug(p.name): p for p in pairs}
+    measures = (Pictures(), FeatureLength(), *external.measures)
+    results, run = [], Run(observer)
+    for number, name in enumerate(sorted(common)):
+        run.report("pairs", number, len(common), name)
+        loaded = {m: torch.stack(frames_of(folder, name)) for m, folder in runs.items()}
+        pair = known.get(slug(name)) if name else (pairs[0] if len(pairs) == 1 else None)
+        results.append(_ranked(name or "pair", loaded, pair, frames, look, measures))
+    quantities: list[Quantity] = [q for m in measures for q in m.quantities]
+    if not pairs:
+        quantities = [q for q in quantities if not q.name.startswith("end ")]
+    run.report("pairs", len(common), len(common))
+    result = ComparisonResult(
+        methods=list(runs),
+        quantities=quantities,
+        pairs=results,
+        baseline=baseline or (BASELINE if BASELINE in runs else next(iter(runs))),
+        features=look.name,
+        inception=external.inception,
+        skipped=external.skipped,
+        record={"frames": frames, **{f"folder.{n}": str(f) for n, f in runs.items()}},
+        seed=seed,
+    )
+    return replace(result, warnings=diagnose(result))
+
+
+def _ranked(
+    name: str,
+    strips: dict[str, torch.Tensor],
+    pair: Pair | None,
+    count: int,
+    look: Features,
+    measures: tuple,
+) -> PairResult:
+    first = next(iter(strips.values()))
+    height, width = int(first.shape[2]), int(first.shape[3])
+    sized = {
+        m: torch.stack([fit(f, height, width).image for f in strip]) for m, strip in strips.items()
+    }
+    reference = next(iter(sized.values()))[[0, -1]]
+    for method, strip in sized.items():
+        error = psnr(strip[[0, -1]], reference)
+        if float(error.min()) < SAME:
+            raise ValueError(
+                f"the strip of {method} for {name} does not start and end with the same images "
+                f"as the others ({float(error.min()):.1f} dB); evaluate it apart, or put each "
+                "pair in a folder of its own"
+            )
+    outcomes, ends = {}, reference
+    if pair is not None:
+        loaded = [fit(load_image(x), height, width).image for x in (pair.a, pair.b)]
+        ends = torch.stack(loaded)
+    for method, strip in sized.items():
+        film = Fixed(strip).frames(Run(), look, count)
+        own = ends if pair is not None else film.frames[[0, -1]]
+        note = "" if len(strip) >= count else f"{len(strip)} frames only: some are shown twice"
+        outcomes[method] = Outcome(film.frames, measured(film.frames, own, look, measures), note)
+    return PairResult(name, ends, outcomes)

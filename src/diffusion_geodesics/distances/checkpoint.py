@@ -1,0 +1,126 @@
+"""A resumable table of solved pairs, in one file that is written atomically."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from diffusion_geodesics.bvp import Result, Solution
+from diffusion_geodesics.distances.pair import relative_error
+
+RESULTS = list(Result)
+
+
+@dataclass(frozen=True)
+class PairTable:
+    """Results of the first pairs, in order; all of shape (pairs,) except ``cost``.
+
+    Args:
+        distance: with the density relative to the mean of both ends.
+        relative_error: its error bar divided by it.
+        log_ratio: log p at the second point minus log p at the first, in nats.
+        residual: of the geodesic equation.
+        code: index of the :class:`Result`.
+        cost: score evaluations and batches, shape (2,).
+    """
+
+    distance: Float[Tensor, " pairs"]
+    relative_error: Float[Tensor, " pairs"]
+    log_ratio: Float[Tensor, " pairs"]
+    residual: Float[Tensor, " pairs"]
+    code: Int[Tensor, " pairs"]
+    cost: Int[Tensor, "2"]
+
+    def __len__(self) -> int:
+        return len(self.distance)
+
+    @staticmethod
+    def empty() -> PairTable:
+        """A table without pairs."""
+        none = torch.empty(0, dtype=torch.float64)
+        counts = torch.empty(0, dtype=torch.int64)
+        return PairTable(none, none, none, none, counts, torch.zeros(2, dtype=torch.int64))
+
+    def extended(self, solution: Solution) -> PairTable:
+        """The table with a further batch of pairs.
+
+        Args:
+            solution: of these pairs.
+        """
+        new = {
+            "distance": solution.distance,
+            "relative_error": relative_error(solution),
+            "log_ratio": solution.log_density[-1],
+            "residual": solution.residual,
+            "code": torch.tensor([RESULTS.index(r) for r in solution.results]),
+        }
+        joined = {
+            name: torch.cat([getattr(self, name), value.detach().to(getattr(self, name))])
+            for name, value in new.items()
+        }
+        spent = torch.tensor([solution.nfe, solution.batches])
+        return replace(self, **joined, cost=self.cost + spent)
+
+
+def fingerprint(points: Tensor, *settings: object) -> str:
+    """A hash that identifies a computation.
+
+    Args:
+        points: the points.
+        settings: all settings.
+    """
+    plain = points.detach().cpu().contiguous()
+    text = repr((tuple(plain.shape), str(plain.dtype), *settings))
+    return hashlib.sha256(plain.numpy().tobytes() + text.encode()).hexdigest()
+
+
+def save_table(file: Path, table: PairTable, mark: str) -> None:
+    """Write a table atomically.
+
+    Args:
+        file: where to.
+        table: the table.
+        mark: fingerprint of the computation.
+    """
+    from safetensors.torch import save
+
+    tensors = {f.name: getattr(table, f.name).contiguous() for f in fields(table)}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    staging = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        staging.write_bytes(save(tensors, metadata={"fingerprint": mark}))
+        os.replace(staging, file)
+    finally:
+        staging.unlink(missing_ok=True)
+
+
+def load_table(file: Path, mark: str) -> PairTable:
+    """Read a table; an empty one if there is no file.
+
+    Args:
+        file: where from.
+        mark: fingerprint of the computation.
+
+    Raises:
+        ValueError: the file is damaged, or belongs to another computation.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not file.exists():
+        return PairTable.empty()
+    try:
+        with safe_open(file, framework="pt") as stored:
+            if (stored.metadata() or {}).get("fingerprint") != mark:
+                raise ValueError(
+                    f"{file} holds distances of other points or settings; delete it, or name "
+                    "another file to resume from"
+                )
+            return PairTable(**{f.name: stored.get_tensor(f.name) for f in fields(PairTable)})
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{file} cannot be read ({error}); delete it to start anew") from error

@@ -1,0 +1,1 @@
+"""On from an image, or from the end of a clip, along a geodesic."""

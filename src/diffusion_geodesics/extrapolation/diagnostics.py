@@ -1,0 +1,83 @@
+"""What must be known before the figures of an extrapolation are believed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from diffusion_geodesics.extrapolation.result import ExtrapolationResult
+from diffusion_geodesics.runtime.diagnostic import Diagnostic
+
+LARGE_GROWTH = 1e4
+"""Growth factor from which on a ray does not hit what it aims at."""
+UNSURE = 0.01
+"""Error of the end point, relative to the arc, from which on it is warned about."""
+POOR_CODEC = 22.0
+"""dB below which the autoencoder does not know such images."""
+
+
+def diagnose(result: ExtrapolationResult) -> tuple[Diagnostic, ...]:
+    """Everything to know, the most important first."""
+    return (*_ray(result), *_numbers(result), *_images(result))
+
+
+def _ray(result: ExtrapolationResult) -> Iterator[Diagnostic]:
+    ray = result.ray
+    if not ray.completed:
+        yield Diagnostic(
+            "ended_early",
+            f"The ray ended at {float(ray.t[-1]):.3g} of {result.t_asked:.3g} "
+            f"({result.launch.unit}): {ray.result.message}.",
+            {"t": float(ray.t[-1]), "asked": result.t_asked, "result": ray.result.name},
+        )
+    low, high = result.typical
+    energy = ray.noise_energy
+    outside = ((energy < low) | (energy > high)).nonzero()[:, 0]
+    if ray.completed and len(outside):
+        yield Diagnostic(
+            "atypical",
+            f"The ray is outside the typical set from t = {float(ray.t[outside[0]]):.3g} on "
+            f"(noise energy {float(energy[outside].min()):.2f} to "
+            f"{float(energy[outside].max()):.2f}; typical {low:.2f} to {high:.2f}): frames there "
+            "are not what the model knows.",
+            {"t": float(ray.t[outside[0]])},
+        )
+
+
+def _numbers(result: ExtrapolationResult) -> Iterator[Diagnostic]:
+    ray, solution = result.ray, result.launch.solution
+    growth = float(result.growth.max())
+    if growth >= LARGE_GROWTH:
+        yield Diagnostic(
+            "growth",
+            f"Small errors grow {growth:.1g} times along the ray: it is one of many that begin "
+            "alike; use a smaller strength or t_max.",
+            {"growth": growth},
+        )
+    if ray.error > UNSURE * float(ray.arc[-1]):
+        share = ray.error / float(ray.arc[-1])
+        yield Diagnostic(
+            "integration_error",
+            f"The end point is known to {100 * share:.0f}% of the ray's length only; use more ray "
+            "steps.",
+            {"relative_error": share},
+        )
+    if solution is not None and not solution.converged:
+        yield Diagnostic(
+            "not_converged",
+            "The boundary solution that gives the velocity did not converge: "
+            f"{solution.result.message}.",
+            {"result": solution.result.name},
+        )
+
+
+def _images(result: ExtrapolationResult) -> Iterator[Diagnostic]:
+    if result.codec_psnr < POOR_CODEC:
+        yield Diagnostic(
+            "poor_codec",
+            f"The model's autoencoder reproduces the images at {result.codec_psnr:.1f} dB only: "
+            "they are unlike what it was trained on, and frames and densities say little about "
+            "them.",
+            {"psnr": result.codec_psnr},
+        )
+    if result.applied:
+        yield Diagnostic("remedies", f"Remedies were applied: {'; '.join(result.applied)}.")

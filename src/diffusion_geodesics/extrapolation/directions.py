@@ -1,0 +1,382 @@
+"""Directions to extrapolate in: small classes that find the start and the velocity of a ray."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from diffusion_geodesics.bvp import BoundaryProblem, Solution, Step, solve_bvp
+from diffusion_geodesics.diffusion import RatioScore
+from diffusion_geodesics.extrapolation.launch import (
+    Launch,
+    Setup,
+    coordinates_of,
+    edge_velocity,
+)
+from diffusion_geodesics.images import ImageSource
+from diffusion_geodesics.ivp.integrator import space_form
+from diffusion_geodesics.latents.choices import solver_of
+from diffusion_geodesics.latents.coordinates import Ambient, Coordinates, shell
+from diffusion_geodesics.manifold import SpaceForm
+from diffusion_geodesics.path import chord
+from diffusion_geodesics.runtime.paths import expand
+from diffusion_geodesics.video.local_fit import local_fit
+
+_START = torch.zeros(1, dtype=torch.float64)
+_ENDS = torch.tensor([0.0, 1.0], dtype=torch.float64)
+ANGLE = 0.5
+"""Default t_max, in start norms, of directions that have no length of their own."""
+FORESEEN = 4.0
+"""Default t_max, in frames, after a clip: as far as predictions were measured."""
+BEYOND = 0.5
+"""Default t_max past the second image, in ways between both: frames fall apart further out."""
+
+
+class Direction(ABC):
+    """Where to go from the start.
+
+    - `images`: further images that it needs, after the start.
+    - `renewable`: whether it can be estimated anew along the way.
+    - `prompts`: what it encodes besides the prompt of the start.
+    - `strength`: α · dim of the metric where none is asked for.
+    """
+
+    @property
+    def images(self) -> tuple[ImageSource, ...]:
+        return ()
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def renewable(self) -> bool:
+        return False
+
+    @property
+    def strength(self) -> float:
+        return 1.0
+
+    @abstractmethod
+    def launch(self, setup: Setup) -> Launch:
+        """The start and the velocity. Raises `ValueError` for a direction that is none."""
+
+    @abstractmethod
+    def description(self) -> str:
+        """What it is, in words."""
+
+    def settings(self) -> dict[str, object]:
+        """What it is as values of a settings file; nothing where it came from no file."""
+        return {}
+
+    def renewed(self, setup: Setup, x: Float[Tensor, "rows dim"]) -> Float[Tensor, "rows dim"]:
+        """Directions from latents on the way, of any length."""
+        raise ValueError(
+            f"{self.description()} is a direction that is known once; leave reestimate at 0, or go "
+            "towards an image or a prompt"
+        )
+
+
+@final
+@dataclass(frozen=True)
+class Towards(Direction):
+    """Towards a second image; t = 1 is there.
+
+    Args:
+        image: the second image.
+        straight: take the chord's velocity (great circle, or line) instead of that of the
+            geodesic between both, which a boundary value problem gives.
+    """
+
+    image: ImageSource
+    straight: bool = False
+
+    @property
+    def images(self) -> tuple[ImageSource, ...]:
+        return (self.image,)
+
+    @property
+    def renewable(self) -> bool:
+        return True
+
+    def launch(self, setup: Setup) -> Launch:
+        a, b = setup.latents
+        coordinates = _between(setup, a, b)
+        unit = "the way to the second image"
+        if self.straight:
+            ends = coordinates.coordinates(_ENDS, torch.stack([a, b]))
+            velocity = space_form(coordinates.manifold).log(ends[0], ends[1])
+            return Launch(a, velocity, coordinates, unit, target=b)
+        solution = _solved(setup, coordinates, a, b)
+        velocity, wrong = edge_velocity(
+            solution.path, coordinates.manifold, setup.settings.solve.intervals[-1]
+        )
+        return Launch(
+            a,
+            velocity,
+            coordinates,
+            unit,
+            target=b,
+            velocity_error=wrong,
+            solution=solution,
+        )
+
+    def settings(self) -> dict[str, object]:
+        return _file("towards", self.image, chord=self.straight)
+
+    def description(self) -> str:
+        how = "along the chord" if self.straight else "with the geodesic's initial velocity"
+        return f"towards the second image, {how}"
+
+    def renewed(self, setup: Setup, x: Float[Tensor, "rows dim"]) -> Float[Tensor, "rows dim"]:
+        """The chord to the image from where the ray is. Costs nothing."""
+        return setup.latents[1] - x
+
+
+@final
+@dataclass(frozen=True)
+class Past(Direction):
+    """From the first image past the second: the ray begins at the second with the velocity that
+    the geodesic between both has there, and goes as far again for each unit of t.
+
+    Args:
+        image: the second image.
+    """
+
+    image: ImageSource
+
+    @property
+    def images(self) -> tuple[ImageSource, ...]:
+        return (self.image,)
+
+    def launch(self, setup: Setup) -> Launch:
+        a, b = setup.latents
+        between = _between(setup, a, b)
+        solution = _solved(setup, between, a, b)
+        velocity, wrong = edge_velocity(
+            solution.path, between.manifold, setup.settings.solve.intervals[-1], at_end=True
+        )
+        return Launch(
+            b,
+            velocity,
+            coordinates_of(b, flat=setup.settings.metric.flat),
+            "the way from the first image to the second",
+            t_max=BEYOND,
+            velocity_error=wrong,
+            solution=solution,
+        )
+
+    def settings(self) -> dict[str, object]:
+        return _file("past", self.image)
+
+    def description(self) -> str:
+        return "past the second image, with the velocity of the geodesic that ends there"
+
+
+@final
+@dataclass(frozen=True)
+class TowardsPrompt(Direction):
+    r"""Towards a prompt: the score of p(x | prompt) / p(x | from), tangent part, at the start.
+
+    Args:
+        prompt: what the image shall show.
+        away: what it shows now; nothing by default.
+    """
+
+    prompt: str
+    away: str = ""
+
+    @property
+    def renewable(self) -> bool:
+        return True
+
+    def launch(self, setup: Setup) -> Launch:
+        if not self.prompt.strip():
+            raise ValueError("the prompt to go towards is empty; say what the image shall show")
+        x = setup.latents[0]
+        coordinates = coordinates_of(x, flat=setup.settings.metric.flat)
+        with setup.run.stage("direction"):
+            velocity = self.renewed(setup, x[None])[0]
+        unit = "the norm of the start (a radian on the shell)"
+        return Launch(x, _of_norm(velocity, x, coordinates), coordinates, unit, t_max=ANGLE)
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        return (self.prompt, self.away)
+
+    def settings(self) -> dict[str, object]:
+        return {"to_prompt": self.prompt, "away": self.away}
+
+    def description(self) -> str:
+        away = f", away from “{self.away}”" if self.away else ""
+        return f"towards “{self.prompt}”{away}"
+
+    def renewed(self, setup: Setup, x: Float[Tensor, "rows dim"]) -> Float[Tensor, "rows dim"]:
+        """The difference of the scores at each latent. Cost: two evaluations each."""
+        ratio = RatioScore(
+            setup.noised.encoded.denoiser,
+            setup.noised.level.timestep,
+            setup.encode_prompt(self.prompt),
+            setup.encode_prompt(self.away),
+        )
+        return ratio(x.new_zeros(len(x)), x)
+
+
+@final
+@dataclass(frozen=True)
+class RandomTangent(Direction):
+    """A random direction, normal in all coordinates.
+
+    Args:
+        seed: of the noise.
+    """
+
+    seed: int = 0
+
+    def launch(self, setup: Setup) -> Launch:
+        x = setup.latents[0]
+        generator = torch.Generator().manual_seed(self.seed)
+        noise = torch.randn(len(x), generator=generator, dtype=torch.float64).to(x)
+        coordinates = coordinates_of(x, flat=setup.settings.metric.flat)
+        unit = "the norm of the start (a radian on the shell)"
+        return Launch(x, _of_norm(noise, x, coordinates), coordinates, unit, t_max=ANGLE)
+
+    def settings(self) -> dict[str, object]:
+        return {"random": self.seed}
+
+    def description(self) -> str:
+        return f"in a random direction (seed {self.seed})"
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class GivenVector(Direction):
+    """A vector of latent coordinates; a unit of t goes as far as it is long.
+
+    Args:
+        vector: of as many numbers as a latent has, any shape.
+        name: where it came from, for the record.
+    """
+
+    vector: Tensor
+    name: str = "a vector"
+
+    def launch(self, setup: Setup) -> Launch:
+        x = setup.latents[0]
+        if self.vector.numel() != len(x):
+            raise ValueError(
+                f"{self.name} has {self.vector.numel()} numbers (shape "
+                f"{tuple(self.vector.shape)}); a latent of this model at this size has {len(x)}"
+            )
+        coordinates = coordinates_of(x, flat=setup.settings.metric.flat)
+        scale = float(coordinates.scale(_START))
+        y = coordinates.coordinates(_START, x[None])[0]
+        velocity = coordinates.manifold.to_tangent(
+            y, self.vector.detach().reshape(-1).to(x) / scale
+        )
+        return Launch(x, velocity, coordinates, "the length of the given vector")
+
+    def description(self) -> str:
+        return f"along {self.name}"
+
+
+@final
+@dataclass(frozen=True)
+class ClipVelocity(Direction):
+    r"""As the last frames of a clip move; a unit of t is one frame.
+
+    The latents of the last frames are mapped to the tangent space at the last one, and a line or
+    a parabola is fitted there by least squares.
+
+    Args:
+        frames: how many of the last frames, an odd number of at least 3.
+        bend: take the parabola's slope at the last frame, b1 + m b2, not the line's b1. It is
+            exact for accelerated motion and noisier.
+
+    Raises:
+        ValueError: an even number, or fewer than 3.
+    """
+
+    frames: int = 5
+    bend: bool = False
+
+    def __post_init__(self) -> None:
+        if self.frames < 3 or self.frames % 2 == 0:
+            raise ValueError(
+                f"got {self.frames} frames to fit a velocity to; expected an odd number of at "
+                "least 3"
+            )
+
+    @property
+    def strength(self) -> float:
+        return 0.0
+
+    def launch(self, setup: Setup) -> Launch:
+        x = setup.latents[-1]
+        coordinates = coordinates_of(x, flat=setup.settings.metric.flat)
+        points = setup.latents
+        if not isinstance(coordinates, Ambient):
+            points = points * (len(x) ** 0.5 / points.norm(dim=1, keepdim=True))
+        velocity = fitted_velocity(points, space_form(coordinates.manifold), self.bend)
+        return Launch(x, velocity, coordinates, "one frame of the clip", t_max=FORESEEN)
+
+    def settings(self) -> dict[str, object]:
+        return {"last": self.frames, "bend": self.bend}
+
+    def description(self) -> str:
+        curve = "parabola" if self.bend else "line"
+        return f"as the last {self.frames} frames of the clip move ({curve} fitted to latents)"
+
+
+def _file(name: str, image: ImageSource, **others: object) -> dict[str, object]:
+    if not isinstance(image, str | Path):
+        return {}
+    return {name: str(expand(image).resolve()), **others}
+
+
+def fitted_velocity(
+    points: Float[Tensor, "n dim"], space: SpaceForm, bend: bool
+) -> Float[Tensor, " dim"]:
+    """Velocity per point at the last of an odd number of points, by least squares in the tangent
+    space there: of a line, or (``bend``) of a parabola."""
+    half = len(points) // 2
+    fit = local_fit(torch.stack([space.log(points[-1], p) for p in points]), half)
+    return fit.velocity[0] + (half * fit.acceleration[0] if bend else 0.0)
+
+
+def _between(setup: Setup, a: Tensor, b: Tensor) -> Coordinates:
+    return Ambient() if setup.settings.metric.flat else shell(a, b)
+
+
+def _solved(setup: Setup, coordinates: Coordinates, a: Tensor, b: Tensor) -> Solution:
+    """The geodesic between two latents."""
+    ends = coordinates.coordinates(_ENDS, torch.stack([a, b]))
+    solve = setup.settings.solve
+    with setup.run.stage("solve", total=0) as stage:
+
+        def show(step: Step) -> None:
+            stage(step.iteration, residual=float(step.residual.min()))
+
+        arc = chord(ends[0], ends[1], coordinates.manifold)
+        return solve_bvp(
+            BoundaryProblem(setup.geometry.connection(coordinates), arc),
+            solver_of(solve),
+            tol=solve.tol,
+            max_steps=solve.max_steps,
+            callback=show,
+        )
+
+
+def _of_norm(direction: Tensor, x: Tensor, coordinates: Coordinates) -> Tensor:
+    """The tangent part of a direction, with the norm of the point in its coordinates. The zero
+    vector stays zero."""
+    y = coordinates.coordinates(_START, x[None])[0]
+    tangent = coordinates.manifold.to_tangent(y, direction)
+    small = 1e-9 * y.norm()
+    return tangent * (y.norm() / tangent.norm()) if tangent.norm() > small else 0 * tangent

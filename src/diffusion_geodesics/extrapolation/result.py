@@ -1,0 +1,150 @@
+"""The result of an extrapolation: plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from diffusion_geodesics.extrapolation.launch import Launch
+from diffusion_geodesics.extrapolation.ray import LatentRay, typical_band
+from diffusion_geodesics.extrapolation.settings import ExtrapolationSettings
+from diffusion_geodesics.latents.pictures import Pictures
+from diffusion_geodesics.models.info import ModelInfo
+from diffusion_geodesics.runtime.cost import CostBreakdown
+from diffusion_geodesics.runtime.diagnostic import Diagnostic
+
+
+@final
+@dataclass(frozen=True)
+class Arrival:
+    r"""How near a ray comes to the image that it was launched at.
+
+    Args:
+        miss: |x(1) - target|, Euclidean.
+        chord: |target - x(0)|.
+        allowed: what the growth factor g ≥ 1 allows: g (ℓ (δ + r α ℓ max|s|) + e), with ℓ the
+            arc, δ the velocity's relative error, r the residual of the boundary solution (its
+            share of the force α|s| that bends the path) and e the integrator's error. NaN where
+            that was not estimated.
+    """
+
+    miss: float
+    chord: float
+    allowed: float
+
+
+def arrival(ray: LatentRay, launch: Launch, sigma: float) -> Arrival | None:
+    """The arrival at t = 1; None without a target, or where the ray did not get there, was
+    corrected, or followed no boundary solution. Costs nothing."""
+    target, solution = launch.target, launch.solution
+    near = (ray.t - 1).abs()
+    here = int(near.argmin())
+    if target is None or solution is None or float(near[here]) > 1e-6 or ray.corrected > 0:
+        return None
+    arc = float(ray.arc[here])
+    most = float(ray.noise_energy[: here + 1].max()) * target.numel() ** 0.5 / sigma
+    bend = float(solution.residual) * ray.alpha * arc * most
+    slack = arc * (launch.velocity_error + bend) + ray.error
+    return Arrival(
+        miss=float((ray.latents[here] - target).norm()),
+        chord=float((target - launch.x).norm()),
+        allowed=float(ray.growth[here].clamp(min=1)) * slack,
+    )
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class ExtrapolationResult:
+    """A film that goes on from an image, with everything that is known about it.
+
+    Args:
+        settings: every choice.
+        model: that made it.
+        direction: where to, in words; direction_settings: the same for a settings file.
+        source: the file or folder of the start; empty where it came from none.
+        pictures: the images it started from.
+        frames: the film; the first is the start as the model reproduces it.
+        straight_frames: of the straight continuation, where it was wanted.
+        ray: the ray; straight_ray: the straight continuation.
+        launch: its start and velocity.
+        arrival: how near it comes to its target, if it was launched at one.
+        codec_psnr: of the start through the autoencoder alone, in dB.
+        sigma: σ of the level.
+        costs: by stage.
+        warnings: what must be known before the figures are believed.
+    """
+
+    settings: ExtrapolationSettings
+    model: ModelInfo
+    direction: str
+    direction_settings: Mapping[str, object]
+    source: str
+    pictures: Pictures
+    frames: Float[Tensor, "frames 3 height width"]
+    straight_frames: Float[Tensor, "straight 3 height width"] | None
+    ray: LatentRay
+    straight_ray: LatentRay | None
+    launch: Launch
+    arrival: Arrival | None
+    codec_psnr: float
+    sigma: float
+    costs: CostBreakdown
+    warnings: tuple[Diagnostic, ...] = ()
+
+    @property
+    def dim(self) -> int:
+        """Coordinates of a latent."""
+        return len(self.launch.x)
+
+    @property
+    def t_asked(self) -> float:
+        """How far the ray was to go."""
+        return self.settings.ray.t_max or self.launch.t_max
+
+    @property
+    def times(self) -> Float[Tensor, " frames"]:
+        """Curve parameter of each frame, in the direction's unit."""
+        return self.ray.t[self.ray.frames]
+
+    @property
+    def log_density(self) -> Float[Tensor, " frames"]:
+        """log p at each frame relative to the first, in nats, at the noise level."""
+        return self.ray.log_density[self.ray.frames]
+
+    @property
+    def growth(self) -> Float[Tensor, " frames"]:
+        """Growth factor of small errors at each frame; 1 at the first."""
+        return torch.nan_to_num(self.ray.growth[self.ray.frames], nan=1.0)
+
+    @property
+    def typical(self) -> tuple[float, float]:
+        """Noise energies regarded as typical."""
+        return typical_band(float(self.ray.noise_energy[0]), self.settings.ray.band)
+
+    @property
+    def applied(self) -> tuple[str, ...]:
+        """The remedies that were applied, in words."""
+        remedies, ray = self.settings.remedies, self.ray
+        found: list[str] = []
+        if ray.halvings:
+            found.append(
+                f"strength halved {ray.halvings} times, to {ray.alpha * self.dim:.3g}, because the "
+                "ray left the typical set"
+            )
+        if remedies.keep_norm:
+            found.append("norm of the start restored after each frame")
+        if remedies.reestimate:
+            found.append(f"direction estimated anew every {remedies.reestimate} frames")
+        if remedies.ascent_steps:
+            found.append(
+                f"after each frame {remedies.ascent_steps} steps of {remedies.ascent_size:g} σ²s "
+                "towards higher density"
+            )
+        if ray.corrected:
+            found.append(f"corrections moved the latent by {ray.corrected:.3g} in all")
+        return tuple(found)

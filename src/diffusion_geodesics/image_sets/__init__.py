@@ -1,0 +1,1 @@
+"""Distances and densities of sets of images."""

@@ -1,0 +1,78 @@
+"""What must be known before distances and densities of images are believed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from diffusion_geodesics.distances import DistanceMatrix, EndsMean
+from diffusion_geodesics.likelihood import FlowResult, LogDensity
+from diffusion_geodesics.runtime.diagnostic import Diagnostic
+
+LARGE_ERROR = 0.05
+"""Relative error bar of a distance from which on it is warned about."""
+FEW_SAMPLES = 8
+"""Samples of the trace below which their spread says little of the error."""
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """File names without folders and endings, numbered where several are the same."""
+    stems = [Path(name).stem or name for name in names]
+    seen = Counter(stems)
+    return [f"{stem} ({i + 1})" if seen[stem] > 1 else stem for i, stem in enumerate(stems)]
+
+
+def largest_share(matrix: DistanceMatrix) -> float:
+    """The largest error bar relative to its distance."""
+    values, errors = matrix.values, matrix.errors
+    return float(torch.where(values > 0, errors / values, 0).max())
+
+
+def diagnose_distances(matrix: DistanceMatrix, names: Sequence[str]) -> tuple[Diagnostic, ...]:
+    """Everything to know about distances."""
+    return tuple(_distances(matrix, short_names(names)))
+
+
+def _distances(matrix: DistanceMatrix, names: Sequence[str]) -> Iterator[Diagnostic]:
+    if matrix.failed:
+        listed = ", ".join(f"{names[i]} and {names[j]}" for i, j in matrix.failed[:3])
+        yield Diagnostic(
+            "not_converged",
+            f"No geodesic was found for {len(matrix.failed)} of {len(matrix.pairs)} pairs ({listed}"
+            f"{', ...' if len(matrix.failed) > 3 else ''}); their values are upper bounds.",
+            {"pairs": [list(pair) for pair in matrix.failed]},
+        )
+    share = largest_share(matrix)
+    if share > LARGE_ERROR:
+        yield Diagnostic(
+            "large_error",
+            f"Error bars reach {100 * share:.0f}% of a distance.",
+            {"relative_error": share},
+        )
+    if isinstance(matrix.reference, EndsMean):
+        yield Diagnostic(
+            "own_reference",
+            "Every pair has its own reference density, so that distances of different pairs have "
+            "different units and need not obey the triangle inequality.",
+        )
+
+
+def diagnose_densities(density: LogDensity) -> tuple[Diagnostic, ...]:
+    """Everything to know about log densities."""
+    found: list[Diagnostic] = []
+    if density.result is not FlowResult.converged:
+        found.append(Diagnostic("not_converged", f"No density was found: {density.result.value}."))
+    trace = density.trace
+    if not trace.exact and trace.count < FEW_SAMPLES:
+        found.append(
+            Diagnostic(
+                "few_probes",
+                f"The standard error comes from {trace.count} samples and may be far too small; "
+                f"take at least {3 * FEW_SAMPLES} probes.",
+                {"samples": trace.count},
+            )
+        )
+    return tuple(found)

@@ -1,0 +1,83 @@
+"""Every choice of distances and densities of images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import ClassVar
+
+from pydantic import Field
+
+from diffusion_geodesics.latents.settings import (
+    Framing,
+    Inversion,
+    Metric,
+    ScoreKind,
+    SettingsGroup,
+    SharedPrompt,
+    Solve,
+)
+from diffusion_geodesics.runtime.settings import JobSettings, SettingsError
+
+
+class ReferenceName(Enum):
+    """What densities are relative to in distances."""
+
+    COMMON = "common"
+    """The geometric mean over all images, which makes the distance a metric."""
+    ENDS = "ends"
+    """The geometric mean of a pair's own two densities."""
+
+
+class DistanceSettings(JobSettings):
+    """Settings of :func:`diffusion_geodesics.image_distances`."""
+
+    exclusive: ClassVar[tuple[tuple[str, str], ...]] = (("alpha", "strength"),)
+
+    reference: ReferenceName = ReferenceName.COMMON
+    """What densities are relative to: the mean over all images, or over each pair."""
+    batch: int = Field(default=16, ge=1, le=100_000)
+    """Pairs solved in one batch; a run that is killed loses at most one batch."""
+    prompts: SharedPrompt = SharedPrompt()
+    framing: Framing = Framing()
+    inversion: Inversion = Inversion()
+    metric: Metric = Metric()
+    solve: Solve = Solve()
+
+    def inert(self) -> Mapping[str, str]:
+        score = self.metric.score
+        if score.has_negative:
+            return {}
+        return {"negative": f"the {score.value} score compares with no other prompt"}
+
+    def check(self) -> None:
+        if self.metric.score is ScoreKind.PUBLISHED_RANDOM:
+            raise SettingsError(
+                "a random score differs at each call, so that distances differ from run to run; "
+                "take the published score, which is fixed"
+            )
+
+
+class TraceSettings(SettingsGroup):
+    """How log densities are computed."""
+
+    title: ClassVar[str] = "Density"
+
+    probes: int = Field(default=24, ge=3, le=100_000, multiple_of=3)
+    """Jacobian products an evaluation of the trace; a multiple of 3."""
+    rtol: float = Field(default=1e-3, gt=0, lt=1)
+    """Relative tolerance of the solver of the probability flow."""
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    """Of the probes."""
+
+
+class DensitySettings(JobSettings):
+    """Settings of :func:`diffusion_geodesics.image_densities`."""
+
+    prompts: SharedPrompt = SharedPrompt()
+    framing: Framing = Framing()
+    inversion: Inversion = Inversion()
+    trace: TraceSettings = TraceSettings()
+
+    def inert(self) -> Mapping[str, str]:
+        return {"negative": "a density compares with no other prompt"}

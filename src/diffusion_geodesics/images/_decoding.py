@@ -1,0 +1,115 @@
+"""Pillow images as pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from diffusion_geodesics.images._colour import in_srgb
+from diffusion_geodesics.images._error import ImageError
+from diffusion_geodesics.images._orientation import read_turn
+from diffusion_geodesics.images.guard import icon_limit, pillow_errors
+from diffusion_geodesics.images.limits import (
+    LARGEST_EDGE,
+    check_edges,
+    check_memory,
+    is_deep,
+    shrunk_size,
+)
+from diffusion_geodesics.images.picture import Picture
+from diffusion_geodesics.runtime.paths import printable
+
+_STILLS = ("MPO", "PSD")
+"""Formats whose further frames are other views or layers of one still."""
+_RESIZED_AS_RGB = ("1", "P", "PA", "La", "LA")
+
+
+def read_pillow(image: Image.Image, name: str | None = None, *, ours: bool = False) -> Picture:
+    """The picture of a Pillow image; see :func:`~diffusion_geodesics.images.read_image`.
+
+    Args:
+        image: open; loaded if it was not.
+        name: in messages; of its file, or its class, by default.
+        ours: whether it may be closed as soon as nothing more is needed of it.
+
+    Raises:
+        ImageError: it cannot be used.
+    """
+    own = printable(str(getattr(image, "filename", "") or "")) or type(image).__name__
+    with pillow_errors(name or own):
+        return _decode(image, name or own, ours)
+
+
+def _decode(image: Image.Image, name: str, ours: bool) -> Picture:
+    check_edges(name, *image.size)
+    check_memory(name, image)
+    _refuse_many(image, name)
+    with icon_limit(image.format):
+        image.load()
+    check_edges(name, *image.size)  # icons tell their size late
+    turn, damage = read_turn(image)
+    if image.mode == "La":  # which Pillow converts to nothing else
+        image = image.convert("LA")
+    small, scaled = _shrunk(_as_floats(image, name) if is_deep(image) else image)
+    if ours and small is not image:
+        image.close()
+    upright = small if turn is None else small.transpose(turn)
+    notes = (*damage, *scaled)
+    if upright.mode == "F":
+        grey = torch.from_numpy(np.clip(np.asarray(upright), 0.0, 1.0))
+        return Picture(grey.expand(3, -1, -1).contiguous(), None, name, notes)
+    colour, unprofiled = in_srgb(upright)
+    alpha = _alpha(upright) if upright.has_transparency_data else None
+    pixels = torch.empty(3, upright.height, upright.width)
+    for layer, channel in zip(pixels, "RGB", strict=True):
+        layer.copy_(_fractions(colour.getchannel(channel)))
+    return Picture(pixels, alpha, name, (*notes, *unprofiled))
+
+
+def _refuse_many(image: Image.Image, name: str) -> None:
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format not in _STILLS:
+        kind = (
+            f"a document of {frames} pages; save one page"
+            if image.format == "TIFF"
+            else f"an animation of {frames} frames; save one frame"
+        )
+        raise ImageError(f"{name} is {kind} as PNG and give that")
+
+
+def _shrunk(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
+    if max(image.size) <= LARGEST_EDGE:
+        return image, ()
+    if image.mode in _RESIZED_AS_RGB:
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    size = shrunk_size(*image.size)
+    small = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    small.info = image.info
+    return small, (
+        f"scaled down from {image.width}x{image.height} to {small.width}x{small.height}",
+    )
+
+
+def _fractions(channel: Image.Image) -> Tensor:
+    return torch.from_numpy(np.asarray(channel, dtype=np.float32) / 255.0)
+
+
+def _alpha(image: Image.Image) -> Tensor | None:
+    channel = image.convert("RGBA").getchannel("A")
+    low, _ = channel.getextrema()
+    return None if low == 255 else _fractions(channel)
+
+
+def _as_floats(image: Image.Image, name: str) -> Image.Image:
+    """Grey pictures of more than 8 bits, as fractions."""
+    values = np.asarray(image).astype(np.float32)
+    if image.mode == "F":
+        if not np.isfinite(values).all() or values.min() < 0.0 or values.max() > 1.0:
+            raise ImageError(f"{name} has floating-point values outside [0, 1]; save it as PNG")
+    elif values.min() < 0 or values.max() > 65535:
+        raise ImageError(f"{name} has integer values of more than 16 bits; save it as PNG")
+    else:
+        values /= 65535.0
+    return Image.fromarray(values)

@@ -1,0 +1,1 @@
+"""Paths through images, decoded: morphs and films."""

@@ -1,0 +1,179 @@
+"""What must be known before the figures of an interpolation are believed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from diffusion_geodesics.interpolation.result import InterpolationResult, Segment
+from diffusion_geodesics.interpolation.settings import InterpolationSettings, PathName
+from diffusion_geodesics.latents.settings import ScoreKind
+from diffusion_geodesics.runtime.diagnostic import Diagnostic
+
+LEAST_ENERGY = 0.75
+"""Noise energy, relative to that of both ends and of slerp, below which a path is atypical."""
+POOR_CODEC = 22.0
+"""dB below which the autoencoder does not know such images."""
+CODEC_LOSS = 3.0
+"""dB by which a keyframe may fall behind the autoencoder before a warning."""
+LARGE_ERROR = 0.05
+"""Relative error bar of the length from which on it is warned about."""
+DENSITY_GAIN = 0.1
+"""Nats a coordinate gained over the denser end before a warning; the shrinking lerp gains more."""
+
+_RATIO = (
+    "Lengths are measured in the ratio p(x | prompt)/p(x | negative), times σ/2 and averaged over "
+    "a window of time steps: α acts as α σ/2 on it, and it is no density of images."
+)
+SCORES = {
+    ScoreKind.RATIO: (
+        "Lengths are measured in the ratio p(x | prompt)/p(x | negative), which is no density of "
+        "images."
+    ),
+    ScoreKind.SDS: (
+        "Lengths are measured in p(x | prompt) smoothed over a window of time steps, the geometric "
+        "mean of its levels."
+    ),
+    ScoreKind.NFSD: (
+        "Lengths are measured in the product p(x)/p(x | negative) (p(x | prompt)/p(x))^7.5, "
+        "averaged over a window of time steps, which is no density of images."
+    ),
+    ScoreKind.PUBLISHED: _RATIO,
+    ScoreKind.PUBLISHED_RANDOM: (
+        f"{_RATIO} The solver saw one random time step and fresh noise at each call; lengths are "
+        "those of the fixed average."
+    ),
+}
+"""What lengths are measured in, where it is not the density at the level."""
+
+
+class AtypicalError(ValueError):
+    """A path leaves the typical set of the noised density, and that was not allowed."""
+
+
+def is_atypical(segment: Segment) -> bool:
+    """Whether a path's noise energy falls below 0.75 of what slerp keeps."""
+    own = segment.profile
+    slerp = next((p for p in segment.profiles if p.name == "slerp"), own)
+    return own.least_energy < LEAST_ENERGY * min(1.0, slerp.least_energy)
+
+
+def demand_typical(segments: Sequence[Segment], settings: InterpolationSettings) -> None:
+    """Refuse paths that shed noise which slerp keeps.
+
+    Raises:
+        AtypicalError: a path does.
+    """
+    for segment in segments:
+        if is_atypical(segment):
+            own, other = segment.profile, segment.references[0]
+            raise AtypicalError(
+                f"the path leaves the typical set: its noise energy falls to "
+                f"{own.least_energy:.2f} of that of the ends ({other.name}: "
+                f"{other.least_energy:.2f}), frames would lose detail; lower the strength (now "
+                f"{settings.metric.strength:g}), or set allow_atypical"
+            )
+
+
+def diagnose(result: InterpolationResult) -> tuple[Diagnostic, ...]:
+    """Everything to know, the most important first."""
+    return (
+        *(d for segment in result.segments for d in _solver(result, segment)),
+        *_codec(result),
+        *(d for segment in result.segments for d in _typicality(result, segment)),
+        *_meaning(result),
+    )
+
+
+def _solver(result: InterpolationResult, segment: Segment) -> Iterator[Diagnostic]:
+    at = "" if len(result.segments) == 1 else f" between images {segment.first + 1} and "
+    at += f"{segment.last + 1}" if at else ""
+    if result.settings.path is PathName.NATURAL and segment.matches is None:
+        yield Diagnostic(
+            "no_features",
+            "The network has no inner features to match the images by, so that the path follows no "
+            "correspondences: it bends about the great circle.",
+        )
+    solution = segment.solution
+    if solution is None:
+        return
+    if not solution.converged:
+        yield Diagnostic(
+            "not_converged",
+            f"The solver did not meet its tolerance{at}: {solution.result.message}.",
+            {"result": solution.result.name, "residual": float(solution.residual)},
+        )
+    if solution.given_up:
+        levels = ", ".join(
+            f"at {g.intervals - 1} points after {g.steps} steps" for g in solution.given_up
+        )
+        yield Diagnostic(
+            "given_up",
+            f"The published solver left levels early{at} ({levels}), as its authors' code does "
+            "where the acceleration term outweighs the score term; the solver published-full takes "
+            "all steps.",
+        )
+    bar = float(solution.distance_error / solution.length)
+    if bar > LARGE_ERROR:
+        yield Diagnostic(
+            "large_error",
+            f"The error bar of the length{at} is {100 * bar:.0f}% of it: the nodes do not resolve "
+            "the barrier; lower the strength, or use more intervals.",
+            {"relative_error": bar},
+        )
+
+
+def _codec(result: InterpolationResult) -> Iterator[Diagnostic]:
+    worst = min(result.codec_psnr)
+    if worst < POOR_CODEC:
+        yield Diagnostic(
+            "poor_codec",
+            f"The model's autoencoder reproduces the images at {worst:.1f} dB only: they are "
+            "unlike what it was trained on, and frames and densities say little about them.",
+            {"psnr": worst},
+        )
+    loss = max(c - k for c, k in zip(result.codec_psnr, result.keyframe_psnr, strict=True))
+    if loss > CODEC_LOSS:
+        yield Diagnostic(
+            "inversion_loss",
+            f"The film loses {loss:.1f} dB at the images against the autoencoder alone; more "
+            "refinements, more steps or a lower noise level keep them closer.",
+            {"loss": loss},
+        )
+
+
+def _typicality(result: InterpolationResult, segment: Segment) -> Iterator[Diagnostic]:
+    own = segment.profile
+    if is_atypical(segment):
+        yield Diagnostic(
+            "atypical",
+            f"The path leaves the typical set: its noise energy falls to {own.least_energy:.2f} of "
+            "that of the ends, so that frames there lose detail.",
+            {"least_energy": own.least_energy},
+        )
+    if own.gain > DENSITY_GAIN * result.dim:
+        yield Diagnostic(
+            "density_gain",
+            f"The path gains {own.gain:.0f} nats over its denser end: the densest latents are "
+            "smooth images, not natural ones.",
+            {"gain": own.gain},
+        )
+
+
+def _meaning(result: InterpolationResult) -> Iterator[Diagnostic]:
+    prompts = result.settings.prompts.each(len(result.pictures.images))
+    if len(set(prompts)) > 1:
+        yield Diagnostic(
+            "moving_density",
+            "The prompt changes along the path, and with it the density: log densities compare "
+            "neighbouring points, not the images.",
+        )
+    if result.model.caveat:
+        yield Diagnostic(
+            "no_density",
+            f"About the model's score: {result.model.caveat}. Lengths, distances and log densities "
+            "are then those of a vector field, not of a probability density.",
+        )
+    if note := SCORES.get(result.settings.metric.score):
+        yield Diagnostic(
+            "other_score", f"{note} The density profile shows the density at the level itself."
+        )

@@ -1,0 +1,238 @@
+r"""What an interpolation will cost, before it is run: network evaluations, operations, memory.
+
+Most stages are exact, since their counts follow from the settings (matching is left out by networks
+without features). Three are upper bounds, because they stop early: text inversion, the inversion's
+refinements, and the solver.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import final
+
+import torch
+
+from diffusion_geodesics.bvp.length_check import MAX_NFE
+from diffusion_geodesics.correspondence import FeatureSettings
+from diffusion_geodesics.diffusion import (
+    Codec,
+    Condition,
+    Denoiser,
+    codec_flops,
+    evaluation_flops,
+    guidance_bump,
+    network_bytes,
+    sampling_nfe,
+)
+from diffusion_geodesics.interpolation.interpolate import COMPARED
+from diffusion_geodesics.interpolation.settings import InterpolationSettings, PathName
+from diffusion_geodesics.latents.choices import (
+    rule_of,
+    sampler_of,
+    solver_of,
+    text_inversion_of,
+    window_of,
+)
+from diffusion_geodesics.latents.profile import INTERVALS
+from diffusion_geodesics.latents.settings import ScoreKind
+from diffusion_geodesics.latents.warped_path import NODES
+from diffusion_geodesics.models import DiffusionModel, as_model
+from diffusion_geodesics.runtime.cost import Cost, CostBreakdown, Counts, Operations
+
+ADAPTIVE = ("text", "invert", "solve")
+"""Stages that may stop early: their costs are upper bounds."""
+VERIFY = 65
+"""Points at which a solution is verified."""
+
+
+@final
+@dataclass(frozen=True)
+class Estimation:
+    """A prediction of :func:`interpolate`'s cost.
+
+    Args:
+        costs: by stage; upper bounds for the stages in ``ADAPTIVE``, exact for the others (where
+            the guidance is neither 0 nor 1 inside the path). Seconds are 0 unless timed.
+        size: (height, width) of the images; dim: coordinates of a latent.
+        operations: of one evaluation, and of coding one image.
+        seconds_each: time of one evaluation, where it was asked for.
+        weights: bytes of the networks' weights.
+        batch: latents in one piece of a batch, given the memory that is free now; batch_bytes: what
+            they need while they are computed, a rough guess.
+    """
+
+    costs: CostBreakdown
+    size: tuple[int, int]
+    dim: int
+    operations: Operations
+    seconds_each: float | None
+    weights: int
+    batch: int
+    batch_bytes: int
+
+
+def estimate(
+    model: DiffusionModel,
+    settings: InterpolationSettings | None = None,
+    *,
+    keyframes: int = 2,
+    timed: bool = False,
+) -> Estimation:
+    """Predict what :func:`interpolate` will cost with these settings.
+
+    Args:
+        model: the model.
+        settings: as for ``interpolate``; without a size that of the model is taken.
+        keyframes: number of images.
+        timed: time one evaluation as well; seconds are then evaluations times that, which batches
+            on a GPU beat.
+
+    Raises:
+        ValueError: a size that the model does not take, or fewer than two keyframes.
+
+    Cost: one evaluation, and one image through the autoencoder at a quarter of the edge (its
+    operations are proportional to the pixels, but for a few per cent of attention); a second
+    evaluation if timed.
+    """
+    settings = (settings or InterpolationSettings()).checked()
+    if keyframes < 2:
+        raise ValueError(f"got {keyframes} keyframes; expected at least 2")
+    asked = settings.framing.size or as_model(model).native_size
+    height, width = (asked, asked) if isinstance(asked, int) else asked
+    denoiser, codec = model.denoiser(height, width), model.codec(height, width)
+    condition = model.encode_prompt(settings.prompts.each(keyframes)[0])
+    operations = Operations(
+        evaluation_flops(denoiser, condition), *_codec_flops(model, height, width)
+    )
+    seconds = _seconds(denoiser, condition) if timed else None
+    costs = CostBreakdown()
+    for stage, counts in _stages(denoiser, settings, keyframes):
+        tflop = operations.tflop(counts)
+        spent = 0.0 if seconds is None else tflop / (operations.evaluation / 1e12) * seconds
+        costs = costs.add(stage, Cost(counts.nfe, counts.batches, spent, tflop))
+    frames, batches = settings.film.frames, denoiser.network.batches
+    largest = max(frames * (2 if settings.film.guidance != 1 else 1), INTERVALS + 1, VERIFY)
+    batch = min(batches.rows, largest)
+    return Estimation(
+        costs=costs,
+        size=(height, width),
+        dim=denoiser.network.dim,
+        operations=operations,
+        seconds_each=seconds,
+        weights=network_bytes(denoiser.network, codec),
+        batch=batch,
+        batch_bytes=batch * batches.bytes_per_row,
+    )
+
+
+def _stages(
+    denoiser: Denoiser, settings: InterpolationSettings, keyframes: int
+) -> Iterator[tuple[str, Counts]]:
+    """What each stage counts; at most, for those that stop early."""
+    sampler = sampler_of(settings.inversion)
+    inversion, pairs = settings.inversion, keyframes - 1
+    rungs = len(denoiser.schedule.ladder(inversion.steps, inversion.level))
+    yield "encode", Counts(nfe=1, batches=1, encoded=keyframes, decoded=keyframes)
+    text = text_inversion_of(settings.prompts)
+    if text is not None:
+        most = text.most_nfe
+        yield "text", Counts(keyframes * most, most, backward=keyframes * text.steps)
+    steps = sum(sampler.evaluations(last=k == rungs - 1) for k in range(rungs))
+    walks = steps * sampler.sweeps * (1 + inversion.refinements)
+    yield "invert", Counts(keyframes * walks, walks)
+    if settings.path is PathName.NATURAL:
+        features = FeatureSettings()
+        yield (
+            "match",
+            Counts(pairs * features.nfe(2), pairs * features.batches, encoded=pairs * (NODES - 2)),
+        )
+    if settings.path.solved and not _unbent(settings):
+        yield "solve", _solve(denoiser, settings, pairs)
+    yield "measure", _measure(denoiser, settings, pairs)
+    strips = [("decode", settings.film.frames)]
+    if settings.compare:
+        strips.append(("compare", min(COMPARED * pairs, settings.film.frames)))
+    for stage, frames in strips:
+        t = torch.full((frames,), 0.5, dtype=torch.float64)
+        t[:keyframes] = 0.0  # at the keyframes themselves there is no guidance
+        nfe = sampling_nfe(sampler, rungs, guidance_bump(t, settings.film.guidance))
+        yield stage, Counts(nfe, steps, decoded=frames)
+
+
+def _unbent(settings: InterpolationSettings) -> bool:
+    """Whether the warped path itself is taken, and nothing is solved."""
+    return settings.path is PathName.NATURAL and settings.metric.alpha_for(1) == 0
+
+
+def _solve(denoiser: Denoiser, settings: InterpolationSettings, pairs: int) -> Counts:
+    """Most evaluations of the solver: ends, levels, verification, a look at the initial path; and
+    calibration where the curvature of the score is not known."""
+    solve, metric = settings.solve, settings.metric
+    levels = solver_of(solve).levels(solve.tol, solve.max_steps)
+    points, batches = 2 * solve.starts + VERIFY + MAX_NFE, 4
+    if metric.score is not ScoreKind.LEVEL:
+        points, batches = points + 2 * (levels[0].intervals - 1) * solve.starts, batches + 1
+    for level in levels:
+        points += solve.starts * (level.intervals - 1) * (level.max_steps + 1)
+        batches += level.max_steps + 1
+    each = _each(denoiser, settings, random=metric.score is ScoreKind.PUBLISHED_RANDOM)
+    return Counts(pairs * points * each.nfe, batches * each.batches)
+
+
+def _measure(denoiser: Denoiser, settings: InterpolationSettings, pairs: int) -> Counts:
+    """Paths measured in the metric, and the density of those whose metric is another's or that lie
+    outside its coordinates: lerp on the sphere, and a moving frame."""
+    points, metric = (INTERVALS + 1) * pairs, settings.metric
+    each = _each(denoiser, settings, random=False)
+    in_metric = Counts(points * each.nfe, each.batches)
+    density = Counts(points, 1)
+    plain = metric.score is ScoreKind.LEVEL
+    found = Counts()
+    names = ["slerp", "lerp"] + (["hlerp"] if settings.path is PathName.HLERP else [])
+    for name in names:
+        outside = name != "slerp" and not metric.flat
+        found = found + in_metric
+        if outside or not plain:
+            found = found + density
+    if settings.path.solved:
+        random = metric.score is ScoreKind.PUBLISHED_RANDOM
+        natural = settings.path is PathName.NATURAL
+        if random or natural:
+            found = found + in_metric
+        if not plain or (natural and _unbent(settings)):
+            found = found + density
+    return found
+
+
+def _each(denoiser: Denoiser, settings: InterpolationSettings, *, random: bool) -> Counts:
+    """What one point of the metric's score costs."""
+    metric, schedule = settings.metric, denoiser.schedule
+    if not metric.score.distilled:
+        return Counts(2 if metric.score is ScoreKind.RATIO else 1, 1)
+    rule = rule_of(metric.score)
+    if random:
+        return Counts(rule.evaluations, 1)
+    steps = window_of(schedule, metric, settings.inversion).timesteps
+    mixed = [rule.contrast(*schedule.coefficients(step)) for step in steps]
+    used = [(m.condition, m.null, m.negative) for m in mixed]
+    return Counts(sum(weight != 0 for weights in used for weight in weights), len(steps))
+
+
+def _codec_flops(model: DiffusionModel, height: int, width: int) -> tuple[float, float]:
+    """Operations of encoding and decoding one image, from a smaller one."""
+    multiple = model.size_multiple
+    small = tuple(max(multiple, edge // 4 // multiple * multiple) for edge in (height, width))
+    codec: Codec = model.codec(*small)
+    scale = (height * width) / (small[0] * small[1])
+    encoding, decoding = codec_flops(codec)
+    return scale * encoding, scale * decoding
+
+
+def _seconds(denoiser: Denoiser, condition: Condition) -> float:
+    x = torch.zeros(1, denoiser.network.dim)
+    timestep = denoiser.schedule.timesteps(2)[-1]
+    started = time.perf_counter()
+    denoiser.output(x, timestep, condition).cpu()
+    return time.perf_counter() - started

@@ -1,0 +1,165 @@
+"""The result of an interpolation: plain data."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import final
+
+from jaxtyping import Float
+from torch import Tensor
+
+from diffusion_geodesics.bvp import Solution
+from diffusion_geodesics.correspondence import Matches
+from diffusion_geodesics.interpolation.settings import InterpolationSettings
+from diffusion_geodesics.interpolation.timeline import Timeline
+from diffusion_geodesics.latents.pictures import Pictures
+from diffusion_geodesics.latents.profile import LatentProfile
+from diffusion_geodesics.models.info import ModelInfo
+from diffusion_geodesics.runtime.cost import CostBreakdown
+from diffusion_geodesics.runtime.diagnostic import Diagnostic
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """The path between two keyframes.
+
+    Args:
+        first, last: numbers of the keyframes.
+        profile: of the path; references: of the paths that it is compared with.
+        solution: of the boundary value problem; None for a path that needs none.
+        matches: the correspondences that the path follows; None where it follows none.
+    """
+
+    first: int
+    last: int
+    profile: LatentProfile
+    references: tuple[LatentProfile, ...]
+    solution: Solution | None
+    matches: Matches | None
+
+    @property
+    def profiles(self) -> tuple[LatentProfile, ...]:
+        """Of the path, then of those that it is compared with."""
+        return (self.profile, *self.references)
+
+    @property
+    def distance(self) -> float | None:
+        """Geodesic distance relative to the geometric mean of both ends' densities; None without a
+        solution, and along correspondences, where the path is shortest in no fixed metric."""
+        if self.solution is None or self.matches is not None:
+            return None
+        return float(self.solution.distance)
+
+    @property
+    def distance_error(self) -> float | None:
+        """Error bar of the distance."""
+        if self.distance is None or self.solution is None:
+            return None
+        return float(self.solution.distance_error)
+
+    @property
+    def lengths(self) -> dict[str, float]:
+        """Length of each path under the metric, density relative to the start. A path outside the
+        metric's coordinates, such as lerp, is projected onto them first."""
+        return {p.name: p.length for p in self.profiles}
+
+    @property
+    def density_disagreement(self) -> float:
+        """Spread of log p(last) - log p(first), in nats, as integrated along all paths.
+
+        An exact score is a gradient, and all paths would agree; a network's is not quite. It is the
+        error bar of every log density here.
+        """
+        ends = [float(p.log_density[-1]) for p in self.profiles]
+        return max(ends) - min(ends)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Strip:
+    """Decoded frames of one path.
+
+    Args:
+        name: of the path.
+        frames: images with values in [0, 1].
+        timeline: where they are.
+    """
+
+    name: str
+    frames: Float[Tensor, "frames 3 height width"]
+    timeline: Timeline
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class InterpolationResult:
+    """A film through images, with everything that is known about it.
+
+    Args:
+        settings: every choice.
+        model: that made it.
+        pictures: the keyframes at the working size.
+        strip: the frames of the film.
+        compared: fewer frames of the first reference path, if they were wanted.
+        segments: the paths between the keyframes.
+        alpha: α of the metric; dim: coordinates of a latent.
+        keyframe_psnr: of the film at each keyframe against the image, in dB.
+        codec_psnr: of each image through the autoencoder alone: the best that can be had.
+        costs: by stage.
+        warnings: what must be known before the figures are believed.
+    """
+
+    settings: InterpolationSettings
+    model: ModelInfo
+    pictures: Pictures
+    strip: Strip
+    compared: Strip | None
+    segments: tuple[Segment, ...]
+    alpha: float
+    dim: int
+    keyframe_psnr: tuple[float, ...]
+    codec_psnr: tuple[float, ...]
+    costs: CostBreakdown
+    warnings: tuple[Diagnostic, ...] = ()
+
+    @property
+    def frames(self) -> Float[Tensor, "frames 3 height width"]:
+        """The film, values in [0, 1]."""
+        return self.strip.frames
+
+    @property
+    def times(self) -> Float[Tensor, " frames"]:
+        """The place of each frame: number of the segment plus curve parameter on it."""
+        return self.strip.timeline.position
+
+    @property
+    def log_density(self) -> Float[Tensor, " frames"]:
+        """log p at each frame relative to the first keyframe, in nats, at the noise level."""
+        found = self.times.new_zeros(len(self.times))
+        below = 0.0
+        for number, segment in enumerate(self.segments):
+            here = self.strip.timeline.segment == number
+            t = self.strip.timeline.t[here]
+            found[here] = below + segment.profile.log_density_at(t).cpu().to(found)
+            below += float(segment.profile.log_density[-1])
+        return found
+
+    @property
+    def distance(self) -> float | None:
+        """Sum of the geodesic distances of all segments; None where a segment has none."""
+        found = [s.distance for s in self.segments]
+        return None if None in found else math.fsum(d for d in found if d is not None)
+
+    @property
+    def distance_error(self) -> float | None:
+        """Sum of their error bars."""
+        found = [s.distance_error for s in self.segments]
+        return None if None in found else math.fsum(d for d in found if d is not None)
+
+    @property
+    def lengths(self) -> dict[str, float]:
+        """Sum of the lengths of each path over all segments."""
+        names = [p.name for p in self.segments[0].profiles]
+        return {name: math.fsum(s.lengths[name] for s in self.segments) for name in names}

@@ -1,0 +1,1 @@
+"""What every job does with latents: encode, measure, decode."""

@@ -1,0 +1,55 @@
+"""Latents at a noise level as images."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+
+from diffusion_geodesics.diffusion import Condition, sample
+from diffusion_geodesics.latents.choices import sampler_of
+from diffusion_geodesics.latents.encode import ModelParts
+from diffusion_geodesics.latents.settings import Inversion
+from diffusion_geodesics.runtime.run import Run
+
+
+def decode(
+    run: Run,
+    parts: ModelParts,
+    inversion: Inversion,
+    latents: Float[Tensor, "frames dim"],
+    condition: Condition,
+    *,
+    negative: Condition | None = None,
+    guidance: float | Float[Tensor, " frames"] = 1.0,
+    stage: str = "decode",
+) -> Float[Tensor, "frames 3 height width"]:
+    """Denoise latents, with the sampler that inverted the images, and decode them, in one batch.
+
+    Args:
+        run: that counts the cost.
+        parts: of the model.
+        inversion: level, steps and sampler.
+        latents: one a frame, at the noise level.
+        condition: one row, or one a frame.
+        negative: what guidance pushes away from; needed where it is not 1.
+        guidance: weight of classifier-free guidance, one for all frames or one each; 1 is none.
+        stage: name of the stage.
+
+    Returns:
+        Images with values in [0, 1].
+
+    Cost: one evaluation a frame and sampling step; two where the guidance is neither 0 nor 1.
+    """
+    with run.stage(stage, total=0) as progress:
+        clean = sample(
+            parts.denoiser,
+            latents,
+            condition,
+            steps=inversion.steps,
+            level=inversion.level,
+            sampler=sampler_of(inversion),
+            negative=negative,
+            guidance=guidance,
+            on_step=progress,
+        )
+        return parts.codec.decode(clean)

@@ -1,0 +1,240 @@
+"""Images as latents: load, bring to one size, encode, carry to a noise level.
+
+Every job begins here. All images of a job share a size and a batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from diffusion_geodesics.diffusion import (
+    Codec,
+    Condition,
+    Denoiser,
+    MeteredCodec,
+    OnStep,
+    count_flops,
+    evaluation_flops,
+)
+from diffusion_geodesics.diffusion import invert as invert_latents
+from diffusion_geodesics.images import psnr
+from diffusion_geodesics.latents.choices import sampler_of
+from diffusion_geodesics.latents.model_notes import model_notes
+from diffusion_geodesics.latents.pictures import Pictures
+from diffusion_geodesics.latents.settings import Inversion, Prompts
+from diffusion_geodesics.models import DiffusionModel, as_model
+from diffusion_geodesics.runtime.cost import Operations
+from diffusion_geodesics.runtime.diagnostic import Diagnostic
+from diffusion_geodesics.runtime.run import Run
+
+SETTLED = 3e-3
+"""Change of an inverted latent, root mean square, at which it is refined no further."""
+
+
+@final
+@dataclass(frozen=True)
+class NoiseLevel:
+    r"""A noise level :math:`x = a x_0 + \sigma \varepsilon`.
+
+    Args:
+        timestep: as the network is told it.
+        a, sigma: signal and noise.
+    """
+
+    timestep: float
+    a: float
+    sigma: float
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class ModelParts:
+    """A model taken apart for images of one size; both parts count on a run's meter.
+
+    Args:
+        codec: images to latents and back.
+        denoiser: on those latents.
+    """
+
+    codec: Codec
+    denoiser: Denoiser
+
+    @staticmethod
+    def of(run: Run, model: DiffusionModel, size: tuple[int, int]) -> ModelParts:
+        """The parts of a model for images of a size (height, width)."""
+        as_model(model)
+        codec = MeteredCodec(model.codec(*size), run.meter)
+        return ModelParts(codec, model.denoiser(*size).metered(run.meter))
+
+    def level(self, inversion: Inversion) -> NoiseLevel:
+        """The noise level of inversion settings on the denoiser's schedule."""
+        schedule = self.denoiser.schedule
+        timestep = schedule.timestep(inversion.steps, inversion.level)
+        return NoiseLevel(timestep, *schedule.coefficients(timestep))
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """Images with their clean latents, and the parts of the model for their size.
+
+    Args:
+        pictures: the images.
+        parts: of the model.
+        clean: clean latents, in double precision where the device has it.
+        conditions: of the prompt of each image.
+        negative: what guidance and ratios push away from.
+        null: the condition of no prompt.
+        prompts: the settings that these come from.
+        codec_psnr: of each image through the autoencoder alone, in dB: the best that can be had.
+        notes: what must be known about the model and the prompts.
+    """
+
+    pictures: Pictures
+    parts: ModelParts
+    clean: Float[Tensor, "images dim"]
+    conditions: tuple[Condition, ...]
+    negative: Condition
+    null: Condition
+    prompts: Prompts
+    codec_psnr: Float[Tensor, " images"]
+    notes: tuple[Diagnostic, ...] = ()
+
+    @property
+    def codec(self) -> Codec:
+        """Images to latents and back."""
+        return self.parts.codec
+
+    @property
+    def denoiser(self) -> Denoiser:
+        """The model's denoiser."""
+        return self.parts.denoiser
+
+    @property
+    def images(self) -> Float[Tensor, "images 3 height width"]:
+        """The images at the working size."""
+        return self.pictures.images
+
+    @property
+    def dim(self) -> int:
+        """Coordinates of a latent."""
+        return self.clean.shape[1]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Noised:
+    """Encoded images carried to a noise level by a deterministic sampler.
+
+    Args:
+        encoded: the images.
+        latents: at the level.
+        level: the level.
+        inversion: the settings that it comes from.
+    """
+
+    encoded: Encoded
+    latents: Float[Tensor, "images dim"]
+    level: NoiseLevel
+    inversion: Inversion
+
+    @property
+    def parts(self) -> ModelParts:
+        """The parts of the model."""
+        return self.encoded.parts
+
+
+def encode(run: Run, model: DiffusionModel, pictures: Pictures, prompts: Prompts) -> Encoded:
+    """Encode images, and the prompts that go with them.
+
+    Args:
+        run: that counts the cost; it learns the operations of the networks as well.
+        model: whose autoencoder and text encoder.
+        pictures: the images.
+        prompts: one for all of them, or one each.
+
+    Raises:
+        ValueError: prompts that do not match the images.
+
+    Cost: one evaluation, to count its operations; each image is encoded and decoded once.
+    """
+    texts = prompts.each(len(pictures.images))
+    with run.stage("encode"):
+        known = {
+            text: model.encode_prompt(text)
+            for text in dict.fromkeys((*texts, prompts.negative, ""))
+        }
+        parts = ModelParts.of(run, model, pictures.size)
+        found: list[Tensor] = []
+        encoding = count_flops(lambda: found.append(parts.codec.encode(pictures.images)))
+        decoding = count_flops(lambda: found.append(parts.codec.decode(found[0])))
+        clean, decoded = found
+        count = len(clean)
+        evaluation = evaluation_flops(parts.denoiser, known[texts[0]])
+        run.operations = Operations(evaluation, encoding / count, decoding / count)
+    return Encoded(
+        pictures=pictures,
+        parts=parts,
+        clean=clean.to(geometry_dtype(clean.device)),
+        conditions=tuple(known[text] for text in texts),
+        negative=known[prompts.negative],
+        null=known[""],
+        prompts=prompts,
+        codec_psnr=psnr(decoded, pictures.images.to(decoded)).cpu(),
+        notes=model_notes(model, (*texts, prompts.negative)),
+    )
+
+
+def invert(run: Run, encoded: Encoded, inversion: Inversion) -> Noised:
+    """Carry the clean latents of images to the noise level, all in one batch.
+
+    Cost: at the default settings about 15 evaluations an image.
+    """
+    condition = Condition.stack(encoded.conditions)
+    with run.stage("invert", total=0) as stage:
+        latents = carry_up(encoded.parts, encoded.clean, condition, inversion, on_step=stage)
+    return Noised(encoded, latents, encoded.parts.level(inversion), inversion)
+
+
+def carry_up(
+    parts: ModelParts,
+    clean: Float[Tensor, "images dim"],
+    condition: Condition,
+    inversion: Inversion,
+    *,
+    tolerance: float = SETTLED,
+    on_step: OnStep | None = None,
+) -> Float[Tensor, "images dim"]:
+    """Clean latents at the noise level, by the deterministic sampler run backwards.
+
+    Args:
+        parts: of the model.
+        clean: clean latents.
+        condition: one row, or one an image.
+        inversion: level, steps and sampler.
+        tolerance: root mean square change at which a latent is refined no further.
+        on_step: told of steps done, and of how many.
+
+    Cost: one evaluation a latent and step up to the level, and those refined.
+    """
+    return invert_latents(
+        parts.denoiser,
+        clean,
+        condition,
+        steps=inversion.steps,
+        level=inversion.level,
+        sampler=sampler_of(inversion),
+        refinements=inversion.refinements,
+        tolerance=tolerance,
+        on_step=on_step,
+    )
+
+
+def geometry_dtype(device: torch.device) -> torch.dtype:
+    """Double precision wherever the device has it."""
+    return torch.float32 if device.type == "mps" else torch.float64

@@ -1,0 +1,148 @@
+r"""The metric :math:`p^{-2\alpha} I` of a density at a noise level, on latents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from diffusion_geodesics.density import Score
+from diffusion_geodesics.diffusion import (
+    Condition,
+    ConditionCurve,
+    LevelScore,
+    PathConditions,
+)
+from diffusion_geodesics.latents.choices import curve_of, scores_of
+from diffusion_geodesics.latents.coordinates import Coordinates
+from diffusion_geodesics.latents.encode import ModelParts, Noised, NoiseLevel
+from diffusion_geodesics.latents.settings import Metric
+from diffusion_geodesics.manifold import Manifold
+from diffusion_geodesics.metric import Conformal, Weight
+
+Pair = tuple[int, int]
+"""Numbers of the first and the last image of a path."""
+
+
+@final
+@dataclass(frozen=True)
+class Geometry:
+    """The metric that paths of latents are measured in.
+
+    Args:
+        score: the score that lengths are made of.
+        level_score: the score of the noised density; the same object unless ``score`` is of a
+            ratio or distilled.
+        search_score: what a solver follows: ``score`` itself, but for a random estimate.
+        alpha: α.
+        level: the noise level.
+    """
+
+    score: Score
+    level_score: Score
+    search_score: Score
+    alpha: float
+    level: NoiseLevel
+
+    def connection(self, coordinates: Coordinates) -> Conformal:
+        """The connection in some coordinates."""
+        return Conformal(coordinates.score(self.score), self.alpha, coordinates.manifold)
+
+    def search(self, coordinates: Coordinates, weight: Weight | None = None) -> Conformal:
+        """The connection that a solver follows; with another weight of log p than a power if one
+        is given."""
+        strength = self.alpha if weight is None else weight
+        return Conformal(coordinates.score(self.search_score), strength, coordinates.manifold)
+
+    def flow(self, coordinates: Coordinates) -> Conformal:
+        """The space's own geometry with the score of the noised density, for log densities."""
+        return Conformal(coordinates.score(self.level_score), 0.0, coordinates.manifold)
+
+    def with_alpha(self, alpha: float) -> Geometry:
+        """The same with another α."""
+        return replace(self, alpha=alpha)
+
+    def scores(self, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
+        """∇log p of the noised density at latents. Cost: one evaluation a point, one batch."""
+        return self.level_score(x.new_zeros(x.shape[:-1]), x)
+
+    def noise_energy(self, scores: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch"]:
+        """σ‖s‖/√d of known scores: about 1 where a latent carries the noise of its level."""
+        norm = torch.linalg.vector_norm(scores, dim=-1)
+        return self.level.sigma * norm / scores.shape[-1] ** 0.5
+
+    def geodesic_acceleration(
+        self,
+        x: Float[Tensor, "*batch dim"],
+        velocity: Float[Tensor, "*batch dim"],
+        scores: Float[Tensor, "*batch dim"],
+        manifold: Manifold,
+    ) -> Float[Tensor, "*batch dim"]:
+        """The acceleration of the geodesics through latents, tangent part, from known scores.
+        Costs nothing."""
+        connection = Conformal(_Known(scores), self.alpha, manifold)
+        acceleration = connection.acceleration(x.new_zeros(x.shape[:-1]), x, velocity)
+        return manifold.to_tangent(x, acceleration)
+
+
+@dataclass(frozen=True)
+class _Known(Score):
+    """Scores that were evaluated before: only for the points they belong to."""
+
+    values: Float[Tensor, "*batch dim"]
+
+    def __call__(
+        self, t: Float[Tensor, "*#batch"], x: Float[Tensor, "*batch dim"]
+    ) -> Float[Tensor, "*batch dim"]:
+        return self.values
+
+
+def path_geometry(noised: Noised, metric: Metric, seed: int, pairs: Sequence[Pair]) -> Geometry:
+    """The metric between pairs of the images, for paths with one axis of pairs.
+
+    The condition changes along each path from that of its first image to that of its last.
+
+    Args:
+        noised: the images.
+        metric: its settings.
+        seed: of the noise of distilled scores.
+        pairs: numbers of two images each.
+    """
+    conditions, blend = noised.encoded.conditions, noised.encoded.prompts.blend
+    known: dict[tuple[int, int], ConditionCurve] = {}
+    for i, j in pairs:
+        key = id(conditions[i]), id(conditions[j])
+        known.setdefault(key, curve_of(blend, conditions[i], conditions[j]))
+    curves = [known[id(conditions[i]), id(conditions[j])] for i, j in pairs]
+    return _geometry(noised, metric, seed, PathConditions.of(curves))
+
+
+def shared_geometry(noised: Noised, metric: Metric, seed: int) -> Geometry:
+    """The metric under the first image's prompt, which all images are taken to share."""
+    return _geometry(noised, metric, seed, noised.encoded.conditions[0])
+
+
+def level_geometry(
+    parts: ModelParts, condition: Condition, level: NoiseLevel, alpha: float
+) -> Geometry:
+    """The metric of the density at a noise level, under one condition."""
+    score = LevelScore(parts.denoiser, level.timestep, condition)
+    return Geometry(score, score, score, alpha, level)
+
+
+def _geometry(noised: Noised, metric: Metric, seed: int, curve: ConditionCurve) -> Geometry:
+    encoded = noised.encoded
+    level, fixed, search = scores_of(
+        encoded.denoiser,
+        curve,
+        metric,
+        noised.inversion,
+        negative=encoded.negative,
+        null=encoded.null,
+        seed=seed,
+    )
+    return Geometry(fixed, level, search, metric.alpha_for(encoded.dim), noised.level)

@@ -1,0 +1,181 @@
+"""What happens to a latent along a path: density, norm, noise energy, length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from diffusion_geodesics.latents.coordinates import Coordinates
+from diffusion_geodesics.latents.geometry import Geometry
+from diffusion_geodesics.length import Profile, chebyshev, interpolate_chebyshev, measure
+from diffusion_geodesics.path import GreatArc, Line, Path, Spline
+
+INTERVALS = 32
+"""Chebyshev intervals at which a path is measured."""
+
+
+@final
+@dataclass(frozen=True)
+class LatentPath:
+    """A path of latents, or one for each of several pairs, in the coordinates that suit it.
+
+    Args:
+        name: of the path.
+        path: y(t), shape (time, *pairs, dim).
+        coordinates: what turns y into latents.
+    """
+
+    name: str
+    path: Path
+    coordinates: Coordinates
+
+    def latent(self, t: Float[Tensor, " time"]) -> Float[Tensor, "time *pairs dim"]:
+        """The latents x(t)."""
+        return self.coordinates.latent(t, self.path(t))
+
+    def pair(self, pair: int) -> LatentPath:
+        """The path of one of several pairs."""
+        path = _one_path(self.path, pair)
+        return LatentPath(self.name, path, self.coordinates.of_pair(pair))
+
+
+@final
+@dataclass(frozen=True)
+class LatentProfile:
+    """Quantities along one path of latents at a noise level, at Chebyshev points.
+
+    Args:
+        path: the path.
+        t: curve parameters.
+        log_density: log p(x(t)) - log p(x(0)) of the noised density, in nats.
+        norm: |x(t)|.
+        noise_energy: σ‖s‖/√dim = ‖ε̂‖/√dim; about 1 where a latent carries the noise of its level.
+        clean: the denoiser's estimate of the clean latent.
+        metric: the path measured in the metric; one that lies outside the coordinates of the metric
+            is projected onto them first.
+        projected: whether it was.
+    """
+
+    path: LatentPath
+    t: Float[Tensor, " time"]
+    log_density: Float[Tensor, " time"]
+    norm: Float[Tensor, " time"]
+    noise_energy: Float[Tensor, " time"]
+    clean: Float[Tensor, "time dim"]
+    metric: Profile
+    projected: bool
+
+    @property
+    def name(self) -> str:
+        """The name of the path."""
+        return self.path.name
+
+    @property
+    def length(self) -> float:
+        """Length in the metric, density relative to the start."""
+        return float(self.metric.length)
+
+    @property
+    def gain(self) -> float:
+        """The highest log density along the path above that of the denser end, in nats."""
+        return float(self.log_density.max() - self.log_density[[0, -1]].max())
+
+    @property
+    def least_energy(self) -> float:
+        """The lowest noise energy along the path, relative to the lower one of both ends."""
+        return float(self.noise_energy.min() / self.noise_energy[[0, -1]].min())
+
+    def log_density_at(self, t: Float[Tensor, " frames"]) -> Float[Tensor, " frames"]:
+        """Log density relative to the start at any curve parameters."""
+        return interpolate_chebyshev(self.t, self.log_density, t)
+
+
+def measure_paths(
+    geometry: Geometry,
+    reference: Coordinates,
+    paths: LatentPath,
+    known: Profile | None = None,
+) -> tuple[LatentProfile, ...]:
+    """Measure one path for each pair.
+
+    Args:
+        geometry: the metric.
+        reference: the coordinates in which lengths are taken. Paths in other coordinates are
+            projected onto these for their lengths; their densities are those of the paths as they
+            are.
+        paths: with one axis of pairs.
+        known: the paths' profile in the metric and their own coordinates, if it is known already.
+
+    Cost: 33 points a path in one batch in the metric, unless ``known`` is of the reference
+    coordinates; and 33 more for the density where that is not known: for the metric of a ratio, and
+    for paths outside the reference coordinates.
+    """
+    own = paths.coordinates == reference
+    plain = geometry.score is geometry.level_score
+    density = known if plain else None
+    if known is None or not own:
+        path = paths.path if own else projected(paths, reference)
+        known = measure(geometry.connection(reference), path, intervals=INTERVALS)
+        if own and plain:
+            density = known
+    if density is None:
+        density = measure(geometry.flow(paths.coordinates), paths.path, intervals=INTERVALS)
+    return tuple(
+        replace(found, metric=known.pair(i), projected=not own)
+        for i, found in enumerate(_profiles(geometry, paths, density))
+    )
+
+
+def projected(paths: LatentPath, reference: Coordinates) -> Path:
+    """Paths in other coordinates, through 33 points brought to these."""
+    t = torch.linspace(0, 1, INTERVALS + 1, dtype=torch.float64)
+    return Spline(reference.coordinates(t, paths.latent(t)), reference.manifold)
+
+
+def _profiles(geometry: Geometry, paths: LatentPath, density: Profile) -> list[LatentProfile]:
+    """Quantities from the score that a profile of the noised density holds. Costs nothing."""
+    t, y, level = density.t, density.points, geometry.level
+    coordinates = paths.coordinates
+    factor = coordinates.scale(t[:, None]).to(y)[..., None]
+    score = density.score / factor
+    x = coordinates.latent(t, y)
+    velocity = coordinates.velocity(t, y, paths.path(t, 1))
+    _, integrate = chebyshev(len(t) - 1)
+    rate = (score * velocity).sum(-1)
+    log_density = torch.tensordot(integrate.to(rate), rate, dims=1)
+    norm = torch.linalg.vector_norm(x, dim=-1)
+    energy = geometry.noise_energy(score)
+    clean = (x + level.sigma**2 * score) / level.a
+    return [
+        LatentProfile(
+            path=paths.pair(i),
+            t=t,
+            log_density=log_density[:, i],
+            norm=norm[:, i],
+            noise_energy=energy[:, i],
+            clean=clean[:, i],
+            metric=density,
+            projected=False,
+        )
+        for i in range(x.shape[1])
+    ]
+
+
+def _one_path(paths: Path, pair: int) -> Path:
+    """The path of one pair.
+
+    Raises:
+        TypeError: a kind of path that no method here returns.
+    """
+    match paths:
+        case Spline():
+            return Spline(paths.nodes[:, pair], paths.manifold)
+        case Line():
+            return Line(paths.start[pair], paths.end[pair])
+        case GreatArc():
+            return GreatArc(paths.start[pair], paths.end[pair])
+    raise TypeError(f"got a {type(paths).__name__}; expected a Spline, a Line or a GreatArc")

@@ -1,0 +1,113 @@
+"""A user's function as a network."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from diffusion_geodesics.diffusion import ChunkedBatches, Condition, Features, Network
+
+__all__ = ["FeatureFunction", "FunctionNetwork", "NoiseFunction"]
+
+NoiseFunction = Callable[[Tensor, float], Tensor] | Callable[[Tensor, float, Tensor], Tensor]
+"""(points, sigma), or (points, sigma, embeddings), -> what is predicted, of the points' shape."""
+
+FeatureFunction = (
+    Callable[[Tensor, float], Sequence[Tensor]]
+    | Callable[[Tensor, float, Tensor], Sequence[Tensor]]
+)
+"""Arguments as a `NoiseFunction`'s -> inner features, each (rows, channels, height, width)."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class FunctionNetwork(Network):
+    """A function as a network. Points come in the geometry's own precision, on their device.
+
+    Args:
+        function: what is predicted at (points, time step). It receives copies, which it may
+            change.
+        latent_shape: the shape of a point.
+        conditional: whether it takes embeddings as well.
+        flat: whether the function takes points flat.
+        device: where the function runs.
+        inner: gives inner features, called as the function is; ``None`` for none.
+    """
+
+    function: NoiseFunction
+    latent_shape: tuple[int, int, int]
+    conditional: bool
+    flat: bool
+    device: torch.device
+    inner: FeatureFunction | None = None
+
+    @property
+    def dim(self) -> int:
+        """Coordinates of a point."""
+        return math.prod(self.latent_shape)
+
+    @property
+    def batches(self) -> ChunkedBatches:
+        """Batches by a rough estimate: a thousand numbers alive for each coordinate."""
+        return ChunkedBatches(8_000 * self.dim, self.device)
+
+    def __call__(
+        self, x: Float[Tensor, "rows dim"], timestep: float, condition: Condition
+    ) -> Float[Tensor, "rows dim"]:
+        """The function's value; it may use autograd inside.
+
+        Raises:
+            ValueError: if the value has another shape than the points.
+        """
+        detached = torch.is_inference_mode_enabled()
+        with torch.inference_mode(False):
+            points, *given = self._arguments(x, condition)
+            shape = points.shape
+            value = self.function(points, timestep, *given)
+            if value.shape != shape:
+                raise ValueError(
+                    f"got values of shape {tuple(value.shape)} from the function at points of "
+                    f"{tuple(shape)}; expected the same shape"
+                )
+        return (value.detach() if detached else value).flatten(1)
+
+    def features(
+        self, x: Float[Tensor, "rows dim"], timestep: float, condition: Condition
+    ) -> Features:
+        """What ``inner`` gives.
+
+        Raises:
+            ValueError: if that is no tuple of features, row by row.
+        """
+        if self.inner is None:
+            return ()
+        with torch.inference_mode(False):
+            points, *given = self._arguments(x, condition)
+            values: Any = self.inner(points, timestep, *given)
+        _check_features(values, len(x))
+        return tuple(value.detach() for value in values)
+
+    def _arguments(self, x: Tensor, condition: Condition) -> list[Tensor]:
+        """Copies of the points in the function's shape and, where it takes them, embeddings."""
+        points = x.clone().to(self.device)
+        points = points if self.flat else points.unflatten(1, self.latent_shape)
+        return [points, *(p.to(self.device).clone() for p in condition.parts if self.conditional)]
+
+
+def _check_features(values: Any, rows: int) -> None:
+    if not isinstance(values, tuple | list):
+        raise ValueError(
+            f"got a {type(values).__name__} from the features function; expected a tuple of "
+            "tensors: return (features,) for a single one"
+        )
+    for value in values:
+        shape = tuple(value.shape)
+        if len(shape) != 4 or shape[0] != rows:
+            raise ValueError(
+                f"got features of shape {shape} for {rows} points; expected (rows, channels, "
+                "height, width) with as many rows as points"
+            )

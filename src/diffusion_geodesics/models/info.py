@@ -1,0 +1,41 @@
+"""What a result records about the model that made it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, final
+
+__all__ = ["ModelInfo"]
+
+
+@final
+@dataclass(frozen=True)
+class ModelInfo:
+    """A model, for the record.
+
+    Args:
+        id: the name it was asked for by.
+        hash: SHA-256 over its weights, 64 hexadecimal digits.
+        caveat: what its score is, where it is the score of no density; else empty.
+        device: where its networks ran, such as ``"cpu"`` or ``"cuda:0"``.
+        dtype: their precision, such as ``"float32"``.
+    """
+
+    id: str
+    hash: str
+    caveat: str
+    device: str
+    dtype: str
+
+    def as_dict(self) -> dict[str, str]:
+        """Ready for JSON."""
+        return asdict(self)
+
+    @staticmethod
+    def of(model: Any) -> ModelInfo:
+        """The record of a `DiffusionModel` as it is now (its class is above this one).
+
+        Cost: the first time the weights are read once for their hash.
+        """
+        dtype = str(model.dtype).removeprefix("torch.")
+        return ModelInfo(model.id, model.hash, model.caveat, str(model.device), dtype)

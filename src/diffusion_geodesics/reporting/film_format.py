@@ -1,0 +1,92 @@
+"""What a kind of film file is, and what it is given to write."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, final
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class FrameSequence:
+    """Frames in the order in which they are shown.
+
+    Args:
+        images: the different frames, of one size, all RGB or all RGBA.
+        order: indices of ``images``, one every ``1 / rate`` seconds.
+        rate: frames a second.
+        repeats: whether a player should begin again at the end.
+    """
+
+    images: tuple[Image, ...]
+    order: tuple[int, ...]
+    rate: Fraction
+    repeats: bool
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.images[0].size
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether the frames have an alpha channel."""
+        return self.images[0].mode == "RGBA"
+
+    def __iter__(self) -> Iterator[Image]:
+        return (self.images[i] for i in self.order)
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+
+@final
+@dataclass(frozen=True)
+class Encoded:
+    """What has become of a sequence in a file.
+
+    Args:
+        frames: that the file shows, those that are shown longer counted as often as they fill
+            ``1 / rate`` seconds.
+        rate: frames a second that the file reaches, on average.
+        size: width and height in pixels.
+        notes: sentences on what differs from what was asked.
+    """
+
+    frames: int
+    rate: Fraction
+    size: tuple[int, int]
+    notes: tuple[str, ...] = ()
+
+
+class FilmFormat(ABC):
+    """A kind of film file. The same frames give the same bytes."""
+
+    suffix: ClassVar[str]
+    """The end of file names; empty where a film is a folder."""
+    keeps_alpha: ClassVar[bool]
+    """Whether an alpha channel is kept."""
+
+    @property
+    def media_type(self) -> str:
+        """The type by which every current browser can show it; empty where not all can."""
+        return ""
+
+    def problem(self) -> str:
+        """Why it cannot be written on this machine; empty where it can."""
+        return ""
+
+    @abstractmethod
+    def write(self, frames: FrameSequence, path: Path) -> Encoded:
+        """Write a new file. The frames have an alpha channel only if ``keeps_alpha``.
+
+        Raises:
+            OSError: it cannot be written.
+        """

@@ -1,0 +1,99 @@
+"""Points with intervals, one below the other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+from diffusion_geodesics.reporting.drawing import (
+    COLOURS,
+    GRID,
+    INK,
+    PANEL,
+    Drawing,
+    axes,
+    label_logarithmic,
+    short,
+    to_svg,
+)
+from diffusion_geodesics.reporting.plots import Level
+
+
+@final
+@dataclass(frozen=True)
+class Interval:
+    """A mean with its interval; an interval that is not finite is not drawn.
+
+    Args:
+        name: beside it.
+        mean, low, high: the point and the ends of the line.
+        strong: drawn in colour, as what the others are held against.
+    """
+
+    name: str
+    mean: float
+    low: float = math.nan
+    high: float = math.nan
+    strong: bool = False
+
+
+@final
+@dataclass(frozen=True)
+class IntervalPanel:
+    """Means of one quantity, one below the other.
+
+    Args:
+        title: the quantity and its unit.
+        intervals: from top to bottom; those without a finite mean are left out.
+        log: logarithmic axis, where all means are positive.
+        level: a value to mark.
+    """
+
+    title: str
+    intervals: Sequence[Interval]
+    log: bool = False
+    level: Level | None = None
+
+
+@final
+@dataclass(frozen=True)
+class IntervalPlot(Drawing):
+    """Points with intervals, one picture a quantity.
+
+    Args:
+        panels: at least one.
+    """
+
+    panels: Sequence[IntervalPanel]
+
+    def __post_init__(self) -> None:
+        if not self.panels:
+            raise ValueError("got no panel to draw")
+
+    def svgs(self, name: str) -> tuple[str, ...]:
+        return tuple(_interval_svg(panel, f"{name}-{i}") for i, panel in enumerate(self.panels))
+
+
+def _interval_svg(panel: IntervalPanel, name: str) -> str:
+    found = [interval for interval in panel.intervals if math.isfinite(interval.mean)]
+    with axes(PANEL[0], 0.9 + 0.27 * len(found), name) as (figure, place):
+        for row, interval in enumerate(found):
+            colour = COLOURS[0] if interval.strong else INK
+            if math.isfinite(interval.low) and math.isfinite(interval.high):
+                ends = [interval.low, interval.high]
+                place.plot(ends, [row, row], color=colour, linewidth=2.2)
+            place.plot([interval.mean], [row], color=colour, marker="o", markersize=5)
+        if panel.level:
+            place.axvline(panel.level.value, color=INK, linewidth=0.8, linestyle=":")
+        place.set_yticks(range(len(found)), [short(i.name, 24) for i in found])
+        place.set_ylim(len(found) - 0.5, -0.5)
+        if panel.log and all(interval.mean > 0 for interval in found):
+            place.set_xscale("log", nonpositive="mask")
+            means = [interval.mean for interval in found]
+            label_logarithmic(place.xaxis, max(means) / min(means))
+        place.set_title(short(panel.title, 60))
+        place.tick_params(axis="y", length=0)
+        place.grid(axis="y", color=GRID, linewidth=0.3)
+        return to_svg(figure, panel.title)

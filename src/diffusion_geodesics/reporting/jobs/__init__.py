@@ -1,0 +1,1 @@
+"""Reports of the results of jobs, a file a job."""

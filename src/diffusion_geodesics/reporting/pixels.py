@@ -1,0 +1,80 @@
+"""From tensors to Pillow images, with or without an alpha channel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Colour = tuple[float, float, float]
+"""Red, green and blue in [0, 1], in sRGB."""
+WHITE: Colour = (1.0, 1.0, 1.0)
+
+
+def check_colours(images: Float[Tensor, "*batch channels height width"], name: str) -> None:
+    """Refuse what is no image in [0, 1], rounding apart, naming the likely cause.
+
+    Raises:
+        ValueError: other than 3 or 4 channels, no pixels, or values outside [0, 1].
+    """
+    if images.shape[-3] not in (3, 4) or images.numel() == 0:
+        raise ValueError(
+            f"{name}: got images of shape {tuple(images.shape)}; expected (..., 3 or 4, height, "
+            "width): red, green, blue, and alpha where there is one"
+        )
+    low, high = images.min().item(), images.max().item()
+    if not (low >= -1e-3 and high <= 1 + 1e-3):  # so written that NaN is refused as well
+        raise ValueError(
+            f"{name}: colours must lie in [0, 1], got {low:.3g} to {high:.3g}; "
+            "bring [-1, 1] there by (x + 1) / 2, and replace values that are not finite"
+        )
+
+
+def to_image(pixels: Float[Tensor, "channels height width"]) -> Image:
+    """8-bit RGB or RGBA image of a tensor in [0, 1], rounded to the nearest level."""
+    from PIL import Image
+
+    levels = pixels.detach().to("cpu", torch.float32).clamp(0, 1).mul(255).round()
+    return Image.fromarray(levels.to(torch.uint8).permute(1, 2, 0).contiguous().numpy())
+
+
+def to_pixels(image: Image) -> Float[Tensor, "channels height width"]:
+    """The inverse of `to_image`."""
+    import numpy as np
+
+    levels = torch.from_numpy(np.array(image, dtype=np.uint8))
+    return levels.permute(2, 0, 1).float() / 255
+
+
+def on_background(image: Image, colour: Colour = WHITE) -> Image:
+    """An RGB image: one with an alpha channel is laid on a colour, in sRGB."""
+    from PIL import Image
+
+    if image.mode == "RGB":
+        return image
+    ground = Image.new("RGBA", image.size, (*(round(255 * c) for c in colour), 255))
+    return Image.alpha_composite(ground, image).convert("RGB")
+
+
+def fit_height(image: Image, height: int) -> Image:
+    """The image at a height in pixels, aspect kept, by Lanczos resampling."""
+    from PIL import Image
+
+    if image.height == height:
+        return image
+    width = max(1, round(image.width * height / image.height))
+    return image.resize((width, height), Image.Resampling.LANCZOS)
+
+
+def drop_opaque_alpha(
+    frames: Float[Tensor, "frames channels height width"],
+) -> Float[Tensor, "frames kept height width"]:
+    """The frames without their alpha channel if it is 1 everywhere."""
+    if frames.shape[1] == 4 and bool((frames[:, 3] >= 1 - 1e-3).all()):
+        return frames[:, :3]
+    return frames

@@ -1,0 +1,128 @@
+"""Which frames of a film are shown when."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import ClassVar, final
+
+from diffusion_geodesics.reporting.pixels import WHITE, Colour
+from diffusion_geodesics.reporting.upscaling import LanczosToHeight, Upscaler
+
+
+class Order(ABC):
+    """The order in which the n frames of a film are shown."""
+
+    repeats: ClassVar[bool]
+    """Whether a player should begin again at the end, where the format can say so."""
+
+    @abstractmethod
+    def indices(self, n: int) -> list[int]:
+        """The indices 0 to n - 1 in the order of one round."""
+
+    @abstractmethod
+    def ends(self, n: int) -> set[int]:
+        """The frames on which a film of n frames rests if nothing else is said."""
+
+
+@final
+@dataclass(frozen=True)
+class Once(Order):
+    """From the first frame to the last, where the film stops."""
+
+    repeats: ClassVar[bool] = False
+
+    def indices(self, n: int) -> list[int]:
+        return list(range(n))
+
+    def ends(self, n: int) -> set[int]:
+        return {0, n - 1}
+
+
+@final
+@dataclass(frozen=True)
+class ThereAndBack(Order):
+    """From the first frame to the last and back, without end. No frame is doubled at a turn."""
+
+    repeats: ClassVar[bool] = True
+
+    def indices(self, n: int) -> list[int]:
+        return [*range(n), *range(n - 2, 0, -1)]
+
+    def ends(self, n: int) -> set[int]:
+        return {0, n - 1}
+
+
+@final
+@dataclass(frozen=True)
+class Loop(Order):
+    """From the first frame to the last and from there to the first again, without end.
+
+    For a closed film, whose last frame is one step before the first; it rests on the first only.
+    """
+
+    repeats: ClassVar[bool] = True
+
+    def indices(self, n: int) -> list[int]:
+        return list(range(n))
+
+    def ends(self, n: int) -> set[int]:
+        return {0}
+
+
+@final
+@dataclass(frozen=True)
+class Playback:
+    """How a film plays.
+
+    Args:
+        fps: frames a second, 1 to 120; broken rates such as 23.976 are allowed.
+        hold: how often a frame is shown on which the film rests, at least 1.
+        order: in which frames are shown.
+        upscale: applied to every frame.
+        background: the colour that frames with an alpha channel are laid on where a format cannot
+            keep it.
+
+    Raises:
+        ValueError: a number out of its range.
+    """
+
+    fps: float | Fraction = 10
+    hold: int = 5
+    order: Order = field(default_factory=ThereAndBack)
+    upscale: Upscaler = field(default_factory=LanczosToHeight)
+    background: Colour = WHITE
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.fps <= 120:
+            raise ValueError(f"fps must be 1 to 120, got {self.fps}")
+        if self.hold < 1:
+            raise ValueError(f"hold must be at least 1 frame, got {self.hold}")
+        if not all(0 <= c <= 1 for c in self.background):
+            raise ValueError(f"background must lie in [0, 1], got {self.background}")
+
+    @property
+    def rate(self) -> Fraction:
+        """Frames a second as a fraction with a denominator of at most 1001."""
+        return Fraction(self.fps).limit_denominator(1001)
+
+    def shown(self, n: int, rests: Collection[int] | None = None) -> list[int]:
+        """Indices of the frames of a film of n frames as they are shown, one every 1/fps seconds.
+
+        Args:
+            n: number of frames, at least 1.
+            rests: the frames on which the film rests, such as its keyframes; by default the first
+                and, unless it is a `Loop`, the last.
+
+        Raises:
+            ValueError: no frame, or a rest that is no frame of the film.
+        """
+        if n < 1:
+            raise ValueError("got a film without frames")
+        held = self.order.ends(n) if rests is None else set(rests)
+        if strange := sorted(i for i in held if not 0 <= i < n):
+            raise ValueError(f"got rests at {strange} in a film of {n} frames, 0 to {n - 1}")
+        order = self.order.indices(n)
+        return [i for i in order for _ in range(self.hold if i in held else 1)]

@@ -1,0 +1,278 @@
+"""Curves in panels, and how a solver converged."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
+
+from torch import Tensor
+
+from diffusion_geodesics.reporting.drawing import (
+    GRID,
+    INK,
+    PANEL,
+    Drawing,
+    axes,
+    label_logarithmic,
+    line_look,
+    short,
+    to_svg,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Values = Sequence[float] | Tensor
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """One curve of a panel; values that are not finite leave gaps.
+
+    Args:
+        name: for the legend. Curves of one name look alike in all panels of a plot.
+        x, y: as many of one as of the other.
+
+    Raises:
+        ValueError: numbers of values that differ.
+    """
+
+    name: str
+    x: Values
+    y: Values
+
+    def __post_init__(self) -> None:
+        for axis in ("x", "y"):
+            values = getattr(self, axis)
+            listed = values.tolist() if isinstance(values, Tensor) else values
+            object.__setattr__(self, axis, tuple(float(v) for v in listed))
+        if len(self.x) != len(self.y):
+            raise ValueError(f"{self.name}: got {len(self.x)} places for {len(self.y)} values")
+
+
+@final
+@dataclass(frozen=True)
+class Level:
+    """A value that is marked by a dotted line across, and its name."""
+
+    value: float
+    name: str
+
+
+@final
+@dataclass(frozen=True)
+class Band:
+    """A range of values that is shaded, and its name."""
+
+    low: float
+    high: float
+    name: str
+
+
+@final
+@dataclass(frozen=True)
+class Mark:
+    """A place on the horizontal axis that is marked by a dotted line, and its name, if any."""
+
+    x: float
+    name: str = ""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """One pair of axes.
+
+    Args:
+        title: above it: the quantity and its unit.
+        x_label: below it.
+        traces: its curves; at least one.
+        log_x, log_y: logarithmic axes; values that are not positive are left out.
+        levels, bands, marks: what is marked.
+        from_zero: let the values' axis begin at 0.
+        limits: of the horizontal axis.
+        dots: mark every value.
+        whole: mark whole numbers only on the horizontal axis.
+
+    Raises:
+        ValueError: no curve.
+    """
+
+    title: str
+    x_label: str
+    traces: Sequence[Trace]
+    log_x: bool = False
+    log_y: bool = False
+    levels: Sequence[Level] = ()
+    bands: Sequence[Band] = ()
+    marks: Sequence[Mark] = ()
+    from_zero: bool = False
+    limits: tuple[float, float] | None = None
+    dots: bool = False
+    whole: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.traces:
+            raise ValueError(f"{self.title}: got no curve to draw")
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class LinePlot(Drawing):
+    """One or several panels of curves, a picture each, with legends where a panel has several.
+
+    Args:
+        panels: at least one.
+    """
+
+    panels: Sequence[Panel]
+
+    def __post_init__(self) -> None:
+        if not self.panels:
+            raise ValueError("got no panel to draw")
+
+    def svgs(self, name: str) -> tuple[str, ...]:
+        names = list(dict.fromkeys(t.name for panel in self.panels for t in panel.traces))
+        return tuple(_panel_svg(panel, names, f"{name}-{i}") for i, panel in enumerate(self.panels))
+
+
+def convergence_plot(
+    residual: Values,
+    length: Values | None = None,
+    intervals: Sequence[int] | None = None,
+    tolerance: float | None = None,
+) -> LinePlot:
+    """How a solver went, one point an iteration.
+
+    Args:
+        residual: relative residual of the geodesic equation, positive.
+        length: of the path in the metric.
+        intervals: of the grid on which each iteration ran; refinements are marked.
+        tolerance: the residual at which the solver stops.
+    """
+    steps = list(range(1, len(residual) + 1))
+    marks = [
+        Mark(i + 1.5, f"{before} → {after} intervals")
+        for i, (before, after) in enumerate(itertools.pairwise(intervals or ()))
+        if before != after
+    ]
+    levels = () if tolerance is None else (Level(tolerance, "tolerance"),)
+    panels = [
+        Panel(
+            "relative residual",
+            "iteration",
+            [Trace("solver", steps, residual)],
+            log_y=True,
+            levels=levels,
+            marks=marks,
+            dots=True,
+            whole=True,
+        )
+    ]
+    if length is not None:
+        curve = Trace("solver", steps, length)
+        panels.append(Panel("length", "iteration", [curve], marks=marks, dots=True, whole=True))
+    return LinePlot(panels)
+
+
+def _panel_svg(panel: Panel, names: list[str], name: str) -> str:
+    legend = _has_legend(panel)
+    with axes(PANEL[0], PANEL[1] + (0.25 if legend else 0), name) as (figure, place):
+        if panel.log_x:
+            place.set_xscale("log")
+        if panel.log_y:
+            _make_logarithmic(place, [float(v) for t in panel.traces for v in t.y])
+        for trace in panel.traces:
+            look = line_look(names.index(trace.name), trace.name)
+            if panel.dots or len(trace.x) == 1:
+                look |= {"marker": "o", "markersize": 3.5}
+            place.plot(trace.x, trace.y, **look)
+        _mark(place, panel)
+        if panel.from_zero:
+            place.set_ylim(bottom=0)
+        if panel.limits:
+            place.set_xlim(*panel.limits)
+        if panel.whole:
+            from matplotlib.ticker import MaxNLocator
+
+            place.xaxis.set_major_locator(MaxNLocator(integer=True))
+        place.set_title(short(panel.title, 60))
+        place.set_xlabel(short(panel.x_label))
+        if legend:
+            count = len(panel.traces) + len(panel.bands) + len(panel.levels)
+            columns = min(count, 4 if max(len(t.name) for t in panel.traces) < 10 else 3)
+            figure.legend(
+                loc="outside upper left", ncols=columns, handlelength=2.1, columnspacing=1.2
+            )
+        return to_svg(figure, f"{panel.title} against {panel.x_label}")
+
+
+def _make_logarithmic(place: Axes, values: list[float]) -> None:
+    finite = [v for v in values if math.isfinite(v) and v > 0]
+    if not finite:
+        return
+    place.set_yscale("log", nonpositive="mask")
+    label_logarithmic(place.yaxis, max(finite) / min(finite))
+
+
+def _mark(place: Axes, panel: Panel) -> None:
+    for level in panel.levels:
+        # A name that begins with an underscore is not in the legend.
+        label = short(level.name) if _has_legend(panel) else "_"
+        place.axhline(level.value, color=INK, linewidth=0.8, linestyle=":", label=label)
+        if not _has_legend(panel):
+            _name(place, panel, level)
+    for band in panel.bands:
+        label = short(band.name)
+        place.axhspan(band.low, band.high, color=GRID, alpha=0.5, linewidth=0, label=label)
+    for mark in panel.marks:
+        place.axvline(mark.x, color=INK, linewidth=0.8, linestyle=":")
+        place.annotate(
+            short(mark.name),
+            (mark.x, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(3, -2),
+            textcoords="offset points",
+            verticalalignment="top",
+            fontsize=8,
+        )
+
+
+def _name(place: Axes, panel: Panel, level: Level) -> None:
+    """Write a level's name at the end of its line that is further from the curve."""
+    right = _nearest(panel, level.value, -1) > _nearest(panel, level.value, 0)
+    high = place.transLimits.transform(place.transScale.transform((1, level.value)))[1] > 0.9
+    place.annotate(
+        short(level.name),
+        (0.99 if right else 0.01, level.value),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, -2 if high else 3),
+        textcoords="offset points",
+        horizontalalignment="right" if right else "left",
+        verticalalignment="top" if high else "baseline",
+        fontsize=8,
+    )
+
+
+def _has_legend(panel: Panel) -> bool:
+    return len(panel.traces) > 1 or bool(panel.bands)
+
+
+def _nearest(panel: Panel, value: float, end: int) -> float:
+    """How near curves come to a value in a quarter of the plot: the first (0) or the last (-1)."""
+
+    def height(y: float) -> float:
+        return math.log(y) if panel.log_y else y
+
+    quarters = [
+        t.y[: len(t.y) // 4 + 1] if end == 0 else t.y[-len(t.y) // 4 :] for t in panel.traces
+    ]
+    values = [float(y) for quarter in quarters for y in quarter]
+    found = [y for y in values if math.isfinite(y) and (y > 0 or not panel.log_y)]
+    if panel.log_y and value <= 0:
+        return math.inf
+    return min((abs(height(y) - height(value)) for y in found), default=math.inf)

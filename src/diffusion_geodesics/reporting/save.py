@@ -1,0 +1,66 @@
+"""Saving: the result of any job as one folder."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from pathlib import Path
+
+from diffusion_geodesics.comparison.result import ComparisonResult
+from diffusion_geodesics.extrapolation.result import ExtrapolationResult
+from diffusion_geodesics.image_sets.distances import DistancesResult
+from diffusion_geodesics.interpolation.result import InterpolationResult
+from diffusion_geodesics.reporting.jobs.comparison import comparison_report
+from diffusion_geodesics.reporting.jobs.extrapolation import extrapolation_report
+from diffusion_geodesics.reporting.jobs.image_sets import distances_report
+from diffusion_geodesics.reporting.jobs.interpolation import interpolation_report
+from diffusion_geodesics.reporting.jobs.video import video_report
+from diffusion_geodesics.reporting.report import Report
+from diffusion_geodesics.reporting.writer import Written, write
+from diffusion_geodesics.runtime.run import Observer, Run
+from diffusion_geodesics.video.result import VideoResult
+
+
+@singledispatch
+def to_report(result: object) -> Report:
+    """The report of a job's result.
+
+    Raises:
+        TypeError: no result of a job.
+    """
+    raise TypeError(
+        f"got a {type(result).__name__}; expected the result of interpolate, extrapolate, analyze, "
+        "image_distances, compare or evaluate"
+    )
+
+
+to_report.register(InterpolationResult, interpolation_report)
+to_report.register(ExtrapolationResult, extrapolation_report)
+to_report.register(VideoResult, video_report)
+to_report.register(DistancesResult, distances_report)
+to_report.register(ComparisonResult, comparison_report)
+
+
+def save(
+    result: object,
+    folder: str | Path,
+    *,
+    overwrite: bool = False,
+    observer: Observer | None = None,
+) -> Written:
+    """Write the result of a job into one folder, all of it or nothing.
+
+    The folder gets ``report.html``, ``result.json``, ``settings.toml`` (from which the run can be
+    repeated), and what the job makes: frames, strips, films, tables, latents.
+
+    Args:
+        result: of any job.
+        folder: a new folder, or one of ours with ``overwrite``.
+        overwrite: replace an earlier run in the folder.
+        observer: told when writing begins and ends.
+
+    Raises:
+        FileExistsError: the folder is there, and is not one of ours to overwrite.
+        TypeError: no result of a job.
+    """
+    with Run(observer).stage("write"):
+        return write(to_report(result), folder, overwrite=overwrite)

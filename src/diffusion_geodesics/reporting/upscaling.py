@@ -1,0 +1,70 @@
+"""Larger frames for a film: by Lanczos resampling, or by anything that can be called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from diffusion_geodesics.reporting.pixels import to_image, to_pixels
+
+Upscaler = Callable[[Tensor], Tensor]
+"""Takes frames of shape (n, channels, height, width) in [0, 1] and returns as many larger ones with
+the same channels: RGB, and alpha where there is one. It is given a few frames at a time."""
+
+
+@final
+@dataclass(frozen=True)
+class Lanczos:
+    """Lanczos resampling by a whole factor; colours are weighted by alpha.
+
+    Args:
+        factor: 1 to 16; 1 leaves frames as they are.
+    """
+
+    factor: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.factor <= 16:
+            raise ValueError(f"factor must be 1 to 16, got {self.factor}")
+
+    def __call__(
+        self, frames: Float[Tensor, "frames channels height width"]
+    ) -> Float[Tensor, "frames channels larger_height larger_width"]:
+        return _enlarged(frames, self.factor)
+
+
+@final
+@dataclass(frozen=True)
+class LanczosToHeight:
+    """Lanczos resampling by the smallest whole factor that gives at least a height.
+
+    Args:
+        height: in pixels, at least 1; frames that are as high already stay as they are.
+    """
+
+    height: int = 384
+
+    def __post_init__(self) -> None:
+        if self.height < 1:
+            raise ValueError(f"height must be at least 1 pixel, got {self.height}")
+
+    def __call__(
+        self, frames: Float[Tensor, "frames channels height width"]
+    ) -> Float[Tensor, "frames channels larger_height larger_width"]:
+        return _enlarged(frames, -(-self.height // frames.shape[2]))
+
+
+def _enlarged(
+    frames: Float[Tensor, "frames channels height width"], factor: int
+) -> Float[Tensor, "frames channels larger_height larger_width"]:
+    from PIL.Image import Resampling
+
+    if factor == 1:
+        return frames
+    size = (frames.shape[3] * factor, frames.shape[2] * factor)
+    return torch.stack([to_pixels(to_image(f).resize(size, Resampling.LANCZOS)) for f in frames])

@@ -1,0 +1,134 @@
+"""A report as a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+from torch import Tensor
+
+from diffusion_geodesics.reporting.blocks import Film, Plot, VideoClip
+from diffusion_geodesics.reporting.embedded import EmbeddedFilm, embedded_film
+from diffusion_geodesics.reporting.films import write_films
+from diffusion_geodesics.reporting.page import render
+from diffusion_geodesics.reporting.pixels import to_image
+from diffusion_geodesics.reporting.report import PAGE, RESULT, SETTINGS, Report
+from diffusion_geodesics.reporting.strip import film_strip
+from diffusion_geodesics.reporting.tables import csv_text
+from diffusion_geodesics.runtime.jsonable import to_json, unicode_text
+from diffusion_geodesics.runtime.storage import PROGRAM, absolute_path, staged_folder
+
+
+@final
+@dataclass(frozen=True)
+class Written:
+    """What was written.
+
+    Args:
+        folder: absolute.
+        files: everything in it, relative to it, in alphabetical order, with forward slashes.
+        notes: what is not as it was asked for, such as a film's rate: a sentence each.
+    """
+
+    folder: Path
+    files: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+def write(report: Report, folder: str | Path, *, overwrite: bool = False) -> Written:
+    """Write a report into one folder: all of it, or nothing.
+
+    - ``result.json``: ``report.result``, with ``program`` and the list of ``files``
+    - ``settings.toml``, the tensors, images, tables and other files that the report names
+    - strips, plots and films: the files that its blocks name
+    - ``report.html``: everything on one page that needs no other file
+
+    What took longest to compute is written first, so that it is kept if the rest fails.
+
+    Args:
+        report: what to write.
+        folder: new, empty, or with ``overwrite`` one that an earlier report was written into.
+        overwrite: whether that may be replaced.
+
+    Raises:
+        FileExistsError, NotADirectoryError, ValueError: see `check_folder`.
+        UnsavedError: it could not be written; the error names what was.
+        TypeError: ``report.result`` holds something that JSON cannot.
+    """
+    to_json(report.result)  # complain about what cannot be written before the work is done
+    with staged_folder(folder, overwrite=overwrite) as staging:
+        for name, tensors in report.tensors.items():
+            _put(staging / name, _safetensors(tensors))
+        _put(staging / RESULT, to_json({**report.result, "program": PROGRAM, "files": []}))
+        for name, frames in report.frames.items():
+            _write_frames(frames, staging / name)
+        _write_texts(report, staging)
+        films = _write_media(report, staging)
+        _put(staging / PAGE, render(report, films))
+        found = (f.relative_to(staging).as_posix() for f in staging.rglob("*") if f.is_file())
+        files = tuple(sorted(found))
+        notes = tuple(note for film in films.values() for note in film.notes)
+        result = {**report.result, "program": PROGRAM, "files": files}
+        _put(staging / RESULT, to_json({**result, "film_notes": notes} if notes else result))
+    return Written(absolute_path(folder), files, notes)
+
+
+def _write_texts(report: Report, staging: Path) -> None:
+    if report.settings:
+        _put(staging / SETTINGS, unicode_text(report.settings))
+    for name, sheet in report.sheets.items():
+        _put(staging / name, csv_text(sheet))
+    for name, content in report.extra_files.items():
+        _put(staging / name, unicode_text(content) if isinstance(content, str) else content)
+
+
+def _write_media(report: Report, staging: Path) -> dict[str, EmbeddedFilm]:
+    """Write strips, plots and films; returns the films for the page, by their clips' names."""
+    films: dict[str, EmbeddedFilm] = {}
+    for block in report.blocks():
+        if isinstance(block, Film) and block.file:
+            path = staging / block.file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            film_strip(block).save(path, format="PNG")
+        elif isinstance(block, Plot) and block.file:
+            svg, *others = block.drawing.svgs(block.file)
+            if others:
+                raise ValueError(
+                    f"{block.file}: a drawing of {1 + len(others)} pictures is no file"
+                )
+            _put(staging / block.file, svg)
+        elif isinstance(block, VideoClip):
+            path = staging / block.name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            files = write_films(
+                block.frames,
+                path.parent,
+                block.formats,
+                block.playback,
+                stem=path.name,
+                rests=block.rests,
+            )
+            films[block.name] = embedded_film(block, files)
+    return films
+
+
+def _write_frames(frames: Tensor, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    digits = max(3, len(str(len(frames) - 1)))
+    for number, frame in enumerate(frames):
+        to_image(frame).save(folder / f"{number:0{digits}d}.png", format="PNG")
+
+
+def _safetensors(tensors: Mapping[str, Tensor]) -> bytes:
+    from safetensors.torch import save
+
+    # Cloned, because safetensors refuses tensors that share memory.
+    plain = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
+    return save(plain, metadata={"program": PROGRAM})
+
+
+def _put(path: Path, content: str | bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())

@@ -1,0 +1,102 @@
+"""Which folders may be written: those that are new, empty, or a former run of ours."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from diffusion_geodesics.runtime._entries import PROGRAM, entries, label
+from diffusion_geodesics.runtime.paths import expand
+
+
+def absolute_path(path: str | Path) -> Path:
+    """The path without links and with a leading ``~`` replaced.
+
+    Raises:
+        ValueError: links that lead to themselves.
+    """
+    try:
+        return expand(path).resolve()
+    except (OSError, RuntimeError) as error:
+        raise ValueError(f"{path} cannot be used: {error}") from error
+
+
+def contents(folder: Path) -> list[Path]:
+    """What is in a folder apart from what is being written into it; nothing if there is none."""
+    ours = {entry.path for entry in entries(folder) if not entry.target}
+    try:
+        return [path for path in folder.iterdir() if path not in ours]
+    except FileNotFoundError:
+        return []
+
+
+def refuse(path: Path, *, overwrite: bool) -> None:
+    """Raise where a run must not be written.
+
+    Args:
+        path: absolute.
+        overwrite: whether a former run may be replaced.
+
+    Raises:
+        FileExistsError: the folder is there and must not be replaced.
+        NotADirectoryError: a file is in the way.
+        ValueError: the folder is the current one, or contains it.
+    """
+    for part in (path, *path.parents):
+        if part.exists() and not part.is_dir():
+            raise NotADirectoryError(f"{part} is a file; name a folder for the output")
+    here = Path.cwd().resolve()
+    if path == here or path in here.parents:
+        raise ValueError(f"{path} is the current folder or contains it; name a new folder")
+    if not contents(path):
+        return
+    if not overwrite:
+        raise FileExistsError(
+            f"{path} exists; choose another folder or allow it to be overwritten{_waiting(path)}"
+        )
+    written = _files_of_run(path)
+    if written is None:
+        raise FileExistsError(
+            f"{path} was not written by {PROGRAM} (it has no result.json of ours), "
+            f"so it is not overwritten; choose another folder{_waiting(path)}"
+        )
+    if others := sorted(_files(path) - written):
+        raise FileExistsError(
+            f"{path} holds files that its run did not write ({', '.join(others[:3])}"
+            f"{', ...' if len(others) > 3 else ''}); move them or choose another folder"
+        )
+
+
+def _waiting(path: Path) -> str:
+    """Where results of another process are that are about this folder and not in their place."""
+    beside = [e for e in entries(path.parent) if e.target == label(path.name)]
+    inside = [e for e in entries(path) if not e.target]
+    found = [e for e in (*beside, *inside) if e.state.value in ("finished", "installing")]
+    if not found:
+        return ""
+    first = found[0]
+    return (
+        f"; finished results of process {first.owner.pid} of {first.owner.host} are in {first.path}"
+    )
+
+
+def _files(folder: Path) -> set[str]:
+    """Every file of a run, relative to its folder."""
+    return {
+        file.relative_to(folder).as_posix()
+        for top in contents(folder)
+        for file in ([top, *top.rglob("*")] if not top.is_symlink() else [top])
+        if not file.is_dir() or file.is_symlink()
+    }
+
+
+def _files_of_run(path: Path) -> set[str] | None:
+    """The files that the run in this folder says it wrote; None if it is no run of ours."""
+    try:
+        result = json.loads((path / "result.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(result, dict) or result.get("program") != PROGRAM:
+        return None
+    files = result.get("files")
+    return {str(file) for file in files} if isinstance(files, list) else None

@@ -1,0 +1,171 @@
+"""Which process made a file, and whether that process is still running.
+
+Several processes, containers and machines may write into one folder. What a process leaves behind
+carries its owner in its name, so that a later process can tell what is abandoned from what is in
+use. A process is identified by
+
+- ``host``: the host name, without dots;
+- ``boot``: the first eight digits of the kernel's boot id (Linux), "0" where there is none;
+- ``namespace``: the inode of the namespace of process ids, which differs between containers;
+- ``pid``: the process id;
+- ``started``: the start time of the process in clock ticks since boot, because ids are reused.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+SETTLED_SECONDS = 60.0
+"""Age in seconds from which on an unlocked file counts as abandoned."""
+NO_BOOT_ID = "0"
+
+
+@final
+@dataclass(frozen=True)
+class Owner:
+    """The identity of a process; see the module's description of the fields."""
+
+    host: str
+    boot: str
+    namespace: str
+    pid: int
+    started: str
+
+    @staticmethod
+    def current() -> Owner:
+        """The process that calls. It is not cached, since a process may fork."""
+        pid = os.getpid()
+        return Owner(_host(), _boot(), _namespace(), pid, _started(pid) or "0")
+
+    @staticmethod
+    def parse(text: str) -> Owner | None:
+        """The owner that ``str`` has written; None for any other text."""
+        found = re.fullmatch(r"([\w-]+)\.([0-9a-f]+)\.(\d+)\.(\d+)\.(\d+)", text, re.ASCII)
+        if found is None:
+            return None
+        host, boot, namespace, pid, started = found.groups()
+        return Owner(host, boot, namespace, int(pid), started)
+
+    def __str__(self) -> str:
+        return f"{self.host}.{self.boot}.{self.namespace}.{self.pid}.{self.started}"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the process ran on this machine, in a container or before a reboot included."""
+        here = Owner.current()
+        return self.host == here.host or self.boot == here.boot != NO_BOOT_ID
+
+    def is_gone(self, path: Path) -> bool:
+        """Whether the process is known to have ended.
+
+        Args:
+            path: a file or folder of this owner, which the owner locks (`hold`) while it runs. The
+                lock decides for a process in another container, whose id cannot be looked up.
+
+        Returns:
+            True only if the process ran on this machine and has ended. False where that cannot be
+            known, above all for a process of another host.
+        """
+        if not self.is_local:
+            return False
+        here = Owner.current()
+        same_kernel = self.boot == here.boot != NO_BOOT_ID
+        if same_kernel and self.namespace == here.namespace:
+            return _started(self.pid) != self.started
+        if not same_kernel and self.boot == here.boot:
+            return not _exists(self.pid)
+        # Another container on this machine, or an earlier boot of it.
+        return _is_settled(path) and _is_unlocked(path)
+
+
+def hold(path: Path) -> int | None:
+    """Lock a file or folder for as long as the descriptor that is returned stays open.
+
+    Returns:
+        The descriptor, to be given to `os.close`; None where the file system has no locks.
+    """
+    descriptor = _lock(path)
+    return descriptor if isinstance(descriptor, int) else None
+
+
+def _is_unlocked(path: Path) -> bool:
+    descriptor = _lock(path)
+    if not isinstance(descriptor, int):
+        return False
+    os.close(descriptor)
+    return True
+
+
+def _lock(path: Path) -> int | OSError | None:
+    """The descriptor of a locked file, the error if it cannot be locked, None without locks."""
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError as error:
+        return error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        return error
+    return descriptor
+
+
+def _is_settled(path: Path) -> bool:
+    try:
+        return time.time() - path.lstat().st_mtime > SETTLED_SECONDS
+    except OSError:
+        return False
+
+
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9_-]", "-", socket.gethostname())[:40] or "host"
+
+
+def _boot() -> str:
+    with suppress(OSError):
+        text = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
+        return text.replace("-", "")[:8]
+    return NO_BOOT_ID
+
+
+def _namespace() -> str:
+    with suppress(OSError):
+        found = re.search(r"\d+", os.readlink("/proc/self/ns/pid"))
+        return found.group() if found else "0"
+    return "0"
+
+
+def _started(pid: int) -> str | None:
+    """Start time of a process in ticks since boot; None if it does not run or has ended.
+
+    A process that was killed and whose parent has not yet noticed (a zombie) has ended.
+    """
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    # The second field is the program's name in brackets and may contain anything.
+    state, *fields = text.rpartition(")")[2].split()
+    return None if state in "ZXx" else fields[18]
+
+
+def _exists(pid: int) -> bool:
+    """Whether a process with this id runs, for systems without /proc."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

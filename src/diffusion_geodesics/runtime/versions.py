@@ -1,0 +1,19 @@
+"""Versions of what a result was made with."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+
+from diffusion_geodesics.version import __version__
+
+PACKAGES = ("torch", "diffusers", "transformers", "numpy", "scipy", "av")
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python and of the packages that figures may depend on."""
+    return {
+        "diffusion-geodesics": __version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in PACKAGES},
+    }

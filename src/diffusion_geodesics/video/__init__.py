@@ -1,0 +1,1 @@
+"""How far clips are from geodesics."""

@@ -1,0 +1,154 @@
+"""The result of an analysis of clips: plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import final
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from diffusion_geodesics.latents.domain import Domain, DomainStatistics
+from diffusion_geodesics.measures import Interval
+from diffusion_geodesics.models.info import ModelInfo
+from diffusion_geodesics.runtime.cost import CostBreakdown
+from diffusion_geodesics.runtime.diagnostic import Diagnostic
+from diffusion_geodesics.video.controls import Variant
+from diffusion_geodesics.video.settings import VideoSettings
+from diffusion_geodesics.video.shot import Measured
+
+
+@final
+@dataclass(frozen=True)
+class PathFrames:
+    """Some frames of one path: images with values in [0, 1]."""
+
+    name: str
+    images: Float[Tensor, "frames 3 height width"]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class ShotAnalysis:
+    """What was found about one shot of a clip.
+
+    Args:
+        clip: name of the clip; number: of the shot in it, from 0.
+        frames: numbers of its frames in the file.
+        times: when they are shown, in seconds.
+        ended: why the shot ended, in words; empty where the clip did.
+        measured: statistics of clip and controls, densities, paths.
+        norms: norm of each latent, before it is brought to the sphere.
+        steps: Euclidean distance of neighbouring frames.
+        known: how well the model knows such frames; domain: what it knows.
+        strips: frames of clip, geodesic, slerp and lerp.
+        radius: of the sphere; sigma, alpha, dim: noise level, α, coordinates of a latent.
+        half: frames on either side of the local fits.
+    """
+
+    clip: str
+    number: int
+    frames: Int[Tensor, " n"]
+    times: Float[Tensor, " n"]
+    ended: str
+    measured: Measured
+    norms: Float[Tensor, " n"]
+    steps: Float[Tensor, " steps"]
+    known: DomainStatistics
+    domain: Domain
+    strips: tuple[PathFrames, ...]
+    radius: float
+    sigma: float
+    alpha: float
+    dim: int
+    half: int
+
+    @property
+    def name(self) -> str:
+        """The clip, and which shot of it."""
+        return f"{self.clip}, part {self.number + 1}" if self.number or self.ended else self.clip
+
+    @property
+    def foreign(self) -> tuple[str, ...]:
+        """Why the model does not know such frames; nothing where it does."""
+        return self.domain.foreign(self.known)
+
+    @property
+    def density_disagreement(self) -> float | None:
+        """Spread of log p(last) - log p(first), in nats, over clip, geodesic, slerp and lerp: the
+        error bar of all log densities here, 0 for an exact score."""
+        found = self.measured
+        ends = [float(found.log_density[-1]), *(float(p.log_density[-1]) for p in found.paths)]
+        return max(ends) - min(ends) if found.paths else None
+
+
+@final
+@dataclass(frozen=True)
+class Claim:
+    """A claim of the paper, and what was found.
+
+    Args:
+        claim: in words.
+        found: the figures.
+        holds: whether they bear it out; None where they do not decide.
+    """
+
+    claim: str
+    found: str
+    holds: bool | None
+
+    @property
+    def verdict(self) -> str:
+        """In words."""
+        return {True: "holds here", False: "the opposite here", None: "not decided here"}[
+            self.holds
+        ]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class VideoResult:
+    """What was found about clips.
+
+    Args:
+        settings: every choice.
+        model: that was used.
+        sources: files and folders of the clips; empty for those that came from none.
+        shots: of all clips, in order.
+        notes: what was done to the clips, in words.
+        summary: every statistic of clip and controls, as a mean with its interval over clips, or
+            over windows where there are fewer than five clips; shots that the model does not know
+            are left out if it knows any.
+        claims: the paper's claims beside what was found; none without controls, and none where the
+            model knows none of the clips.
+        costs: by stage.
+        warnings: what must be known before the figures are believed.
+    """
+
+    settings: VideoSettings
+    model: ModelInfo
+    sources: tuple[str, ...]
+    shots: tuple[ShotAnalysis, ...]
+    notes: tuple[str, ...]
+    summary: Mapping[Variant, Mapping[str, Interval]]
+    claims: tuple[Claim, ...]
+    costs: CostBreakdown
+    warnings: tuple[Diagnostic, ...] = ()
+
+    @property
+    def foreign(self) -> dict[str, tuple[str, ...]]:
+        """Shots that the model does not know, by name, and the reasons."""
+        found = {s.name: s.foreign for s in self.shots}
+        return {name: reasons for name, reasons in found.items() if reasons}
+
+    @property
+    def counted(self) -> tuple[ShotAnalysis, ...]:
+        """The shots that the summary is over: those that the model knows, or all if it knows
+        none."""
+        return counted(self.shots)
+
+
+def counted(shots: tuple[ShotAnalysis, ...]) -> tuple[ShotAnalysis, ...]:
+    """The shots that the model knows, or all if it knows none."""
+    return tuple(s for s in shots if not s.foreign) or shots

@@ -1,0 +1,187 @@
+r"""How far sequences of points are from being geodesics.
+
+For points at equal times with velocity v and acceleration a (local parabolas), both tangent to the
+manifold, and :math:`a_g` the acceleration of the geodesic through the point with that velocity,
+
+.. math:: \rho^2 = \frac{\sum_i |P_\perp (a - a_g)|^2}{\sum_i \max(|P_\perp a_g|,\,
+          0.1 |v|^2 / D)^2}, \qquad
+          \cos\phi = \frac{P_\perp a \cdot P_\perp a_g}{|P_\perp a| |P_\perp a_g|},
+
+D the chord: the Euler-Lagrange residual and the angle between the two accelerations. Both are
+local, and jitter from frame to frame counts in them. What the whole curve does is measured by its
+length over the geodesic's, and by the *deviation*: the root mean square distance of curve and
+geodesic at equal fractions of their own lengths, over D.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from diffusion_geodesics.latents.geometry import Geometry
+from diffusion_geodesics.latents.polygon import log_density
+from diffusion_geodesics.manifold import Manifold, angle_between
+from diffusion_geodesics.path import separation
+from diffusion_geodesics.video.curves import arc_length, at_arc_length
+from diffusion_geodesics.video.local_fit import local_fit
+
+FRACTIONS = 33
+"""Fractions of arc length at which a curve is compared with its geodesic."""
+LEAST_BENDING = 0.1
+"""Bending times chord below which the residual is no longer relative."""
+STILL = 0.05
+"""Speed relative to the mean below which a point is taken to stand still."""
+
+
+@dataclass(frozen=True)
+class Bends:
+    """What a curve does at its inner points m .. n-1-m; shape (inner, *batch).
+
+    Args:
+        residual: |P⊥(a - a_g)| / max(|P⊥ a_g|, 0.1 |v|²/D); NaN where the curve stands still.
+        angle: between the two, in degrees; NaN there too.
+        wrong, asked: numerator and denominator, for means.
+        jitter: share of the acceleration that scatter explains, shape (*batch,).
+    """
+
+    residual: Float[Tensor, "inner *batch"]
+    angle: Float[Tensor, "inner *batch"]
+    wrong: Float[Tensor, "inner *batch"]
+    asked: Float[Tensor, "inner *batch"]
+    jitter: Float[Tensor, "*batch"]
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """One number a window; NaN where it has none. All of shape (windows,).
+
+    Args:
+        residual: relative Euler-Lagrange residual ρ.
+        angle: mean angle of the bends, in degrees; 90 for no relation at all.
+        length: length in the metric over that of the geodesic between the same ends.
+        deviation: root mean square distance from that geodesic at equal fractions of length, over
+            the chord.
+        greatest: the greatest such distance.
+        middle: log density in the middle third of the length less the mean of both ends, in nats.
+        energy: least noise energy σ‖s‖/√dim over that of the lower end.
+        speed: mean Euclidean step between neighbouring points.
+        variation: standard deviation of the steps over their mean.
+        jitter: share of the acceleration that scatter about the local parabolas explains.
+    """
+
+    residual: Float[Tensor, " windows"]
+    angle: Float[Tensor, " windows"]
+    length: Float[Tensor, " windows"]
+    deviation: Float[Tensor, " windows"]
+    greatest: Float[Tensor, " windows"]
+    middle: Float[Tensor, " windows"]
+    energy: Float[Tensor, " windows"]
+    speed: Float[Tensor, " windows"]
+    variation: Float[Tensor, " windows"]
+    jitter: Float[Tensor, " windows"]
+
+    @staticmethod
+    def names() -> tuple[str, ...]:
+        """The names of all figures."""
+        return tuple(f.name for f in fields(Statistics))
+
+
+def bends(
+    geometry: Geometry,
+    points: Float[Tensor, "n *batch dim"],
+    scores: Float[Tensor, "n *batch dim"],
+    manifold: Manifold,
+    half: int,
+) -> Bends:
+    """The bends of curves, from points and the scores there. Costs nothing more."""
+    fit = local_fit(points, half)
+    inner = slice(half, len(points) - half)
+    x = points[inner]
+    velocity = manifold.to_tangent(x, fit.velocity)
+    square = velocity.square().sum(-1)
+
+    def across(a: Tensor) -> Tensor:
+        a = manifold.to_tangent(x, a)
+        along = (a * velocity).sum(-1) / square.clamp_min(1e-30)
+        return a - along[..., None] * velocity
+
+    own = across(fit.acceleration)
+    asked = across(geometry.geodesic_acceleration(x, velocity, scores[inner], manifold))
+    chord = torch.linalg.vector_norm(points[-1] - points[0], dim=-1)
+    least = LEAST_BENDING * square / chord.clamp_min(1e-30)
+    scale = torch.maximum(torch.linalg.vector_norm(asked, dim=-1), least)
+    wrong = torch.linalg.vector_norm(own - asked, dim=-1)
+    mean = torch.linalg.vector_norm(points.diff(dim=0), dim=-1).mean(0)
+    moving = square.sqrt() > STILL * mean
+    nothing = torch.full_like(wrong, torch.nan)
+    return Bends(
+        torch.where(moving, wrong / scale.clamp_min(1e-30), nothing),
+        torch.where(moving, angle_between(own, asked).rad2deg(), nothing),
+        wrong,
+        scale,
+        fit.jitter,
+    )
+
+
+def metric_length(
+    points: Float[Tensor, "n *batch dim"],
+    log_p: Float[Tensor, "n *batch"],
+    alpha: float,
+    manifold: Manifold,
+) -> Float[Tensor, "*batch"]:
+    """∫ p^(-α) |dx| of polygons with the manifold's own geodesics for sides, p relative to the
+    geometric mean of both ends."""
+    level = log_p - 0.5 * (log_p[0] + log_p[-1])
+    steps = separation(points[:-1], points[1:], manifold)
+    return (torch.exp(-0.5 * alpha * (level[1:] + level[:-1])) * steps).sum(0)
+
+
+def statistics(
+    geometry: Geometry,
+    points: Float[Tensor, "n windows dim"],
+    scores: Float[Tensor, "n windows dim"],
+    geodesic: Float[Tensor, "m windows dim"],
+    geodesic_length: Float[Tensor, " windows"],
+    *,
+    manifold: Manifold,
+    half: int,
+) -> Statistics:
+    """Everything about curves between the ends of known geodesics. Costs no evaluation.
+
+    Args:
+        geometry: the metric.
+        points: of the curves, at equal times.
+        scores: there.
+        geodesic: points of the geodesic between the same ends, dense along it.
+        geodesic_length: its length in the metric, with the reference of `metric_length`.
+        manifold: where the curves live.
+        half: of the local fits.
+    """
+    bent = bends(geometry, points, scores, manifold, half)
+    arc = arc_length(points)
+    chord = torch.linalg.vector_norm(points[-1] - points[0], dim=-1).clamp_min(1e-30)
+    fraction = torch.linspace(0, 1, FRACTIONS).to(points)[:, None].expand(-1, points.shape[1])
+    apart = at_arc_length(points, fraction) - at_arc_length(geodesic, fraction)
+    gap = torch.linalg.vector_norm(apart, dim=-1)
+    log_p = log_density(points, scores)
+    place = arc / arc[-1].clamp_min(1e-30)
+    middle = (place > 1 / 3) & (place < 2 / 3)
+    inside = torch.where(middle, log_p, 0).sum(0) / middle.sum(0)
+    energy = geometry.noise_energy(scores)
+    steps = arc.diff(dim=0)
+    mean = steps.mean(0)
+    return Statistics(
+        residual=(bent.wrong.square().sum(0) / bent.asked.square().sum(0)).sqrt(),
+        angle=bent.angle.nanmean(0),
+        length=metric_length(points, log_p, geometry.alpha, manifold) / geodesic_length,
+        deviation=gap.square().mean(0).sqrt() / chord,
+        greatest=gap.amax(0) / chord,
+        middle=inside - 0.5 * (log_p[0] + log_p[-1]),
+        energy=energy.amin(0) / energy[[0, -1]].amin(0),
+        speed=mean,
+        variation=(steps - mean).square().mean(0).sqrt() / mean.clamp_min(1e-30),
+        jitter=bent.jitter,
+    )
