@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import singledispatch
 from pathlib import Path
 
@@ -45,6 +46,7 @@ def save(
     folder: str | Path,
     *,
     overwrite: bool = False,
+    report: bool = True,
     observer: Observer | None = None,
 ) -> Written:
     """Write the result of a job into one folder, all of it or nothing.
@@ -56,6 +58,8 @@ def save(
         result: of any job.
         folder: a new folder, or one of ours with ``overwrite``.
         overwrite: replace an earlier run in the folder.
+        report: False to leave out strips, plots, films and what is on the page besides its head,
+            which for many small results take longer than the rest.
         observer: told when writing begins and ends.
 
     Raises:
@@ -63,4 +67,7 @@ def save(
         TypeError: no result of a job.
     """
     with Run(observer).stage("write"):
-        return write(to_report(result), folder, overwrite=overwrite)
+        found = to_report(result)
+        if not report:
+            found = replace(found, opening=(), sections=())
+        return write(found, folder, overwrite=overwrite)
