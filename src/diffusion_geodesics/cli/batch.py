@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Group, Parameter
 from pydantic import BeforeValidator
@@ -12,12 +12,12 @@ from diffusion_geodesics.batch.settings import BatchSettings, EngineName
 from diffusion_geodesics.cli.compare import ExternalSettings
 from diffusion_geodesics.cli.methods import GRAMMAR, PLAIN, PROMPTED, read_method
 from diffusion_geodesics.cli.options import ConfigOption, PresetOption, chosen, options_of
-from diffusion_geodesics.cli.shared import ModelSettings, part_of
+from diffusion_geodesics.cli.shared import ModelSettings, OutputFolder, part_of
 from diffusion_geodesics.comparison.settings import ComparisonSettings
 from diffusion_geodesics.extrapolation.settings import ExtrapolationSettings
 from diffusion_geodesics.image_sets.settings import DistanceSettings
 from diffusion_geodesics.interpolation.settings import InterpolationSettings
-from diffusion_geodesics.runtime.settings import Marker, SettingsError, SettingsGroup
+from diffusion_geodesics.runtime.settings import SettingsError
 from diffusion_geodesics.runtime.settings_file import read_settings_file
 
 if TYPE_CHECKING:
@@ -26,22 +26,13 @@ if TYPE_CHECKING:
     from diffusion_geodesics.batch.pool import Pool
 
 
-class BatchOutput(SettingsGroup):
-    """Where the batch goes."""
-
-    title: ClassVar[str] = "Output"
-
-    output: Annotated[Path | None, Marker.OUTPUT] = None
-    """Folder of the batch; one that is there goes on from what is done."""
-
-
 class InterpolateBatch(InterpolationSettings):
     """Interpolations of many pairs."""
 
     images: tuple[Path, ...] = ()
     how: BatchSettings = BatchSettings()
     model: ModelSettings = ModelSettings()
-    output: BatchOutput = BatchOutput()
+    output: OutputFolder = OutputFolder()
 
 
 class DistanceBatch(DistanceSettings):
@@ -50,7 +41,7 @@ class DistanceBatch(DistanceSettings):
     images: tuple[Path, ...] = ()
     how: BatchSettings = BatchSettings()
     model: ModelSettings = ModelSettings()
-    output: BatchOutput = BatchOutput()
+    output: OutputFolder = OutputFolder()
 
 
 class ExtrapolateBatch(ExtrapolationSettings):
@@ -61,7 +52,7 @@ class ExtrapolateBatch(ExtrapolationSettings):
     """Go towards the second image of each pair, instead of from the first one past it."""
     how: BatchSettings = BatchSettings()
     model: ModelSettings = ModelSettings()
-    output: BatchOutput = BatchOutput()
+    output: OutputFolder = OutputFolder()
 
 
 def _listed(value: object) -> object:
@@ -76,7 +67,7 @@ class CompareBatch(ComparisonSettings):
     external: ExternalSettings = ExternalSettings()
     how: BatchSettings = BatchSettings()
     model: ModelSettings = ModelSettings()
-    output: BatchOutput = BatchOutput()
+    output: OutputFolder = OutputFolder()
 
 
 CompareBatch.model_fields["method"].description = GRAMMAR
@@ -92,6 +83,8 @@ def _interpolate(command: InterpolateBatch, pairs: "Sequence[BatchPair]") -> "Jo
 def _distance(command: DistanceBatch, pairs: "Sequence[BatchPair]") -> "Job":
     from diffusion_geodesics.batch.jobs.distance import DistanceJob
 
+    if any(pair.prompt_a or pair.prompt_b for pair in pairs):
+        raise SettingsError("distances are under one prompt for all images; give it by prompt")
     images = tuple(dict.fromkeys(path for pair in pairs for path in (pair.a, pair.b)))
     settings = part_of(DistanceSettings, command)
     cache = command.output.folder / "latents"

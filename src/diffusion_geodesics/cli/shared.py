@@ -17,15 +17,13 @@ from diffusion_geodesics.runtime.settings import (
 Settings = TypeVar("Settings", bound=JobSettings)
 
 
-class OutputSettings(SettingsGroup):
+class OutputFolder(SettingsGroup):
     """Where the results go."""
 
     title: ClassVar[str] = "Output"
 
     output: Annotated[Path | None, Marker.OUTPUT] = None
     """Folder to write."""
-    overwrite: bool = False
-    """Replace an earlier run in the folder."""
 
     @property
     def folder(self) -> Path:
@@ -37,6 +35,13 @@ class OutputSettings(SettingsGroup):
         if self.output is None:
             raise SettingsError("got no folder for the output; name one: output (-o) FOLDER")
         return self.output
+
+
+class OutputSettings(OutputFolder):
+    """Where the results of one run go."""
+
+    overwrite: bool = False
+    """Replace an earlier run in the folder."""
 
 
 def part_of(cls: type[Settings], command: JobSettings) -> Settings:

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
-from diffusion_geodesics.batch.jobs.model_job import ModelJob
+from diffusion_geodesics.batch.jobs.model_job import PairJob
 from diffusion_geodesics.batch.manifest import BatchPair
 from diffusion_geodesics.comparison.settings import ComparisonSettings
 from diffusion_geodesics.models.settings import ModelSettings
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @final
 @dataclass(frozen=True)
-class CompareJob(ModelJob):
+class CompareJob(PairJob):
     """`diffusion_geodesics.compare` for each pair.
 
     Args:

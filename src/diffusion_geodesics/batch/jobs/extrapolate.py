@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
-from diffusion_geodesics.batch.jobs.model_job import ModelJob
+from diffusion_geodesics.batch.jobs.model_job import PairJob
 from diffusion_geodesics.batch.manifest import BatchPair
 from diffusion_geodesics.extrapolation.settings import ExtrapolationSettings
 from diffusion_geodesics.models.settings import ModelSettings
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @final
 @dataclass(frozen=True)
-class ExtrapolateJob(ModelJob):
+class ExtrapolateJob(PairJob):
     """`diffusion_geodesics.extrapolate` for each pair.
 
     Args:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, final
 
-from diffusion_geodesics.batch.jobs.model_job import ModelJob, with_prompts
+from diffusion_geodesics.batch.jobs.model_job import PairJob, with_prompts
 from diffusion_geodesics.batch.manifest import BatchPair
 from diffusion_geodesics.interpolation.settings import InterpolationSettings
 from diffusion_geodesics.models.settings import ModelSettings
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @final
 @dataclass(frozen=True)
-class InterpolateJob(ModelJob):
+class InterpolateJob(PairJob):
     """`diffusion_geodesics.interpolate` for each pair."""
 
     name: ClassVar[str] = "interpolate"

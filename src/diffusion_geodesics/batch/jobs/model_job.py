@@ -6,7 +6,6 @@ import sys
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from diffusion_geodesics.batch.job import Device, Facts, Job, OpenJob, Write
@@ -45,7 +44,22 @@ class ModelJob(Job):
         if device.threads:
             torch.set_num_threads(device.threads)
         changed = {} if device.name is None else {"device": device.name}
-        return OpenModelJob(self, self.model.model_copy(update=changed).load(ignore))
+        return self.opened(self.model.model_copy(update=changed).load(ignore))
+
+    @abstractmethod
+    def opened(self, model: DiffusionModel) -> OpenJob:
+        """The job with its model."""
+
+    def together(self, model: DiffusionModel) -> int:
+        """Pairs that are best computed in one batch."""
+        return 1
+
+
+class PairJob(ModelJob):
+    """A job whose results `reporting.save` writes."""
+
+    def opened(self, model: DiffusionModel) -> OpenJob:
+        return _OpenPairJob(self, model)
 
     @abstractmethod
     def result(self, model: DiffusionModel, pair: BatchPair) -> object:
@@ -54,10 +68,6 @@ class ModelJob(Job):
         Raises:
             ValueError: it cannot be computed.
         """
-
-    def together(self, model: DiffusionModel) -> int:
-        """Pairs that are best computed in one batch."""
-        return 1
 
     def results(self, model: DiffusionModel, pairs: Sequence[BatchPair]) -> Sequence[object]:
         """The results of several pairs."""
@@ -68,13 +78,19 @@ class OpenModelJob(OpenJob):
     """A job with its model."""
 
     def __init__(self, job: ModelJob, model: DiffusionModel) -> None:
-        self._job, self._model = job, model
+        self._base, self._model = job, model
 
     def facts(self) -> Facts:
         model = self._model
         about = {"hash": model.hash, "dtype": str(model.dtype).removeprefix("torch.")}
-        together = self._job.together(model)
-        return Facts(about, _devices(self._job.model, model), _memory(), together)
+        together = self._base.together(model)
+        return Facts(about, _devices(self._base.model, model), _memory(), together)
+
+
+class _OpenPairJob(OpenModelJob):
+    def __init__(self, job: PairJob, model: DiffusionModel) -> None:
+        super().__init__(job, model)
+        self._job = job
 
     def results(self, pairs: Sequence[BatchPair]) -> Sequence[Write]:
         return [self._write(result) for result in self._job.results(self._model, pairs)]
