@@ -25,9 +25,9 @@ class EngineName(Enum):
 def _shard(value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    number, slash, count = value.partition("/")
-    if not slash or not number.isdecimal() or not count.isdecimal():
-        raise ValueError("should be I/N, such as 3/10")
+    number, _, count = value.partition("/")
+    if not number.isdecimal() or not count.isdecimal() or not 1 <= int(number) <= int(count):
+        raise ValueError("should be I/N with I from 1 to N, such as 3/10")
     return int(number), int(count)
 
 
