@@ -1,8 +1,8 @@
 """A campaign of faults: kill -9 of whatever computes, at random moments, over restarts.
 
 ``python -m tests.batch.campaign FOLDER --engine here --pairs 300 --kills 200`` runs a batch twice:
-undisturbed, and with kills of workers, of the driver and, on Ray, of Ray's own processes. Afterwards
-both folders hold the same, nothing is half there, and no process is left.
+undisturbed, and with kills of workers, of the driver and, on Ray, of Ray's own processes. At the
+end both folders hold the same, nothing is half there, and no process is left.
 """
 
 from __future__ import annotations

@@ -48,8 +48,7 @@ def test_workers_that_die_on_ray_cost_no_other_pair(tmp_path: Path) -> None:
 def test_gpus_that_a_cluster_lacks_are_refused_at_once(tmp_path: Path) -> None:
     job = ToyJob()
     with pytest.raises(EngineError, match="each worker is to get 64 GPUs and the Ray cluster has"):
-        pool = RayPool(job, tmp_path, 2, 1, gpus=64)
-        run_batch(job, toy_pairs(tmp_path / "in", 1), tmp_path / "out", pool)
+        run_batch(job, (), tmp_path / "out", RayPool(job, tmp_path, 2, 1, gpus=64))
 
 
 @pytest.fixture

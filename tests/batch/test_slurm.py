@@ -40,6 +40,6 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     if shutil.which("srun") is None:
         with pytest.raises(EngineError, match="SLURM cannot be had: .*srun"):
             run_on_slurm(ToyJob(), (), tmp_path, BatchSettings(), observer=print)
+    how = BatchSettings(sbatch=("partition",))
     with pytest.raises(EngineError, match="expected NAME=VALUE"):
-        how = BatchSettings(sbatch=("partition",))
         run_on_slurm(ToyJob(), (), tmp_path, how, observer=print)

@@ -1,4 +1,4 @@
-"""Interpolations by a network of a few weights that the test makes itself: no file, no diffusers."""
+"""Interpolations by a network that the test makes itself: no file, and no model library."""
 
 from __future__ import annotations
 
