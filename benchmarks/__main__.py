@@ -21,10 +21,10 @@ import torch
 from rich.console import Console
 
 import diffusion_geodesics as dg
-from benchmarks.commit import commit
 from benchmarks.families import families, references
 from benchmarks.measure import TOLERANCE, reference_rows
 from benchmarks.plots import save_plots
+from benchmarks.record import commit
 from benchmarks.scaling import DIMENSIONS, NODES, NODES_ON, dimensions, nodes
 from benchmarks.tables import page, solver_page
 
@@ -38,7 +38,7 @@ MATHEMATICS = tuple(
     for name in (
         "bvp",
         "density.py",
-        "geodesic.py",
+        "geodesics.py",
         "ivp",
         "length.py",
         "manifold.py",

@@ -15,6 +15,8 @@ GOAL = 0.75
 """Share of pairs that the goal asks for."""
 PAPER = "published at the same level"
 """The paper's algorithm where it starts from the inversion of all others."""
+PATH = "natural 0"
+"""The warped path along correspondences, which nothing bends."""
 
 
 def _mean(told: Data | None) -> float:
@@ -45,7 +47,7 @@ def _values(quantity: str, **where: tuple[str, str]) -> Callable[[Data], Found]:
 
 def _beside_the_path(quantity: str) -> Callable[[Data], Found]:
     return lambda d: {
-        "path": value(d, "main", "carried", quantity),
+        "path": value(d, "main", PATH, quantity),
         "geodesic": value(d, "main", d["ours"], quantity),
     }
 
@@ -135,27 +137,27 @@ CLAIMS = (
         lambda f: all(above(v) for v in f.values()),
     ),
     Claim(
-        "Density takes a carried path away from the truth: `{ours}` is further from it than the "
-        "carried path itself.",
-        "Distance in dB over all pairs: carried path {path}, geodesic about it {geodesic}.",
+        "Density takes the path along correspondences away from the truth: `{ours}` is further "
+        "from it than that path itself.",
+        "Distance in dB over all pairs: the path {path}, bent by the density {geodesic}.",
         _beside_the_path("truth"),
         lambda f: _mean(f["geodesic"]) < _mean(f["path"]),
         with_interval,
     ),
     Claim(
         "And it makes it ghost less.",
-        "Ghosting over all pairs: carried path {path}, geodesic about it {geodesic}.",
+        "Ghosting over all pairs: the path {path}, bent by the density {geodesic}.",
         _beside_the_path("ghosting"),
         lambda f: _mean(f["geodesic"]) < _mean(f["path"]),
         with_interval,
     ),
     Claim(
-        "The stronger its metric, the further a carried geodesic is from the truth.",
+        "The stronger its metric, the further the natural path is from the truth.",
         "Distance in dB at α·d = 0, 0.3 and 1: {none}, {default}, {one}.",
         lambda d: {
-            "none": value(d, "further methods", "carried", "truth"),
+            "none": value(d, "further methods", PATH, "truth"),
             "default": value(d, "further methods", d["ours"], "truth"),
-            "one": value(d, "further methods", "carried geodesic 1", "truth"),
+            "one": value(d, "further methods", "natural 1", "truth"),
         },
         lambda f: _mean(f["one"]) < _mean(f["default"]) < _mean(f["none"]),
         with_interval,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from benchmarks.evidence.methods import TRUTH
 from benchmarks.evidence.numbers import study, value, wins
 from benchmarks.evidence.plan import Study
 from benchmarks.evidence.work import result_of
-from benchmarks.truth import TRUTH
 
 Data = dict[str, Any]
 
@@ -28,11 +28,10 @@ def save_figures(data: Data, folder: Path) -> None:
 
 def save_strips(folder: Path, main: Study, path: Path) -> None:
     """The first pair of some kinds, every method a row."""
-    import torch
     from PIL import Image
 
-    from diffusion_geodesics.report.data import Film
-    from diffusion_geodesics.report.strip import StripLayout, compare_strip
+    from diffusion_geodesics.reporting.blocks import Film, FilmRow
+    from diffusion_geodesics.reporting.strip import StripLayout, film_strip
 
     layout = StripLayout(frame_height=80, text=14, gap=3, margin=10, radius=3)
     sheets = []
@@ -40,12 +39,11 @@ def save_strips(folder: Path, main: Study, path: Path) -> None:
         if case.name not in {f"{kind}-000" for kind in STRIPS}:
             continue
         outcomes = result_of(folder, main, case).pairs[0].outcomes
-        films = [
-            Film(f"{case.kind.value}: {name}" if name == TRUTH else name, o.frames, t)
+        rows = [
+            FilmRow(f"{case.kind.value}: {name}" if name == TRUTH else name, o.frames)
             for name, o in outcomes.items()
-            for t in [torch.linspace(0, 1, len(o.frames))]
         ]
-        sheets.append(compare_strip(films, layout))
+        sheets.append(film_strip(Film(rows), layout))
     width, height = max(s.width for s in sheets), sum(s.height for s in sheets)
     whole = Image.new("RGB", (width, height), "white")
     top = 0

@@ -5,17 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from benchmarks.evidence.claims import reading
 from benchmarks.evidence.numbers import number, percent, study, value, with_interval
-from benchmarks.tables import table
+from benchmarks.record import ROOT, Data, table
 
-ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "evidence.md"
 IMAGES = ROOT / "docs" / "images"
-
-Data = dict[str, Any]
 
 SHOWN = (
     "truth",
@@ -32,7 +28,7 @@ SHOWN = (
 RANKED = ("truth", "nearest truth", "detour", "coverage", "off manifold", "drift", "ghosting")
 """Those whose win rates are told."""
 ALONG = ("log p min", "log p middle", "log p mean", "length", "residual", "noise energy", "norm")
-REST = ("largest step", "feature length", "end PSNR", "end SSIM", "rows")
+REST = ("largest step", "feature length", "end PSNR", "end SSIM", "NFE")
 SETS = ("Fréchet distance", "C2ST")
 ARROWS = {"higher": " ↑", "lower": " ↓", "neither": ""}
 

@@ -20,8 +20,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmarks.truth.fitting import DENSE, surroundings
-from benchmarks.truth.pairs import TruePair
+from benchmarks.evidence.fitting import DENSE, surroundings
+from benchmarks.evidence.pairs import TruePair
 from diffusion_geodesics.diffusion import Codec
 from diffusion_geodesics.images import psnr
 from diffusion_geodesics.measures import (

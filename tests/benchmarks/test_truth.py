@@ -9,19 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.truth import (
-    MOST,
-    Kind,
-    TruePair,
-    Truth,
-    coverage,
-    cross_fade,
-    detour,
-    surroundings,
-    true_pairs,
-    true_way,
-)
-from benchmarks.truth.fitting import flatten, spreads, unflatten
+from benchmarks.evidence.fitting import flatten, spreads, surroundings, unflatten
+from benchmarks.evidence.pairs import MOST, Kind, TruePair, true_pairs
+from benchmarks.evidence.truth import Truth, coverage, cross_fade, detour, true_way
 from diffusion_geodesics.diffusion import Codec
 from diffusion_geodesics.measures import PooledPixels, Strip, ghosting
 from training.factors import COLOURS

@@ -14,7 +14,7 @@ from typing import final
 
 from torch import Tensor
 
-from diffusion_geodesics.apps.evidence import Pair
+from diffusion_geodesics.comparison.pairs import Pair
 from training.bank import held_out
 from training.factors import Factors, caption, concatenate, phrases
 from training.portraits import render

@@ -10,8 +10,9 @@ to the bank. What is measured on a strip, over the frames between:
 - **strokes**: how far ink, stroke width and greyness leave the range of both ends, in standard
   deviations of real images; and how they change in the middle.
 
-Of whole sets of frames: C2ST, and the Fréchet distance to real images in the classifier's features,
-over their variance, with an interval from the jackknife that leaves out a group of pairs,
+Of whole sets of frames: the Fréchet distance to real images in the classifier's features, over
+their variance, with an interval from the jackknife that leaves out a group of pairs (a bootstrap
+would repeat frames, and so narrow the covariance),
 :math:`\hat\theta \pm 1.96\,\sqrt{\frac{g - 1}{g} \sum_k (\theta_k - \bar\theta)^2}`.
 """
 
@@ -29,7 +30,7 @@ from torch.nn.functional import cross_entropy, max_pool2d
 
 from diffusion_geodesics.measures import (
     Better,
-    Estimate,
+    Interval,
     Measure,
     Quantity,
     Strip,
@@ -197,14 +198,14 @@ class DigitFrames(Measure):
         }
 
 
-def jackknife(statistic: Callable[[np.ndarray], np.ndarray], pairs: int) -> list[Estimate]:
+def jackknife(statistic: Callable[[np.ndarray], np.ndarray], pairs: int) -> list[Interval]:
     """Each entry of ``statistic(chosen pairs)`` on all pairs, with its 95% interval."""
     everything, groups = np.arange(pairs), min(GROUPS, pairs)
     value = statistic(everything)
     left = np.stack([statistic(everything[everything % groups != k]) for k in range(groups)])
     error = np.sqrt((groups - 1) / groups * np.square(left - left.mean(0)).sum(0))
     return [
-        Estimate(float(v), float(v - 1.96 * e), float(v + 1.96 * e), pairs)
+        Interval(float(v), float(v - 1.96 * e), float(v + 1.96 * e), pairs)
         for v, e in zip(value, error, strict=True)
     ]
 
@@ -218,59 +219,3 @@ def frechet_to(real: np.ndarray, strips: Sequence[np.ndarray]) -> Callable[[np.n
         return frechet_distance(some.mean(0), np.cov(some.T), mean, covariance)
 
     return distance
-
-
-def told_apart(
-    real: Sequence[np.ndarray],
-    strips: Sequence[np.ndarray],
-    *,
-    folds: int = 5,
-    dealings: int = 8,
-    ridge: float = 0.1,
-    seed: int = 0,
-) -> np.ndarray:
-    """C2ST, pair by pair: how often the frames of a pair and its real images are told apart.
-
-    A linear discriminant is fitted to the other pairs; folds are dealt several times, so that
-    chance in the dealing is small. The mean over pairs is ½ where nothing can be told, or just
-    below it.
-
-    Args:
-        real, strips: features of unit variance, (frames, coordinates) for each pair.
-        folds: that pairs are dealt into.
-        dealings: how often.
-        ridge: added to the covariance within both classes.
-        seed: of the dealings.
-    """
-    random, right = np.random.default_rng(seed), np.zeros(len(strips))
-    for _ in range(dealings):
-        fold = random.permutation(len(strips)) % folds
-        for k in range(folds):
-            a, b = (
-                np.concatenate([side[i] for i in np.flatnonzero(fold != k).tolist()])
-                for side in (strips, real)
-            )
-            middle = 0.5 * (a.mean(0) + b.mean(0))
-            within = 0.5 * (np.cov(a.T) + np.cov(b.T)) + ridge * np.eye(len(middle))
-            normal = np.linalg.solve(within, a.mean(0) - b.mean(0))
-            for i in np.flatnonzero(fold == k).tolist():
-                false, true = ((side[i] - middle) @ normal > 0 for side in (strips, real))
-                right[i] += 0.5 * (false.mean() + 1 - true.mean()) / dealings
-    return right
-
-
-def principal(samples: Sequence[np.ndarray], count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and leading axes of all samples together, standardised: x ↦ (x - mean) @ axes."""
-    x = np.concatenate(samples)
-    mean, scale = x.mean(0), np.maximum(x.std(0), 1e-9)
-    z = (x - mean) / scale
-    values, vectors = np.linalg.eigh(z.T @ z / len(z))
-    kept = vectors[:, ::-1][:, :count] / np.sqrt(np.maximum(values[::-1][:count], 1e-12))
-    return mean, kept / scale[:, None]
-
-
-def written(e: Estimate) -> dict[str, float]:
-    """An estimate with four significant digits; without what is not finite."""
-    values = {"mean": e.value, "low": e.low, "high": e.high}
-    kept = {k: float(f"{v:.4g}") for k, v in values.items() if math.isfinite(v)}
-    return {**kept, "count": e.count}

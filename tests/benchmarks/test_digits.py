@@ -7,26 +7,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusion_geodesics.apps.evidence import Comparison, LevelPath, Outcome, PairResult
-from diffusion_geodesics.apps.settings import Family
 from torch import Tensor
 
 import diffusion_geodesics as dg
-from benchmarks.digit_data import IMAGES, REAL, Digits, Shown, digits_model
-from benchmarks.digit_measures import (
+from benchmarks.digits.data import IMAGES, Digits, Shown, deal, digits_model
+from benchmarks.digits.measures import (
     Classifier,
     DigitFrames,
     Reality,
     fitted,
     frechet_to,
     jackknife,
-    principal,
     strokes,
-    told_apart,
-    written,
 )
-from benchmarks.digit_study import reading, study
-from benchmarks.digits import write
+from benchmarks.digits.study import reading, study
+from benchmarks.record import as_data, write_json
+from diffusion_geodesics.comparison.pairs import Pair
+from diffusion_geodesics.comparison.result import ComparisonResult, Outcome, PairResult
+from diffusion_geodesics.comparison.settings import ComparisonSettings
 from diffusion_geodesics.diffusion import (
     Condition,
     FlowPrediction,
@@ -36,8 +34,9 @@ from diffusion_geodesics.diffusion import (
     sample,
 )
 from diffusion_geodesics.images import psnr
-from diffusion_geodesics.measures import Estimate, Features, PooledPixels, Strip, frechet
+from diffusion_geodesics.measures import Features, Interval, PooledPixels, Strip, frechet
 from diffusion_geodesics.models import FunctionModel, ModelError, from_denoiser
+from diffusion_geodesics.runtime.run import Run
 
 there = pytest.mark.skipif(not IMAGES.is_file(), reason="the pretrained digits model is not here")
 
@@ -118,30 +117,18 @@ def test_the_jackknife_of_a_mean_is_exact() -> None:
     assert found.count == 20
 
 
-def test_sets_of_the_same_distribution_cannot_be_told_apart() -> None:
+def test_the_distance_of_chosen_pairs_is_that_of_their_frames() -> None:
     random = np.random.default_rng(0)
-    real, same, other = (
-        [random.normal(shift, 1, (7, 6)) for _ in range(60)] for shift in (0.0, 0.0, 3.0)
-    )
-    assert told_apart(real, same).mean() == pytest.approx(0.5, abs=0.06)
-    assert told_apart(real, other).mean() > 0.99
-    shift = [s + np.eye(6)[0] for s in same]  # Φ(½) for the best rule
-    assert told_apart(real, shift).mean() == pytest.approx(0.691, abs=0.05)
-    index = np.array([3, 5])
-    expected = frechet(np.concatenate([same[3], same[5]]), np.concatenate(real))
-    assert frechet_to(np.concatenate(real), same)(index) == pytest.approx(expected)
+    real, strips = ([random.normal(shift, 1, (7, 6)) for _ in range(60)] for shift in (0.0, 3.0))
+    expected = frechet(np.concatenate([strips[3], strips[5]]), np.concatenate(real))
+    found = frechet_to(np.concatenate(real), strips)(np.array([3, 5]))
+    assert found == pytest.approx(expected)
 
 
-def test_principal_coordinates_are_white() -> None:
-    random = np.random.default_rng(0)
-    samples = [random.normal(size=(50, 5)) @ random.normal(size=(5, 8)) + 3 for _ in range(4)]
-    mean, axes = principal(samples, 5)
-    z = (np.concatenate(samples) - mean) @ axes
-    np.testing.assert_allclose(z.T @ z / len(z), np.eye(5), atol=1e-8)
-
-
-def test_what_is_not_finite_is_left_out() -> None:
-    assert written(Estimate(1.23456, math.nan, math.inf, 1)) == {"mean": 1.235, "count": 1}
+def test_what_is_not_finite_is_none() -> None:
+    found = as_data(Interval(1.234567, math.nan, math.inf, 1))
+    assert found == {"mean": 1.2346, "low": None, "high": None, "count": 1}
+    assert as_data(Interval(math.nan, math.nan, math.nan, 0)) == {}
 
 
 def test_a_study_says_who_is_better(tmp_path: Path) -> None:
@@ -157,15 +144,15 @@ def test_a_study_says_who_is_better(tmp_path: Path) -> None:
             scores = measure(Strip(frames, ends, PooledPixels()(frames)))
             outcomes[name] = Outcome(frames, scores)
         pairs.append(PairResult(f"{n:03d}-4-4", ends, outcomes))
-    done = Comparison(
-        list(rows), measure.quantities, pairs, "slerp", "pixels", settings={"level": 0.6}
+    settings = ComparisonSettings.of(level=0.6)
+    done = ComparisonResult(
+        list(rows), measure.quantities, pairs, "slerp", "pixels", truth="real", settings=settings
     )
     strips = [bar(5).repeat(2, 1, 1, 1) for _ in range(4)]
-    told = [dg_pair.name for dg_pair in pairs]
+    told = [pair.name for pair in pairs]
     digits = Digits(
-        [_pair(name) for name in told],
-        strips,
-        strips,
+        [Pair(name, bar(2)[0], bar(8)[0], "4", "4") for name in told],
+        dict(zip(told, strips, strict=True)),
         torch.cat([bar(k) for k in range(1, 11)]),
         real,
     )
@@ -174,14 +161,8 @@ def test_a_study_says_who_is_better(tmp_path: Path) -> None:
     said = reading(found)["real"]
     assert "nearest real" in said["better than slerp"]
     assert "nearest real" not in said["worse than slerp"]
-    write({"studies": [found]}, tmp_path / "result.json")
+    write_json(tmp_path / "result.json", {"studies": [found]})
     assert json.loads((tmp_path / "result.json").read_text())["studies"][0]["pairs"] == 4
-
-
-def _pair(name: str):
-    from diffusion_geodesics.apps.evidence import Pair
-
-    return Pair(name, bar(2)[0], bar(8)[0], "4", "4")
 
 
 class Still(Features):
@@ -197,7 +178,7 @@ class Still(Features):
 
 def test_real_images_are_shown_as_they_are() -> None:
     frames = torch.cat([bar(k) for k in (1, 7, 2)])
-    assert torch.equal(Shown(frames).film(Still(), 3).frames, frames)
+    assert torch.equal(Shown(frames).frames(Run(), Still(), 3).frames, frames)
 
 
 def class_mean(prompt: str) -> Tensor:
@@ -273,10 +254,10 @@ def test_inversion_is_undone(model: FunctionModel) -> None:
     clean = model.codec(28, 28).encode(images).double()
     condition = Condition.stack([model.encode_prompt(str(k)) for k in labels])
     denoiser = model.denoiser(28, 28)
-    x, _ = invert(denoiser, clean, condition, steps=10, level=0.6, refinements=20, tolerance=1e-7)
-    back, _ = sample(denoiser, x, condition, steps=10, level=0.6)
+    x = invert(denoiser, clean, condition, steps=10, level=0.6, refinements=20, tolerance=1e-7)
+    back = sample(denoiser, x, condition, steps=10, level=0.6)
     assert (back - clean).abs().max() < 1e-3
-    noise, _ = invert(denoiser, clean, condition, steps=25, level=1.0)
+    noise = invert(denoiser, clean, condition, steps=25, level=1.0)
     assert float(noise.std()) == pytest.approx(1.0, abs=0.15)
 
 
@@ -291,7 +272,7 @@ def test_guidance_to_a_class_gives_that_class(model: FunctionModel) -> None:
     denoiser, null = model.denoiser(28, 28), model.encode_prompt("")
     scores = [LevelScore(denoiser, 0.6, c)(torch.zeros(20), noise) for c in (null, wanted)]
     assert (scores[1] - scores[0]).norm() > 0.1 * scores[0].norm()
-    clean, _ = sample(denoiser, noise, wanted, steps=25, level=1.0, negative=null, guidance=2.0)
+    clean = sample(denoiser, noise, wanted, steps=25, level=1.0, negative=null, guidance=2.0)
     errors = []
     for condition in conditions:
         error = torch.zeros(20, dtype=torch.float64)
@@ -308,31 +289,28 @@ def test_guidance_to_a_class_gives_that_class(model: FunctionModel) -> None:
 def test_it_interpolates_like_any_model(model: FunctionModel) -> None:
     images, labels = real(10)
     a, b = labels.index(7), labels.index(2)
-    done = dg.interpolate(model, images[a], images[b], prompt_a="7", prompt_b="2", frames=5)
+    done = dg.interpolate(model, [images[a], images[b]], prompt=("7", "2"), frames=5)
     assert done.frames.shape == (5, 3, 28, 28)
     shown = model.codec(28, 28)
     ends = shown.decode(shown.encode(images[[a, b]]))
     assert float(psnr(done.frames[[0, -1]], ends).min()) > 25
     with pytest.raises(ModelError, match="one digit"):
-        dg.interpolate(model, images[a], images[b], prompt_a="seven")
+        dg.interpolate(model, [images[a], images[b]], prompt="seven")
 
 
 @there
 def test_digits_are_dealt_once(
     model: FunctionModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("benchmarks.digit_measures.fitted", lambda images, labels: Classifier())
+    monkeypatch.setattr("benchmarks.digits.measures.fitted", lambda images, labels: Classifier())
     stored = np.load(IMAGES)
     np.savez(tmp_path / "few.npz", images=stored["images"][:900], labels=stored["labels"][:900])
-    digits = Digits.dealt(tmp_path / "few.npz", 12, model.codec(28, 28), bank=300)
+    digits = deal(tmp_path / "few.npz", 12, model.codec(28, 28), bank=300)
     classes = [name.name.split("-")[1:] for name in digits.pairs]
     assert [a == b for a, b in classes] == [True, False] * 6
     assert all(p.prompt_a == c[0] for p, c in zip(digits.pairs, classes, strict=True))
-    assert [len(s) for s in digits.strips] == [7] * 12
-    shown = torch.cat(list(digits.strips))
+    assert [len(s) for s in digits.strips.values()] == [7] * 12
+    shown = torch.cat(list(digits.strips.values()))
     near = digits.real.nearest(shown)
     assert near.min() > 0  # none of them is in the bank
     assert float(near.mean() / digits.real.level.mean()) == pytest.approx(1, abs=0.25)
-    gap = torch.cdist(shown[:, 0].flatten(1), torch.cat(list(digits.others))[:, 0].flatten(1))
-    assert gap.min() > 0
-    assert LevelPath(Family.SLERP).name != REAL

@@ -4,34 +4,36 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from diffusion_geodesics.apps.evidence import FullNoise, LevelPath, PixelBlend, Rendered, set_stage
-from diffusion_geodesics.apps.settings import Family
 
-from benchmarks.evidence.__main__ import Place, main
-from benchmarks.evidence.brisk import Brisk, OncePaced
+from benchmarks.evidence.__main__ import Part, Place, main
 from benchmarks.evidence.claims import CLAIMS, reading
 from benchmarks.evidence.figures import save_figures
+from benchmarks.evidence.methods import PacedOnce, PacedPath
 from benchmarks.evidence.numbers import number, percent, study, value, wins, with_interval
 from benchmarks.evidence.page import IMAGES, PAGE, page
+from benchmarks.evidence.pairs import MOST, Kind, true_pairs
 from benchmarks.evidence.plan import DETOUR, Study, plan
 from benchmarks.evidence.results import Measured, Table, studies_of, table_of
-from benchmarks.evidence.work import do, fingerprint, jobs_of, seconds_of
-from benchmarks.truth import MOST, Kind, true_pairs
-from diffusion_geodesics import Settings, load_model
-from diffusion_geodesics.diffusion import Cost
+from benchmarks.evidence.work import do, fingerprint, jobs_of, seconds
+from benchmarks.record import Data
+from diffusion_geodesics import load_model
+from diffusion_geodesics.comparison.at_level import AtLevel
+from diffusion_geodesics.comparison.baselines import FullNoise, PixelBlend
+from diffusion_geodesics.comparison.compare import context_of
+from diffusion_geodesics.comparison.rendered import Rendered
+from diffusion_geodesics.comparison.settings import ComparisonSettings
+from diffusion_geodesics.interpolation.paths import Lerp, Slerp
 from diffusion_geodesics.measures import Better, PooledPixels, Quantity
-
-Data = dict[str, Any]
+from diffusion_geodesics.runtime.cost import Counts
+from diffusion_geodesics.runtime.run import Run
 
 PLACE = Place.of(quick=False)
-DATA = PLACE.read("rendered")
+DATA = PLACE.read(Part.RENDERED)
 pytestmark = pytest.mark.skipif(DATA is None, reason="no results are committed")
 
 
@@ -42,7 +44,7 @@ def data() -> Data:
 
 
 def test_the_page_is_what_the_results_say(data: Data) -> None:
-    assert PAGE.read_text(encoding="utf-8") == page(data, PLACE.read("digits"))
+    assert PAGE.read_text(encoding="utf-8") == page(data, PLACE.read(Part.DIGITS))
 
 
 def test_every_figure_of_the_page_is_there() -> None:
@@ -106,9 +108,9 @@ def test_figures_are_drawn_from_numbers(data: Data, tmp_path: Path) -> None:
 
 
 def test_no_page_without_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.evidence.__main__.RESULTS", tmp_path / "none")
-    with pytest.raises(SystemExit):
-        main(["--page"])
+    monkeypatch.setattr("benchmarks.evidence.__main__.PLACE", tmp_path / "none")
+    with pytest.raises(SystemExit, match="no results of rendered pairs yet"):
+        main(page=True)
 
 
 def test_a_quick_run_has_a_place_of_its_own(tmp_path: Path) -> None:
@@ -119,9 +121,9 @@ def test_a_quick_run_has_a_place_of_its_own(tmp_path: Path) -> None:
         PLACE.images,
     }
     own = Place(tmp_path / "results", tmp_path / "page.md", tmp_path)
-    assert own.read("rendered") is None
-    own.write("rendered", {"α": [1.5, None]})
-    assert own.read("rendered") == {"α": [1.5, None]}
+    assert own.read(Part.RENDERED) is None
+    own.write(Part.RENDERED, {"α": [1.5, None]})
+    assert own.read(Part.RENDERED) == {"α": [1.5, None]}
 
 
 def test_the_plan_has_what_the_issue_asks_for() -> None:
@@ -129,7 +131,7 @@ def test_the_plan_has_what_the_issue_asks_for() -> None:
     assert [s.name for s in full][:3] == ["main", "paper", "further methods"]
     assert len(full[0].cases()) >= 200
     assert full[0].count <= MOST
-    assert {s.settings.level for s in full if s.along} == {0.2, 0.4, 0.6, 0.8}
+    assert {s.settings.inversion.level for s in full if s.along} == {0.2, 0.4, 0.6, 0.8}
     assert sum(len(s.cases()) for s in quick) < 30
     made = full[0].made()
     assert len({m.name for m in made}) == len(made)
@@ -146,13 +148,10 @@ def test_a_shorter_run_has_the_same_studies() -> None:
     assert [s.methods for s in short] == [s.methods for s in full]
 
 
-@pytest.mark.parametrize("pairs", ["0", "30"])
-def test_a_number_of_pairs_that_there_is_not_is_refused(
-    pairs: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit):
-        main(["--pairs", pairs])
-    assert "expected 1 to 29" in capsys.readouterr().err
+@pytest.mark.parametrize("pairs", [0, 30])
+def test_a_number_of_pairs_that_there_is_not_is_refused(pairs: int) -> None:
+    with pytest.raises(SystemExit, match=f"got {pairs} pairs; expected 1 to 29"):
+        main(pairs=pairs)
 
 
 def test_the_fingerprint_follows_the_code(tmp_path: Path) -> None:
@@ -166,64 +165,66 @@ def test_the_fingerprint_follows_the_code(tmp_path: Path) -> None:
     assert fingerprint(("code/a.py",), tmp_path) == fingerprint(("code",), tmp_path)
 
 
-def test_a_brisk_method_is_evenly_paced_and_keeps_its_ends() -> None:
-    ramp = torch.linspace(0, 1, 8).repeat(3, 8, 1)
+def test_frames_that_are_moved_once_are_even_and_keep_the_ends() -> None:
+    ramp, run = torch.linspace(0, 1, 8).repeat(3, 8, 1), Run()
 
-    def show(t: torch.Tensor) -> tuple[torch.Tensor, Cost]:
-        return t.float()[:, None, None, None] ** 2 * ramp, Cost(rows=len(t))
+    def show(t: torch.Tensor) -> torch.Tensor:
+        with run.stage("decode"):
+            run.meter.add(Counts(nfe=len(t), batches=1))
+        return t.float()[:, None, None, None] ** 2 * ramp
 
-    reel = OncePaced(Rendered(show).render, note="so")
-    film = reel.film(PooledPixels(), 7)
+    film = PacedPath(Rendered(show).render, note="so").frames(run, PooledPixels(), 7)
     assert film.t[0] == 0
     assert film.t[-1] == 1
     torch.testing.assert_close(film.t[3], torch.tensor(0.5).double().sqrt(), atol=0.02, rtol=0)
-    assert reel.candidate is None
-    assert film.cost.rows == 7
-    assert Brisk(PixelBlend()).name == PixelBlend().name
-    assert not Brisk(PixelBlend()).prompted
+    assert film.cost.nfe == 7  # what 7 frames cost; 12 were made to place them
+    assert run.costs.total.nfe == 12
+    assert PacedOnce(PixelBlend()).name == PixelBlend().name
+    assert not PacedOnce(PixelBlend()).prompted
 
 
-def test_a_brisk_method_denoises_the_frames_between_and_the_ends_once() -> None:
+def test_only_the_frames_between_are_denoised_and_the_ends_once() -> None:
     model = load_model("embedded")
     pair = true_pairs(1, (Kind.HAIR,))[0].pair(128, prompts=False)
-    stage = set_stage(model, pair.a, pair.b, Settings(frames=5, level=0.1, steps=10))
-    made = [Brisk(LevelPath(f)).reel(stage, pair.name) for f in (Family.LERP, Family.SLERP)]
-    assert all(isinstance(r, OncePaced) and r.quick is not None for r in made)
-    films = [r.film(PooledPixels(), 5) for r in made]
+    context = context_of(model, pair, ComparisonSettings.of(frames=5, level=0.1, steps=10))
+    made = [PacedOnce(AtLevel(p)).path(context, pair.name) for p in (Lerp(), Slerp())]
+    assert all(isinstance(m, PacedPath) and m.guess is not None for m in made)
+    films = [m.frames(context.run, PooledPixels(), 5) for m in made]
     torch.testing.assert_close(films[0].frames[[0, -1]], films[1].frames[[0, -1]], rtol=0, atol=0)
-    for reel, film in zip(made, films, strict=True):
-        assert isinstance(reel, OncePaced)
-        shown = reel.render(film.t)[0].clamp(0, 1)
+    for path, film in zip(made, films, strict=True):
+        assert isinstance(path, PacedPath)
+        shown = path.render(film.t).clamp(0, 1)
         torch.testing.assert_close(film.frames, shown, rtol=0, atol=0.004)
         step = PooledPixels()(film.frames).diff(dim=0).norm(dim=1)
         assert float(step.max() / step.mean()) < 1.3
-        assert film.cost.rows == 5
-    elsewhere = Brisk(FullNoise()).reel(stage, pair.name)
-    assert isinstance(elsewhere, OncePaced)
-    assert elsewhere.quick is None
+        assert film.cost.nfe == 5
+    elsewhere = PacedOnce(FullNoise()).path(context, pair.name)
+    assert isinstance(elsewhere, PacedPath)
+    assert elsewhere.guess is None
+
+
+def asked(name: str = "main") -> Study:
+    kinds = (DETOUR[0], Kind.LIGHT)
+    settings = ComparisonSettings.of(frames=7)
+    return Study(name, "What?", ("slerp", "lerp"), settings, 4, kinds, truth=True)
 
 
 def table() -> Table:
-    quantity = Quantity("truth", Better.HIGHER, "dB")
-    pairs = {}
-    kinds = {}
-    for i in range(8):
-        name = f"pair-{i}"
-        kinds[name] = DETOUR[0] if i < 6 else Kind.LIGHT
+    quantity, pairs = Quantity("truth", Better.HIGHER, "dB"), {}
+    for i, case in enumerate(asked().cases()):
         looks = np.random.default_rng(i).normal(size=(5, 4))
-        pairs[name] = {
+        pairs[case.name] = {
             "truth": Measured({"truth": 60.0}, looks, ""),
             "slerp": Measured({"truth": 20.0 + i}, looks + 5, ""),
             "lerp": Measured({"truth": 21.0 + (i % 2) * 2 * i}, looks, "failed" if i == 0 else ""),
         }
-    return Table(["truth", "slerp", "lerp"], [quantity], pairs, kinds, 0.4)
+    return Table(["truth", "slerp", "lerp"], [quantity], pairs, 0.4, "truth")
 
 
-def test_a_study_is_told_by_group_with_both_rivals() -> None:
-    asked = Study("main", "What?", ("slerp", "lerp"), Settings(frames=7), 4, truth=True)
-    told = studies_of(asked, table())
+def test_a_study_is_presented_by_group_with_both_baselines() -> None:
+    told = studies_of(asked(), table())
     assert [(s["group"], s["pairs"]) for s in told] == [
-        ("all pairs", 8), ("detour", 6), ("turn", 6), ("light", 2),
+        ("all pairs", 8), ("detour", 4), ("turn", 4), ("light", 4),
     ]  # fmt: skip
     truth, slerp, lerp = told[0]["rows"]
     assert slerp["values"]["truth"]["mean"] == 23.5
@@ -234,20 +235,21 @@ def test_a_study_is_told_by_group_with_both_rivals() -> None:
     assert slerp["values"]["C2ST"]["mean"] > 0.9 > lerp["values"]["C2ST"]["mean"]
     assert "C2ST" not in truth["values"]
     assert json.dumps(told, allow_nan=False)
-    few = studies_of(replace(asked, name="published"), table())
+    few = studies_of(asked("published"), table())
     assert [s["group"] for s in few] == ["all pairs", "detour"]
 
 
 @pytest.mark.slow
 def test_a_pair_is_measured_once_and_found_again(tmp_path: Path) -> None:
-    asked = Study("main", "What?", ("pixel",), Settings(frames=7), 1, (Kind.TURN,), truth=True)
-    (job,) = jobs_of([asked], tmp_path)
+    settings = ComparisonSettings.of(frames=7)
+    study = Study("main", "What?", ("pixel",), settings, 1, (Kind.TURN,), truth=True)
+    (job,) = jobs_of([study], tmp_path)
     do(job)
-    took = seconds_of(tmp_path, asked, job.case)
+    took = seconds(tmp_path, study)
     assert took > 0
     do(job)
-    assert seconds_of(tmp_path, asked, job.case) == took
-    (told,) = studies_of(asked, table_of(tmp_path, asked))[:1]
+    assert seconds(tmp_path, study) == took
+    (told,) = studies_of(study, table_of(tmp_path, study))[:1]
     truth, faded = told["rows"]
     assert truth["values"]["coverage"]["mean"] > 0.9
     assert truth["values"]["drift"]["mean"] < 0.4

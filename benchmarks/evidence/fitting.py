@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from benchmarks.truth.pairs import TruePair
+from benchmarks.evidence.pairs import TruePair
 from diffusion_geodesics.measures import PooledPixels
 from training.factors import Factors, sample_factors
 from training.portraits import render
