@@ -32,9 +32,13 @@ def open_clip(
         ClipError: it cannot be used; one line says why and what to do.
     """
     path = expand(path)
+    suffix = path.suffix.lower()
+    if stream is not None and (os.path.isdir(path) or suffix in ANIMATIONS):
+        raise ClipError(
+            f"{printable(path)} is no video with streams to choose from; give no stream"
+        )
     if os.path.isdir(path):
         return FolderClip(path, folder_rate)
-    suffix = path.suffix.lower()
     if os.path.exists(path) and suffix in SUFFIXES - ANIMATIONS:
         raise ClipError(
             f"{printable(path)} is a still image; give a clip, or the folder of its frames"

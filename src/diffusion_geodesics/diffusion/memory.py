@@ -7,7 +7,7 @@ from typing import TypeVar, final
 
 import torch
 
-__all__ = ["ChunkedBatches", "OutOfMemoryError", "free_bytes"]
+__all__ = ["ChunkedBatches", "OutOfMemoryError", "free_bytes", "is_out_of_memory"]
 
 Value = TypeVar("Value")
 
@@ -63,14 +63,19 @@ class ChunkedBatches:
 _SIGNS = ("out of memory", "can't allocate memory", "not enough memory")
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out; torch says so in several ways."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(s in str(error).lower() for s in _SIGNS)
+
+
 def _attempt(function: Callable[[slice], Value], piece: slice) -> Value | None:
     """The function's value, or None when memory ran out (the traceback is let go before)."""
     try:
         return function(piece)
-    except (torch.OutOfMemoryError, MemoryError):
-        pass
-    except RuntimeError as error:
-        if not any(sign in str(error).lower() for sign in _SIGNS):
+    except Exception as error:
+        if not is_out_of_memory(error):
             raise
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -35,6 +35,7 @@ from diffusion_geodesics.latents.geometry import level_geometry
 from diffusion_geodesics.latents.model_notes import model_notes
 from diffusion_geodesics.latents.pictures import Pictures, load_pictures
 from diffusion_geodesics.models import DiffusionModel
+from diffusion_geodesics.runtime.diagnostic import Diagnostic
 from diffusion_geodesics.runtime.paths import expand
 from diffusion_geodesics.runtime.run import Observer, Run
 
@@ -114,7 +115,7 @@ def extrapolate(
         costs=run.costs,
     )
     notes = model_notes(model, (settings.prompts.prompt, *direction.prompts))
-    return replace(result, warnings=(*notes, *diagnose(result)))
+    return replace(result, warnings=(*pictures.warnings, *notes, *diagnose(result)))
 
 
 def _pictures(
@@ -165,8 +166,14 @@ def last_frames(
             f"{clip.name} has {len(last)} frame{'s' * (len(last) != 1)} after its last cut; a "
             f"velocity is fitted to {count} (at least 3): give a longer clip, or fewer frames"
         )
-    names = tuple(f"{clip.name}, frame {frame.index}" for frame in last)
-    return Pictures(torch.stack([f.image for f in last]), names, clip.notes)
+    return Pictures(
+        torch.stack([f.image for f in last]),
+        tuple(f"{clip.name}, frame {frame.index}" for frame in last),
+        clip.notes,
+        tuple(frame.time for frame in last),
+        clip.tick,
+        tuple(Diagnostic("clip", f"{clip.name}: {note}") for note in clip.notes),
+    )
 
 
 def _straight(setup: Setup, launch: Launch, ray: LatentRay) -> LatentRay:

@@ -16,6 +16,8 @@ from diffusion_geodesics.images import ImageSource, read_image
 from diffusion_geodesics.latents.choices import fit_of
 from diffusion_geodesics.latents.settings import Framing
 from diffusion_geodesics.models import DiffusionModel, as_model
+from diffusion_geodesics.runtime.diagnostic import Diagnostic
+from diffusion_geodesics.runtime.paths import printable
 
 
 @final
@@ -27,11 +29,17 @@ class Pictures:
         images: values in [0, 1].
         names: where each came from.
         notes: how each was read and brought to the size, in words.
+        times: when each is shown, in seconds, where they are frames of a clip.
+        tick: seconds to which these times are rounded.
+        warnings: what must be known about how they were read.
     """
 
     images: Float[Tensor, "images 3 height width"]
     names: tuple[str, ...]
     notes: tuple[str, ...]
+    times: tuple[float, ...] = ()
+    tick: float = 0.0
+    warnings: tuple[Diagnostic, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -80,7 +88,12 @@ def load_pictures(
     if distinct:
         _demand_distinct(list(images), names, f" at {width}x{height}")
     notes = ("; ".join((*p.notes, f.note)) for p, f in zip(read, framed, strict=True))
-    return Pictures(images, names, tuple(notes))
+    warnings = (
+        Diagnostic("image", f"{printable(name)}: {note}")
+        for name, picture in zip(names, read, strict=True)
+        for note in picture.notes
+    )
+    return Pictures(images, names, tuple(notes), warnings=tuple(warnings))
 
 
 def _name(source: ImageSource, number: int) -> str:
