@@ -34,9 +34,7 @@ def open_clip(
     path = expand(path)
     suffix = path.suffix.lower()
     if stream is not None and (os.path.isdir(path) or suffix in ANIMATIONS):
-        raise ClipError(
-            f"{printable(path)} is no video with streams to choose from; give no stream"
-        )
+        raise ClipError(f"{printable(path)} has no streams to choose from; leave the stream out")
     if os.path.isdir(path):
         return FolderClip(path, folder_rate)
     if os.path.exists(path) and suffix in SUFFIXES - ANIMATIONS:

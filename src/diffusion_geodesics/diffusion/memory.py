@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar, final
 
 import torch
 
-__all__ = ["ChunkedBatches", "OutOfMemoryError", "free_bytes", "is_out_of_memory"]
+__all__ = ["ChunkedBatches", "OutOfMemoryError", "free_bytes", "is_out_of_memory", "total_bytes"]
 
 Value = TypeVar("Value")
 
@@ -88,13 +90,22 @@ def free_bytes(device: torch.device) -> int:
         free, _ = torch.cuda.mem_get_info(device)
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return free + cached
+    total = total_bytes(device)
     try:
-        page = os.sysconf("SC_PAGE_SIZE")
-        total = page * os.sysconf("SC_PHYS_PAGES")
+        free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
     except (AttributeError, ValueError, OSError):
-        return 4 * 2**30
-    try:
-        free = page * os.sysconf("SC_AVPHYS_PAGES")
-    except (ValueError, OSError):
         free = 0
-    return max(free // 2, total // 8)
+    return max(min(free, total) // 2, total // 8)
+
+
+def total_bytes(device: torch.device) -> int:
+    """Memory that a process on `device` can have at most; 32 GiB where that is not known."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 32 * 2**30
+    with suppress(OSError, ValueError):  # of a container; the word "max" where it has none
+        total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return total

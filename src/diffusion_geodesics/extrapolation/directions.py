@@ -297,8 +297,8 @@ class ClipVelocity(Direction):
 
     Args:
         frames: how many of the last frames, an odd number of at least 3.
-        bend: take the parabola's slope at the last frame, not the line's. It is exact for accelerated
-            motion and noisier.
+        bend: take the parabola's slope at the last frame, not the line's. It is exact for
+            accelerated motion and noisier.
 
     Raises:
         ValueError: an even number, or fewer than 3.
@@ -325,7 +325,8 @@ class ClipVelocity(Direction):
         if not isinstance(coordinates, Ambient):
             points = points * (len(x) ** 0.5 / points.norm(dim=1, keepdim=True))
         pictures = setup.noised.encoded.pictures
-        times = in_mean_intervals(np.asarray(pictures.times), pictures.tick)
+        shown = np.asarray(pictures.times or range(len(points)), dtype=np.float64)
+        times = in_mean_intervals(shown, pictures.tick)
         velocity = fitted_velocity(points, space_form(coordinates.manifold), self.bend, times)
         return Launch(x, velocity, coordinates, "one frame of the clip", t_max=FORESEEN)
 

@@ -32,6 +32,7 @@ from diffusion_geodesics.latents.choices import fit_of
 from diffusion_geodesics.latents.decode import decode
 from diffusion_geodesics.latents.encode import encode, invert
 from diffusion_geodesics.latents.geometry import level_geometry
+from diffusion_geodesics.latents.memory import SOLVER_COPIES, demand_memory
 from diffusion_geodesics.latents.model_notes import model_notes
 from diffusion_geodesics.latents.pictures import Pictures, load_pictures
 from diffusion_geodesics.models import DiffusionModel
@@ -84,6 +85,9 @@ def extrapolate(
         )
     run = Run(observer)
     pictures = _pictures(model, start, direction, settings)
+    solve, frames = settings.solve, settings.ray.frames
+    held = SOLVER_COPIES * max(solve.intervals) + settings.ray.ray_steps + frames
+    demand_memory(model, pictures.size, images=len(pictures.images) + frames, latents=held)
     noised = invert(run, encode(run, model, pictures, settings.prompts.prompts), settings.inversion)
     encoded = noised.encoded
     alpha = settings.metric.alpha_for(encoded.dim)

@@ -228,8 +228,8 @@ def _invert(work: _Workplace, clean: Tensor, name: str) -> Tensor:
 def _strips(
     work: _Workplace, points: Tensor, found: Measured, shot: EncodedShot
 ) -> tuple[PathFrames, ...]:
-    """Frames of the clip at equal numbers of frames, and of the other paths at the same fractions of their
-    lengths, denoised and decoded."""
+    """Every so many frames of the clip, and frames of the other paths at the same fractions of
+    their lengths, denoised and decoded."""
     count = min(work.settings.windows.shown, len(points))
     if count == 0:
         return ()

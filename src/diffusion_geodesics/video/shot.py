@@ -16,6 +16,7 @@ from diffusion_geodesics.clips import ClipError
 from diffusion_geodesics.latents.choices import solver_of
 from diffusion_geodesics.latents.coordinates import Ambient
 from diffusion_geodesics.latents.geometry import Geometry
+from diffusion_geodesics.latents.memory import SOLVER_COPIES
 from diffusion_geodesics.latents.polygon import log_density
 from diffusion_geodesics.length import measure
 from diffusion_geodesics.manifold import Flat, Manifold, Sphere
@@ -270,7 +271,7 @@ def _solve(
     pairs, dim = ends.shape[1:]
     solve = settings.solve
     finest = solve.intervals[-1]
-    most = max(1, int(_SOLVER_BYTES / (22 * finest * dim * ends.element_size())))
+    most = max(1, int(_SOLVER_BYTES / (SOLVER_COPIES * finest * dim * ends.element_size())))
     t = torch.linspace(0, 1, 2 * finest + 1, dtype=torch.float64)
     fraction = torch.linspace(0, 1, FRACTIONS, dtype=torch.float64).to(ends)
     connection = geometry.connection(Ambient(sphere))
