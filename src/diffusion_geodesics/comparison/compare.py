@@ -21,6 +21,7 @@ from diffusion_geodesics.comparison.result import ComparisonResult, Outcome, Pai
 from diffusion_geodesics.comparison.settings import ComparisonSettings
 from diffusion_geodesics.diffusion import Codec, NonFiniteError
 from diffusion_geodesics.latents.encode import encode, invert
+from diffusion_geodesics.latents.memory import demand_memory, usual_size
 from diffusion_geodesics.latents.model_notes import model_notes
 from diffusion_geodesics.latents.pictures import load_pictures
 from diffusion_geodesics.measures import (
@@ -105,6 +106,8 @@ def compare(
     settings = (settings or ComparisonSettings()).updated(**changes)
     external = external or External()
     _check(pairs, methods, settings, truth)
+    held = len(pairs) * len(methods) * settings.measuring.frames
+    demand_memory(model, usual_size(model, settings.framing), images=held)
     names, seed = [m.name for m in methods], settings.measuring.seed
     kept = KeptPairs(resume, (repr(settings), [repr(m) for m in methods], model.hash))
     results: list[PairResult] = []

@@ -13,12 +13,13 @@ from diffusion_geodesics.models.embedded_model import EmbeddedModel
 from diffusion_geodesics.models.errors import ModelError
 from diffusion_geodesics.models.families import family_named, family_of
 from diffusion_geodesics.models.family import ModelFamily
-from diffusion_geodesics.models.folders import expanded, pipeline_class_name, weight_files
+from diffusion_geodesics.models.folders import pipeline_class_name, weight_files
 from diffusion_geodesics.models.hub import fetch
 from diffusion_geodesics.models.model import DiffusionModel
 from diffusion_geodesics.models.opening import open_pipeline, unapplied_loras
 from diffusion_geodesics.models.pipeline_model import PipelineModel
 from diffusion_geodesics.models.quiet import quiet
+from diffusion_geodesics.runtime.paths import expand
 
 __all__ = ["adapter_of", "from_pipeline", "load_model"]
 
@@ -128,7 +129,7 @@ def _channels_last(pipe: Any) -> None:
 
 def _find(name: str, revision: str | None, local_files_only: bool) -> tuple[Path, ModelFamily]:
     """The folder and family of a model, fetched first where that is needed."""
-    folder = expanded(name)
+    folder = expand(name)
     if os.path.isdir(folder):
         return folder, _family(folder, name)
     if os.path.isfile(folder):
