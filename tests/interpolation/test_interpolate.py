@@ -7,6 +7,7 @@ Here paths are geodesics of the shell; ``test_natural`` has those along correspo
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -177,7 +178,7 @@ def test_progress_and_cancelling(model: DiffusionModel, images: Images) -> None:
     ids=lambda value: ",".join(value) if isinstance(value, dict) else "",
 )
 def test_settings_that_cannot_have_their_effect_are_refused(
-    model: DiffusionModel, images: Images, changes: dict[str, object], words: str
+    model: DiffusionModel, images: Images, changes: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(ValueError, match=words):
         interpolate(model, images[:2], **changes)
