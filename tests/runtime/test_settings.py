@@ -68,10 +68,10 @@ def _numbers(kind: Any, metadata: list[Any]) -> st.SearchStrategy[Any]:
     def bounds(kind: Any, name: str) -> list[Any]:
         return [getattr(m, name) for m in flat if isinstance(m, kind)]
 
-    low, above = max([0, *bounds(at.Ge, "ge"), default=0), max(bounds(at.Gt, "gt"), default=None)
-    high, multiple = min([1000, *bounds(at.Le, "le")]), next(
-        iter(bounds(at.MultipleOf, "multiple_of")), 1
-    )
+    low = max(bounds(at.Ge, "ge"), default=0)
+    above = max(bounds(at.Gt, "gt"), default=None)
+    high = min(bounds(at.Le, "le"), default=1000)
+    multiple = max(bounds(at.MultipleOf, "multiple_of"), default=1)
     if kind is int:
         least = max(low, 0 if above is None else above + 1)
         return st.integers(-(-least // multiple), min(high, 1000) // multiple).map(
