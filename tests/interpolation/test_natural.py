@@ -100,7 +100,7 @@ def test_there_is_no_distance_in_a_moving_frame(
 
 def test_without_strength_it_is_the_warped_path(model: DiffusionModel, images: Images) -> None:
     """Nothing is solved, and the path is the chord of the moving frame."""
-    free = interpolate(model, images[:2], QUICK, strength=0.0, allow_atypical=True)
+    free = interpolate(model, images[:2], QUICK, strength=0.0)
     path = segment(free).profile.path
     assert segment(free).solution is None
     assert free.costs["solve"].nfe == 0

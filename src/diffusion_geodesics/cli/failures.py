@@ -47,7 +47,7 @@ def report_failure(error: BaseException) -> int:
     line = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, BrokenPipeError):
         return 128 + 13  # SIGPIPE, as of a program that Python did not shield from it
-    if _is_explained(error):
+    if _is_explained(error) and not _hides_defect(error):
         say_error(line)
     elif _is_out_of_memory(error):
         say_error(f"out of memory ({line}); choose a smaller size, fewer frames or half precision")
@@ -63,6 +63,14 @@ def _is_explained(error: BaseException) -> bool:
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     ours = bool(frames) and str(frames[-1].f_globals.get("__name__")).startswith(PACKAGE)
     return ours and isinstance(error, ValueError | OSError | MemoryError)
+
+
+def _hides_defect(error: BaseException) -> bool:
+    """Whether results could not be saved for a reason that is no one's but the program's."""
+    from diffusion_geodesics.runtime.storage import UnsavedError
+
+    cause = error.__cause__ if isinstance(error, UnsavedError) else None
+    return cause is not None and not _is_explained(cause)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

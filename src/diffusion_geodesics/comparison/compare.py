@@ -24,6 +24,7 @@ from diffusion_geodesics.latents.encode import encode, invert
 from diffusion_geodesics.latents.memory import demand_memory, usual_size
 from diffusion_geodesics.latents.model_notes import model_notes
 from diffusion_geodesics.latents.pictures import load_pictures
+from diffusion_geodesics.latents.text_embeddings import optimise_embeddings
 from diffusion_geodesics.measures import (
     Better,
     External,
@@ -160,11 +161,12 @@ def context_of(model: DiffusionModel, pair: Pair, settings: ComparisonSettings) 
         ImageError: an image that cannot be used.
         ValueError: identical images, or a size that the model does not take.
 
-    Cost: an inversion.
+    Cost: an inversion, and the text inversion that was asked for.
     """
     run, own = Run(), _for_pair(settings, pair)
     pictures = load_pictures(model, (pair.a, pair.b), own.framing, least=2)
-    noised = invert(run, encode(run, model, pictures, own.prompts), own.inversion)
+    encoded = optimise_embeddings(run, encode(run, model, pictures, own.prompts), model.hash)
+    noised = invert(run, encoded, own.inversion)
     return Context(run, model, noised, own, run.costs["invert"])
 
 

@@ -65,6 +65,11 @@ def load_model(
     precision = torch.float32 if dtype is None else dtype
     if not precision.is_floating_point:
         raise ModelError(f"got dtype {dtype}; expected float16, bfloat16, float32 or float64")
+    if revision is not None and (name == "embedded" or os.path.isdir(expand(name))):
+        raise ModelError(
+            f"got revision {revision!r} for {name}, which is here in one version; leave it out, or "
+            "name a model on the hub"
+        )
     try:
         if name == "embedded":
             return EmbeddedModel.load(wanted, precision)
