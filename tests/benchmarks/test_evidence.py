@@ -162,7 +162,6 @@ def test_the_fingerprint_follows_the_code(tmp_path: Path) -> None:
     assert first == fingerprint(("code",), tmp_path)
     file.write_text("x = 2\n")
     assert first != fingerprint(("code",), tmp_path)
-    assert fingerprint(("code/a.py",), tmp_path) == fingerprint(("code",), tmp_path)
 
 
 def test_frames_that_are_moved_once_are_even_and_keep_the_ends() -> None:
