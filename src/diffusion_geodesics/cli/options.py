@@ -43,6 +43,7 @@ PresetOption = Annotated[
 
 PANELS = (
     "Settings",
+    "Batch",
     "Output",
     "Options",
     "Direction (exactly one of the first six)",
