@@ -26,6 +26,7 @@ from diffusion_geodesics.cli.streams import end_output, make_printable
 from diffusion_geodesics.version import __version__
 
 COMMANDS = {
+    "demo": "Morph between the two example portraits.",
     "interpolate": "Morph images into one another.",
     "extrapolate": "Go on from an image, or from the end of a clip, along a geodesic.",
     "analyze": "Measure how far clips are from density geodesics.",
@@ -37,6 +38,7 @@ COMMANDS = {
     "estimate": "Predict what an interpolation will cost.",
     "rerun": "Repeat a run from its folder, with options changed.",
     "models": "List the model families, and the models on this machine.",
+    "doctor": "Check this installation: versions, devices, models, disk, one tiny run.",
 }
 """Name and purpose of every command; each is the function of its name in the file of its name."""
 OWN_HELP = ("batch",)
