@@ -16,8 +16,8 @@ from diffusion_geodesics.latents.encode import (
     encode,
     geometry_dtype,
     invert,
-    load_pictures,
 )
+from diffusion_geodesics.latents.pictures import load_pictures
 from diffusion_geodesics.latents.settings import FitMode, Framing, Inversion, Prompts, SamplerName
 from diffusion_geodesics.models import DiffusionModel, from_denoiser, from_pipeline
 from diffusion_geodesics.runtime.cost import Counts
