@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, final
 
@@ -58,6 +58,7 @@ class Snapshot:
         seconds: since it began to run.
         error: one sentence, where it has failed.
         outcome: what the work returned, where it is done.
+        figures: live figures, such as residual and length, step by step.
     """
 
     state: State
@@ -65,6 +66,7 @@ class Snapshot:
     seconds: float
     error: str = ""
     outcome: Any = None
+    figures: Sequence[Mapping[str, float]] = ()
 
     @property
     def over(self) -> bool:
@@ -90,6 +92,7 @@ class Job:
         self._state, self._error, self._outcome = State.WAITING, "", None
         self._stages: dict[str, StageTime] = {}
         self._began: dict[str, float] = {}
+        self._figures: list[Mapping[str, float]] = []
         self._started = self._ended = 0.0
 
     def stop(self) -> None:
@@ -128,13 +131,22 @@ class Job:
         with self._lock:
             began = self._began.setdefault(event.stage, now)
             self._stages[event.stage] = StageTime(event, now - began)
+            if event.figures:
+                self._figures.append(event.figures)
 
     def look(self) -> Snapshot:
         """How it stands now."""
         with self._lock:
             end = self._ended or time.monotonic()
             seconds = end - self._started if self._started else 0.0
-            return Snapshot(self._state, dict(self._stages), seconds, self._error, self._outcome)
+            return Snapshot(
+                self._state,
+                dict(self._stages),
+                seconds,
+                self._error,
+                self._outcome,
+                tuple(self._figures),
+            )
 
     def _end(self, state: State, error: str = "", outcome: Any = None) -> None:
         with self._lock:
