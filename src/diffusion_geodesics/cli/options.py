@@ -44,6 +44,7 @@ PresetOption = Annotated[
 PANELS = (
     "Settings",
     "Output",
+    "Server",
     "Options",
     "Direction (exactly one of the first six)",
     "Ray",

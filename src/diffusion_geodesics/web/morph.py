@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -23,9 +23,10 @@ from diffusion_geodesics.web.fields import preset_values, settings_from
 from diffusion_geodesics.web.film import FilmOutcome, demand_enough, film_settings, film_work
 from diffusion_geodesics.web.job import Job
 from diffusion_geodesics.web.job_board import JobBoard
+from diffusion_geodesics.web.model_choice import ModelChoice
 from diffusion_geodesics.web.picture_rows import PictureRows, picture_rows
 from diffusion_geodesics.web.pictures import Entries, prompted
-from diffusion_geodesics.web.runner import Runner, Updates
+from diffusion_geodesics.web.runner import Reopening, Runner, Updates
 from diffusion_geodesics.web.templates import alert
 
 FIRST = ("frames", "strength", "level")
@@ -56,13 +57,15 @@ class Morph:
     results: dict[str, Any]
 
 
-def morph(board: JobBoard, token: Any, model: Any, scratch: Path) -> tuple[Morph, Callable]:
+def morph(
+    board: JobBoard, token: Any, model: ModelChoice, scratch: Path
+) -> tuple[Morph, Reopening]:
     """Lay it out and connect it.
 
     Args:
         board: where jobs are.
         token: component that holds what only this page knows.
-        model: component with the model's name.
+        model: the choice of a model.
         scratch: folder for what is made.
 
     Returns:
@@ -117,7 +120,7 @@ def _results() -> dict[str, Any]:
     return found
 
 
-def _connect(found: Morph, model: Any, scratch: Path) -> Callable[[str], AsyncIterator[Updates]]:
+def _connect(found: Morph, model: ModelChoice, scratch: Path) -> Reopening:
     pictures, controls = found.pictures, found.controls
     estimates = Estimates(found.runner.board)
     inputs = [pictures.entries, found.preset, *pictures.prompts, *controls.values()]
@@ -158,12 +161,12 @@ def _connect(found: Morph, model: Any, scratch: Path) -> Callable[[str], AsyncIt
     direct: Any = {"show_progress": "hidden", "api_visibility": "private"}
     found.preset.input(start_from, found.preset, list(controls.values()), queue=False, **direct)
     gr.on(
-        [c.change for c in (pictures.entries, model, *controls.values())],
+        [c.change for c in (pictures.entries, model.ready, *controls.values())],
         price,
-        [model, *inputs],
+        [model.name, *inputs],
         found.estimate,
         trigger_mode="always_last",
         concurrency_limit=None,
         **direct,
     )
-    return found.runner.wire(model, inputs, prepare, show, shown, restore)
+    return found.runner.wire(model.name, inputs, prepare, show, shown, restore)

@@ -23,6 +23,15 @@ Updates: TypeAlias = dict[Any, Any]
 
 @final
 @dataclass(frozen=True, eq=False)
+class Reopening:
+    """What brings back a part of the page, given the token, and the components that it writes to."""
+
+    resume: Callable[[str], AsyncIterator[Updates]]
+    outputs: list[Any]
+
+
+@final
+@dataclass(frozen=True, eq=False)
 class Runner:
     """The part of a page that runs one kind of job.
 
@@ -53,7 +62,7 @@ class Runner:
         show: Callable[[Any], Updates],
         shown: Sequence[Any],
         restore: Callable[[Any], Updates] = lambda form: {},
-    ) -> Callable[[str], AsyncIterator[Updates]]:
+    ) -> Reopening:
         """Connect the buttons.
 
         Args:
@@ -66,7 +75,7 @@ class Runner:
             restore: what the page shows of a job's form, when it is opened again.
 
         Returns:
-            What brings back the state of the page when it is opened again, given the token.
+            What brings back the state of the page when it is opened again.
         """
 
         async def begin(token: str, name: str, *values: Any) -> AsyncIterator[Updates]:
@@ -100,7 +109,7 @@ class Runner:
         self.stop.click(
             self._stop, [self.token], [self.stop], queue=False, api_visibility="private"
         )
-        return resume
+        return Reopening(resume, [*self.outputs, *shown])
 
     @property
     def outputs(self) -> list[Any]:
