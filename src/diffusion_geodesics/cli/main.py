@@ -37,6 +37,7 @@ COMMANDS = {
     "evaluate": "Measure and rank strips of frames, whoever made them.",
     "estimate": "Predict what an interpolation will cost.",
     "rerun": "Repeat a run from its folder, with options changed.",
+    "web": "Open the page on which films are made.",
     "models": "List the model families, and the models on this machine.",
     "doctor": "Check this installation: versions, devices, models, disk, one tiny run.",
 }
