@@ -64,9 +64,7 @@ class Circulation:
         return Circulation(value, error, self.alpha, self.nfe, self.batches)
 
 
-def circulation(
-    connection: Connection, profile: Profile, chord: Path, alpha: float
-) -> Circulation:
+def circulation(connection: Connection, profile: Profile, chord: Path, alpha: float) -> Circulation:
     """The circulation of a score around a path and its chord.
 
     Args:

@@ -60,7 +60,7 @@ def doctor(
 
 
 def _show(checks: Iterable[Check]) -> None:
-    from diffusion_geodesics.cli.streams import printable
+    from diffusion_geodesics.runtime.paths import printable
 
     for check in checks:
         remedy = "" if check.ok else f"; {check.remedy}" if check.remedy else ""

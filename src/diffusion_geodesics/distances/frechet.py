@@ -185,9 +185,7 @@ def _mean(points: Tensor, share: Tensor, space: SpaceForm) -> Tensor:
 def _start(start: ArrayLike, points: Tensor, space: SpaceForm) -> Tensor:
     here = as_points(start, "start", axes=1).to(points)
     if here.shape != points.shape[1:]:
-        raise ValueError(
-            f"start has shape {tuple(here.shape)}; expected {tuple(points.shape[1:])}"
-        )
+        raise ValueError(f"start has shape {tuple(here.shape)}; expected {tuple(points.shape[1:])}")
     return placed(here, space, "start")
 
 

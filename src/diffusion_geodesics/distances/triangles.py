@@ -108,9 +108,7 @@ def shortened(
     return _marked(table, detours(table, pairs, len(points), alpha))
 
 
-def detours(
-    table: PairTable, pairs: Int[Tensor, "pairs 2"], count: int, alpha: float
-) -> Detours:
+def detours(table: PairTable, pairs: Int[Tensor, "pairs 2"], count: int, alpha: float) -> Detours:
     """The detours that prove pairs too long, in the metric with one reference density for all.
 
     Args:
@@ -154,9 +152,7 @@ def _solved_again(
     """The table with some pairs solved from their detours, where that made them shorter."""
     rows, third = found.rows[part], found.over[part].tolist()
     ends: list[list[int]] = pairs[rows].tolist()
-    halves = [
-        (min(a, k), max(a, k)) for (i, j), k in zip(ends, third, strict=True) for a in (i, j)
-    ]
+    halves = [(min(a, k), max(a, k)) for (i, j), k in zip(ends, third, strict=True) for a in (i, j)]
     table = legs.require(table, halves)
     ways = [
         _equidistant(torch.cat([legs.path(i, k), legs.path(k, j)[1:]]))
