@@ -2,7 +2,11 @@
 
 import json
 import math
+import re
+import subprocess
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,13 +14,14 @@ from torch import Tensor
 from torch.testing import assert_close
 
 import diffusion_geodesics as dg
-from benchmarks import __main__ as command
-from benchmarks.compare import compare
-from benchmarks.contenders import ENERGY, FLOW, PUBLISHED, Contender, Run, by_geodesic
-from benchmarks.lengths import shortest, true_length
-from benchmarks.scaling import nodes, reduced
-from benchmarks.tables import page, solver_page
-from benchmarks.tape import Recorded, Tape
+from benchmarks.record import RESULTS, ROOT, commit
+from benchmarks.solvers import __main__ as command
+from benchmarks.solvers.compare import compare
+from benchmarks.solvers.contenders import ENERGY, FLOW, PUBLISHED, Contender, Run, by_geodesic
+from benchmarks.solvers.lengths import shortest, true_length
+from benchmarks.solvers.scaling import nodes, reduced
+from benchmarks.solvers.tables import median, page
+from benchmarks.solvers.tape import Recorded, Tape
 from diffusion_geodesics.bvp import PublishedDescent, Shooting
 from tests.exact import vector
 from tests.problems.families import FAMILIES, Problem, scaling
@@ -73,7 +78,7 @@ def test_a_batch_is_charged_as_a_loop_is():
 SHORT_DESCENT = Contender(
     "short descent", by_geodesic(PublishedDescent(steps=8, learning_rate=0.02, gives_up=False)), 16
 )
-SHOOTING = Contender("shooting", by_geodesic(Shooting(segments=2)), residual="miss")
+SHOOTING = Contender("shooting", by_geodesic(Shooting(segments=2)))
 
 
 @pytest.mark.parametrize(
@@ -174,13 +179,13 @@ def test_costs_of_reaching_a_gap():
     row = compare(known.name, False, stacked([known.make()]), FLOW, vector(known.length))
     first, second = row.gaps
     assert first.share == second.share == 1
-    assert first.median_evals < second.median_evals < row.score_evals[0]
-    assert row.residuals[0].median_calls < row.residuals[1].median_calls
+    assert median(first.score_evals) < median(second.score_evals) < row.score_evals[0]
+    assert median(row.residuals[0].calls) < median(row.residuals[1].calls)
     assert abs(row.gap[0]) < 1e-5
     assert not row.beaten
     paper = compare(known.name, False, stacked([known.make()]), SHORT_DESCENT, vector(1.0))
     assert paper.gaps[0].score_evals == (None,)
-    assert math.isinf(paper.gaps[0].median_evals)
+    assert math.isinf(median(paper.gaps[0].score_evals))
     assert compare(known.name, False, stacked([known.make()]), FLOW, vector(9.0)).beaten
 
 
@@ -205,30 +210,52 @@ def test_orders_of_convergence(name: str):
 
 
 def test_command_prints_a_table(capsys: pytest.CaptureFixture[str]):
-    command.main(["--quick", "--only", "nodes"])
+    command.main(quick=True, only=(command.Part.NODES,))
     text = capsys.readouterr().out
     assert "| von Mises-Fisher, ακ 2 | 32 | converged |" in text
-    assert "uncommitted" in text or "commit" in text
+    known = subprocess.run(
+        ["git", "rev-parse", "HEAD"], capture_output=True, text=True, cwd=ROOT, check=False
+    ).stdout.strip()
+    assert f"Measured at commit {known or 'unknown'}" in text
 
 
-@pytest.mark.parametrize(
-    "options", [["--seeds", "0"], ["--only", "nothing"], ["--quick", "--write"]]
-)
-def test_bad_options(options: list[str], capsys: pytest.CaptureFixture[str]):
-    with pytest.raises(SystemExit):
-        command.main(options)
-    assert "usage" in capsys.readouterr().err
+def test_the_commit_says_whether_anything_was_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("benchmarks.record.ROOT", tmp_path)
+    assert commit() == "unknown"  # no repository
+
+    def git(*arguments: str) -> None:
+        about = ("-c", "user.name=a", "-c", "user.email=a@b")
+        subprocess.run(["git", *about, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    (tmp_path / "src").mkdir()
+    file = tmp_path / "src" / "a.py"
+    file.write_text("1")
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "a")
+    clean = commit()
+    assert re.fullmatch("[0-9a-f]{40}", clean)
+    file.write_text("2")
+    assert commit() == f"{clean} and uncommitted changes"
+    assert commit("elsewhere") == clean
+
+
+@pytest.mark.parametrize("options", [{"seeds": 0}, {"quick": True, "write": True}])
+def test_bad_options(options: dict[str, Any]):
+    with pytest.raises(SystemExit, match="expected at least 1|leave --quick or --write out"):
+        command.main(**options)
 
 
 @pytest.mark.slow
 def test_quick_run_of_everything(capsys: pytest.CaptureFixture[str]):
-    command.main(["--quick"])
+    command.main(quick=True)
     text = capsys.readouterr().out
     for title in ("Random families", "Reference problems", "number of nodes", "dimension"):
         assert title in text
 
 
-@pytest.mark.parametrize(("name", "made"), [("bench", page), ("solver", solver_page)])
-def test_committed_pages_show_the_committed_figures(name: str, made):
-    data = json.loads((command.RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-    assert (command.RESULTS / f"{name}.md").read_text(encoding="utf-8") == made(data)
+def test_the_committed_page_shows_the_committed_figures():
+    data = json.loads((RESULTS / "bench.json").read_text(encoding="utf-8"))
+    assert (RESULTS / "bench.md").read_text(encoding="utf-8") == page(data)

@@ -10,23 +10,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from benchmarks.contenders import LONG, PUBLISHED, RATES, Contender, Run, published
-from benchmarks.lengths import lengths_of, true_length
+from benchmarks.solvers.contenders import LONG, PUBLISHED, RATES, Contender, Run, published
+from benchmarks.solvers.lengths import lengths_of, true_length
+from benchmarks.solvers.tables import median
 from tests.problems.families import Problem
 
 GAPS = (1e-3, 1e-5)
 """Relative gaps of length, of the curve at hand over the shortest geodesic."""
-
 RESIDUALS = (1e-2, 1e-4)
 """Residuals, each solver's own."""
-
-EVERY = 64
-SOME = 8
-"""The first ``EVERY`` iterates are measured, then one in ``SOME``: of descents, which take 400."""
-
+EVERY, SOME = 64, 8
+"""The first 64 iterates are measured, then one in 8: of descents, which take 400."""
 RIGHT = 1e-3
 """Relative gap up to which a path is the shortest geodesic."""
-
 BEATEN = -2e-6
 """Relative gap below which a reference length was not the shortest."""
 
@@ -50,19 +46,6 @@ class Reached:
         """Of the problems."""
         return sum(e is not None for e in self.score_evals) / len(self.score_evals)
 
-    @property
-    def median_evals(self) -> float:
-        """Median over all problems, ∞ where fewer than half reached it."""
-        return _median(self.score_evals)
-
-    @property
-    def median_calls(self) -> float:
-        return _median(self.calls)
-
-
-def _median(costs: Sequence[float | None]) -> float:
-    return statistics.median(math.inf if c is None else c for c in costs)
-
 
 @dataclass(frozen=True)
 class Row:
@@ -71,8 +54,6 @@ class Row:
     Args:
         gaps, residuals: cost of reaching each of ``GAPS`` and ``RESIDUALS``.
         gap: relative gap of the path that is returned, by its true length, for each problem.
-        reported_gap: of the length that is reported.
-        error_bar: relative, as reported.
         results: how the solver says each problem ended.
         right: paths that are the shortest geodesic to ``RIGHT``.
         success: those of them that are reported as geodesics.
@@ -81,8 +62,8 @@ class Row:
         false_alarms: right paths that are reported as failed.
         honest_bars: successes whose reported length is off by at most three times the error bar.
         score_evals, calls: of whole runs, by problem.
-        reported_evals: of all problems by the solver's own account.
         seconds: of the whole batch.
+        beaten: whether a path is shorter than the reference.
     """
 
     family: str
@@ -92,8 +73,6 @@ class Row:
     gaps: tuple[Reached, ...]
     residuals: tuple[Reached, ...]
     gap: tuple[float, ...]
-    reported_gap: tuple[float, ...]
-    error_bar: tuple[float, ...]
     results: tuple[str, ...]
     right: int
     success: int
@@ -103,23 +82,20 @@ class Row:
     honest_bars: int
     score_evals: tuple[int, ...]
     calls: tuple[int, ...]
-    reported_evals: int
     seconds: float
     beaten: bool
 
 
 def _first(run: Run, reached: Tensor) -> Reached:
     """Cost of the first iterate at which something holds, ``reached`` (iterates, pairs)."""
-    evals: list[int | None] = []
-    calls: list[int | None] = []
-    seconds: list[float | None] = []
+    found: list[tuple[int | None, int | None, float | None]] = []
     for pair in range(reached.shape[1]):
         when = reached[:, pair].nonzero()[:, 0].tolist()
         at = run.iterates[when[0]] if when else None
-        evals.append(None if at is None else int(at.score_evals[pair]))
-        calls.append(None if at is None else int(at.calls[pair]))
-        seconds.append(None if at is None else at.seconds)
-    return Reached(tuple(evals), tuple(calls), tuple(seconds))
+        cost = at and (int(at.score_evals[pair]), int(at.calls[pair]), at.seconds)
+        found.append(cost or (None, None, None))
+    evals, calls, seconds = zip(*found, strict=True)
+    return Reached(evals, calls, seconds)
 
 
 def gaps_of(problem: Problem, run: Run, length: Tensor) -> Tensor:
@@ -173,7 +149,6 @@ def compare(
         measured, contender, run if long is None else long(problem, basis), length
     )
     gap = true_length(measured, run.nodes) / length - 1
-    told = run.length / length - 1
     right = torch.isfinite(gap) & (gap < RIGHT)
     ok = torch.tensor([r.ok for r in run.results])
     bars = (run.length - length).abs() <= 3 * run.error + 1e-6 * length
@@ -185,8 +160,6 @@ def compare(
         gaps,
         residuals,
         tuple(gap.tolist()),
-        tuple(told.tolist()),
-        tuple((run.error / run.length).tolist()),
         tuple(r.name for r in run.results),
         right=int(right.sum()),
         success=int((right & ok).sum()),
@@ -196,7 +169,6 @@ def compare(
         honest_bars=int((right & ok & bars).sum()),
         score_evals=tuple(run.score_evals.tolist()),
         calls=tuple(run.calls.tolist()),
-        reported_evals=run.reported_evals,
         seconds=run.seconds,
         beaten=bool(contender.geodesic and (gap < BEATEN).any()),
     )
@@ -207,15 +179,12 @@ def tuned(
 ) -> tuple[Row, ...]:
     """The paper's algorithm as published; at the published rate, to its end; and at the best of
     several rates to its end, chosen with hindsight on these very problems."""
-    rows = [compare(family, strong, problem, PUBLISHED, length)]
     full = [compare(family, strong, problem, published(rate), length) for rate in rates]
 
     def merit(row: Row) -> tuple[float, float, float]:
         mean = statistics.fmean(min(g, 1e9) if math.isfinite(g) else 1e9 for g in row.gap)
-        return (-row.gaps[0].share, row.gaps[0].median_evals, mean)
+        return (-row.gaps[0].share, median(row.gaps[0].score_evals), mean)
 
     best = min(full, key=merit)
-    rows.append(full[0])
-    if best is not full[0]:
-        rows.append(best)
-    return tuple(rows)
+    first = compare(family, strong, problem, PUBLISHED, length)
+    return (first, full[0]) if best is full[0] else (first, full[0], best)

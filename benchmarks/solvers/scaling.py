@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.compare import Row, compare
-from benchmarks.contenders import ENERGY, FLOW, Contender, published
-from benchmarks.families import FIRST_SEED
-from benchmarks.lengths import shortest, true_length
+from benchmarks.solvers.compare import Row, compare
+from benchmarks.solvers.contenders import ENERGY, FLOW, Contender, published
+from benchmarks.solvers.families import FIRST_SEED
+from benchmarks.solvers.lengths import shortest, true_length
 from diffusion_geodesics.bvp import BoundaryProblem, PreconditionedFlow, Solution, solve_bvp
 from diffusion_geodesics.density import GaussianMixture
 from diffusion_geodesics.geodesics import geodesic
@@ -91,18 +91,18 @@ def dimension_row(dim: int, solver: str, seeds: Sequence[int]) -> DimensionRow:
 
 
 def dimensions(
-    of: Sequence[int], seeds: int, told: Callable[[str], None], first: int = FIRST_SEED
+    of: Sequence[int], seeds: int, tell: Callable[[str], None], first: int = FIRST_SEED
 ) -> dict[str, Any]:
     """All dimensions and contenders; from ``ONE_SEED_FROM`` on one seed."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["benchmarks.scaling"])
+    context.set_forkserver_preload(["benchmarks.solvers.scaling"])
     rows: list[dict[str, Any]] = []
     with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as pool:
         for dim in of:
             for name in SCALED:
                 if name in SLOW and dim > SLOW_ABOVE:
                     continue
-                told(f"{dim} dimensions, {name}")
+                tell(f"{dim} dimensions, {name}")
                 some = range(first, first + (seeds if dim < ONE_SEED_FROM else 1))
                 rows.append(asdict(pool.submit(dimension_row, dim, name, list(some)).result()))
     return {"rows": rows}
@@ -177,13 +177,13 @@ def order(sizes: Sequence[int], errors: Sequence[float]) -> float:
     return -float(np.polyfit(np.log(sizes), np.log(errors), 1)[0])
 
 
-def nodes(of: Sequence[int], problems: Sequence[str], told: Callable[[str], None]) -> dict:
+def nodes(of: Sequence[int], problems: Sequence[str], tell: Callable[[str], None]) -> dict:
     """Cost and error of the flow against the number of intervals, and the orders."""
     known = {r.name: r for r in REFERENCES}
     rows: list[NodesRow] = []
     orders: list[dict[str, Any]] = []
     for name in problems:
-        told(f"nodes, {name}")
+        tell(f"nodes, {name}")
         found = list(_nodes_rows(known[name].make(), name, of))
         rows += found
         fitted = found[1:] if len(found) > 2 else found
