@@ -40,10 +40,10 @@ def control(field: Field) -> Any:
 
 
 def control_row(cls: type[JobSettings], names: Sequence[str]) -> Controls:
-    """Components of some settings side by side."""
+    """Components of some settings side by side; names that there are not are passed over."""
     fields = fields_of(cls)
     with gr.Row(elem_classes="fields"):
-        return {name: control(fields[name]) for name in names}
+        return {name: control(fields[name]) for name in names if name in fields}
 
 
 def control_accordion(

@@ -32,12 +32,13 @@ def explore(kind: Exploration, board: JobBoard, token: Any, model: Any, scratch:
         with gr.Column(scale=4, min_width=320):
             gr.Markdown(kind.about)
             inputs = _inputs(kind.part)
+            with gr.Row():
+                run = gr.Button("Run", variant="primary", elem_id=f"{kind.part}-run")
+                stop = gr.Button("Stop", variant="stop", visible=False)
+            message = gr.HTML(elem_id=f"{kind.part}-message", elem_classes="message")
             controls = control_row(kind.settings, kind.first)
             controls |= control_accordion(kind.settings, without=kind.first)
-            run = gr.Button("Run", variant="primary", elem_id=f"{kind.part}-run")
-            stop = gr.Button("Stop", variant="stop", visible=False)
         with gr.Column(scale=7, min_width=320):
-            message = gr.HTML(elem_id=f"{kind.part}-message")
             progress = gr.HTML(elem_id=f"{kind.part}-progress")
             with gr.Column(visible=False) as shown:
                 page = gr.HTML(elem_id=f"{kind.part}-report")

@@ -148,6 +148,8 @@ def viewer_html(result: InterpolationResult) -> str:
         others=[embedded_image(_colours(frame), FRAME_HEIGHT) for frame in others],
         aspect=f"{strip.frames.shape[3] / strip.frames.shape[2]:.4f}",
         note=note,
+        chosen=len(frames) // 2,
+        split=50 if others else 0,
     )
 
 

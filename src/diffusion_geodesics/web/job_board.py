@@ -40,6 +40,7 @@ class ModelQueue:
     def __init__(self, name: str, loader: Loader) -> None:
         self.name, self._loader = name, loader
         self.model: DiffusionModel | None = None
+        self.loading = False
         self.using = threading.Lock()
         """Held while the model computes."""
         self._jobs: deque[Job] = deque()
@@ -72,7 +73,11 @@ class ModelQueue:
     def load(self, observer: Observer) -> DiffusionModel:
         """The model, loaded if it is not."""
         if self.model is None:
-            self.model = self._loader(self.name, observer)
+            self.loading = True
+            try:
+                self.model = self._loader(self.name, observer)
+            finally:
+                self.loading = False
         return self.model
 
     def _work(self) -> None:

@@ -68,6 +68,9 @@ async def load_model(board: JobBoard, token: str, name: str) -> AsyncIterator[tu
         name: of the model.
     """
     queue = board.queue(name)
+    while queue.model is None and queue.loading:
+        yield f"<p>Loading {escape(name)} …</p>", gr.skip()
+        await asyncio.sleep(LOOK_EVERY)
     if queue.model is None:
         key = f"{token}/model"
         earlier = board.find(key)

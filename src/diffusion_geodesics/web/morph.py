@@ -30,8 +30,20 @@ from diffusion_geodesics.web.runner import Reopening, Runner, Updates
 from diffusion_geodesics.web.templates import alert
 
 FIRST = ("frames", "strength", "level")
-SECOND = ("order", "format")
+SECOND = ("loop", "order", "once", "format")
 """Settings that stand above all the others, in two rows."""
+KINDS = (
+    "natural: what both pictures share moves. geodesic: the shortest path through probable images. "
+    "slerp: a plain blend. published: the paper's own algorithm, slow. draft: a quick look."
+)
+"""What the presets are, in words."""
+PIECES = {
+    "viewer": "Frames",
+    "plots": "Density",
+    "matches": "Matches",
+    "facts": "What to know",
+}
+"""Pieces of an outcome that have a tab of their own."""
 
 
 @final
@@ -75,19 +87,22 @@ def morph(
         with gr.Column(scale=5, min_width=340):
             pictures = picture_rows()
             preset = gr.Radio(
-                list(InterpolationSettings.presets), value="natural", label="Kind of film"
-            )
-            controls = control_row(InterpolationSettings, FIRST)
-            controls |= control_row(InterpolationSettings, SECOND)
-            controls |= control_accordion(
-                InterpolationSettings, without=("prompt", *FIRST, *SECOND)
+                list(InterpolationSettings.presets),
+                value="natural",
+                label="Kind of film",
+                info=KINDS,
             )
             estimate = gr.HTML(elem_classes="estimate")
             with gr.Row():
                 run = gr.Button("Make the film", variant="primary", elem_id="run")
                 stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop")
+            message = gr.HTML(elem_id="message", elem_classes="message")
+            controls = control_row(InterpolationSettings, FIRST)
+            controls |= control_row(InterpolationSettings, SECOND)
+            controls |= control_accordion(
+                InterpolationSettings, without=("prompt", *FIRST, *SECOND)
+            )
         with gr.Column(scale=6, min_width=340):
-            message = gr.HTML(elem_id="message")
             progress = gr.HTML(_WELCOME, elem_id="morph-progress")
             with gr.Column(visible=False, elem_id="results") as shown:
                 results = _results()
@@ -105,18 +120,20 @@ _WELCOME = (
 def _results() -> dict[str, Any]:
     found: dict[str, Any] = {
         "film": gr.Video(label="Film", autoplay=True, loop=True, elem_id="film", height=400),
-        "viewer": gr.HTML(label="Frames"),
     }
-    with gr.Accordion("Density along the path", open=True):
-        found["plots"] = gr.HTML()
-    with gr.Accordion("Matches that were used", open=False):
-        found["matches"] = gr.HTML()
-    with gr.Accordion("What to know, and what it cost", open=True):
-        found["facts"] = gr.HTML()
-    found["files"] = gr.File(label="Downloads", file_count="multiple", interactive=False)
-    found["command"] = gr.Code(
-        label="The command that makes the same", language="shell", interactive=False, lines=1
-    )
+    with gr.Tabs():
+        for name, title in PIECES.items():
+            with gr.Tab(title):
+                found[name] = gr.HTML()
+        with gr.Tab("Downloads"):
+            found["files"] = gr.File(label="Files", file_count="multiple", interactive=False)
+            found["command"] = gr.Code(
+                label="The command that makes the same",
+                language="shell",
+                interactive=False,
+                lines=1,
+                wrap_lines=True,
+            )
     return found
 
 

@@ -91,8 +91,10 @@ def picture_rows() -> PictureRows:
     with gr.Row(elem_classes="examples"):
         gr.HTML("<span>or try</span>", elem_classes="hint")
         buttons = {gr.Button(name, size="sm"): files for name, files in EXAMPLES.items()}
-    message = gr.HTML()
-    found = PictureRows(entries, drop, message, tuple(_row(n) for n in range(MOST)))
+    message = gr.HTML(elem_id="picture-message", elem_classes="message")
+    with gr.Column(elem_classes="picture-rows"):
+        rows = tuple(_row(number) for number in range(MOST))
+    found = PictureRows(entries, drop, message, rows)
     _connect(found, buttons)
     return found
 

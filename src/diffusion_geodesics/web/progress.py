@@ -24,6 +24,7 @@ def progress_html(part: str, seen: Snapshot, weights: Mapping[str, float], ahead
     return render(
         "progress",
         part=part,
+        error=seen.error,
         status=_status(seen, weights, ahead),
         stages=_stages(seen, weights) if running else [],
         live=_live(seen) if running else "",
@@ -92,13 +93,12 @@ def _stages(seen: Snapshot, weights: Mapping[str, float]) -> list[dict[str, Any]
     rows = []
     for name in names:
         stage = seen.stages.get(name)
-        known = stage is None or stage.event.total > 0
         done = 0.0 if stage is None else share(stage)
         state = "next" if stage is None else "done" if done >= 1 else "now"
         rows.append(
             {
                 "title": STAGES.get(name, name),
-                "share": done if known else None,
+                "share": None if state == "now" and done == 0 else done,
                 "state": state,
                 "note": "" if stage is None else _note(stage),
             }

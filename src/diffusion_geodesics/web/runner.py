@@ -132,9 +132,7 @@ class Runner:
                 break
             before = html
             await asyncio.sleep(LOOK_EVERY)
-        if seen.state is State.FAILED:
-            yield {self.message: alert(seen.error)}
-        elif seen.state is State.DONE:
+        if seen.state is State.DONE:
             yield {**show(seen.outcome), self.results: gr.update(visible=True)}
 
     def _buttons(self, over: bool) -> Updates:

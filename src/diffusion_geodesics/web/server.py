@@ -13,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diffusion_geodesics.web.job import Job
 from diffusion_geodesics.web.job_board import JobBoard, Loader
 from diffusion_geodesics.web.settings import ServerSettings
 
@@ -56,6 +57,7 @@ def serve(
             app = application(settings, board, model, folders, scratch, password)
             address = f"http://{_shown(settings.host)}:{place.getsockname()[1]}"
             print(f"The page is at {address} (end it with Ctrl+C).", file=sys.stderr, flush=True)
+            board.start("server/model", model, Job(lambda loaded, observer: None))
             if settings.browser:
                 webbrowser.open(address)
             config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
@@ -108,8 +110,16 @@ def _theme() -> Any:
     """Gradio's, with the fonts of the system: others would be fetched."""
     import gradio as gr
 
-    return gr.themes.Default(
-        font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+    theme = gr.themes.Default(
+        primary_hue="indigo",
+        font=["system-ui", "sans-serif"],
+        font_mono=["ui-monospace", "monospace"],
+    )
+    return theme.set(  # text of enough contrast
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        block_title_text_color="*neutral_700",
+        block_label_text_color="*neutral_700",
     )
 
 
