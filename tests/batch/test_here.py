@@ -165,7 +165,8 @@ def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
 def started(folder: Path, job: ToyJob, count: int) -> subprocess.Popen[bytes]:
     """The same batch in another process."""
     program = (
-        "import sys; from pathlib import Path; from tests.batch.test_here import run; "
+        "import signal, sys; from pathlib import Path; from tests.batch.test_here import run; "
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(130)); "
         "from tests.batch.toys import toy_pairs, ToyJob; folder = Path(sys.argv[1]); "
         "job = ToyJob(float(sys.argv[2]), log=folder / 'log'); "
         "run(folder, job, toy_pairs(folder / 'in', int(sys.argv[3])), 1)"

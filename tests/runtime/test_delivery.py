@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -132,3 +133,25 @@ def test_sweeping_leaves_what_is_in_use(tmp_path: Path) -> None:
     assert own.exists()
     assert not dead.exists()
     assert not of_no_use.exists()
+
+
+def test_a_folder_that_others_delete_when_it_is_empty(tmp_path: Path) -> None:
+    """One process makes and sweeps, another one sweeps all the time."""
+    work, stop = tmp_path / "work", threading.Event()
+
+    def sweep() -> None:
+        while not stop.is_set():
+            sweep_work(work)
+
+    thread = threading.Thread(target=sweep)
+    thread.start()
+    try:
+        for i in range(100):
+            assert deliver_once(tmp_path / "pairs" / str(i), work, lambda f: f.mkdir())
+            assert create_once(work / str(i), "mine") is None
+            replace_file(work / str(i), "yours")
+            (work / str(i)).unlink()
+    finally:
+        stop.set()
+        thread.join()
+    assert len(list((tmp_path / "pairs").iterdir())) == 100

@@ -94,7 +94,6 @@ class Claims:
         Raises:
             OSError: the folder cannot be written.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         content = json.dumps({"owner": str(Owner.current()), "ticket": ticket})
         last = Spent(0, "", "")
         for number in range(1, self.most + 1):

@@ -14,6 +14,9 @@ from diffusion_geodesics.batch.pool import Pool
 from diffusion_geodesics.batch.progress import BatchObserver, BatchProgress
 from diffusion_geodesics.runtime.storage import absolute_path, check_folder
 
+OURS = {"pairs", "failed", "claims", "work", "latents", "slurm"}
+"""Folders of a batch; they may be there before its manifest."""
+
 
 def check_out(out: str | Path) -> Path:
     """The folder of a batch as an absolute path, if it can be written; call it before any work.
@@ -23,8 +26,10 @@ def check_out(out: str | Path) -> Path:
         OSError: it cannot be written.
     """
     path = absolute_path(out)
-    if path.is_dir() and any(path.iterdir()) and not (path / FILE).is_file():
-        raise FileExistsError(f"{path} exists and holds no batch; choose another folder")
+    if path.is_dir() and not (path / FILE).is_file():
+        others = [p.name for p in path.iterdir() if not p.name.startswith(".")]
+        if set(others) - OURS:
+            raise FileExistsError(f"{path} exists and holds no batch; choose another folder")
     check_folder(path / "pairs" / "new")
     return path
 

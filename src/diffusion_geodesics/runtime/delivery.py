@@ -13,6 +13,7 @@ from diffusion_geodesics.runtime._durable import sync_folder
 from diffusion_geodesics.runtime._entries import Entry, entries, remove
 from diffusion_geodesics.runtime._staged_file import staged_file
 
+_ATTEMPTS = 20
 _TAKEN = {errno.ENOTEMPTY, errno.EEXIST}
 """Errors of a rename onto a folder that another process has delivered."""
 
@@ -31,24 +32,24 @@ def deliver_once(target: Path, work: Path, write: Callable[[Path], object]) -> b
     Raises:
         OSError: it cannot be written or renamed; what ``write`` raises.
     """
-    entry = Entry.new(work, target.name)
+    room = Entry.new(work, target.name).path
     try:
-        work.mkdir(parents=True, exist_ok=True)
+        _made(room, room.mkdir)
         target.parent.mkdir(parents=True, exist_ok=True)
-        write(entry.path)
-        os.rename(entry.path, target)
+        write(room / target.name)
+        os.rename(room / target.name, target)
     except OSError as error:
         if error.errno in _TAKEN or target.is_dir():
             return False
         raise
     finally:
-        remove(entry.path)
+        remove(room)
     sync_folder(target.parent)
     return True
 
 
 def create_once(path: Path, content: str) -> float | None:
-    """Create a small file with its content at once, if it is not there.
+    """Create a small file with its content at once, if it is not there; its folder is made.
 
     It is not brought to the disk: for what need not survive the machine.
 
@@ -61,7 +62,7 @@ def create_once(path: Path, content: str) -> float | None:
     """
     staging = Entry.new(path.parent, path.name).path
     try:
-        staging.write_text(content, encoding="utf-8")
+        _made(staging, lambda: staging.write_text(content, encoding="utf-8"))
         now = staging.stat().st_mtime
         try:
             os.link(staging, path)
@@ -85,9 +86,12 @@ def replace_file(path: Path, content: str | bytes) -> None:
         OSError: it cannot be written; what was there stays.
     """
     data = content.encode() if isinstance(content, str) else content
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with staged_file(path, data) as staging:
-        os.replace(staging, path)
+
+    def replace() -> None:
+        with staged_file(path, data) as staging:
+            os.replace(staging, path)
+
+    _made(path, replace)
 
 
 def sweep_work(folder: Path, is_done: Callable[[str], bool] = lambda target: False) -> None:
@@ -104,6 +108,18 @@ def sweep_work(folder: Path, is_done: Callable[[str], bool] = lambda target: Fal
             remove(entry.path)
     with suppress(OSError):
         folder.rmdir()
+
+
+def _made(path: Path, make: Callable[[], object]) -> None:
+    """Make something in a folder that other processes delete when it is empty."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            make()
+            return
+        except FileNotFoundError:
+            if attempt == _ATTEMPTS:
+                raise
 
 
 def file_age(path: Path, now: float | None = None) -> float:

@@ -6,6 +6,7 @@ worker processes, and is queued again when SLURM preempts it or its time is up.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -102,7 +103,8 @@ def run_on_slurm(
     progress = _progress(out, len(pairs), count, time.monotonic() - started)
     errors = [error for task in tasks if (error := task.exception()) is not None]
     if errors and progress.settled < progress.total:
-        reason = str(errors[0]).strip().splitlines()[-1]
+        lines = [x for x in str(errors[0]).splitlines() if re.match(r"[\w.]+: ", x)]
+        reason = lines[-1] if lines else str(errors[0])
         raise EngineError(f"a task has failed: {reason}; its log is in {executor.folder}")
     return progress
 
