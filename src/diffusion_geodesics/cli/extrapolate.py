@@ -116,7 +116,7 @@ def extrapolate(
 def run(command: ExtrapolateCommand) -> None:
     """Check what can be checked, load, extrapolate, write."""
     from diffusion_geodesics.cli.console import ProgressBars, say, say_files, say_notes
-    from diffusion_geodesics.cli.inputs import demand_clips, demand_images
+    from diffusion_geodesics.cli.inputs import demand_clips, demand_images, demand_space
     from diffusion_geodesics.cli.interpolate import films
     from diffusion_geodesics.runtime.storage import check_folder
 
@@ -136,6 +136,7 @@ def run(command: ExtrapolateCommand) -> None:
 
         direction = direction_of(where)
         model = command.model.load(bars)
+        demand_space(output, model, command.framing, command.ray.frames)
         settings = part_of(ExtrapolationSettings, command)
         result = job(model, start, direction, settings, observer=bars)
         written = save(result, output.folder, overwrite=output.overwrite, observer=bars)
