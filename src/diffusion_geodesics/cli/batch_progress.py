@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import final
 
 from diffusion_geodesics.batch.progress import BatchProgress
-from diffusion_geodesics.cli.streams import printable
+from diffusion_geodesics.runtime.paths import printable
 
 EVERY = 30.0
 """Seconds between lines where there is no terminal."""

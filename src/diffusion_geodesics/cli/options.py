@@ -45,6 +45,7 @@ PANELS = (
     "Settings",
     "Batch",
     "Output",
+    "Server",
     "Options",
     "Direction (exactly one of the first six)",
     "Ray",

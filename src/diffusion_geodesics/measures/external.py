@@ -20,6 +20,7 @@ from torch import Tensor
 from diffusion_geodesics.measures.measure import Better, Measure, Quantity, Strip
 from diffusion_geodesics.measures.pacing import Features
 from diffusion_geodesics.measures.perceptual import PerceptualDistance, PerceptualPath
+from diffusion_geodesics.runtime.paths import expand
 
 INSTALL = 'pip install "diffusion-geodesics[metrics]"'
 CHUNK = 16
@@ -241,6 +242,7 @@ def external_measures(weights: Path | None = None, clip: Path | None = None) -> 
     Raises:
         ValueError: a folder that is not there.
     """
+    weights, clip = (None if p is None else expand(p) for p in (weights, clip))
     for folder in (weights, clip):
         if folder is not None and not folder.is_dir():
             raise ValueError(f"{folder} is no folder; give the folder that holds the weights")
@@ -252,7 +254,11 @@ def external_measures(weights: Path | None = None, clip: Path | None = None) -> 
             topiq_measure,
             "pip install pyiqa (its licence is non-commercial), and run it once with a network",
         ),
-        ("CLIP to ends, CLIP step", lambda: clip_measure(clip), "give --clip FOLDER"),
+        (
+            "CLIP to ends, CLIP step",
+            lambda: clip_measure(clip),
+            "give the folder of a CLIP model (clip)",
+        ),
         ("FID, KID", inception_features, f"{INSTALL}; Inception's weights {cache}"),
     ]
     made: list[Any] = []

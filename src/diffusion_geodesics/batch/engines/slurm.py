@@ -116,7 +116,7 @@ def _executor(out: Path, how: BatchSettings, cluster: str) -> Any:
         raise EngineError(
             'the engine slurm needs submitit: pip install "diffusion-geodesics[slurm]"'
         ) from None
-    given = {text.partition("=")[0]: text.partition("=")[2] for text in how.sbatch}
+    given = {key: value for key, _, value in (text.partition("=") for text in how.sbatch)}
     minutes = given.pop("time", str(MOST_MINUTES))
     if not minutes.isdecimal() or not all(given.values()):
         raise EngineError(
