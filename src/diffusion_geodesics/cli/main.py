@@ -26,18 +26,24 @@ from diffusion_geodesics.cli.streams import end_output, make_printable
 from diffusion_geodesics.version import __version__
 
 COMMANDS = {
+    "demo": "Morph between the two example portraits.",
     "interpolate": "Morph images into one another.",
     "extrapolate": "Go on from an image, or from the end of a clip, along a geodesic.",
     "analyze": "Measure how far clips are from density geodesics.",
     "distance": "Geodesic distances of all pairs of images.",
     "density": "Absolute log densities of images, with error bars.",
     "compare": "Compare methods of interpolation on the same images.",
+    "batch": "Any of these for many pairs, on one machine or on many.",
     "evaluate": "Measure and rank strips of frames, whoever made them.",
     "estimate": "Predict what an interpolation will cost.",
     "rerun": "Repeat a run from its folder, with options changed.",
+    "web": "Open the page on which films are made.",
     "models": "List the model families, and the models on this machine.",
+    "doctor": "Check this installation: versions, devices, models, disk, one tiny run.",
 }
 """Name and purpose of every command; each is the function of its name in the file of its name."""
+OWN_HELP = ("batch",)
+"""Commands whose options depend on their arguments, so that they print their help themselves."""
 
 
 def app() -> App:
@@ -56,6 +62,7 @@ def app() -> App:
             name=name,
             help=purpose,
             help_format="plaintext",
+            **({"help_flags": (), "version_flags": ()} if name in OWN_HELP else {}),
         )
     return found
 

@@ -121,7 +121,7 @@ class _Seen:
     @staticmethod
     def of(image: Tensor) -> _Seen:
         pixels = image.contiguous().numpy()
-        return _Seen((image.shape[1], image.shape[2]), hashlib.sha256(pixels).digest())
+        return _Seen((image.shape[1], image.shape[2]), hashlib.sha256(pixels.data).digest())
 
 
 def _name(source: ImageSource, number: int) -> str:

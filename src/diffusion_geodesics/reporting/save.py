@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from functools import singledispatch
 from pathlib import Path
 from typing import NoReturn
@@ -51,6 +51,7 @@ def save(
     folder: str | Path,
     *,
     overwrite: bool = False,
+    report: bool = True,
     observer: Observer | None = None,
 ) -> Written:
     """Write the result of a job into one folder, all of it or nothing.
@@ -62,6 +63,8 @@ def save(
         result: of any job.
         folder: a new folder, or one of ours with ``overwrite``.
         overwrite: replace an earlier run in the folder.
+        report: False to leave out strips, plots, films and what is on the page besides its head,
+            which for many small results take longer than the rest.
         observer: told when writing begins and ends.
 
     Raises:
@@ -71,10 +74,12 @@ def save(
     """
     with Run(observer).stage("write"):
         try:
-            report = to_report(result)
+            found = to_report(result)
         except Exception as error:
             _keep(result, folder, overwrite, error)
-        return write(report, folder, overwrite=overwrite)
+        if not report:
+            found = replace(found, opening=(), sections=())
+        return write(found, folder, overwrite=overwrite)
 
 
 def _keep(result: object, folder: str | Path, overwrite: bool, error: Exception) -> NoReturn:
