@@ -467,7 +467,7 @@ def test_what_json_cannot_hold_costs_no_frames(tmp_path: Path) -> None:
     report = Report("r", {"model": object()}, frames={"frames": torch.zeros(2, 3, 16, 16)})
     with pytest.raises(UnsavedError, match=r"result\.model.*what was written is in") as e:
         write(report, tmp_path / "one")
-    assert tree(e.value.kept) == ["frames/000.png", "frames/001.png"]
+    assert tree(e.value.kept) == ["frames", "frames/000.png", "frames/001.png"]
 
 
 def test_results_are_kept_when_the_page_fails(

@@ -60,7 +60,9 @@ def run(command: InterpolateCommand) -> None:
         from diffusion_geodesics.reporting.save import save
 
         model = command.model.load(bars)
-        demand_space(command.output, model, command.framing, command.film.frames)
+        film = command.film
+        frames = film.frames or (film.frames_each or 17) * len(command.images)
+        demand_space(command.output, model, command.framing, frames)
         result = job(model, command.images, part_of(InterpolationSettings, command), observer=bars)
         written = save(result, folder, overwrite=command.output.overwrite, observer=bars)
     rows = [
