@@ -187,9 +187,9 @@ def _methods(done: Mapping[BatchPair, Mapping[str, Any]]) -> str:
         for found in done.values()
         for name, about in found["quantities"].items()
     }
-    none = torch.empty(0, 3, 1, 1)
+    frames = torch.empty(2, 3, 0, 0)
     pairs = [
-        PairResult(name, none, {m: Outcome(none, scores) for m, scores in methods.items()})
+        PairResult(name, frames, {m: Outcome(frames, _known(s)) for m, s in methods.items()})
         for found in done.values()
         for name, methods in found["pairs"].items()
     ]
@@ -202,3 +202,7 @@ def _methods(done: Mapping[BatchPair, Mapping[str, Any]]) -> str:
         seed=first["seed"],
     )
     return csv_text(table_sheet(result, score_lines(result)))
+
+
+def _known(scores: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: value for name, value in scores.items() if value is not None}
