@@ -75,7 +75,7 @@ def compare(
 def run(command: CompareCommand) -> None:
     """Check what can be checked, load, compare, write."""
     from diffusion_geodesics.cli.console import ProgressBars, say
-    from diffusion_geodesics.cli.inputs import demand_images
+    from diffusion_geodesics.cli.inputs import demand_images, demand_space, place_beside
     from diffusion_geodesics.runtime.storage import check_folder
 
     output = command.output
@@ -85,15 +85,18 @@ def run(command: CompareCommand) -> None:
     demand_images(pictures, least=2)
     prompted = command.prompts.given or all(p.prompt_a or p.prompt_b for p in pairs)
     methods = _methods(command, prompted)
-    partial = folder.with_name(f"{folder.name}.partial")
+    partial = place_beside(folder, ".partial")
     try:
         with ProgressBars() as bars:
             from diffusion_geodesics.comparison.compare import compare as job
             from diffusion_geodesics.measures import external_measures
 
             external = external_measures(command.external.weights, command.external.clip)
+            model = command.model.load(bars)
+            shown = len(pairs) * len(methods) * command.measuring.frames
+            demand_space(output, model, command.framing, shown)
             result = job(
-                command.model.load(bars),
+                model,
                 pairs,
                 methods,
                 part_of(ComparisonSettings, command),
@@ -103,10 +106,11 @@ def run(command: CompareCommand) -> None:
             )
             show(result, output, bars)
     except BaseException:
-        if any(partial.rglob("*.safetensors")):
+        if partial and _finished(partial):
             say(f"finished pairs are kept in {partial}; the same command goes on from there")
         raise
-    _forget(partial)
+    if partial:
+        _forget(partial)
 
 
 def show(result: "ComparisonResult", output: OutputSettings, observer: "Observer") -> None:
@@ -152,10 +156,18 @@ def _methods(command: CompareCommand, prompted: bool) -> "list[Method]":
     return methods
 
 
+def _finished(partial: Path) -> list[Path]:
+    """The finished pairs that were kept; no other files."""
+    from diffusion_geodesics.comparison.kept_pairs import KIND
+
+    return list((partial / KIND).glob("*.safetensors"))
+
+
 def _forget(partial: Path) -> None:
-    """Remove the finished pairs that were kept."""
-    for file in partial.rglob("*.safetensors"):
+    """Remove the finished pairs, and the folders that they were in if nothing else is."""
+    files = _finished(partial)
+    for file in files:
         file.unlink()
-    for folder in (*partial.glob("*"), partial):
+    for folder in (*{file.parent for file in files}, partial):
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from diffusion_geodesics.cli.streams import printable
+from diffusion_geodesics.runtime.paths import printable
 from diffusion_geodesics.runtime.run import Event
 from diffusion_geodesics.runtime.stages import STAGES
 

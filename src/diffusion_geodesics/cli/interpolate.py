@@ -49,7 +49,7 @@ def interpolate(
 def run(command: InterpolateCommand) -> None:
     """Check what can be checked, load, interpolate, write."""
     from diffusion_geodesics.cli.console import ProgressBars, say, say_files, say_notes, table
-    from diffusion_geodesics.cli.inputs import demand_images
+    from diffusion_geodesics.cli.inputs import demand_images, demand_space
     from diffusion_geodesics.runtime.storage import check_folder
 
     folder = command.output.folder
@@ -60,6 +60,7 @@ def run(command: InterpolateCommand) -> None:
         from diffusion_geodesics.reporting.save import save
 
         model = command.model.load(bars)
+        demand_space(command.output, model, command.framing, command.film.frames)
         result = job(model, command.images, part_of(InterpolationSettings, command), observer=bars)
         written = save(result, folder, overwrite=command.output.overwrite, observer=bars)
     rows = [

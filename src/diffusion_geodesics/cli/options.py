@@ -43,6 +43,7 @@ PresetOption = Annotated[
 
 PANELS = (
     "Settings",
+    "Batch",
     "Output",
     "Server",
     "Options",

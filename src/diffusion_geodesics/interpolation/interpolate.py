@@ -34,6 +34,7 @@ from diffusion_geodesics.latents.choices import curve_of
 from diffusion_geodesics.latents.decode import decode
 from diffusion_geodesics.latents.encode import Noised, encode, invert
 from diffusion_geodesics.latents.geometry import Pair, path_geometry
+from diffusion_geodesics.latents.memory import SOLVER_COPIES, demand_memory
 from diffusion_geodesics.latents.pictures import load_pictures
 from diffusion_geodesics.latents.profile import measure_paths
 from diffusion_geodesics.latents.text_embeddings import optimise_embeddings
@@ -78,6 +79,14 @@ def interpolate(
     settings = (settings or InterpolationSettings()).updated(**changes)
     run = Run(observer)
     pictures = load_pictures(model, keyframes, settings.framing, least=2)
+    solve, count = settings.solve, len(keyframes)
+    paths = (count - 1) * solve.starts * max(solve.intervals) * settings.path.solved
+    demand_memory(
+        model,
+        pictures.size,
+        images=count + settings.film.frames,
+        latents=SOLVER_COPIES * paths + settings.film.frames,
+    )
     encoded = optimise_embeddings(run, encode(run, model, pictures, settings.prompts), model.hash)
     noised = invert(run, encoded, settings.inversion)
     pairs = list(pairwise(range(len(keyframes))))

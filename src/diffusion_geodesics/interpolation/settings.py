@@ -26,6 +26,9 @@ from diffusion_geodesics.runtime.settings import JobSettings, Preset, SettingsEr
 PUBLISHED_NEGATIVE = "blurry, ghosting, overlapping edges, distorted, low quality"
 """A negative prompt against blends, for the published preset; any other may be given."""
 
+SOLVER = ("solver", "tol", "max_steps", "intervals", "starts", "allow_atypical")
+"""Settings that matter only where a boundary value problem is solved."""
+
 
 class PathName(Enum):
     """Which path joins two images."""
@@ -126,8 +129,12 @@ class InterpolationSettings(JobSettings):
                 "with no other prompt"
             )
         if not self.path.solved:
-            solver = ("solver", "tol", "max_steps", "intervals", "starts", "allow_atypical")
-            found |= dict.fromkeys(solver, f"{self.path.value} needs no solver")
+            found |= dict.fromkeys(
+                (*SOLVER, "allow_atypical"), f"{self.path.value} needs no solver"
+            )
+        elif self.path is PathName.NATURAL and self.metric.alpha_for(1) == 0:
+            reason = "nothing bends the path (the strength is 0)"
+            found |= dict.fromkeys(SOLVER, reason)
         return found
 
     def check(self) -> None:

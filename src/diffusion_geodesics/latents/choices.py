@@ -34,6 +34,7 @@ from diffusion_geodesics.diffusion import (
 from diffusion_geodesics.framing import CentreCrop, Fit, Pad
 from diffusion_geodesics.latents.settings import (
     Blend,
+    BoundarySolve,
     FitMode,
     Framing,
     Inversion,
@@ -41,7 +42,6 @@ from diffusion_geodesics.latents.settings import (
     Prompts,
     SamplerName,
     ScoreKind,
-    Solve,
     SolverName,
 )
 
@@ -67,7 +67,7 @@ def sampler_of(inversion: Inversion) -> Sampler:
             return DPMSolver()
 
 
-def solver_of(solve: Solve) -> RelaxationSolver[Any]:
+def solver_of(solve: BoundarySolve) -> RelaxationSolver[Any]:
     """The boundary value solver."""
     match solve.solver:
         case SolverName.PRECONDITIONED:

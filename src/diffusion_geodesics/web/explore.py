@@ -26,9 +26,7 @@ from diffusion_geodesics.web.job_board import JobBoard
 from diffusion_geodesics.web.runner import Reopening, Runner, Updates
 
 
-def explore(
-    kind: Exploration, board: JobBoard, token: Any, model: Any, scratch: Path
-) -> Reopening:
+def explore(kind: Exploration, board: JobBoard, token: Any, model: Any, scratch: Path) -> Reopening:
     """Lay out one job and connect it; arguments and result as of `morph`."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=4, min_width=320):

@@ -21,7 +21,6 @@ from diffusion_geodesics.web.templates import alert
 
 if TYPE_CHECKING:
     from diffusion_geodesics.models import DiffusionModel
-    from diffusion_geodesics.runtime.run import Observer
 
 
 @final
@@ -60,9 +59,7 @@ def model_choice(default: str, folders: Sequence[Path]) -> ModelChoice:
     return ModelChoice(name, gr.HTML(elem_id="model-status"), gr.State(0))
 
 
-async def load_model(
-    board: JobBoard, token: str, name: str
-) -> AsyncIterator[tuple[str, Any]]:
+async def load_model(board: JobBoard, token: str, name: str) -> AsyncIterator[tuple[str, Any]]:
     """Load a model if it is not, and say how that goes; then change the state `ready`.
 
     Args:

@@ -11,9 +11,7 @@ from diffusion_geodesics.web.job import Snapshot, StageTime, State
 from diffusion_geodesics.web.templates import render
 
 
-def progress_html(
-    part: str, seen: Snapshot, weights: Mapping[str, float], ahead: int = 0
-) -> str:
+def progress_html(part: str, seen: Snapshot, weights: Mapping[str, float], ahead: int = 0) -> str:
     """The stages of a job with bars, the time that is left and live figures.
 
     Args:
@@ -84,7 +82,7 @@ def _status(seen: Snapshot, weights: Mapping[str, float], ahead: int) -> str:
             return "Stopped."
         case State.FAILED:
             return "Failed."
-    current = next(reversed(seen.stages.values())).event.stage if seen.stages else "load"
+    current = list(seen.stages.values())[-1].event.stage if seen.stages else "load"
     left = seconds_left(seen.stages, weights)
     text = "" if left is None or current == "write" else f", about {duration(left)} left"
     return f"{STAGES.get(current, current)}: {duration(seen.seconds)} so far{text}."
