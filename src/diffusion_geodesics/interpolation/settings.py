@@ -173,6 +173,7 @@ class InterpolationSettings(JobSettings):
         "natural": {},
         "geodesic": {"path": PathName.GEODESIC},
         "slerp": {"path": PathName.SLERP},
+        "draft": {"frames": 9, "steps": 12, "refinements": 0, "compare": False},
         "published": {
             "path": PathName.GEODESIC,
             "level": 0.6,
