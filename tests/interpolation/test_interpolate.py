@@ -188,5 +188,5 @@ def test_bad_pictures(model: DiffusionModel, images: Images) -> None:
         interpolate(model, [images[0], images[0]])
     with pytest.raises(ValueError, match="at least 2 images"):
         interpolate(model, images[:1])
-    with pytest.raises(ValueError, match=r"expected \(3, height, width\)"):
+    with pytest.raises(ValueError, match="at least 16"):
         interpolate(model, [torch.zeros(8, 8), images[1]])

@@ -50,6 +50,7 @@ PANELS = (
     "Analysis",
     "Clip",
     "Frames",
+    "Mask",
     "Film files",
     "Measures",
     "Density",

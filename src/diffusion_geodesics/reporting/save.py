@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import singledispatch
 from pathlib import Path
 
@@ -9,12 +10,14 @@ from diffusion_geodesics.comparison.result import ComparisonResult
 from diffusion_geodesics.extrapolation.result import ExtrapolationResult
 from diffusion_geodesics.image_sets.distances import DistancesResult
 from diffusion_geodesics.interpolation.result import InterpolationResult
+from diffusion_geodesics.reporting.blocks import Block, VideoClip
 from diffusion_geodesics.reporting.jobs.comparison import comparison_report
 from diffusion_geodesics.reporting.jobs.extrapolation import extrapolation_report
 from diffusion_geodesics.reporting.jobs.image_sets import distances_report
 from diffusion_geodesics.reporting.jobs.interpolation import interpolation_report
 from diffusion_geodesics.reporting.jobs.video import video_report
 from diffusion_geodesics.reporting.report import Report
+from diffusion_geodesics.reporting.upscaling import Upscaler
 from diffusion_geodesics.reporting.writer import Written, write
 from diffusion_geodesics.runtime.run import Observer, Run
 from diffusion_geodesics.video.result import VideoResult
@@ -46,6 +49,7 @@ def save(
     *,
     overwrite: bool = False,
     observer: Observer | None = None,
+    upscaler: Upscaler | None = None,
 ) -> Written:
     """Write the result of a job into one folder, all of it or nothing.
 
@@ -57,10 +61,21 @@ def save(
         folder: a new folder, or one of ours with ``overwrite``.
         overwrite: replace an earlier run in the folder.
         observer: told when writing begins and ends.
+        upscaler: enlarges the frames of film files, in place of Lanczos resampling: takes frames
+            (n, 3 or 4, height, width) in [0, 1], a few at a time, and returns as many larger ones.
 
     Raises:
         FileExistsError: the folder is there, and is not one of ours to overwrite.
         TypeError: no result of a job.
     """
     with Run(observer).stage("write"):
-        return write(to_report(result), folder, overwrite=overwrite)
+        report = to_report(result)
+        if upscaler is not None:
+            report = replace(report, opening=[_enlarged(b, upscaler) for b in report.opening])
+        return write(report, folder, overwrite=overwrite)
+
+
+def _enlarged(block: Block, upscaler: Upscaler) -> Block:
+    if not isinstance(block, VideoClip):
+        return block
+    return replace(block, playback=replace(block.playback, upscale=upscaler))
