@@ -90,7 +90,7 @@ def ported(
         if level <= 4:
             times = [k / 2**level for k in range(1, 2**level)]
             known = sorted(nodes)
-            bends = {t: 0 * a for t in times}
+            bends = dict.fromkeys(times, 0 * a)
             if len(known) > 2:
                 values = np.stack([nodes[k] for k in known])
                 spline = CubicSpline(known, values, bc_type="natural")

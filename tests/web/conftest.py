@@ -52,7 +52,15 @@ def serving(folder: Path, *options: str, **environment: str) -> Iterator[Server]
     pytest.importorskip("importlib.util").find_spec("gradio") or pytest.skip("gradio is missing")
     port = free_port()
     log = folder / f"server-{port}.log"
-    words = [sys.executable, "-m", "diffusion_geodesics", "web", "--no-browser", "--port", str(port)]
+    words = [
+        sys.executable,
+        "-m",
+        "diffusion_geodesics",
+        "web",
+        "--no-browser",
+        "--port",
+        str(port),
+    ]
     with log.open("wb") as file:
         process = subprocess.Popen(
             [*words, *options],

@@ -222,9 +222,7 @@ class PublishedDescent(BVPSolver):
         moves = path[~left]
         grid = torch.arange(stride, len(state.nodes) - 1, stride, device=path.device)
         after.nodes[grid[:, None], moves[None]] = moved[:, ~left]
-        given = tuple(
-            GivenUp(2**level, int(state.steps[p]), int(p)) for p in path[left].tolist()
-        )
+        given = tuple(GivenUp(2**level, int(state.steps[p]), int(p)) for p in path[left].tolist())
         over = after.iteration >= self.steps * level
         known_after, level_after, steps = (
             x.clone() for x in (after.known, after.level, after.steps)
