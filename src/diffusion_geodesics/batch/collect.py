@@ -165,9 +165,12 @@ def _item(
         why = "not done yet" if failure is None else f"failed: {unicode_text(failure.reason)}"
         return f"<li>{name}: {escape(why)}</li>\n"
     folder = f"pairs/{quote(pair.key)}"
-    strip = (out / "pairs" / pair.key / "strip.png").is_file()
+    strip, page = (
+        (out / "pairs" / pair.key / file).is_file() for file in ("strip.png", "report.html")
+    )
+    target = "report.html" if page else "result.json"
     image = f'<img loading="lazy" src="{folder}/strip.png" alt="{name}">' if strip else ""
-    return f'<li><a href="{folder}/report.html">{name}{image}</a></li>\n'
+    return f'<li><a href="{folder}/{target}">{name}{image}</a></li>\n'
 
 
 def _methods(done: Mapping[BatchPair, Mapping[str, Any]]) -> str:
