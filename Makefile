@@ -14,12 +14,13 @@ DEMO := runs/demo
 
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: demo test test-slow check format bench bench-gpu evidence docs release-check clean help
+.PHONY: demo test test-slow test-faults check format bench bench-gpu evidence docs release-check clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       morph between the two example portraits, into $(DEMO)"
 	@echo "make test       run the tests (make test-slow: the slow ones as well)"
+	@echo "make test-faults  kill batches 200 times on every engine; an hour on 2 cores"
 	@echo "make check      ruff, pyright, import contract"
 	@echo "make format     let ruff format and fix what it can"
 	@echo "make bench      every solver on the reference problems and fresh ones: tables and a plot"
@@ -39,7 +40,10 @@ test: .venv/.installed-dev
 	$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --device $(DEVICE)
 
 test-slow: .venv/.installed-dev
-	$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --device $(DEVICE) -m "not gpu and not network"
+	$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --device $(DEVICE) -m "not gpu and not network and not faults"
+
+test-faults: .venv/.installed-batch
+	$(BIN)/python -m pytest -n 0 -m "slow or faults" tests/batch
 
 check: .venv/.installed-dev
 	$(BIN)/ruff check
@@ -86,6 +90,10 @@ $(INTERPRETER):
 
 .venv/.installed-dev: .venv/.installed
 	$(PIP) --editable '.[dev]'
+	@touch $@
+
+.venv/.installed-batch: .venv/.installed-dev
+	$(PIP) --editable '.[ray,slurm]'
 	@touch $@
 
 .venv/.installed-docs: .venv/.installed

@@ -29,7 +29,7 @@ MODEL_NAME = (
     "STRING",
     {
         "default": "embedded",
-        "tooltip": "the folder of a diffusers pipeline, a hub id, or 'embedded' (cartoon portraits)",
+        "tooltip": "a diffusers pipeline's folder, a hub id, or 'embedded' (cartoon portraits)",
     },
 )
 PROMPT = (

@@ -79,10 +79,8 @@ class GeodesicMorphPipeline(geodesics.GeodesicInterpolationPipeline):
         id2label: dict[int, str] | None = None,
         requires_safety_checker: bool = False,
         add_watermarker: bool = False,
-        is_distilled: bool = False,
     ) -> None:
-        given = {name: value for name, value in locals().items() if name not in ("self",)}
-        given.pop("__class__", None)
+        given = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
         given["requires_safety_checker"] = safety_checker is not None
         super().__init__(_source(given))
 

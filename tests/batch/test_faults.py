@@ -16,6 +16,7 @@ def test_a_few_kills(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.faults
 @pytest.mark.parametrize("engine", ["here", "ray"])
 def test_two_hundred_kills(tmp_path: Path, engine: str) -> None:
     """300 interpolations; some minutes on 2 idle cores, and longer on Ray."""

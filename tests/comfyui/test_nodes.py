@@ -61,7 +61,7 @@ def batch() -> torch.Tensor:
 class Server:
     """What of ComfyUI the nodes look up: the bar of a node, interruption, the output folder."""
 
-    class Interrupted(Exception):
+    class InterruptedError(Exception):
         pass
 
     def __init__(self, outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +78,7 @@ class Server:
 
         def check() -> None:
             if server.interrupt_after is not None and len(server.shown) > server.interrupt_after:
-                raise Server.Interrupted
+                raise Server.InterruptedError
 
         parts = {
             "comfy.utils": SimpleNamespace(ProgressBar=ProgressBar),
@@ -200,7 +200,7 @@ def test_an_interruption_ends_the_run_and_writes_nothing(
 ) -> None:
     server.interrupt_after = 5
     morph = {"keyframes": batch, "model": model, "prompt": "", "frames": 3, "preset": "natural"}
-    with pytest.raises(Server.Interrupted):
+    with pytest.raises(Server.InterruptedError):
         call(pack, "GeodesicMorph", **morph, settings=QUICK)
     assert not list(tmp_path.glob("geodesic_morph*"))
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self, final
+from typing import final
 
 from diffusion_geodesics.batch.job import Facts
 from diffusion_geodesics.batch.worker import Outcome, Task
@@ -69,7 +69,7 @@ class Pool(ABC):
     def close(self) -> None:
         """End all workers; what they were at is dropped."""
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Pool:
         return self
 
     def __exit__(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
-from typing import Self, final
+from typing import final
 
 from diffusion_geodesics.batch.progress import BatchProgress
 from diffusion_geodesics.runtime.paths import printable
@@ -23,7 +23,7 @@ class ProgressLine:
         self._last = -EVERY
         self._shown = False
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> ProgressLine:
         return self
 
     def __exit__(

@@ -319,14 +319,6 @@ class FormatName(Enum):
     PNG = "png"
 
 
-class PlayOrder(Enum):
-    """The order in which the frames of a film are shown."""
-
-    THERE_AND_BACK = "there-and-back"
-    ONCE = "once"
-    LOOP = "loop"
-
-
 def _formats(value: Any) -> Any:
     return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 

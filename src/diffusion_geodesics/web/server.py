@@ -108,9 +108,9 @@ def application(
 
 def _theme() -> Any:
     """Gradio's, with the fonts of the system: others would be fetched."""
-    import gradio as gr
+    from gradio.themes import Default
 
-    theme = gr.themes.Default(
+    theme = Default(
         primary_hue="indigo",
         font=["system-ui", "sans-serif"],
         font_mono=["ui-monospace", "monospace"],
