@@ -213,7 +213,7 @@ TABLE: tuple[Fault, ...] = (
         (),
         (
             "tests/cli/test_process.py::test_a_file_name_that_is_no_text",
-            "tests/runtime/test_paths.py::test_any_name_can_be_written_as_utf8",
+            "tests/runtime/test_paths.py::test_any_name_can_be_written_as_utf8_on_one_line",
             STORAGE + "test_what_fails_at_writing_is_kept_where_the_error_says",
             "tests/reporting/test_writer.py::test_results_are_kept_when_the_page_fails",
             "tests/reporting/test_save.py::test_the_tensors_of_a_result_without_a_report_are_kept",
