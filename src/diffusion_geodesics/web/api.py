@@ -21,17 +21,17 @@ LOOK_EVERY = 0.1
 """Seconds between two looks at a job."""
 
 
-def morph_api(board: JobBoard, pictures: Any, model: Any, scratch: Path) -> None:
+def morph_api(board: JobBoard, pictures: Any, name: Any, scratch: Path) -> None:
     """Offer the function.
 
     Args:
         board: where jobs are.
         pictures: component that takes files.
-        model: component with the model's name.
+        name: component with the model's name.
         scratch: folder for what is made.
     """
 
-    async def morph(images: list[str], settings: Any, name: str) -> AsyncIterator[tuple[Any, ...]]:
+    async def morph(images: list[str], settings: Any, model: str) -> AsyncIterator[tuple[Any, ...]]:
         """Make a film.
 
         Give two to twelve pictures, settings by name such as {"preset": "draft", "frames": 33},
@@ -39,7 +39,7 @@ def morph_api(board: JobBoard, pictures: Any, model: Any, scratch: Path) -> None
         """
         try:
             job = await asyncio.to_thread(_job, images or [], settings or {}, scratch)
-            board.start(f"{secrets.token_hex(24)}/api", name, job)
+            board.start(f"{secrets.token_hex(24)}/api", model, job)
         except (ValueError, OSError, MemoryError) as error:
             raise gr.Error(explain(error)) from None
         try:
@@ -59,7 +59,7 @@ def morph_api(board: JobBoard, pictures: Any, model: Any, scratch: Path) -> None
         record = gr.JSON(label="result")
         gr.Button().click(
             morph,
-            [pictures, settings, model],
+            [pictures, settings, name],
             [film, files, record],
             api_name="morph",
             concurrency_limit=None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -12,7 +12,7 @@ from diffusion_geodesics.extrapolation.settings import ExtrapolationSettings
 from diffusion_geodesics.image_sets.settings import DensitySettings, DistanceSettings
 from diffusion_geodesics.runtime.settings import JobSettings
 from diffusion_geodesics.video.settings import VideoSettings
-from diffusion_geodesics.web.pictures import MOST, Entries, added, pixels
+from diffusion_geodesics.web.pictures import MOST, Entries, added, named, pixels
 
 if TYPE_CHECKING:
     from diffusion_geodesics.extrapolation.directions import Direction
@@ -92,12 +92,6 @@ def taken(files: Sequence[str] | None, least: int, what: str) -> Entries:
     if problems:
         raise ValueError(problems[0].rstrip("."))
     return entries
-
-
-def named(result: Any, entries: Entries) -> Any:
-    """A result whose pictures have the names of their files."""
-    names = tuple(f"{number}. {e.name}" for number, e in enumerate(entries, 1))
-    return replace(result, pictures=replace(result.pictures, names=names))
 
 
 def _distances(inputs: Inputs) -> Compute:

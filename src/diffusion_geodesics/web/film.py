@@ -12,7 +12,7 @@ from diffusion_geodesics.latents.settings import FormatName
 from diffusion_geodesics.web.command_line import interpolate_command
 from diffusion_geodesics.web.fields import fields_of
 from diffusion_geodesics.web.match_lines import matches_html
-from diffusion_geodesics.web.pictures import Entries, pixels, prompt_setting
+from diffusion_geodesics.web.pictures import Entries, named, pixels, prompt_setting
 from diffusion_geodesics.web.templates import render
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def film_work(entries: Entries, settings: InterpolationSettings, folder: Path) -
         from diffusion_geodesics.reporting.save import save, to_report
 
         result = interpolate(model, pixels(entries), settings, observer=observer)
+        result = named(result, entries)
         written = save(result, folder / "run", observer=observer)
         report = to_report(result)
         return FilmOutcome(

@@ -126,13 +126,16 @@ def _results() -> dict[str, Any]:
             with gr.Tab(title):
                 found[name] = gr.HTML()
         with gr.Tab("Downloads"):
-            found["files"] = gr.File(label="Files", file_count="multiple", interactive=False)
+            found["files"] = gr.File(
+                label="Files", file_count="multiple", interactive=False, elem_id="files"
+            )
             found["command"] = gr.Code(
                 label="The command that makes the same",
                 language="shell",
                 interactive=False,
                 lines=1,
                 wrap_lines=True,
+                elem_id="command",
             )
     return found
 

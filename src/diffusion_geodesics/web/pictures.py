@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -115,3 +115,9 @@ def pixels(entries: Entries) -> list[Tensor]:
 
     read = [read_image(e.path) for e in entries]
     return [p.pixels if p.alpha is None else torch.cat([p.pixels, p.alpha[None]]) for p in read]
+
+
+def named(result: Any, entries: Entries) -> Any:
+    """A result whose pictures have the names of their files."""
+    names = tuple(f"{number}. {e.name}" for number, e in enumerate(entries, 1))
+    return replace(result, pictures=replace(result.pictures, names=names))
