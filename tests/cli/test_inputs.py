@@ -11,7 +11,7 @@ from typing import Any, get_args, get_origin
 import pytest
 
 from diffusion_geodesics.cli.analyze import AnalyzeCommand
-from diffusion_geodesics.cli.compare import CompareCommand, _forget
+from diffusion_geodesics.cli.compare import CompareCommand
 from diffusion_geodesics.cli.density import DensityCommand
 from diffusion_geodesics.cli.distance import DistanceCommand
 from diffusion_geodesics.cli.estimate import EstimateCommand
@@ -19,7 +19,9 @@ from diffusion_geodesics.cli.evaluate import EvaluateCommand
 from diffusion_geodesics.cli.extrapolate import ExtrapolateCommand
 from diffusion_geodesics.cli.inputs import place_beside
 from diffusion_geodesics.cli.interpolate import InterpolateCommand
-from diffusion_geodesics.comparison.kept_pairs import KIND
+from diffusion_geodesics.cli.partial import KINDS, forget
+from diffusion_geodesics.comparison import kept_pairs
+from diffusion_geodesics.interpolation import kept_segments
 from diffusion_geodesics.runtime.settings import JobSettings, SettingsError, flat_fields
 from tests.cli.conftest import Geodesic
 
@@ -136,16 +138,17 @@ def test_finished_pairs_are_kept_where_that_can_be(
 
 
 def test_files_of_others_among_finished_pairs_stay(tmp_path: Path) -> None:
-    partial = tmp_path / "out.partial"
-    (partial / KIND).mkdir(parents=True)
-    (partial / KIND / "1.safetensors").touch()
+    assert {kept_pairs.KIND, kept_segments.KIND} == set(KINDS.values())
+    partial, kind = tmp_path / "out.partial", kept_pairs.KIND
+    (partial / kind).mkdir(parents=True)
+    (partial / kind / "1.safetensors").touch()
     (partial / "mine").mkdir()
     for mine in (partial / "mine.safetensors", partial / "mine" / "lora.safetensors"):
         mine.touch()
-    _forget(partial)
+    forget(partial, kind)
     left = sorted(p.relative_to(partial).as_posix() for p in partial.rglob("*"))
     assert left == ["mine", "mine.safetensors", "mine/lora.safetensors"]
-    _forget(tmp_path / "none")
+    forget(tmp_path / "none", kind)
 
 
 def test_names_with_control_characters_are_shown_escaped(
