@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -268,7 +268,7 @@ def test_what_is_no_score(given: Any, match: str):
 @pytest.mark.usefixtures("unchecked_types")
 def test_a_pipeline_is_no_score(tmp_path: Path):
     with pytest.raises(ValueError, match="StableDiffusionPipeline as a score; .*from_pipeline"):
-        geodesic(tiny_pipeline(tmp_path), START, END)
+        geodesic(cast(Any, tiny_pipeline(tmp_path)), START, END)
 
 
 @pytest.mark.parametrize("given", ["ab", [["a", "b"]], [[1.0, 2.0], [3.0]], None, [True, False]])

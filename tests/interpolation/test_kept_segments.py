@@ -64,6 +64,8 @@ def test_a_segment_comes_back_as_it_was(done: InterpolationResult) -> None:
     for segment in done.segments:
         again = value_of(entry_of(segment), torch.device("cpu"))
         assert equal(again, segment)
+        assert again.solution is not None
+        assert segment.solution is not None
         assert again.solution.warnings == segment.solution.warnings
 
 
