@@ -19,6 +19,7 @@ from diffusion_geodesics.bvp import (
     BoundaryProblem,
     GeodesicError,
     PreconditionedFlow,
+    PublishedDescent,
     RelaxationSolver,
     Result,
     Solution,
