@@ -13,6 +13,7 @@ References:
 
 from __future__ import annotations
 
+import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -423,8 +424,8 @@ def as_score(score: Score | Callable[[Tensor], Tensor]) -> Score:
     """
     if isinstance(score, Score):
         return score
-    kinds = [kind.__name__ for kind in type(score).mro()]
-    if isinstance(score, str) or isinstance(score, type):
+    kinds = [kind.__name__ for kind in inspect.getmro(type(score))]
+    if isinstance(score, str | type):
         raise ValueError(f"got {score!r} as a score; {_SCORES}")
     if "DiffusionPipeline" in kinds or "DiffusionModel" in kinds:
         raise ValueError(

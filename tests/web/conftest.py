@@ -1,4 +1,4 @@
-"""The server of the page as a process of its own: Gradio warns where tests turn warnings into errors."""
+"""The server of the page as a process of its own: Gradio warns where warnings are errors here."""
 
 from __future__ import annotations
 
@@ -52,7 +52,15 @@ def serving(folder: Path, *options: str, **environment: str) -> Iterator[Server]
     pytest.importorskip("importlib.util").find_spec("gradio") or pytest.skip("gradio is missing")
     port = free_port()
     log = folder / f"server-{port}.log"
-    words = [sys.executable, "-m", "diffusion_geodesics", "web", "--no-browser", "--port", str(port)]
+    words = [
+        sys.executable,
+        "-m",
+        "diffusion_geodesics",
+        "web",
+        "--no-browser",
+        "--port",
+        str(port),
+    ]
     with log.open("wb") as file:
         process = subprocess.Popen(
             [*words, *options],

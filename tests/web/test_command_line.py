@@ -34,7 +34,13 @@ def parsed(command: str, monkeypatch: pytest.MonkeyPatch) -> InterpolateCommand:
         {},
         {"preset": "published", "prompt": ("a dog's ear", "a $cat")},
         {"frames": 33, "compare": False, "flat": True, "size": (256, 512), "intervals": (8, 16)},
-        {"format": ("gif", "mp4"), "alpha": 1e-4, "negative": "-x", "score": "ratio", "prompt": "a"},
+        {
+            "format": ("gif", "mp4"),
+            "alpha": 1e-4,
+            "negative": "-x",
+            "score": "ratio",
+            "prompt": "a",
+        },
     ],
 )
 def test_it_gives_the_same_settings(

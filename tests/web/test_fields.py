@@ -69,7 +69,7 @@ def test_a_value_that_is_not_allowed_is_refused_in_one_line() -> None:
 
 def test_fields_left_empty_are_the_default() -> None:
     start = preset_values(InterpolationSettings, "natural")
-    emptied = {name: None for name in start}
+    emptied = dict.fromkeys(start)
     assert settings_from(InterpolationSettings, "natural", emptied) == InterpolationSettings()
 
 

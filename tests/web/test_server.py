@@ -90,7 +90,8 @@ for settings, images, model, words in (
     ({{}}, [pictures[0], handle_file("text.png")], "model", "text.png is not an image"),
     ({{"steps": 4}}, [pictures[0]] * 2, "model", "identical"),
     ({{}}, pictures, "tokenizer", "tokenizer"),
-    ({{}}, [{{"path": "{server.folder}/a.png", "meta": {{"_type": "gradio.FileData"}}}}] * 2, "model", ""),
+    ({{}}, [{{"path": "{server.folder}/a.png", "meta": {{"_type": "gradio.FileData"}}}}] * 2,
+     "model", ""),
 ):
     try:
         client.predict(images=images, settings=settings, model=model, api_name="/morph")

@@ -179,10 +179,9 @@ def _command(name: str) -> Callable[..., None]:
         collect
             Only gather the results of a batch: table, summary and gallery.
         """
-        if collect:
-            gather(pairs, options or {})
-            return
-        run(name, chosen(cls, options, config, preset, images=pairs))
+        if collect and (len(pairs) != 1 or options or config or preset):
+            raise SettingsError("give the folder of one batch, and --collect alone")
+        run(pairs[0] if collect else chosen(cls, options, config, preset, images=pairs), name=name)
 
     batch.__annotations__["options"] = Annotated[
         options_of(cls, without=("images",)) | None, Parameter(name="*")
@@ -190,8 +189,13 @@ def _command(name: str) -> Callable[..., None]:
     return batch
 
 
-def run(name: str, command: Any) -> None:
-    """Check what can be checked, compute, gather, say."""
+def run(command: Any, *, name: str) -> None:
+    """Check what can be checked, compute, gather, say; only gather, for the folder of a batch."""
+    if isinstance(command, Path):
+        from diffusion_geodesics.runtime.storage import absolute_path
+
+        _gather(absolute_path(command))
+        return
     from diffusion_geodesics.batch.run import check_out, run_batch
     from diffusion_geodesics.batch.sources import pairs_from
     from diffusion_geodesics.cli.batch_progress import ProgressLine
@@ -213,21 +217,12 @@ def run(name: str, command: Any) -> None:
             )
     line.summarise(progress)
     if how.shard is None:
-        _gathered(out)
+        _gather(out)
     if progress.failed:
         sys.exit(1)
 
 
-def gather(folders: tuple[Path, ...], options: dict[str, Any]) -> None:
-    """Gather the results of a batch that is there."""
-    if len(folders) != 1 or options:
-        raise SettingsError("give the folder of one batch, and --collect alone")
-    from diffusion_geodesics.runtime.storage import absolute_path
-
-    _gathered(absolute_path(folders[0]))
-
-
-def _gathered(out: Path) -> None:
+def _gather(out: Path) -> None:
     from diffusion_geodesics.batch.collect import collect
     from diffusion_geodesics.cli.console import say_files
 

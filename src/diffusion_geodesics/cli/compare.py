@@ -8,6 +8,7 @@ from pydantic import BeforeValidator
 
 from diffusion_geodesics.cli.methods import GRAMMAR, PLAIN, PROMPTED, read_method, read_named
 from diffusion_geodesics.cli.options import ConfigOption, chosen, options_of
+from diffusion_geodesics.cli.partial import kept_work
 from diffusion_geodesics.cli.shared import ModelSettings, OutputSettings, part_of
 from diffusion_geodesics.comparison.settings import ComparisonSettings
 from diffusion_geodesics.runtime.settings import Marker, SettingsError, SettingsGroup
@@ -74,8 +75,8 @@ def compare(
 
 def run(command: CompareCommand) -> None:
     """Check what can be checked, load, compare, write."""
-    from diffusion_geodesics.cli.console import ProgressBars, say
-    from diffusion_geodesics.cli.inputs import demand_images, demand_space, place_beside
+    from diffusion_geodesics.cli.console import ProgressBars
+    from diffusion_geodesics.cli.inputs import demand_images, demand_space
     from diffusion_geodesics.runtime.storage import check_folder
 
     output = command.output
@@ -85,32 +86,24 @@ def run(command: CompareCommand) -> None:
     demand_images(pictures, least=2)
     prompted = command.prompts.given or all(p.prompt_a or p.prompt_b for p in pairs)
     methods = _methods(command, prompted)
-    partial = place_beside(folder, ".partial")
-    try:
-        with ProgressBars() as bars:
-            from diffusion_geodesics.comparison.compare import compare as job
-            from diffusion_geodesics.measures import external_measures
+    with kept_work(folder, "pairs") as partial, ProgressBars() as bars:
+        from diffusion_geodesics.comparison.compare import compare as job
+        from diffusion_geodesics.measures import external_measures
 
-            external = external_measures(command.external.weights, command.external.clip)
-            model = command.model.load(bars)
-            shown = len(pairs) * len(methods) * command.measuring.frames
-            demand_space(output, model, command.framing, shown)
-            result = job(
-                model,
-                pairs,
-                methods,
-                part_of(ComparisonSettings, command),
-                external=external,
-                resume=partial,
-                observer=bars,
-            )
-            show(result, output, bars)
-    except BaseException:
-        if partial and _finished(partial):
-            say(f"finished pairs are kept in {partial}; the same command goes on from there")
-        raise
-    if partial:
-        _forget(partial)
+        external = external_measures(command.external.weights, command.external.clip)
+        model = command.model.load(bars)
+        shown = len(pairs) * len(methods) * command.measuring.frames
+        demand_space(output, model, command.framing, shown)
+        result = job(
+            model,
+            pairs,
+            methods,
+            part_of(ComparisonSettings, command),
+            external=external,
+            resume=partial,
+            observer=bars,
+        )
+        show(result, output, bars)
 
 
 def show(result: "ComparisonResult", output: OutputSettings, observer: "Observer") -> None:
@@ -154,20 +147,3 @@ def _methods(command: CompareCommand, prompted: bool) -> "list[Method]":
         strips_in(folder)  # complain before a model is loaded
         methods.append(OtherProgram(label, folder))
     return methods
-
-
-def _finished(partial: Path) -> list[Path]:
-    """The finished pairs that were kept; no other files."""
-    from diffusion_geodesics.comparison.kept_pairs import KIND
-
-    return list((partial / KIND).glob("*.safetensors"))
-
-
-def _forget(partial: Path) -> None:
-    """Remove the finished pairs, and the folders that they were in if nothing else is."""
-    files = _finished(partial)
-    for file in files:
-        file.unlink()
-    for folder in (*{file.parent for file in files}, partial):
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()

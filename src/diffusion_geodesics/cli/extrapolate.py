@@ -32,7 +32,7 @@ class DirectionSettings(SettingsGroup):
     """In a random direction with this seed."""
     vector: Path | None = None
     """Along the vector in a .npy or .safetensors file."""
-    last: int | None = None
+    last: int | None = Field(default=None, ge=0, le=100_000)
     """As the last so many frames of the clip START move; odd, 5 is a good number."""
     chord: bool = False
     """With towards: the chord's velocity, not the geodesic's."""

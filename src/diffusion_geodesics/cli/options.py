@@ -52,6 +52,7 @@ PANELS = (
     "Analysis",
     "Clip",
     "Frames",
+    "Mask",
     "Film files",
     "Measures",
     "Density",

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from PIL.Image import Image
 from torch import Tensor
 
-from diffusion_geodesics.framing import choose_size, fit
+from diffusion_geodesics.framing import Fit, Pad, choose_size, fit
 from diffusion_geodesics.images import ImageSource, Picture, read_image
 from diffusion_geodesics.latents.choices import fit_of
 from diffusion_geodesics.latents.settings import Framing
@@ -31,12 +31,14 @@ class Pictures:
     """Images at one working size.
 
     Args:
-        images: values in [0, 1].
+        images: values in [0, 1], on the background where they are transparent.
         names: where each came from.
         notes: how each was read and brought to the size, in words.
         times: when each is shown, in seconds, where they are frames of a clip.
         tick: seconds to which these times are rounded.
         warnings: what must be known about how they were read.
+        alpha: opacity of each; None where all are opaque.
+        original: (height, width) of each as it was read.
     """
 
     images: Float[Tensor, "images 3 height width"]
@@ -45,6 +47,8 @@ class Pictures:
     times: tuple[float, ...] = ()
     tick: float = 0.0
     warnings: tuple[Diagnostic, ...] = ()
+    alpha: Float[Tensor, "images 1 height width"] | None = None
+    original: tuple[tuple[int, int], ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -59,8 +63,9 @@ def load_pictures(
     *,
     least: int = 1,
     distinct: bool = True,
+    background: tuple[float, float, float] = (1.0, 1.0, 1.0),
 ) -> Pictures:
-    """Load images and bring them to one size.
+    """Load images and bring them to one size. All are read before anything else is done.
 
     Args:
         model: whose sizes are allowed.
@@ -68,6 +73,7 @@ def load_pictures(
         framing: size, and how images of another shape are brought to it.
         least: number of images that are needed.
         distinct: refuse two images that are the same.
+        background: what transparent images are laid on.
 
     Raises:
         ImageError: an image that cannot be used.
@@ -85,24 +91,37 @@ def load_pictures(
         return held[number] if number < _HELD else read_image(sources[number])
 
     names = tuple(_name(source, i) for i, source in enumerate(sources))
-    seen = [_Seen.of(at(i).on()) for i in range(len(sources))]
+    seen = [_Seen.of(at(i).on(background)) for i in range(len(sources))]
     if distinct:
         _demand_distinct(seen, names, "")
-    height, width = choose_size(
-        [each.size for each in seen], native=native, multiple=multiple, requested=framing.size
-    )
+    sizes = [each.size for each in seen]
+    size = choose_size(sizes, native=native, multiple=multiple, requested=framing.size)
     how = fit_of(framing)
-    images = torch.empty(len(sources), 3, height, width)
-    notes, warnings = [], []
+    images, alpha = torch.empty(len(sources), 3, *size), torch.ones(len(sources), 1, *size)
+    notes, warnings, transparent = [], [], False
     for i, name in enumerate(names):
         picture = at(i)
-        framed = fit(picture.on(), height, width, how)
+        framed = fit(picture.on(background), *size, how)
         images[i] = framed.image
+        if picture.alpha is not None:
+            alpha[i], transparent = _alpha(picture.alpha, size, how), True
         notes.append("; ".join((*picture.notes, framed.note)))
         warnings += [Diagnostic("image", f"{printable(name)}: {note}") for note in picture.notes]
     if distinct:
-        _demand_distinct([_Seen.of(x) for x in images], names, f" at {width}x{height}")
-    return Pictures(images, names, tuple(notes), warnings=tuple(warnings))
+        _demand_distinct([_Seen.of(x) for x in images], names, f" at {size[1]}x{size[0]}")
+    return Pictures(
+        images,
+        names,
+        tuple(notes),
+        warnings=tuple(warnings),
+        alpha=alpha if transparent else None,
+        original=tuple(sizes),
+    )
+
+
+def _alpha(alpha: Tensor, size: tuple[int, int], how: Fit) -> Tensor:
+    """Opacity at the working size; bars are opaque."""
+    return fit(alpha[None], *size, Pad(1.0) if isinstance(how, Pad) else how).image
 
 
 @final

@@ -154,7 +154,7 @@ class Prompts(SettingsGroup):
     """How the embedding changes along the path from one prompt to another."""
     invert_text: int = Field(default=0, ge=0, le=100_000)
     """Most steps of optimising an embedding for each image, from its prompt's; 0 for none."""
-    text_check_every: int = Field(default=15, ge=0)
+    text_check_every: int = Field(default=15, ge=0, le=100_000)
     """Steps between the checks that end this optimisation early; 0 for none."""
     cache: Annotated[Path | None, Marker.OUTPUT] = None
     """Folder that keeps optimised embeddings."""
@@ -317,14 +317,6 @@ class FormatName(Enum):
     WEBP = "webp"
     APNG = "apng"
     PNG = "png"
-
-
-class PlayOrder(Enum):
-    """The order in which the frames of a film are shown."""
-
-    THERE_AND_BACK = "there-and-back"
-    ONCE = "once"
-    LOOP = "loop"
 
 
 def _formats(value: Any) -> Any:

@@ -14,12 +14,14 @@ from diffusion_geodesics.comparison.result import ComparisonResult
 from diffusion_geodesics.extrapolation.result import ExtrapolationResult
 from diffusion_geodesics.image_sets.distances import DistancesResult
 from diffusion_geodesics.interpolation.result import InterpolationResult
+from diffusion_geodesics.reporting.blocks import Block, VideoClip
 from diffusion_geodesics.reporting.jobs.comparison import comparison_report
 from diffusion_geodesics.reporting.jobs.extrapolation import extrapolation_report
 from diffusion_geodesics.reporting.jobs.image_sets import distances_report
 from diffusion_geodesics.reporting.jobs.interpolation import interpolation_report
 from diffusion_geodesics.reporting.jobs.video import video_report
 from diffusion_geodesics.reporting.report import Report
+from diffusion_geodesics.reporting.upscaling import Upscaler
 from diffusion_geodesics.reporting.writer import Written, put, safetensors_bytes, write
 from diffusion_geodesics.runtime.run import Observer, Run
 from diffusion_geodesics.runtime.storage import staged_folder
@@ -53,6 +55,7 @@ def save(
     overwrite: bool = False,
     report: bool = True,
     observer: Observer | None = None,
+    upscaler: Upscaler | None = None,
 ) -> Written:
     """Write the result of a job into one folder, all of it or nothing.
 
@@ -66,6 +69,8 @@ def save(
         report: False to leave out strips, plots, films and what is on the page besides its head,
             which for many small results take longer than the rest.
         observer: told when writing begins and ends.
+        upscaler: enlarges the frames of film files, in place of Lanczos resampling: takes frames
+            (n, 3 or 4, height, width) in [0, 1], a few at a time, and returns as many larger ones.
 
     Raises:
         FileExistsError: the folder is there, and is not one of ours to overwrite.
@@ -79,6 +84,8 @@ def save(
             _keep(result, folder, overwrite, error)
         if not report:
             found = replace(found, opening=(), sections=())
+        if upscaler is not None:
+            found = replace(found, opening=[_enlarged(b, upscaler) for b in found.opening])
         return write(found, folder, overwrite=overwrite)
 
 
@@ -105,3 +112,9 @@ def _tensors(value: object, name: str) -> Iterator[tuple[str, Tensor]]:
         inside = enumerate(value)
     for key, each in inside:
         yield from _tensors(each, f"{name}.{key}".removeprefix("."))
+
+
+def _enlarged(block: Block, upscaler: Upscaler) -> Block:
+    if not isinstance(block, VideoClip):
+        return block
+    return replace(block, playback=replace(block.playback, upscale=upscaler))

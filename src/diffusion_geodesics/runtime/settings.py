@@ -175,7 +175,7 @@ class JobSettings(SettingsGroup):
             if name in given:
                 raise SettingsError(f"{name} has no effect, because {reason}; leave it out")
         for first, second in self.exclusive:
-            if first in given and second in given:
+            if all(given.get(name) not in (None, False) for name in (first, second)):
                 raise SettingsError(f"got both {first} and {second}; give one of them")
         self.check()
         return self
@@ -190,7 +190,7 @@ class JobSettings(SettingsGroup):
         inert |= {
             b
             for a, b in self.exclusive
-            if _value(self, flat_fields(type(self))[a].path) is not None
+            if _value(self, flat_fields(type(self))[a].path) not in (None, False)
         }
         dumped = self.model_dump(mode="json", exclude_none=True)
         for name in inert:

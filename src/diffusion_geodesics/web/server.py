@@ -87,7 +87,7 @@ def application(
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Guard, hosts=settings.hosts)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.hosts)
-    found = gr.mount_gradio_app(
+    return gr.mount_gradio_app(
         app,
         page(board, model, folders, scratch),
         path="",
@@ -103,14 +103,13 @@ def application(
         css=asset("page.css"),
         head=f"<script>{asset('page.js')}</script>",
     )
-    return found
 
 
 def _theme() -> Any:
     """Gradio's, with the fonts of the system: others would be fetched."""
-    import gradio as gr
+    from gradio.themes import Default
 
-    theme = gr.themes.Default(
+    theme = Default(
         primary_hue="indigo",
         font=["system-ui", "sans-serif"],
         font_mono=["ui-monospace", "monospace"],
