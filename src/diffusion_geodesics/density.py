@@ -201,9 +201,7 @@ def _vector(value: ArrayLike, name: str) -> Tensor:
     return tensor
 
 
-def as_points(
-    value: ArrayLike, name: str, axes: int | None = None
-) -> Float[Tensor, "*batch dim"]:
+def as_points(value: ArrayLike, name: str, axes: int | None = None) -> Float[Tensor, "*batch dim"]:
     """Points as a floating-point tensor.
 
     Args:
@@ -426,7 +424,7 @@ def as_score(score: Score | Callable[[Tensor], Tensor]) -> Score:
     if isinstance(score, Score):
         return score
     kinds = [kind.__name__ for kind in type(score).__mro__]
-    if isinstance(score, str) or isinstance(score, type):
+    if isinstance(score, (str, type)):
         raise ValueError(f"got {score!r} as a score; {_SCORES}")
     if "DiffusionPipeline" in kinds or "DiffusionModel" in kinds:
         raise ValueError(

@@ -25,7 +25,6 @@ from diffusion_geodesics.manifold import Manifold, placed
 from diffusion_geodesics.metric import Conformal
 from diffusion_geodesics.path import Path, Spline, chord, separation
 
-
 STARTS = 3
 """Initial paths by default: the chord, and one displaced to either side."""
 

@@ -150,4 +150,4 @@ def test_a_run_killed_while_pairs_are_mended_continues(
     spent = score.nfe
     assert_close(distance_matrix(score, points, resume=file).values, whole.values, rtol=0, atol=0)
     assert score.nfe == spent  # a file that was checked is not checked again
-    assert checkpoint.RESULTS == list(Result)
+    assert list(Result) == checkpoint.RESULTS

@@ -1,6 +1,7 @@
 r"""Whether a score is a gradient, as far as the path between two points and its chord show it.
 
-The score of a density is a gradient, so its line integrals between two points agree. The circulation
+The score of a density is a gradient, so its line integrals between two points agree. Its
+circulation
 
 .. math:: \oint s \cdot dx = \int_\gamma s \cdot dx - \int_{\mathrm{chord}} s \cdot dx
 
@@ -64,9 +65,7 @@ class Circulation:
         return Circulation(value, error, self.alpha, self.nfe, self.batches)
 
 
-def circulation(
-    connection: Connection, profile: Profile, chord: Path, alpha: float
-) -> Circulation:
+def circulation(connection: Connection, profile: Profile, chord: Path, alpha: float) -> Circulation:
     """The circulation of a score around a path and its chord.
 
     Args:

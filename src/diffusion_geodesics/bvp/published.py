@@ -1,8 +1,8 @@
 r"""The boundary value algorithm of the paper, as its authors' code runs it.
 
 Bisection: level k has the control points :math:`i / 2^k`, new ones on the segments (lerp, or slerp
-on the sphere) between the nodes known so far, which are only the ends at first. In iteration i, over
-all levels, the n control points move by
+on the sphere) between the nodes known so far, which are only the ends at first. In iteration i,
+over all levels, the n control points move by
 
 .. math:: x \leftarrow x + \frac{\eta_i}{n}\, P_V \Big( s + \frac{\gamma''}{\alpha |V|^2} \Big),
           \qquad \eta_i = 0.1 \Big(1 - \frac{i}{400}\Big),
@@ -222,9 +222,7 @@ class PublishedDescent(BVPSolver):
         moves = path[~left]
         grid = torch.arange(stride, len(state.nodes) - 1, stride, device=path.device)
         after.nodes[grid[:, None], moves[None]] = moved[:, ~left]
-        given = tuple(
-            GivenUp(2**level, int(state.steps[p]), int(p)) for p in path[left].tolist()
-        )
+        given = tuple(GivenUp(2**level, int(state.steps[p]), int(p)) for p in path[left].tolist())
         over = after.iteration >= self.steps * level
         known_after, level_after, steps = (
             x.clone() for x in (after.known, after.level, after.steps)

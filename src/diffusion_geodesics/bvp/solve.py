@@ -50,7 +50,7 @@ def solve_bvp(
     """
     if not isinstance(problem, BoundaryProblem):
         raise TypeError(
-            f"got a {type(problem).__name__} as the problem; wrap the geometry and an initial path: "
+            f"got a {type(problem).__name__} as the problem; wrap geometry and initial path: "
             "BoundaryProblem(Conformal(score, alpha), Line(x0, x1))"
         )
     if solver is None:

@@ -118,9 +118,9 @@ def frechet_mean(
     space = connection.manifold
     if not isinstance(space, SpaceForm):
         raise TypeError(f"got the manifold {space!r}; expected Flat() or Sphere(radius)")
-    if not 0 < tol < 1 or max_iterations < 1:
+    if not 0 < tol <= 1 or max_iterations < 1:
         raise ValueError(
-            f"tol is {tol} and max_iterations {max_iterations}; expected 0 < tol < 1, and ≥ 1"
+            f"tol is {tol} and max_iterations {max_iterations}; expected 0 < tol ≤ 1, and ≥ 1"
         )
     places = placed(as_points(points, "points", axes=2), space, "points")
     share = _weights(weights, places)
@@ -185,9 +185,7 @@ def _mean(points: Tensor, share: Tensor, space: SpaceForm) -> Tensor:
 def _start(start: ArrayLike, points: Tensor, space: SpaceForm) -> Tensor:
     here = as_points(start, "start", axes=1).to(points)
     if here.shape != points.shape[1:]:
-        raise ValueError(
-            f"start has shape {tuple(here.shape)}; expected {tuple(points.shape[1:])}"
-        )
+        raise ValueError(f"start has shape {tuple(here.shape)}; expected {tuple(points.shape[1:])}")
     return placed(here, space, "start")
 
 

@@ -1,8 +1,8 @@
 r"""Pairs that the triangle inequality proves too long, solved again from the detour.
 
 The shortest path from i to j is no longer than the detour over a third point k,
-:math:`d_{ij} \le d_{ik} + d_{kj}`. Where a solved pair exceeds a detour by more than all error bars,
-its path is a saddle point or the longer way round, however small its residual. The detour is then
+:math:`d_{ij} \le d_{ik} + d_{kj}`. Where a solved pair exceeds a detour by more than all error
+bars, its path is a saddle point or the longer way round, however small its residual. The detour is then
 the better initial path: both its halves are geodesics in the right basin. All such pairs are solved
 in one batch from it, and again while that shortens any. What is still longer than a detour gets the
 detour's length, an upper bound, and ends as ``Result.not_shortest``.
@@ -108,9 +108,7 @@ def shortened(
     return _marked(table, detours(table, pairs, len(points), alpha))
 
 
-def detours(
-    table: PairTable, pairs: Int[Tensor, "pairs 2"], count: int, alpha: float
-) -> Detours:
+def detours(table: PairTable, pairs: Int[Tensor, "pairs 2"], count: int, alpha: float) -> Detours:
     """The detours that prove pairs too long, in the metric with one reference density for all.
 
     Args:
@@ -154,9 +152,7 @@ def _solved_again(
     """The table with some pairs solved from their detours, where that made them shorter."""
     rows, third = found.rows[part], found.over[part].tolist()
     ends: list[list[int]] = pairs[rows].tolist()
-    halves = [
-        (min(a, k), max(a, k)) for (i, j), k in zip(ends, third, strict=True) for a in (i, j)
-    ]
+    halves = [(min(a, k), max(a, k)) for (i, j), k in zip(ends, third, strict=True) for a in (i, j)]
     table = legs.require(table, halves)
     ways = [
         _equidistant(torch.cat([legs.path(i, k), legs.path(k, j)[1:]]))

@@ -114,7 +114,7 @@ def extrapolate(
         costs=run.costs,
     )
     notes = model_notes(model, (settings.prompts.prompt, *direction.prompts))
-    return replace(result, warnings=(*notes, *diagnose(result)))
+    return replace(result, warnings=(*notes, *noised.noise_notes, *diagnose(result)))
 
 
 def _pictures(

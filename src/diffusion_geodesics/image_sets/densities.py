@@ -113,7 +113,7 @@ def image_densities(
         found,
         _of_pixels(encoded),
         run.costs,
-        (*encoded.notes, *diagnose_densities(found)),
+        (*noised.notes, *diagnose_densities(found)),
     )
 
 

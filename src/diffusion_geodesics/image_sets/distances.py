@@ -123,5 +123,5 @@ def image_distances(
         )
     result = DistancesResult(settings, model.info, pictures, latents, manifold, matrix, run.costs)
     return replace(
-        result, warnings=(*noised.encoded.notes, *diagnose_distances(result.matrix, pictures.names))
+        result, warnings=(*noised.notes, *diagnose_distances(result.matrix, pictures.names))
     )

@@ -109,7 +109,7 @@ def interpolate(
         codec_psnr=tuple(encoded.codec_psnr.tolist()),
         costs=run.costs,
     )
-    return replace(result, warnings=(*encoded.notes, *diagnose(result)))
+    return replace(result, warnings=(*noised.notes, *diagnose(result)))
 
 
 def _segments(
