@@ -1,6 +1,6 @@
 r"""Whether a score is a gradient, as far as the path between two points and its chord show it.
 
-The score of a density is a gradient, so its line integrals between two points agree. The
+The score of a density is a gradient, so its line integrals between two points agree. Its
 circulation
 
 .. math:: \oint s \cdot dx = \int_\gamma s \cdot dx - \int_{\mathrm{chord}} s \cdot dx

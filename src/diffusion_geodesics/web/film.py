@@ -185,7 +185,11 @@ def downloads(written: Written, folder: Path) -> list[str]:
     films = sorted(f for f in written.files if f.startswith("morph.") and "/" not in f)
     frames = shutil.make_archive(str(folder / "frames"), "zip", run, "frames")
     everything = shutil.make_archive(str(folder / "everything"), "zip", run)
-    named = [str(run / f) for f in (*films, "report.html", "result.json", "settings.toml") if f in written.files]
+    named = [
+        str(run / f)
+        for f in (*films, "report.html", "result.json", "settings.toml")
+        if f in written.files
+    ]
     return [*named, frames, everything]
 
 
