@@ -96,11 +96,9 @@ def _wins(data: Data, path: Path) -> None:
     axes[0].set_yticks([-k for k in range(len(groups))], groups)
     handles = [Line2D([], [], color=f"C{m}", marker="o", label=n) for m, n in enumerate(names)]
     for baseline, face in zip(AGAINST, ("black", "white"), strict=True):
-        label = f"against {baseline}"
-        marked = Line2D(
-            [], [], color="black", label=label, linestyle="", marker="o", markerfacecolor=face
-        )
-        handles.append(marked)
+        dot = Line2D([], [], color="black", marker="o", linestyle="", markerfacecolor=face)
+        dot.set_label(f"against {baseline}")
+        handles.append(dot)
     figure.legend(handles=handles, loc="lower center", ncols=len(handles), frameon=False)
     figure.tight_layout(rect=(0, 0.05, 1, 1))
     figure.savefig(path, dpi=110, metadata={"Software": None})
@@ -121,8 +119,9 @@ def _levels(data: Data, path: Path) -> None:
                 x, y, low, high = zip(*points, strict=True)
                 bars = [[b - a for a, b in zip(*p, strict=True)] for p in ((low, y), (y, high))]
                 moved = [v + 0.008 * (m - 1) for v in x]
-                style = {"marker": "o", "ms": 4, "lw": 1.3, "label": method}
-                axis.errorbar(moved, y, yerr=bars, color=f"C{m}", **style)
+                axis.errorbar(
+                    moved, y, yerr=bars, color=f"C{m}", marker="o", ms=4, lw=1.3, label=method
+                )
         axis.set(title=label, xlabel="noise level", xlim=(0.1, 0.9))
         if quantity == "coverage":
             axis.set_ylim(-0.05, 1.05)
