@@ -9,15 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
-from benchmarks.evidence.brisk import Brisk
-from benchmarks.truth import Kind, SoftBlend, TruePair, true_pairs
-from diffusion_geodesics import Settings
-from diffusion_geodesics.apps.evidence import Method
+from benchmarks.evidence.methods import PacedOnce, SoftBlend
+from benchmarks.evidence.pairs import Kind, TruePair, true_pairs
 from diffusion_geodesics.cli.methods import read_method
+from diffusion_geodesics.comparison.method import Method
+from diffusion_geodesics.comparison.settings import ComparisonSettings
 
-MAIN = ("lerp", "slerp", "carried:strength=0.3", "carried")
+MAIN = ("lerp", "slerp", "natural", "natural:strength=0")
 """Methods of the main study, as `read_method` knows them."""
-OURS = "carried:strength=0.3"
+OURS = "natural"
 """That which the package does by default."""
 FURTHER = (
     "pixel",
@@ -30,9 +30,9 @@ FURTHER = (
     "geodesic",
     "geodesic:strength=3",
     "geodesic:strength=10",
-    "carried",
+    "natural:strength=0",
     OURS,
-    "carried:strength=1",
+    "natural:strength=1",
 )
 """Methods of a smaller study, both rivals among them."""
 PROMPTED = (
@@ -42,10 +42,10 @@ PROMPTED = (
     "hlerp:bump=2",
     "geodesic",
     "geodesic:score=ratio",
-    "carried",
-    "carried:bump=2",
+    "natural:strength=0",
+    "natural:strength=0,bump=2",
 )
-ALONG = ("lerp", "slerp", "geodesic", OURS, "carried")
+ALONG = ("lerp", "slerp", "geodesic", OURS, "natural:strength=0")
 """Methods at other levels, whose densities are taken, and beside the paper's algorithm."""
 SAME = (*ALONG, "published:level=same")
 PUBLISHED = ("slerp", "published")
@@ -86,7 +86,7 @@ class Study:
     name: str
     what: str
     methods: tuple[str, ...]
-    settings: Settings
+    settings: ComparisonSettings
     count: int
     kinds: tuple[Kind, ...] = tuple(Kind)
     prompts: bool = False
@@ -100,7 +100,7 @@ class Study:
     def made(self) -> list[Method]:
         """The methods themselves, without the truth."""
         found = [SoftBlend() if m == "pixel" else read_method(m) for m in self.methods]
-        return list(found) if self.along else [Brisk(m) for m in found]
+        return list(found) if self.along else [PacedOnce(m) for m in found]
 
 
 PAIRS = 29
@@ -116,7 +116,10 @@ def plan(quick: bool, pairs: int = PAIRS) -> list[Study]:
     """
     main = 1 if quick else pairs
     some, paper, few, least = (1, 1, 1, 1) if quick or pairs < PAIRS else (2, 4, 2, 2)
-    default, some_kinds = Settings(frames=FRAMES), (Kind.TURN,) if quick else (*DETOUR, Kind.ALL)
+    default, some_kinds = (
+        ComparisonSettings.of(frames=FRAMES),
+        (Kind.TURN,) if quick else (*DETOUR, Kind.ALL),
+    )
     levels = (0.4,) if quick else LEVELS
     return [
         Study("main", "All kinds of pairs at the default level.", MAIN, default, main, truth=True),
@@ -151,7 +154,7 @@ def plan(quick: bool, pairs: int = PAIRS) -> list[Study]:
                 f"level {level:g}",
                 f"Noise level {level:g}, with density and length along the paths.",
                 ALONG,
-                Settings(frames=FRAMES, level=level, strength=STRENGTH),
+                ComparisonSettings.of(frames=FRAMES, level=level, strength=STRENGTH),
                 least,
                 (Kind.TURN,) if quick else DENSITY_KINDS,
                 along=True,

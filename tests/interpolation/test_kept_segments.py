@@ -92,6 +92,7 @@ def test_a_segment_comes_back_as_it_was(model: DiffusionModel, images: list[Tens
     assert segment.solution is not None
     again = value_of(entry_of(segment), torch.device("cpu"))
     assert equal(again, segment)
+    assert again.solution is not None
     assert again.solution.warnings == segment.solution.warnings
 
 

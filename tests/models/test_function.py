@@ -1,5 +1,8 @@
 """A model given by a plain function: exact scores, any schedule, autograd inside, mistakes."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from torch import Tensor
@@ -149,3 +152,39 @@ def test_mistakes_are_named() -> None:
         from_denoiser(denoise, (4, 8, 8))
     with pytest.raises(ValueError, match="must be the same"):
         from_denoiser(denoise, SHAPE, codec=PixelCodec(8, 8, 3, torch.device("cpu")))
+
+
+def test_a_module_builds_no_graph() -> None:
+    seen: list[bool] = []
+    layer = torch.nn.Linear(60, 60).double()
+
+    def function(x: Tensor, sigma: float) -> Tensor:
+        value = layer(x)
+        seen.append(value.requires_grad)
+        return value
+
+    model = from_denoiser(function, SHAPE, flat=True)
+    model.denoiser(4, 5).epsilon(points(), 1.0, model.encode_prompt(""))
+    assert seen == [False]
+
+
+def test_threads_do_not_mix_the_state_of_a_function() -> None:
+    """A network that keeps its condition in itself while it runs, as many do."""
+
+    class Stateful(torch.nn.Module):
+        def forward(self, x: Tensor, sigma: float, embedding: Tensor) -> Tensor:
+            self.embedding = embedding
+            time.sleep(0.002)
+            return x * self.embedding.mean()
+
+    model = from_denoiser(Stateful(), SHAPE, embed=lambda text: torch.full((1,), float(len(text))))
+    denoiser = model.denoiser(4, 5)
+
+    def job(length: int) -> list[Tensor]:
+        condition = model.encode_prompt("x" * length)
+        return [denoiser.output(points(), 1.0, condition) for _ in range(5)]
+
+    with ThreadPoolExecutor(4) as pool:
+        for length, outputs in enumerate(pool.map(job, range(1, 5)), 1):
+            for output in outputs:
+                torch.testing.assert_close(output, length * points())

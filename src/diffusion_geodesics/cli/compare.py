@@ -76,7 +76,7 @@ def compare(
 def run(command: CompareCommand) -> None:
     """Check what can be checked, load, compare, write."""
     from diffusion_geodesics.cli.console import ProgressBars
-    from diffusion_geodesics.cli.inputs import demand_images
+    from diffusion_geodesics.cli.inputs import demand_images, demand_space
     from diffusion_geodesics.runtime.storage import check_folder
 
     output = command.output
@@ -91,8 +91,11 @@ def run(command: CompareCommand) -> None:
         from diffusion_geodesics.measures import external_measures
 
         external = external_measures(command.external.weights, command.external.clip)
+        model = command.model.load(bars)
+        shown = len(pairs) * len(methods) * command.measuring.frames
+        demand_space(output, model, command.framing, shown)
         result = job(
-            command.model.load(bars),
+            model,
             pairs,
             methods,
             part_of(ComparisonSettings, command),

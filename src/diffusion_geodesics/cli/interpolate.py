@@ -53,7 +53,7 @@ def interpolate(
 def run(command: InterpolateCommand) -> None:
     """Check what can be checked, load, interpolate, write."""
     from diffusion_geodesics.cli.console import ProgressBars, say, say_files, say_notes
-    from diffusion_geodesics.cli.inputs import demand_images
+    from diffusion_geodesics.cli.inputs import demand_images, demand_space
     from diffusion_geodesics.runtime.storage import check_folder
 
     folder = check_folder(command.output.folder, overwrite=command.output.overwrite)
@@ -65,6 +65,9 @@ def run(command: InterpolateCommand) -> None:
         from diffusion_geodesics.reporting.save import save
 
         model = command.model.load(bars)
+        film = command.film
+        frames = film.frames or (film.frames_each or 17) * len(command.images)
+        demand_space(command.output, model, command.framing, frames)
         settings = part_of(InterpolationSettings, command)
         result = job(model, command.images, settings, resume=partial, observer=bars)
         written = save(result, folder, overwrite=command.output.overwrite, observer=bars)

@@ -43,7 +43,9 @@ PresetOption = Annotated[
 
 PANELS = (
     "Settings",
+    "Batch",
     "Output",
+    "Server",
     "Options",
     "Direction (exactly one of the first six)",
     "Ray",

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from diffusion_geodesics.images import ImageSource
-from diffusion_geodesics.interpolation.chain import chain_of, repeats
+from diffusion_geodesics.interpolation.chain import Chain, chain_of, repeats
 from diffusion_geodesics.interpolation.diagnostics import demand_typical, diagnose
 from diffusion_geodesics.interpolation.frames import Decoder, at_keyframes, with_pixels
 from diffusion_geodesics.interpolation.kept_segments import KeptSegments
@@ -23,8 +23,10 @@ from diffusion_geodesics.interpolation.mask import load_mask, masked
 from diffusion_geodesics.interpolation.result import InterpolationResult
 from diffusion_geodesics.interpolation.segments import join_chain, segment_keys
 from diffusion_geodesics.interpolation.settings import InterpolationSettings
+from diffusion_geodesics.interpolation.timeline import frame_count
 from diffusion_geodesics.latents.encode import encode, invert
-from diffusion_geodesics.latents.pictures import load_pictures
+from diffusion_geodesics.latents.memory import SOLVER_COPIES, demand_memory
+from diffusion_geodesics.latents.pictures import Pictures, load_pictures
 from diffusion_geodesics.latents.text_embeddings import optimise_embeddings
 from diffusion_geodesics.models import DiffusionModel
 from diffusion_geodesics.runtime.run import Observer, Run
@@ -72,6 +74,7 @@ def interpolate(
     mask = load_mask(pictures, settings.masks, framing)
     pictures = masked(pictures, mask)
     chain = chain_of(pictures, closed=settings.film.loop)
+    _demand_memory(model, pictures, chain, settings)
     encoded = optimise_embeddings(run, encode(run, model, pictures, settings.prompts), model.hash)
     noised = invert(run, encoded, settings.inversion)
     kept = KeptSegments.within(resume, noised)
@@ -100,3 +103,16 @@ def interpolate(
         costs=run.costs,
     )
     return replace(result, warnings=(*notes, *diagnose(result)))
+
+
+def _demand_memory(
+    model: DiffusionModel, pictures: Pictures, chain: Chain, settings: InterpolationSettings
+) -> None:
+    solve, frames = settings.solve, frame_count(settings.film, chain)
+    paths = len(chain.pairs) * solve.starts * max(solve.intervals) * settings.path.solved
+    demand_memory(
+        model,
+        pictures.size,
+        images=len(pictures.images) + frames,
+        latents=SOLVER_COPIES * paths + frames,
+    )

@@ -25,8 +25,14 @@ from diffusion_geodesics.latents.settings import (
 from diffusion_geodesics.runtime.paths import expand
 from diffusion_geodesics.runtime.settings import JobSettings, Preset, SettingsError
 
-PUBLISHED_NEGATIVE = "blurry, ghosting, overlapping edges, distorted, low quality"
-"""A negative prompt against blends, for the published preset; any other may be given."""
+PUBLISHED_NEGATIVE = (
+    "double image, unrealistic, artifacts, distortion, ghosting, overlapping outlines, "
+    "abrupt change, motion blur, low resolution, little detail"
+)
+"""A negative prompt to the effect of the authors', in words of our own; any other may be given."""
+
+SOLVER = ("solver", "tol", "max_steps", "intervals", "starts", "allow_atypical")
+"""Settings that matter only where a boundary value problem is solved."""
 
 
 def _colour(text: str) -> str:
@@ -170,6 +176,7 @@ class InterpolationSettings(JobSettings):
         "natural": {},
         "geodesic": {"path": PathName.GEODESIC},
         "slerp": {"path": PathName.SLERP},
+        "draft": {"frames": 9, "steps": 12, "refinements": 0, "compare": False},
         "published": {
             "path": PathName.GEODESIC,
             "level": 0.6,
@@ -210,8 +217,12 @@ class InterpolationSettings(JobSettings):
                 "with no other prompt"
             )
         if not self.path.solved:
-            solver = ("solver", "tol", "max_steps", "intervals", "starts", "allow_atypical")
-            found |= dict.fromkeys(solver, f"{self.path.value} needs no solver")
+            found |= dict.fromkeys(
+                (*SOLVER, "allow_atypical"), f"{self.path.value} needs no solver"
+            )
+        elif self.path is PathName.NATURAL and self.metric.alpha_for(1) == 0:
+            reason = "nothing bends the path (the strength is 0)"
+            found |= dict.fromkeys(SOLVER, reason)
         return found
 
     def check(self) -> None:

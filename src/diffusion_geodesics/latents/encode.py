@@ -92,7 +92,7 @@ class Encoded:
         null: the condition of no prompt.
         prompts: the settings that these come from.
         codec_psnr: of each image through the autoencoder alone, in dB: the best that can be had.
-        notes: what must be known about the model and the prompts.
+        notes: what must be known about the images, the model and the prompts.
     """
 
     pictures: Pictures
@@ -186,7 +186,7 @@ def encode(run: Run, model: DiffusionModel, pictures: Pictures, prompts: Prompts
         null=known[""],
         prompts=prompts,
         codec_psnr=psnr(decoded, pictures.images.to(decoded)).cpu(),
-        notes=model_notes(model, (*texts, prompts.negative)),
+        notes=(*pictures.warnings, *model_notes(model, (*texts, prompts.negative))),
     )
 
 

@@ -2,9 +2,11 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import final
+from threading import RLock
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -136,6 +138,7 @@ class FunctionModel(DiffusionModel):
     flat: bool
     id: str
     features: FeatureFunction | None = None
+    lock: AbstractContextManager[Any] = field(default_factory=RLock, repr=False)
 
     @property
     def hash(self) -> str:
@@ -186,7 +189,7 @@ class FunctionModel(DiffusionModel):
         shape = self.codec(height, width).latent_shape
         conditional = self.embed is not None
         network = FunctionNetwork(
-            self.function, shape, conditional, self.flat, self.device, self.features
+            self.function, shape, conditional, self.flat, self.device, self.features, self.lock
         )
         return Denoiser(network, self.schedule, self.prediction)
 

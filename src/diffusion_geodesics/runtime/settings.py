@@ -13,11 +13,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar, final
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from pydantic.fields import FieldInfo
+
+from diffusion_geodesics.runtime.paths import expand
 
 
 class SettingsError(ValueError):
@@ -38,6 +41,14 @@ class SettingsGroup(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
     )
+
+    @field_validator("*")
+    @classmethod
+    def _expand(cls, value: Any) -> Any:
+        """Paths with a leading ``~`` replaced, alone or in a tuple."""
+        if isinstance(value, tuple):
+            return tuple(cls._expand(each) for each in value)
+        return expand(value) if isinstance(value, Path) else value
 
     def inert(self) -> Mapping[str, str]:
         """Settings of this group that can have no effect with the others as they are: by name, the

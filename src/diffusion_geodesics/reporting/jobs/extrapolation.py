@@ -43,6 +43,7 @@ def extrapolation_report(result: ExtrapolationResult) -> Report:
         "direction": dict(result.direction_settings),
         "model": model_header(result.model),
     }
+    unused = () if result.launch.solution else ("solve",)
     starts = [
         Picture([image], name)
         for image, name in zip(clamped(result.pictures.images), result.pictures.names, strict=True)
@@ -62,7 +63,7 @@ def extrapolation_report(result: ExtrapolationResult) -> Report:
             Section("Is the ray typical?", [_typicality(result)]),
         ),
         result=extrapolation_result(result),
-        settings=settings_toml("extrapolate", result.settings, header),
+        settings=settings_toml("extrapolate", result.settings, header, unused),
         tensors={
             "path.safetensors": {
                 "t": result.ray.t,

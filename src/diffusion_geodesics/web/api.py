@@ -1,0 +1,75 @@
+"""The film as a function of the web API, for programs: ``/morph`` of `gradio_client`."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from diffusion_geodesics.web.failures import explain
+from diffusion_geodesics.web.film import api_settings, demand_enough, film_settings, film_work
+from diffusion_geodesics.web.job import Job, State
+from diffusion_geodesics.web.job_board import JobBoard
+from diffusion_geodesics.web.pictures import added
+
+LOOK_EVERY = 0.1
+"""Seconds between two looks at a job."""
+
+
+def morph_api(board: JobBoard, pictures: Any, name: Any, scratch: Path) -> None:
+    """Offer the function.
+
+    Args:
+        board: where jobs are.
+        pictures: component that takes files.
+        name: component with the model's name.
+        scratch: folder for what is made.
+    """
+
+    async def morph(images: list[str], settings: Any, model: str) -> AsyncIterator[tuple[Any, ...]]:
+        """Make a film.
+
+        Give two to twelve pictures, settings by name such as {"preset": "draft", "frames": 33},
+        and the name of a model. Returns the film, all files, and the contents of result.json.
+        """
+        try:
+            job = await asyncio.to_thread(_job, images or [], settings or {}, scratch)
+            board.start(f"{secrets.token_hex(24)}/api", model, job)
+        except (ValueError, OSError, MemoryError) as error:
+            raise gr.Error(explain(error)) from None
+        try:
+            while not job.look().over:
+                yield None, None, None
+                await asyncio.sleep(LOOK_EVERY)
+        finally:  # a program that goes away or cancels
+            job.stop()
+        seen = job.look()
+        if seen.state is not State.DONE:
+            raise gr.Error(seen.error or "The job was stopped.")
+        yield seen.outcome.film, seen.outcome.files, seen.outcome.record
+
+    with gr.Row(visible=False):
+        settings, film = gr.JSON(label="settings"), gr.File(label="film")
+        files = gr.File(label="files", file_count="multiple")
+        record = gr.JSON(label="result")
+        gr.Button().click(
+            morph,
+            [pictures, settings, name],
+            [film, files, record],
+            api_name="morph",
+            concurrency_limit=None,
+        )
+
+
+def _job(images: list[str], values: dict[str, Any], scratch: Path) -> Job:
+    entries, problems = added((), images)
+    if problems:
+        raise ValueError(problems[0].rstrip("."))
+    demand_enough(entries)
+    settings = film_settings(api_settings(values), entries)
+    return Job(film_work(entries, settings, Path(tempfile.mkdtemp(dir=scratch))))

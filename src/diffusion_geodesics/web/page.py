@@ -1,0 +1,77 @@
+"""The whole page."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from diffusion_geodesics.web.api import morph_api
+from diffusion_geodesics.web.explorations import EXPLORATIONS
+from diffusion_geodesics.web.explore import explore
+from diffusion_geodesics.web.job_board import JobBoard
+from diffusion_geodesics.web.model_choice import ModelChoice, load_model, model_choice
+from diffusion_geodesics.web.morph import morph
+from diffusion_geodesics.web.runner import Reopening
+
+TITLE = "Diffusion geodesics"
+CLEAN_EVERY, KEEP = 3600, 24 * 3600
+"""Seconds between looks at files that were uploaded or made, and how long they are kept."""
+
+
+def page(board: JobBoard, default_model: str, folders: Sequence[Path], scratch: Path) -> gr.Blocks:
+    """Lay out the page and connect it.
+
+    Args:
+        board: where jobs are.
+        default_model: the model that is chosen at first.
+        folders: further folders with models.
+        scratch: folder for what is made.
+
+    Raises:
+        ModelError: one of the folders is not there.
+    """
+    blocks = gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(CLEAN_EVERY, KEEP))
+    with blocks:
+        token = gr.Textbox(visible="hidden", label="key")
+        with gr.Row(elem_classes="top"):
+            with gr.Column(scale=3, min_width=320):
+                gr.HTML(f"<h1>{TITLE}</h1><p>Shortest paths through probable images.</p>")
+            with gr.Column(scale=2, min_width=320):
+                model = model_choice(default_model, folders)
+        with gr.Tabs():
+            with gr.Tab("Morph"):
+                film, reopening = morph(board, token, model, scratch)
+            reopenings = [reopening]
+            with gr.Tab("Explore"), gr.Tabs():
+                for kind in EXPLORATIONS:
+                    with gr.Tab(kind.title):
+                        reopenings.append(explore(kind, board, token, model.name, scratch))
+        morph_api(board, film.pictures.drop, model.name, scratch)
+        _connect(blocks, board, token, model, reopenings)
+    blocks.queue(default_concurrency_limit=None, api_open=False)
+    return blocks
+
+
+def _connect(
+    blocks: gr.Blocks,
+    board: JobBoard,
+    token: Any,
+    model: ModelChoice,
+    reopenings: Sequence[Reopening],
+) -> None:
+    """What happens when the page is opened, and when a model is chosen."""
+
+    async def load(key: str, name: str) -> AsyncIterator[tuple[str, Any]]:
+        async for updates in load_model(board, key, name):
+            yield updates
+
+    quiet: Any = {"show_progress": "hidden", "api_visibility": "private"}
+    loads: Any = {"fn": load, "inputs": [token, model.name], "outputs": [model.status, model.ready]}
+    model.name.input(**loads, **quiet, trigger_mode="always_last")
+    opened = blocks.load(None, None, [token], js="() => geodesicToken()", api_visibility="private")
+    opened.then(**loads, **quiet)
+    for reopening in reopenings:
+        opened.then(reopening.resume, [token], reopening.outputs, **quiet)
