@@ -120,12 +120,14 @@ def test_lists_and_arrays(matrix: DistanceMatrix):
         assert_close(found.values, matrix.values, rtol=0, atol=0)
 
 
+@pytest.mark.usefixtures("unchecked_types")
 @pytest.mark.parametrize("given", [[1.0, 2.0], [[[1.0, 2.0]]], [[1.0], [2.0, 3.0]]])
 def test_points_of_another_shape(given: list):
     with pytest.raises(ValueError, match="points "):
         distance_matrix(HalfPlane(), given)
 
 
+@pytest.mark.usefixtures("unchecked_types")
 def test_a_weight_that_is_no_power_has_no_common_reference():
     with pytest.raises(ValueError, match="no power of the density"):
         distance_matrix(HalfPlane(), HALF_PLANE, alpha=LogLinear(0.1))  # type: ignore[arg-type]

@@ -69,7 +69,7 @@ def test_without_weights_it_is_named_with_a_command(
     monkeypatch.setattr("diffusion_geodesics.measures.shift_tolerant.find_spec", lambda name: None)
     skipped = {s.name: s for s in external_measures(tmp_path).skipped}
     found = skipped["ST-PPL, ST-PDV, end ST-LPIPS"]
-    assert found.remedy == "pip install --no-deps stlpips-pytorch"
+    assert found.remedy == "install the package stlpips-pytorch, without its dependencies"
     assert str(tmp_path) in found.reason
     save_file({"other": torch.ones(1)}, tmp_path / "stlpips_alex.safetensors")
     with pytest.raises(ValueError, match="does not hold the weights"):

@@ -24,7 +24,7 @@ from torch.nn.functional import conv2d, max_pool2d, normalize, pad, relu
 from diffusion_geodesics.measures.perceptual import PerceptualDistance
 
 FILES = ("alex_shift_tolerant.pth", "stlpips_alex.safetensors")
-INSTALL = "pip install --no-deps stlpips-pytorch"
+INSTALL = "install the package stlpips-pytorch, without its dependencies"
 CHUNK = 8
 
 
