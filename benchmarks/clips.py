@@ -12,7 +12,7 @@ fraction of the clip's.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.record import add_row, commit, mean, read_rows, table, write_json
+from benchmarks.record import add_row, commit, mean, read_rows, table, write_page
 from diffusion_geodesics import load_model
 from diffusion_geodesics.images import psnr
 from diffusion_geodesics.latents.decode import decode
@@ -145,32 +145,28 @@ def page(rows: Sequence[Row]) -> str:
     for motion in Motion:
         members = [r for r in rows if r.motion == motion.value]
         groups[f"{motion.value} ({len(members)})"] = members
-
-    def each(cells: Callable[[list[Row]], list[str]]) -> list[list[str]]:
-        return [[group, *cells(members)] for group, members in groups.items()]
-
-    def truths(members: list[Row]) -> list[str]:
-        means = [mean([r.truth.get(p, math.nan) for r in members]) for p in PATHS]
-        return means + [wins(members, p, h) for h in (True, False) for p in PATHS[1:]]
-
-    order = [
-        [group, name, *(mean([r.figures[c][name] for r in members]) for c in ORDER)]
-        for group, members in groups.items()
-        for name in MEASURES
-    ]
-    middles = each(lambda m: [mean([r.middle.get(p, math.nan) for r in m]) for p in PATHS])
+    order, truths, middles = [], [], []
+    for group, some in groups.items():
+        for name in MEASURES:
+            cells = [mean([r.figures[c][name] for r in some]) for c in ORDER]
+            order.append([group, name, *cells])
+        means = [mean([r.truth.get(p, math.nan) for r in some]) for p in PATHS]
+        won = [wins(some, p, higher) for higher in (True, False) for p in PATHS[1:]]
+        truths.append([group, *means, *won])
+        middles.append([group, *(mean([r.middle.get(p, math.nan) for r in some]) for p in PATHS)])
     head = (
         "clips", "geodesic, dB", "slerp, dB", "lerp, dB", "pixels: wins against slerp",
         "against lerp", "latents: wins against slerp", "against lerp",
     )  # fmt: skip
-    return (
-        "## Order of the curves\n\nMean and 95% bootstrap interval over clips.\n\n"
-        + table(("clips", "measure", *ORDER), order, words=6)
-        + "\n\n## The truth in between\n\n"
-        + table(head, each(truths), words=8)
-        + "\n\n## Log density in the middle, less the mean of both ends, in nats\n\n"
-        + table(("clips", *PATHS), middles, words=4)
-        + "\n"
+    return "\n\n".join(
+        [
+            "## Order of the curves\n\nMean and 95% bootstrap interval over clips.",
+            table(("clips", "measure", *ORDER), order, words=6),
+            "## The truth in between",
+            table(head, truths, words=8),
+            "## Log density in the middle, less the mean of both ends, in nats",
+            table(("clips", *PATHS), middles, words=4),
+        ]
     )
 
 
@@ -207,25 +203,20 @@ def main(
             rows.append(measure(loaded, actor, motion, settings))
             add_row(keep, asdict(rows[-1]))
             print(actor, motion.value, rows[-1].nfe, flush=True)
-    found = page(rows)
-    print(found)
-    if write:
-        about = {
-            "commit": measured_at,
-            "model": loaded.hash,
-            "clips": len(rows),
-            "frames": FRAMES,
-            "settings": settings.as_nested(),
-            "nfe": sum(r.nfe for r in rows),
-        }
-        head = (
-            "# Clips against geodesics\n\n"
-            f"Made by `python -m benchmarks.clips` at commit {measured_at}: {len(rows)} rendered "
-            f"motions of {FRAMES} frames, strength {strength:g}, level {level:g}. What the "
-            "columns mean: [docs](../../docs/clips.md).\n\n"
-        )
-        write_json(write / "clips.json", {"about": about, "rows": [asdict(r) for r in rows]})
-        (write / "clips.md").write_text(head + found, encoding="utf-8")
+    head = (
+        "Clips against geodesics\n\n"
+        f"Made by `python -m benchmarks.clips` at commit {measured_at}: {len(rows)} rendered "
+        f"motions of {FRAMES} frames, strength {strength:g}, level {level:g}. What the "
+        "columns mean: [docs](../../docs/clips.md)."
+    )
+    about = {
+        "commit": measured_at,
+        "model": loaded.hash,
+        "settings": settings.as_nested(),
+        "nfe": sum(r.nfe for r in rows),
+    }
+    data = {"about": about, "rows": [asdict(r) for r in rows]}
+    write_page(write, "clips", head, page(rows), data)
 
 
 if __name__ == "__main__":

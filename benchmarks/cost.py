@@ -25,7 +25,7 @@ import cyclopts
 import torch
 from torch import Tensor
 
-from benchmarks.record import ROOT, commit, table, write_json
+from benchmarks.record import ROOT, commit, table, write_page
 from diffusion_geodesics import interpolate, load_model
 from diffusion_geodesics.diffusion import TextInversion
 from diffusion_geodesics.images import load_image
@@ -34,7 +34,6 @@ from diffusion_geodesics.interpolation.result import InterpolationResult
 from diffusion_geodesics.interpolation.settings import PUBLISHED_NEGATIVE, InterpolationSettings
 from diffusion_geodesics.latents.encode import encode, invert
 from diffusion_geodesics.latents.geometry import path_geometry
-from diffusion_geodesics.latents.profile import LatentPath
 from diffusion_geodesics.latents.settings import Metric, ScoreKind, SolverName
 from diffusion_geodesics.length import measure
 from diffusion_geodesics.models import DiffusionModel
@@ -47,7 +46,6 @@ from training.portraits import render
 EXAMPLES = ROOT / "examples"
 STREAM = 11
 THEIRS = InterpolationSettings.preset("published", prompt="a portrait")
-FIXED = {"score": ScoreKind.PUBLISHED, "alpha": THEIRS.metric.alpha}
 PUBLISHED = Metric(score=ScoreKind.PUBLISHED, alpha=THEIRS.metric.alpha)
 """The published metric as a function of the point."""
 EXACT = Metric(strength=1.0)
@@ -85,14 +83,14 @@ class Row:
 
 def pairs(count: int, size: int) -> list[Pair]:
     """The example portraits, and rendered heads that the model was not trained on."""
-    examples = (load_image(EXAMPLES / "portrait_a.png"), load_image(EXAMPLES / "portrait_b.png"))
-    found = [Pair("examples", examples, ("a portrait", "a portrait"))]
+    a, b = (load_image(EXAMPLES / f"portrait_{end}.png") for end in "ab")
+    found = [Pair("examples", (a, b), ("a portrait", "a portrait"))]
     heads = held_out(2 * count, STREAM)
     for k in range(count):
-        ends = [heads.select(k), heads.select(count + k)]
-        drawn = [render(end, size)[0].clamp(0, 1) for end in ends]
-        said = [caption(phrases(end)[0]) for end in ends]
-        found.append(Pair(f"rendered {k + 1}", (drawn[0], drawn[1]), (said[0], said[1])))
+        first, last = heads.select(k), heads.select(count + k)
+        a, b = (render(head, size)[0].clamp(0, 1) for head in (first, last))
+        said = caption(phrases(first)[0]), caption(phrases(last)[0])
+        found.append(Pair(f"rendered {k + 1}", (a, b), said))
     return found
 
 
@@ -105,7 +103,7 @@ def relative_lengths(
     noised = invert(run, encode(run, model, done.pictures, prompts), settings.inversion)
     coordinates = coordinates_between(noised, pair, flat=settings.metric.flat)
     (segment,) = done.segments
-    own: LatentPath = segment.profile.path
+    own = segment.profile.path
     start, end = own.path(ENDS)
     slerp = chord(start, end, own.coordinates.manifold)
     found = []
@@ -141,25 +139,17 @@ def run(model: DiffusionModel, pair: Pair, name: str, settings: InterpolationSet
 
 def variants(text: bool) -> dict[str, InterpolationSettings]:
     """What is compared."""
-    base = InterpolationSettings.preset("geodesic", strength=1.0)
+    ours = InterpolationSettings.preset("geodesic", strength=1.0)
     full = THEIRS.updated(solver=SolverName.PUBLISHED_FULL)
-    level = THEIRS.inversion.level
+    there = {"level": THEIRS.inversion.level, "allow_atypical": True}
+    fixed = {"score": ScoreKind.PUBLISHED, "alpha": THEIRS.metric.alpha, "window_nodes": 1}
+    prompts = {"prompt": "a portrait", "negative": PUBLISHED_NEGATIVE}
     found = {
-        "ours, default": base,
+        "ours, default": ours,
         "published, all steps": full,
-        "ours, at their noise level": base.updated(level=level, allow_atypical=True),
-        "ours, in their metric": InterpolationSettings.preset(
-            "geodesic",
-            level=level,
-            prompt="a portrait",
-            negative=PUBLISHED_NEGATIVE,
-            allow_atypical=True,
-            window_nodes=1,
-            **FIXED,
-        ),
-        "published, our solver": THEIRS.updated(
-            solver=SolverName.PRECONDITIONED, window_nodes=1, **FIXED
-        ),
+        "ours, at their noise level": ours.updated(**there),
+        "ours, in their metric": ours.updated(**there, **fixed, **prompts),
+        "published, our solver": THEIRS.updated(solver=SolverName.PRECONDITIONED, **fixed),
         "published, as its code runs": THEIRS,
     }
     if text:
@@ -184,7 +174,7 @@ def page(rows: list[Row]) -> str:
         ]
         for r in rows
     )  # fmt: skip
-    return table(head, cells, words=2) + "\n"
+    return table(head, cells, words=2)
 
 
 def main(
@@ -219,16 +209,12 @@ def main(
                 continue
             rows.append(run(loaded, pair, name, chosen.updated(**changes)))
             print(rows[-1], flush=True)
-    found = page(rows)
-    print(found)
-    if write:
-        head = (
-            "# Cost, measured\n\n"
-            f"Made by `python -m benchmarks.cost` at commit {commit()}, one thread, model "
-            f"{model}. What the columns are: see `benchmarks/cost.py`.\n\n"
-        )
-        write_json(write / "cost.json", [asdict(row) for row in rows])
-        (write / "cost.md").write_text(head + found, encoding="utf-8")
+    head = (
+        "Cost, measured\n\n"
+        f"Made by `python -m benchmarks.cost` at commit {commit()}, one thread, model {model}. "
+        "What the columns are: see `benchmarks/cost.py`."
+    )
+    write_page(write, "cost", head, page(rows), [asdict(row) for row in rows])
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import cyclopts
 import torch
 from torch import Tensor
 
-from benchmarks.record import ROOT, commit, table
+from benchmarks.record import ROOT, commit, table, write_page
 from diffusion_geodesics import load_model
 from diffusion_geodesics.diffusion import (
     DDIM,
@@ -92,29 +92,16 @@ class Bench:
 
     def up(self, clean: Tensor, given: Condition, method: Method) -> Tensor:
         """Clean latents at the noise level."""
-        return invert(
-            self.parts.denoiser,
-            clean,
-            given,
-            steps=method.steps,
-            level=self.level,
-            sampler=method.sampler,
-            refinements=method.refinements,
-        )
+        walk = {"steps": method.steps, "sampler": method.sampler, "level": self.level}
+        return invert(self.parts.denoiser, clean, given, refinements=method.refinements, **walk)
 
     def down(self, x: Tensor, given: Condition, method: Method, guidance: float) -> Tensor:
         """Latents at the noise level as images."""
-        clean = sample(
-            self.parts.denoiser,
-            x,
-            given,
-            steps=method.steps,
-            level=self.level,
-            sampler=method.sampler,
-            negative=self.null,
-            guidance=guidance,
-        )
-        return self.parts.codec.decode(clean).float()
+        walk = {"steps": method.steps, "sampler": method.sampler, "level": self.level}
+        guide = {"negative": self.null, "guidance": guidance}
+        return self.parts.codec.decode(
+            sample(self.parts.denoiser, x, given, **walk, **guide)
+        ).float()
 
     def middle(self, x: Tensor, given: Condition, method: Method) -> Tensor:
         """Frames half-way along slerp between neighbouring images."""
@@ -206,18 +193,13 @@ def main(
         for method in METHODS[:only]:
             rows.append(bench.row(name, pixels, method, reference))
             print(rows[-1], flush=True)
-    page = table(HEAD, rows, words=2) + "\n"
-    print(page)
-    if write:
-        about = (
-            "# Endpoints, measured\n\n"
-            f"Made by `python -m benchmarks.endpoints --images {images}` at commit "
-            f"{commit()}, noise level {level:g}, model {loaded.id}, prompt "
-            f'"{prompt}". *Middle frame*: PSNR of '
-            "the frame half-way along slerp to the same with 100 steps of LMS.\n\n"
-        )
-        write.mkdir(parents=True, exist_ok=True)
-        (write / "endpoints.md").write_text(about + page, encoding="utf-8")
+    head = (
+        "Endpoints, measured\n\n"
+        f"Made by `python -m benchmarks.endpoints --images {images}` at commit {commit()}, noise "
+        f'level {level:g}, model {loaded.id}, prompt "{prompt}". *Middle frame*: PSNR of the frame '
+        "half-way along slerp to the same with 100 steps of LMS."
+    )
+    write_page(write, "endpoints", head, table(HEAD, rows, words=2))
 
 
 if __name__ == "__main__":

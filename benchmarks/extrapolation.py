@@ -18,7 +18,7 @@ import cyclopts
 import torch
 from torch import Tensor
 
-from benchmarks.record import add_row, commit, mean, read_rows, table, write_json
+from benchmarks.record import add_row, commit, mean, read_rows, table, write_page
 from diffusion_geodesics import load_model
 from diffusion_geodesics.extrapolation.directions import ClipVelocity
 from diffusion_geodesics.extrapolation.launch import Launch, Setup
@@ -199,7 +199,7 @@ def page(rows: Sequence[Row]) -> str:
             title = f"## {law.value} clips, {ahead} ahead ({len(some)} windows)\n\n"
             parts.append(title + table(head, cells, words=6) + "\n")
     growth = mean([r.growth for r in rows if r.ahead == JUDGED[0]])
-    return "\n".join([*parts, f"Growth factor of the rays of strength 1: {growth}.\n"])
+    return "\n".join([*parts, f"Growth factor of the rays of strength 1: {growth}."])
 
 
 def main(
@@ -234,29 +234,17 @@ def main(
                 for row in found:
                     add_row(keep, asdict(row))
                 print(found[0].clip, spent, "evaluations", flush=True)
-    text = page(rows)
-    print(text)
-    if write:
-        clips = len({r.clip for r in rows})
-        head = (
-            "# Predicting clips\n\n"
-            f"Made by `python -m benchmarks.extrapolation` at commit {measured_at}: {clips} "
-            f"rendered clips, windows of {KNOWN} known frames, {AHEAD} ahead; level "
-            f"{settings.inversion.level:g} of {steps} steps. Means and 95% bootstrap intervals "
-            "over windows. What this says: [docs](../../docs/extrapolation.md).\n\n"
-        )
-        about = {
-            "commit": measured_at,
-            "model": loaded.hash,
-            "clips": clips,
-            "known": KNOWN,
-            "ahead": AHEAD,
-            "settings": settings.as_nested(),
-        }
-        write_json(
-            write / "extrapolation.json", {"about": about, "rows": [asdict(r) for r in rows]}
-        )
-        (write / "extrapolation.md").write_text(head + text, encoding="utf-8")
+    clips = len({r.clip for r in rows})
+    head = (
+        "Predicting clips\n\n"
+        f"Made by `python -m benchmarks.extrapolation` at commit {measured_at}: {clips} rendered "
+        f"clips, windows of {KNOWN} known frames, {AHEAD} ahead; level "
+        f"{settings.inversion.level:g} of {steps} steps. Means and 95% bootstrap intervals over "
+        "windows. What this says: [docs](../../docs/extrapolation.md)."
+    )
+    about = {"commit": measured_at, "model": loaded.hash, "settings": settings.as_nested()}
+    data = {"about": about, "rows": [asdict(r) for r in rows]}
+    write_page(write, "extrapolation", head, page(rows), data)
 
 
 if __name__ == "__main__":

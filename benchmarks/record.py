@@ -81,6 +81,16 @@ def write_json(file: Path, data: Data | list[Data], indent: int | None = 1) -> N
     file.write_text(text + "\n", encoding="utf-8")
 
 
+def write_page(folder: Path | None, name: str, head: str, page: str, data: Any = None) -> None:
+    """Print a page of Markdown; write it, and its data as JSON, if a folder is given."""
+    print(page)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.md").write_text(f"# {head}\n\n{page}\n", encoding="utf-8")
+        if data is not None:
+            write_json(folder / f"{name}.json", data)
+
+
 def read_rows(file: Path | None) -> list[Data]:
     """Rows that a run that was stopped has left, one a line."""
     if file is None or not file.is_file():

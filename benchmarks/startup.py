@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 
 import cyclopts
 
-from benchmarks.record import ROOT, commit, table, write_json
+from benchmarks.record import ROOT, commit, table, write_page
 from diffusion_geodesics.cli.main import COMMANDS
 
 MODULE = ("-m", "diffusion_geodesics")
@@ -87,17 +87,13 @@ def main(*, runs: int = 5, write: Path | None = None) -> None:
         write: folder for startup.md and startup.json.
     """
     rows = measure(runs)
-    page = table(HEAD, rows) + "\n"
-    print(page)
-    if write:
-        machine = f"Python {platform.python_version()} on {platform.machine()}"
-        head = (
-            "# Start-up, measured\n\n"
-            f"Made by `python -m benchmarks.startup` at commit {commit('src')}: CPU seconds, user "
-            f"and system, of {runs} runs each, {machine}.\n\n"
-        )
-        write_json(write / "startup.json", [dict(zip(HEAD, row, strict=True)) for row in rows])
-        (write / "startup.md").write_text(head + page, encoding="utf-8")
+    head = (
+        "Start-up, measured\n\n"
+        f"Made by `python -m benchmarks.startup` at commit {commit('src')}: CPU seconds, user and "
+        f"system, of {runs} runs each, Python {platform.python_version()} on {platform.machine()}."
+    )
+    data = [dict(zip(HEAD, row, strict=True)) for row in rows]
+    write_page(write, "startup", head, table(HEAD, rows), data)
 
 
 if __name__ == "__main__":

@@ -77,14 +77,12 @@ class Surroundings:
         t: parameters of the dense heads, (DENSE,).
         looks: of these, (DENSE, pooled).
         jacobians: by t and by u at every knot, (KNOTS, pooled, 1 + factors).
-        free: which of the factors u may move, (factors,).
     """
 
     pair: TruePair
     t: Tensor
     looks: Tensor
     jacobians: Tensor
-    free: Tensor
 
     def fit(self, looks: Looks, soft: Dense | None = None) -> Fit:
         """Explain frames; renders `STEPS` trial heads for each.
@@ -95,8 +93,7 @@ class Surroundings:
                 what that does to the nearest one is taken off first.
         """
         if soft is not None:
-            nearest = torch.cdist(looks, soft).argmin(1)
-            looks = looks - (soft - self.looks)[nearest]
+            looks = looks - (soft - self.looks)[torch.cdist(looks, soft).argmin(1)]
         spread = spreads()
         t = self.t[torch.cdist(looks, self.looks).argmin(1)]
         u = torch.zeros(len(looks), len(spread.deviation))
@@ -104,8 +101,7 @@ class Surroundings:
         best = looks - _look(_factors(self.pair, t, u))
         value = _cost(best, u)
         for _ in range(STEPS):
-            step = self._step(t, u, best)
-            move = damping[:, None] * step
+            move = damping[:, None] * self._step(t, u, best)
             tried_t = (t + move[:, 0]).clamp(0, 1)
             tried_u = _inside(self.pair, tried_t, u + move[:, 1:])
             rest = looks - _look(_factors(self.pair, tried_t, tried_u))
@@ -125,45 +121,34 @@ class Surroundings:
         """The Gauss-Newton step of (t, u), by the Jacobian of the nearest knot."""
         prior = torch.cat([torch.full((1,), 1e-3), torch.ones(u.shape[1])])
         state = torch.cat([torch.zeros(len(t), 1), u], 1)
-        found = torch.zeros_like(state)
-        knots = (t * (KNOTS - 1)).round().long()
-        for k in knots.unique().tolist():
-            here = knots == k
-            j = self.jacobians[k] / NOISE
-            slope = rest[here] / NOISE @ j - prior * state[here]
-            found[here] = torch.linalg.solve(j.T @ j + torch.diag(prior), slope.T).T
-        return found
+        j = self.jacobians[(t * (KNOTS - 1)).round().long()] / NOISE
+        slope = torch.einsum("fp,fpk->fk", rest / NOISE, j) - prior * state
+        return torch.linalg.solve(j.mT @ j + torch.diag(prior), slope)
 
 
 @lru_cache(maxsize=4)
 def surroundings(pair: TruePair) -> Surroundings:
     """The surroundings of a pair: some seven hundred small renderings, a second or so."""
-    t = torch.linspace(0, 1, DENSE)
-    spread = spreads()
-    names = _names(pair.first)
-    chosen = pair.kind.factors
-    free = torch.tensor([not chosen or n not in chosen for n in names])
-    knots = torch.linspace(0, 1, KNOTS)
-    heads = flatten(pair.between(knots))
-    count, columns = len(spread.deviation), []
+    t, knots = torch.linspace(0, 1, DENSE), torch.linspace(0, 1, KNOTS)
+    spread, heads = spreads(), flatten(pair.between(knots))
     h = 0.5 / (DENSE - 1)
     ahead, behind = (knots + h).clamp(0, 1), (knots - h).clamp(0, 1)
     steps = _rough(pair.between(ahead)) - _rough(pair.between(behind))
-    columns.append(steps / (ahead - behind)[:, None])
-    for i in range(count):
-        if not free[i]:
+    columns = [steps / (ahead - behind)[:, None]]
+    names = [n for n, v in pair.first.tensors().items() for _ in range(v[0].numel())]
+    for i, name in enumerate(names):
+        if name in pair.kind.factors:
             columns.append(torch.zeros_like(steps))
             continue
-        pair_of = []
-        for sign in (1.0, -1.0):
-            moved = heads.clone()
-            moved[:, i] += sign * 0.2 * spread.deviation[i]
-            moved[:, i] = moved[:, i].clamp(spread.low[i], spread.high[i])
-            pair_of.append(moved)
-        gap = (pair_of[0] - pair_of[1])[:, i].clamp_min(1e-6) / spread.deviation[i]
-        looks = [_rough(unflatten(m, pair.first)) for m in pair_of]
-        columns.append((looks[0] - looks[1]) / gap[:, None])
-    return Surroundings(pair, t, _look(pair.between(t)), torch.stack(columns, 2), free)
+        moved = [heads.clone(), heads.clone()]
+        for side, sign in zip(moved, (0.2, -0.2), strict=True):
+            side[:, i] = (side[:, i] + sign * spread.deviation[i]).clamp(
+                spread.low[i], spread.high[i]
+            )
+        gap = (moved[0] - moved[1])[:, i].clamp_min(1e-6) / spread.deviation[i]
+        first, last = (_rough(unflatten(m, pair.first)) for m in moved)
+        columns.append((first - last) / gap[:, None])
+    return Surroundings(pair, t, _look(pair.between(t)), torch.stack(columns, 2))
 
 
 @cache
@@ -180,23 +165,14 @@ def flatten(heads: Factors) -> Float[Tensor, "heads factors"]:
 
 def unflatten(values: Float[Tensor, "heads factors"], like: Factors) -> Factors:
     """The inverse of `flatten`."""
-    widths = [v[0].numel() for v in like.tensors().values()]
-    parts = values.split(widths, 1)
-    return Factors(
-        **{
-            name: part if value.ndim == 2 else part[:, 0]
-            for (name, value), part in zip(like.tensors().items(), parts, strict=True)
-        }
-    )
-
-
-def _names(heads: Factors) -> list[str]:
-    return [n for n, v in heads.tensors().items() for _ in range(v[0].numel())]
+    known = like.tensors()
+    parts = values.split([v[0].numel() for v in known.values()], 1)
+    named = zip(known.items(), parts, strict=True)
+    return Factors(**{n: part if v.ndim == 2 else part[:, 0] for (n, v), part in named})
 
 
 def _factors(pair: TruePair, t: Tensor, u: Tensor) -> Factors:
-    moved = flatten(pair.between(t)) + u * spreads().deviation
-    return unflatten(moved, pair.first)
+    return unflatten(flatten(pair.between(t)) + u * spreads().deviation, pair.first)
 
 
 def _inside(pair: TruePair, t: Tensor, u: Tensor) -> Tensor:

@@ -40,51 +40,45 @@ SAME = 0.1
 """Distance of a cross-fade to the truth, relative to that of both ends, under which they are the
 same thing to `coverage`."""
 
+# fmt: off
 QUANTITIES = (
     Quantity(
-        "truth",
-        Better.HIGHER,
+        "truth", Better.HIGHER,
         "dB of the frames between to the true rendering at the same fraction of its path",
         "a cross-fade scores well: look at detour and ghosting as well",
     ),
     Quantity(
-        "nearest truth",
-        Better.HIGHER,
-        "dB to the nearest true rendering between",
+        "nearest truth", Better.HIGHER, "dB to the nearest true rendering between",
         "a repeated end scores well",
     ),
     Quantity(
-        "detour",
-        Better.HIGHER,
+        "detour", Better.HIGHER,
         "share of the way from the nearest cross-fade to the true frame that the frame makes",
         "one direction of many: what lies aside of it does not count",
     ),
     Quantity(
-        "off manifold",
-        Better.LOWER,
+        "off manifold", Better.LOWER,
         "rms distance, in pooled pixels, to the nearest rendering of any factors, by optimisation",
         "a repeated end has none; the optimisation is local",
     ),
     Quantity(
-        "coverage",
-        Better.HIGHER,
+        "coverage", Better.HIGHER,
         "share of the middle half of the change that frames cover which are nearer to the truth "
         "than to a cross-fade",
         "seven frames are few; where the truth is a cross-fade, all of them count",
     ),
     Quantity(
-        "drift",
-        Better.LOWER,
+        "drift", Better.LOWER,
         "how far other factors leave the range of both ends, in standard deviations",
         "read off by optimisation, which finds something in a blend as well",
     ),
     Quantity(
-        "detour to make",
-        Better.NEITHER,
+        "detour to make", Better.NEITHER,
         "distance of the middle of the truth to the nearest cross-fade, relative to that of both "
         "ends",
     ),
 )
+# fmt: on
 
 
 @final
@@ -117,14 +111,10 @@ class Truth(Measure):
             _gap(there, cross_fade(there, ends)) < SAME * whole
         )
         middle = dense[[DENSE // 2]]
+        nearest = torch.stack([psnr(inner, d.expand_as(inner)) for d in way.dense]).amax(0)
         return {
             "truth": float(psnr(inner, way.true).clamp_max(MOST_DB).mean()),
-            "nearest truth": float(
-                torch.stack([psnr(inner, d.expand_as(inner)) for d in way.dense])
-                .amax(0)
-                .clamp_max(MOST_DB)
-                .mean()
-            ),
+            "nearest truth": float(nearest.clamp_max(MOST_DB).mean()),
             "detour": detour(looks, look(way.true), ends),
             "off manifold": float(fit.distance.mean()),
             "coverage": coverage(fit.position[counts], count),
