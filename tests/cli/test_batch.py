@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -87,3 +92,29 @@ def test_the_settings_of_a_run_can_be_taken_for_a_batch(
     assert manifest.header["settings"]["inversion"]["steps"] == 4
     assert manifest.header["settings"]["film"]["frames"] == 3
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["done"] == 1
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_batch_leaves_a_clean_folder(
+    folder: Path, tmp_path: Path, signum: signal.Signals
+) -> None:
+    """Ctrl-C goes to the workers as well, which leave it to the driver."""
+    images = [folder / f"{name}.png" for name in "abc"]
+    command = [sys.executable, "-m", "diffusion_geodesics", "batch", *images, "--all-pairs"]
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root / "src")}
+    process = subprocess.Popen(
+        [*command, "--steps", "1000", "--workers", "1", "-o", tmp_path / "out"],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    limit = time.monotonic() + 300
+    while not list((tmp_path / "out").glob("claims/*.1")) and time.monotonic() < limit:
+        time.sleep(0.1)
+    os.killpg(process.pid, signum)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 128 + signum, said
+    assert "error: stopped" in said
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["manifest.jsonl"]

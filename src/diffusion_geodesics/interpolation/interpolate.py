@@ -19,7 +19,7 @@ from diffusion_geodesics.interpolation.chain import Chain, chain_of, repeats
 from diffusion_geodesics.interpolation.diagnostics import demand_typical, diagnose
 from diffusion_geodesics.interpolation.frames import Decoder, at_keyframes, with_pixels
 from diffusion_geodesics.interpolation.kept_segments import KeptSegments
-from diffusion_geodesics.interpolation.mask import load_mask, masked
+from diffusion_geodesics.interpolation.mask import Mask, load_mask, masked
 from diffusion_geodesics.interpolation.result import InterpolationResult
 from diffusion_geodesics.interpolation.segments import join_chain, segment_keys
 from diffusion_geodesics.interpolation.settings import InterpolationSettings
@@ -29,6 +29,7 @@ from diffusion_geodesics.latents.memory import SOLVER_COPIES, demand_memory
 from diffusion_geodesics.latents.pictures import Pictures, load_pictures
 from diffusion_geodesics.latents.text_embeddings import optimise_embeddings
 from diffusion_geodesics.models import DiffusionModel
+from diffusion_geodesics.runtime.diagnostic import Diagnostic
 from diffusion_geodesics.runtime.run import Observer, Run
 
 
@@ -67,12 +68,8 @@ def interpolate(
     Cost: itemised in ``costs``; :func:`diffusion_geodesics.estimate` predicts it.
     """
     settings = (settings or InterpolationSettings()).updated(**changes)
-    run, framing = Run(observer), settings.framing
-    pictures = load_pictures(
-        model, keyframes, framing, least=2, distinct=False, background=settings.film.colour
-    )
-    mask = load_mask(pictures, settings.masks, framing)
-    pictures = masked(pictures, mask)
+    run = Run(observer)
+    pictures, mask = framed(model, keyframes, settings)
     chain = chain_of(pictures, closed=settings.film.loop)
     _demand_memory(model, pictures, chain, settings)
     encoded = optimise_embeddings(run, encode(run, model, pictures, settings.prompts), model.hash)
@@ -81,9 +78,30 @@ def interpolate(
     keys = segment_keys(model, noised, settings, chain.pairs)
     notes = (*encoded.notes, *repeats(pictures, chain), *kept.notes(keys))
     segments = join_chain(run, noised, settings, chain.pairs, keys, kept)
+    decoder = Decoder(noised, segments, settings, chain, mask, keys, kept)
+    return finished(run, model, decoder, notes)
+
+
+def framed(
+    model: DiffusionModel, keyframes: Sequence[ImageSource], settings: InterpolationSettings
+) -> tuple[Pictures, Mask | None]:
+    """The images at one size, and where they may change."""
+    framing = settings.framing
+    pictures = load_pictures(
+        model, keyframes, framing, least=2, distinct=False, background=settings.film.colour
+    )
+    mask = load_mask(pictures, settings.masks, framing)
+    return masked(pictures, mask), mask
+
+
+def finished(
+    run: Run, model: DiffusionModel, decoder: Decoder, notes: Sequence[Diagnostic]
+) -> InterpolationResult:
+    """The film of segments that are joined and measured: decoded, and what is known about it."""
+    noised, segments, settings = decoder.noised, decoder.segments, decoder.settings
+    encoded = noised.encoded
     if segments[0].solution is not None and not settings.allow_atypical:
         demand_typical(segments, settings)
-    decoder = Decoder(noised, segments, settings, chain, mask, keys, kept)
     strip = decoder.film(run)
     compared = decoder.compared(run, len(strip.frames)) if settings.compare else None
     found = at_keyframes(strip, noised)
@@ -92,10 +110,10 @@ def interpolate(
     result = InterpolationResult(
         settings=settings,
         model=model.info,
-        pictures=pictures,
+        pictures=encoded.pictures,
         strip=strip,
         compared=compared,
-        segments=segments,
+        segments=tuple(segments),
         alpha=settings.metric.alpha_for(encoded.dim),
         dim=encoded.dim,
         keyframe_psnr=tuple(found.tolist()),

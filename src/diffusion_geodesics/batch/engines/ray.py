@@ -72,7 +72,7 @@ class RayPool(Pool):
         logging.getLogger("ray").setLevel(logging.ERROR)
         try:
             ray.init(
-                address=self._address,
+                address=self._address or "local",
                 include_dashboard=None if self._address else False,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
@@ -178,8 +178,8 @@ class RayPool(Pool):
 
 def _ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Numbers of GPUs stay as Ray sets them where a worker gets none.
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # A worker that gets no GPU sees none.
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
     try:
         import ray
     except ImportError:

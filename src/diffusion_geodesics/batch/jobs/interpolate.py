@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, final
 
@@ -12,6 +13,10 @@ from diffusion_geodesics.models.settings import ModelSettings
 
 if TYPE_CHECKING:
     from diffusion_geodesics.models.model import DiffusionModel
+
+TOGETHER = 4
+"""Pairs in one network batch, see docs/batch.md for what that gains; more are joined in batches of
+four all the same."""
 
 
 @final
@@ -26,5 +31,17 @@ class InterpolateJob(PairJob):
     def result(self, model: DiffusionModel, pair: BatchPair) -> object:
         from diffusion_geodesics.interpolation.interpolate import interpolate
 
-        settings = self.settings.updated(**with_prompts(self.settings, pair))
-        return interpolate(model, (pair.a, pair.b), settings)
+        return interpolate(model, (pair.a, pair.b), self._settings(pair))
+
+    def results(self, model: DiffusionModel, pairs: Sequence[BatchPair]) -> Sequence[object]:
+        from diffusion_geodesics.interpolation.many import Film, interpolate_many
+
+        if len(pairs) == 1:
+            return super().results(model, pairs)
+        return interpolate_many(model, [Film((p.a, p.b), self._settings(p)) for p in pairs])
+
+    def together(self, model: DiffusionModel) -> int:
+        return TOGETHER
+
+    def _settings(self, pair: BatchPair) -> InterpolationSettings:
+        return self.settings.updated(**with_prompts(self.settings, pair))
