@@ -14,12 +14,14 @@ DEMO := runs/demo
 
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: demo test test-slow test-faults check format bench bench-gpu evidence docs release-check clean help
+.PHONY: demo web test test-slow test-web test-faults check format bench bench-gpu evidence docs release-check clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       morph between the two example portraits, into $(DEMO)"
+	@echo "make web        open the web page: drop two pictures, get a film"
 	@echo "make test       run the tests (make test-slow: the slow ones as well)"
+	@echo "make test-web   the web page in a real browser (needs chromium: apt install chromium)"
 	@echo "make test-faults  kill batches 200 times on every engine; an hour on 2 cores"
 	@echo "make check      ruff, pyright, import contract"
 	@echo "make format     let ruff format and fix what it can"
@@ -36,11 +38,17 @@ demo: .venv/.installed
 	@echo
 	@echo "The morph is in $(DEMO). Open $(DEMO)/report.html in a browser."
 
+web: .venv/.installed-web
+	$(BIN)/geodesic web
+
 test: .venv/.installed-dev
 	$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --device $(DEVICE)
 
 test-slow: .venv/.installed-dev
-	$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --device $(DEVICE) -m "not gpu and not network and not faults"
+	$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --device $(DEVICE) -m "not gpu and not network and not faults and not browser"
+
+test-web: .venv/.installed-web-test
+	$(BIN)/python -m pytest -n 0 -m "not gpu and not network" tests/web
 
 test-faults: .venv/.installed-batch
 	$(BIN)/python -m pytest -n 0 -m "slow or faults" tests/batch
@@ -89,11 +97,19 @@ $(INTERPRETER):
 	@touch $@
 
 .venv/.installed-dev: .venv/.installed
-	$(PIP) --editable '.[dev]'
+	$(PIP) --editable '.[dev,web]'
 	@touch $@
 
 .venv/.installed-batch: .venv/.installed-dev
 	$(PIP) --editable '.[ray,slurm]'
+	@touch $@
+
+.venv/.installed-web: .venv/.installed
+	$(PIP) --editable '.[web]'
+	@touch $@
+
+.venv/.installed-web-test: .venv/.installed-dev
+	$(PIP) --editable '.[web-test]'
 	@touch $@
 
 .venv/.installed-docs: .venv/.installed

@@ -9,13 +9,11 @@ latents. FID and LPIPS need weights that are not there; what is measured instead
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from io import BytesIO
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from benchmarks.digits.data import (
@@ -28,11 +26,11 @@ from benchmarks.digits.data import (
     deal,
     digits_model,
 )
-from benchmarks.digits.measures import DigitFrames, frechet_to, grey, jackknife
+from benchmarks.digits.measures import DigitFrames
 from benchmarks.evidence.density import middle_densities, summary
 from benchmarks.evidence.results import Table, described
 from benchmarks.evidence.work import KEPT, fingerprint, processes
-from benchmarks.record import Data, as_data, commit
+from benchmarks.record import Data, commit
 from diffusion_geodesics.cli.methods import read_method
 from diffusion_geodesics.comparison.at_level import AtLevel, PublishedMethod
 from diffusion_geodesics.comparison.compare import BASELINE, compare
@@ -63,7 +61,6 @@ WEIGHED = ("slerp", "geodesic", "geodesic:strength=30", "geodesic:strength=3,sco
 """Methods whose middle images get an absolute density."""
 OTHERS = ("level 0.3", "level 0.8", "no class")
 ABOUT = "pairs of real MNIST images, joined by a pretrained latent flow"
-LESS = f" less {BASELINE}'s"
 DRAWN = (
     "lerp", BASELINE, "hlerp", "hlerp + bump 2", "geodesic 1", "geodesic 30",
     "geodesic 3 ratio + bump 2", "string method", REAL,
@@ -139,56 +136,24 @@ def run(
     digits = deal(IMAGES, pairs, model.codec(28, 28))
     if quick:
         done = compared("quick", digits, model, work)
-        return written_down(done, digits, [study("quick", ABOUT, done, digits)], started)
+        return written_down(done, digits, [study("quick", "", done)], started)
     with processes(pool_size) as pool:
         aside = partial(compare_aside, pairs=pairs, work=work)
         list(pool.map(aside, ("main", *OTHERS)))
-    done, *rest = (compared(name, digits, model, work) for name in ("main", *OTHERS))
-    parts = dict(zip(OTHERS, rest, strict=True))
-    parts |= {"same class": some(done, done.pairs[::2])}
-    parts |= {"different classes": some(done, done.pairs[1::2])}
-    studies = [study("main", ABOUT, done, digits)]
-    studies += [study(n, f"{ABOUT}: {n}", p, digits) for n, p in parts.items()]
+    parts = {name: compared(name, digits, model, work) for name in ("main", *OTHERS)}
+    done = parts.pop("main")
+    parts["same class"] = replace(done, pairs=done.pairs[::2])
+    parts["different classes"] = replace(done, pairs=done.pairs[1::2])
+    studies = [study("main", "", done), *(study(n, f": {n}", p) for n, p in parts.items())]
     studies.append(density_study(model, done))
     if picture is not None:
         draw(done, picture)
     return written_down(done, digits, studies, started)
 
 
-def some(done: ComparisonResult, pairs: Sequence) -> ComparisonResult:
-    """Part of a comparison."""
-    return replace(done, pairs=list(pairs))
-
-
-def study(name: str, what: str, done: ComparisonResult, digits: Digits) -> Data:
+def study(name: str, what: str, done: ComparisonResult) -> Data:
     """A comparison as it is written down: means with intervals, and wins over slerp and lerp."""
-    return described(name, what, Table.of([done]), frechet_values(done, digits))
-
-
-def frechet_values(done: ComparisonResult, digits: Digits) -> dict[str, dict[str, Data]]:
-    """Fréchet distance of every method to real images, and its difference from slerp's."""
-    look = digits.real.classifier.features
-    reference = look(grey(digits.reference)).numpy().astype(float)
-    spread = np.sqrt(reference.var(0).sum())
-    distances = [
-        frechet_to(
-            reference / spread,
-            [look(grey(p.outcomes[m].frames[1:-1])).numpy() / spread for p in done.pairs],
-        )
-        for m in done.methods
-    ]
-    baseline = list(done.methods).index(BASELINE)
-
-    def values(index: np.ndarray) -> np.ndarray:
-        each = np.array([distance(index) for distance in distances])
-        return np.concatenate([each, each - each[baseline]])
-
-    found = [as_data(interval) for interval in jackknife(values, len(done.pairs))]
-    count, name = len(done.methods), "Fréchet distance"
-    return {
-        m: {name: found[k]} | ({f"{name}{LESS}": found[count + k]} if k != baseline else {})
-        for k, m in enumerate(done.methods)
-    }
+    return described(name, f"{ABOUT}{what}", Table.of([done]))
 
 
 def density_study(model: DiffusionModel, done: ComparisonResult) -> Data:
@@ -196,38 +161,21 @@ def density_study(model: DiffusionModel, done: ComparisonResult) -> Data:
     names = [REAL, *(read_method(n).name for n in WEIGHED)]
     pairs = [replace(p, outcomes={n: p.outcomes[n] for n in names}) for p in done.pairs[:CHECKED]]
     found = summary([middle_densities(model, p, REAL, ExactTrace()) for p in pairs])
-    rows = [
-        {"method": n, "values": {"log p middle image": v}, "wins": {}, "wins_lerp": {}, "notes": {}}
-        for n, v in found["means"].items()
-    ]
-    what = (
-        "log p without a class of the middle image less the mean of both ends, in nats, at the "
-        f"level {found['level']:g}"
-    )
-    return {
-        "name": "absolute density",
-        "what": what,
-        "pairs": len(pairs),
-        "level": found["level"],
-        "rows": rows,
-    }
+    rows = [{"method": n, "values": {"log p": v}, "wins": {}} for n, v in found["means"].items()]
+    what = "log p without a class of the middle image less the mean of both ends, in nats"
+    about = {"name": "absolute density", "what": what, "pairs": len(pairs)}
+    return about | {"level": found["level"], "rows": rows}
 
 
 def reading(main: Data) -> dict[str, dict[str, list[str]]]:
     """For each method the quantities on which its paired interval against slerp excludes a draw."""
     found = {}
     for row in main["rows"]:
-        better, worse = [], []
-        for name, win in row["wins"].items():
-            if win["low"] is not None and win["low"] > 0.5:
-                better.append(name)
-            elif win["high"] is not None and win["high"] < 0.5:
-                worse.append(name)
-        for name, gap in row["values"].items():
-            if name.endswith(LESS):
-                better += [name.removesuffix(LESS)] if gap["high"] < 0 else []
-                worse += [name.removesuffix(LESS)] if gap["low"] > 0 else []
-        found[row["method"]] = {"better than slerp": better, "worse than slerp": worse}
+        known = {q: win for q, win in row["wins"].items() if win["low"] is not None}
+        found[row["method"]] = {
+            f"better than {BASELINE}": [q for q, win in known.items() if win["low"] > 0.5],
+            f"worse than {BASELINE}": [q for q, win in known.items() if win["high"] < 0.5],
+        }
     return found
 
 

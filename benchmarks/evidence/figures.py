@@ -70,6 +70,7 @@ def _low_high(told: Data) -> tuple[float, float]:
 def _wins(data: Data, path: Path) -> None:
     """Win rates against slerp (full) and lerp (hollow), by kind of pair and method."""
     from matplotlib import pyplot as plt
+    from matplotlib.lines import Line2D
 
     groups = [s["group"] for s in data["studies"] if s["name"] == "main"]
     names = [m for m in methods(study(data, "main")) if m not in ("slerp", "lerp", TRUTH)]
@@ -93,10 +94,11 @@ def _wins(data: Data, path: Path) -> None:
         axis.set(title=quantity, xlim=(-0.03, 1.03), xlabel="share of pairs won")
         axis.grid(True, axis="x", alpha=0.25)
     axes[0].set_yticks([-k for k in range(len(groups))], groups)
-    handles = [plt.Line2D([], [], color=f"C{m}", marker="o", label=n) for m, n in enumerate(names)]
+    handles = [Line2D([], [], color=f"C{m}", marker="o", label=n) for m, n in enumerate(names)]
     for baseline, face in zip(AGAINST, ("black", "white"), strict=True):
-        style = {"linestyle": "", "marker": "o", "markerfacecolor": face}
-        handles.append(plt.Line2D([], [], color="black", label=f"against {baseline}", **style))
+        dot = Line2D([], [], color="black", marker="o", linestyle="", markerfacecolor=face)
+        dot.set_label(f"against {baseline}")
+        handles.append(dot)
     figure.legend(handles=handles, loc="lower center", ncols=len(handles), frameon=False)
     figure.tight_layout(rect=(0, 0.05, 1, 1))
     figure.savefig(path, dpi=110, metadata={"Software": None})
@@ -117,8 +119,9 @@ def _levels(data: Data, path: Path) -> None:
                 x, y, low, high = zip(*points, strict=True)
                 bars = [[b - a for a, b in zip(*p, strict=True)] for p in ((low, y), (y, high))]
                 moved = [v + 0.008 * (m - 1) for v in x]
-                style = {"marker": "o", "ms": 4, "lw": 1.3, "label": method}
-                axis.errorbar(moved, y, yerr=bars, color=f"C{m}", **style)
+                axis.errorbar(
+                    moved, y, yerr=bars, color=f"C{m}", marker="o", ms=4, lw=1.3, label=method
+                )
         axis.set(title=label, xlabel="noise level", xlim=(0.1, 0.9))
         if quantity == "coverage":
             axis.set_ylim(-0.05, 1.05)

@@ -39,15 +39,20 @@ class Kind(Enum):
     @property
     def factors(self) -> tuple[str, ...]:
         """The factors that change; none where all do."""
-        return {
-            Kind.TURN: ("yaw",),
-            Kind.SMILE: ("smile",),
-            Kind.HAIR: ("hair_length",),
-            Kind.LIGHT: ("light",),
-            Kind.GLASSES: ("glasses",),
-            Kind.EXPRESSION: ("smile", "mouth_open", "brow"),
-            Kind.ALL: (),
-        }[self]
+        return tuple(CHANGES.get(self, {}))
+
+
+CHANGES: dict[Kind, dict[str, tuple[float, float]]] = {
+    Kind.TURN: {"yaw": (math.radians(-30), math.radians(30))},
+    Kind.SMILE: {"smile": (-0.9, 0.9)},
+    Kind.HAIR: {"hair_length": (0.05, 0.95)},
+    Kind.LIGHT: {"light": (-0.9, 0.9)},
+    Kind.GLASSES: {"glasses": (0.0, 1.0)},
+    Kind.EXPRESSION: {"smile": (-0.8, 0.8), "mouth_open": (0.0, 0.9), "brow": (-0.8, 0.8)},
+}
+"""Factors that change, from first to last."""
+FIXED = {Kind.SMILE: {"mouth_open": 0.0}, Kind.HAIR: {"bald": 0.0}}
+"""Factors that are set, so that the change is seen."""
 
 
 @final
@@ -90,19 +95,10 @@ def true_pairs(count: int, kinds: Sequence[Kind] = tuple(Kind)) -> list[TruePair
 
 
 def _ends(head: Factors, other: Factors, kind: Kind) -> tuple[Factors, Factors]:
-    if kind is Kind.TURN:
-        return head.replace(yaw=math.radians(-30)), head.replace(yaw=math.radians(30))
-    if kind is Kind.SMILE:
-        calm = head.replace(smile=-0.9, mouth_open=0.0)
-        return calm, head.replace(smile=0.9, mouth_open=0.0)
-    if kind is Kind.HAIR:
-        haired = head.replace(bald=0.0)
-        return haired.replace(hair_length=0.05), haired.replace(hair_length=0.95)
-    if kind is Kind.LIGHT:
-        return head.replace(light=-0.9), head.replace(light=0.9)
-    if kind is Kind.GLASSES:
-        return head.replace(glasses=0.0), head.replace(glasses=1.0)
-    if kind is Kind.EXPRESSION:
-        calm = head.replace(smile=-0.8, mouth_open=0.0, brow=-0.8)
-        return calm, head.replace(smile=0.8, mouth_open=0.9, brow=0.8)
-    return head, other
+    if kind is Kind.ALL:
+        return head, other
+    first, last = (
+        head.replace(**FIXED.get(kind, {}), **{k: v[end] for k, v in CHANGES[kind].items()})
+        for end in (0, 1)
+    )
+    return first, last

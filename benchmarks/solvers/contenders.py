@@ -102,7 +102,7 @@ def _recorded(
             tape.score_evals,
             tape.calls,
             solution.nfe,
-            tape.seconds,
+            tape.seconds(),
         )
 
     return run

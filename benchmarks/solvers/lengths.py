@@ -24,15 +24,13 @@ from tests.problems.families import Problem
 
 FINE = (64, 128, 256)
 """Intervals of the solutions that a reference length is taken from; the last only if needed."""
-
-AGREEMENT = 1e-6
-"""Relative difference of length between two of them at which no finer one is needed."""
-
-FINE_RESIDUAL = 1e-6
-"""Residual they are solved to."""
-
+AGREEMENT, FINE_RESIDUAL = 1e-6, 1e-6
+"""Relative difference of length at which no finer one is needed; residual they are solved to."""
 STARTS = 7
 """Initial paths the shortest geodesic is looked for from."""
+UNSURE = 1e-4
+"""Relative change under twice the panels above which a length is integrated anew, with 32 times
+as many: curves with few nodes where the density changes much."""
 
 
 @lru_cache(maxsize=8)
@@ -41,11 +39,6 @@ def _rule(panels: int) -> tuple[Tensor, Tensor]:
     left = np.arange(panels)[:, None] / panels
     times = (left + (x + 1) / (2 * panels)).ravel()
     return torch.from_numpy(times), torch.from_numpy(np.tile(w / (2 * panels), panels))
-
-
-UNSURE = 1e-4
-"""Relative change under twice the panels above which a length is integrated anew, with 32 times
-as many: curves with few nodes where the density changes much."""
 
 
 def true_length(problem: Problem, nodes: Tensor) -> Tensor:
@@ -79,12 +72,9 @@ def _integral(problem: Problem, nodes: Tensor, panels: int) -> Tensor:
 def lengths_of(problem: Problem, curves: list[Tensor], *, at_once: int = 8) -> Tensor:
     """True lengths of many curves of any number of nodes, shape (curves, pairs)."""
     found = torch.full((len(curves), len(problem.start)), torch.nan, dtype=torch.float64)
-    sizes: dict[int, list[int]] = {}
-    for number, curve in enumerate(curves):
-        sizes.setdefault(len(curve), []).append(number)
-    for numbers in sizes.values():
-        for first in range(0, len(numbers), at_once):
-            part = numbers[first : first + at_once]
+    for size in {len(curve) for curve in curves}:
+        index = torch.tensor([i for i, curve in enumerate(curves) if len(curve) == size])
+        for part in index.split(at_once):
             found[part] = true_length(problem, torch.stack([curves[i] for i in part], 1))
     return found
 

@@ -13,49 +13,36 @@ import resource
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from benchmarks.record import Data
 from benchmarks.solvers.compare import Row, compare
-from benchmarks.solvers.contenders import ENERGY, FLOW, Contender, published
+from benchmarks.solvers.contenders import ENERGY, FLOW, published
 from benchmarks.solvers.families import FIRST_SEED
 from benchmarks.solvers.lengths import shortest, true_length
 from diffusion_geodesics.bvp import BoundaryProblem, PreconditionedFlow, Solution, solve_bvp
 from diffusion_geodesics.density import GaussianMixture
-from diffusion_geodesics.geodesics import geodesic
 from diffusion_geodesics.metric import Conformal
-from diffusion_geodesics.path import GreatArc, Path
+from diffusion_geodesics.path import Path, chord
 from tests.problems.families import Problem, scaling, span_of
 from tests.problems.reference import REFERENCES
 from tests.problems.stacking import stacked
 
 DIMENSIONS = (2, 8, 64, 512, 4096, 16384, 65536)
 NODES = (8, 16, 32, 64, 128)
-
-SCALED: dict[str, Contender] = {c.name: c for c in (FLOW, published(0.1), ENERGY)}
-
-SLOW = (ENERGY.name,)
-"""Contenders that are not taken beyond ``SLOW_ABOVE`` dimensions: for their time."""
-
-SLOW_ABOVE = 512
+NODES_ON = (
+    "Gaussian, α 0.1, radius 8, angle 2",
+    "von Mises-Fisher, ακ 2",
+    "arc, 64-d, α 0.1",
+    "arc, 64-d, α 1",
+)
+SCALED = {c.name: c for c in (FLOW, published(0.1), ENERGY)}
+SLOW, SLOW_ABOVE = ENERGY.name, 512
+"""A contender that is not taken beyond so many dimensions: for its time."""
 ONE_SEED_FROM = 512
-
-
-@dataclass(frozen=True)
-class DimensionRow:
-    """One contender in one dimension.
-
-    Args:
-        rows: one for each seed.
-        megabytes: peak resident memory over that at the start of the process.
-    """
-
-    dim: int
-    solver: str
-    rows: list[Row]
-    megabytes: float
 
 
 def _peak() -> float:
@@ -64,7 +51,7 @@ def _peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
-def reduced(problem: Problem) -> tuple[Problem, torch.Tensor]:
+def reduced(problem: Problem) -> tuple[Problem, Tensor]:
     """A problem with a mixture in the span of its means and ends, and the basis of that span."""
     density = problem.density
     if not isinstance(density, GaussianMixture):
@@ -76,35 +63,35 @@ def reduced(problem: Problem) -> tuple[Problem, torch.Tensor]:
     return Problem(small, *ends, problem.alpha, problem.manifold), basis
 
 
-def dimension_row(dim: int, solver: str, seeds: Sequence[int]) -> DimensionRow:
-    """Solve in ``dim`` dimensions, every coordinate of them."""
+def dimension_row(dim: int, solver: str, seeds: Sequence[int]) -> Data:
+    """One contender in ``dim`` dimensions, every coordinate of them: a row a seed, and megabytes of
+    peak resident memory over that at the start of the process."""
     torch.set_num_threads(1)
-    before, rows = _peak(), []
+    before = _peak()
+    rows: list[Row] = []
     for seed in seeds:
         problem = scaling(seed, dim)
         small, basis = reduced(problem)
-        one = stacked([small])
+        one, full = stacked([small]), stacked([problem])
         length = shortest(one).length
-        full = stacked([problem])
         rows.append(compare(f"{dim}-d", False, full, SCALED[solver], length, basis, one))
-    return DimensionRow(dim, solver, rows, _peak() - before)
+    used = _peak() - before
+    return {"dim": dim, "solver": solver, "rows": [asdict(r) for r in rows], "megabytes": used}
 
 
-def dimensions(
-    of: Sequence[int], seeds: int, tell: Callable[[str], None], first: int = FIRST_SEED
-) -> dict[str, Any]:
+def dimensions(of: Sequence[int], seeds: int, tell: Callable[[str], None]) -> Data:
     """All dimensions and contenders; from ``ONE_SEED_FROM`` on one seed."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["benchmarks.solvers.scaling"])
-    rows: list[dict[str, Any]] = []
+    rows: list[Data] = []
     with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as pool:
         for dim in of:
             for name in SCALED:
-                if name in SLOW and dim > SLOW_ABOVE:
+                if name == SLOW and dim > SLOW_ABOVE:
                     continue
                 tell(f"{dim} dimensions, {name}")
-                some = range(first, first + (seeds if dim < ONE_SEED_FROM else 1))
-                rows.append(asdict(pool.submit(dimension_row, dim, name, list(some)).result()))
+                some = [FIRST_SEED + i for i in range(seeds if dim < ONE_SEED_FROM else 1)]
+                rows.append(pool.submit(dimension_row, dim, name, some).result())
     return {"rows": rows}
 
 
@@ -129,37 +116,23 @@ class NodesRow:
     path_error: float
 
 
-NODES_ON = (
-    "Gaussian, α 0.1, radius 8, angle 2",
-    "von Mises-Fisher, ακ 2",
-    "arc, 64-d, α 0.1",
-    "arc, 64-d, α 1",
-)
-
-
 def _nodes_rows(problem: Problem, name: str, of: Sequence[int]) -> Iterator[NodesRow]:
     one = stacked([problem])
     connection = Conformal(problem.density, problem.alpha, problem.manifold)
-    times = torch.linspace(0, 1, 65, dtype=torch.float64)
+    straight = chord(problem.start, problem.end, problem.manifold)
 
-    def solve(intervals: Sequence[int], tol: float, path: Path | None) -> Solution:
-        solver = PreconditionedFlow(tuple(intervals))
-        line = geodesic(problem.density, problem.start, problem.end, alpha=0.0).path
-        if problem.manifold.curvature:
-            line = GreatArc(problem.start, problem.end)
-        start = line if path is None else path
-        return solve_bvp(
-            BoundaryProblem(connection, start), solver, tol=tol, max_steps=200, throw=False
-        )
+    def solve(intervals: tuple[int, ...], tol: float, path: Path = straight) -> Solution:
+        flow, start = PreconditionedFlow(intervals), BoundaryProblem(connection, path)
+        return solve_bvp(start, flow, tol=tol, max_steps=200, throw=False)
 
-    best = solve((512,), 1e-6, solve((32, 128), 1e-6, None).path)
-    exact, chord = best.path(times), float((problem.end - problem.start).norm())
-    grid = torch.linspace(0, 1, 513, dtype=torch.float64)
-    length = float(true_length(one, best.path(grid)[:, None]))
+    def nodes(solution: Solution, n: int) -> Tensor:
+        return solution.path(torch.linspace(0, 1, n + 1, dtype=torch.float64))[:, None]
+
+    best = solve((512,), 1e-6, solve((32, 128), 1e-6).path)
+    length = float(true_length(one, nodes(best, 512)))
     for n in of:
-        quick, sharp = solve((n,), 1e-3, None), solve((n,), 1e-9, None)
-        nodes = sharp.path(torch.linspace(0, 1, n + 1, dtype=torch.float64))[:, None]
-        error = (sharp.path(times) - exact).norm(dim=-1).max()
+        quick, sharp = solve((n,), 1e-3), solve((n,), 1e-9)
+        error = (nodes(sharp, 64) - nodes(best, 64)).norm(dim=-1).max()
         yield NodesRow(
             name,
             n,
@@ -167,8 +140,8 @@ def _nodes_rows(problem: Problem, name: str, of: Sequence[int]) -> Iterator[Node
             quick.nfe,
             quick.batches,
             float(sharp.residual),
-            abs(float(true_length(one, nodes)) / length - 1),
-            float(error) / chord,
+            abs(float(true_length(one, nodes(sharp, n))) / length - 1),
+            float(error / (problem.end - problem.start).norm()),
         )
 
 
@@ -177,22 +150,18 @@ def order(sizes: Sequence[int], errors: Sequence[float]) -> float:
     return -float(np.polyfit(np.log(sizes), np.log(errors), 1)[0])
 
 
-def nodes(of: Sequence[int], problems: Sequence[str], tell: Callable[[str], None]) -> dict:
+def nodes(of: Sequence[int], problems: Sequence[str], tell: Callable[[str], None]) -> Data:
     """Cost and error of the flow against the number of intervals, and the orders."""
     known = {r.name: r for r in REFERENCES}
     rows: list[NodesRow] = []
-    orders: list[dict[str, Any]] = []
+    orders: list[Data] = []
     for name in problems:
         tell(f"nodes, {name}")
         found = list(_nodes_rows(known[name].make(), name, of))
         rows += found
         fitted = found[1:] if len(found) > 2 else found
         sizes = [r.intervals for r in fitted]
-        orders.append(
-            {
-                "problem": name,
-                "path": order(sizes, [r.path_error for r in fitted]),
-                "length": order(sizes, [max(r.length_error, 1e-15) for r in fitted]),
-            }
-        )
+        path = order(sizes, [r.path_error for r in fitted])
+        length = order(sizes, [max(r.length_error, 1e-15) for r in fitted])
+        orders.append({"problem": name, "path": path, "length": length})
     return {"rows": [asdict(r) for r in rows], "orders": orders}

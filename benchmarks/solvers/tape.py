@@ -20,7 +20,7 @@ from diffusion_geodesics.metric import Energy
 
 
 class Tape:
-    """Counts what each of some pairs has cost so far, and holds the points asked for last."""
+    """What each of some pairs has cost so far, and the points asked for last."""
 
     def __init__(self, pairs: int, basis: Tensor | None = None):
         self.score_evals = torch.zeros(pairs, dtype=torch.long)
@@ -30,7 +30,6 @@ class Tape:
         self.basis = basis
         self.began = time.perf_counter()
 
-    @property
     def seconds(self) -> float:
         """Since the tape was made."""
         return time.perf_counter() - self.began
@@ -139,25 +138,14 @@ class Recorder:
     iterates: list[Iterate] = field(default_factory=list)
 
     def __call__(self, step: Step) -> None:
-        rows, points = self.tape.rows, self.tape.points
-        active = torch.zeros(len(self.start), dtype=torch.bool)
-        active[rows] = True
-        nodes = None
+        tape, nodes = self.tape, None
+        active = torch.full((len(self.start),), not self.curves)
+        active[tape.rows] = True
         if self.curves:
-            nodes = points.new_full((len(points) + 2, *self.start.shape), torch.nan)
-            nodes[1:-1, rows] = points
+            shape = (len(tape.points) + 2, *self.start.shape)
+            nodes = tape.points.new_full(shape, torch.nan)
+            nodes[1:-1, tape.rows] = tape.points
             nodes[0], nodes[-1] = self.start, self.end
-        else:
-            active[:] = True
-        self.iterates.append(
-            Iterate(
-                step.intervals,
-                nodes,
-                step.residual.detach().clone(),
-                step.length.detach().clone(),
-                active,
-                self.tape.score_evals.clone(),
-                self.tape.calls.clone(),
-                self.tape.seconds,
-            )
-        )
+        residual, length = (x.detach().clone() for x in (step.residual, step.length))
+        costs = tape.score_evals.clone(), tape.calls.clone(), tape.seconds()
+        self.iterates.append(Iterate(step.intervals, nodes, residual, length, active, *costs))

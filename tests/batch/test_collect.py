@@ -23,6 +23,7 @@ def planned(out: Path, job: str, names: list[str], **settings: object) -> list[B
 def finished(out: Path, pair: BatchPair, result: Mapping[str, Any]) -> None:
     folder = PairStore(out).pairs / pair.key
     folder.mkdir(parents=True)
+    (folder / "report.html").touch()
     (folder / "result.json").write_text(json.dumps(result))
 
 

@@ -65,7 +65,7 @@ class InProcess(Pool):
     def start(self) -> Facts:
         return self.worker.facts
 
-    def grow(self, facts: Facts) -> int:
+    def grow(self, facts: Facts, most: int) -> int:
         return 1
 
     @property

@@ -126,13 +126,14 @@ def test_extrapolation(model: FunctionModel) -> None:
 def test_cost(model: FunctionModel, loads: Loads, tmp_path: Path) -> None:
     loads("cost", model)
     names = tuple(cost.variants(text=False))
-    cost.main(pairs_of_heads=0, settings=(*names[::3], names[-1]), steps=5, write=tmp_path)
+    cost.main(pairs_of_heads=0, settings=(names[0], *names[3:5]), steps=5, write=tmp_path)
     rows = {r["settings"]: r for r in json.loads((tmp_path / "cost.json").read_text())}
-    ours, theirs = rows["ours, default"], rows["published, as its code runs"]
+    ours = rows["ours, default"]
     assert ours["exact"] < 1  # shorter than slerp in its own metric
     assert ours["film_nfe"] < ours["nfe"]
-    assert ours["solver_nfe"] < theirs["solver_nfe"]
-    assert rows["ours, in their metric"]["published"] <= 1 + 1e-6
+    assert 0 < ours["solver_nfe"] < ours["film_nfe"]
+    for name in ("ours, in their metric", "published, our solver"):
+        assert rows[name]["published"] <= 1 + 1e-6
     assert "| examples | ours, default |" in (tmp_path / "cost.md").read_text()
 
 
@@ -188,7 +189,7 @@ def test_evidence(larger: FunctionModel, monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setattr(evidence, "processes", ThreadPoolExecutor)
     monkeypatch.setattr(evidence, "PLACE", tmp_path / "results")
     settings = ComparisonSettings.of(frames=5, steps=5)
-    methods = ("lerp", "slerp", "natural", "natural:strength=0")
+    methods = ("slerp", "natural")
     studies = [
         Study("main", "What?", methods, settings, 1, (Kind.TURN,), truth=True),
         Study("level 0.4", "Along", methods, settings, 1, (Kind.TURN,), truth=True, along=True),
@@ -197,7 +198,7 @@ def test_evidence(larger: FunctionModel, monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert (tmp_path / "evidence-strips.png").is_file()
     main, level = (s["rows"] for s in found["studies"] if s["group"] == "all pairs")
     best = {row["method"]: row["values"] for row in main}
-    assert best["truth"]["coverage"]["mean"] > 0.9 > best["lerp"]["coverage"]["mean"]
+    assert best["truth"]["coverage"]["mean"] > 0.9 > best["slerp"]["coverage"]["mean"]
     assert "log p middle" in level[1]["values"]
     assert "log p middle" not in main[1]["values"]
     assert set(found["densities"]["means"]) == {row["method"] for row in level}

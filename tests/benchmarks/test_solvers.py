@@ -110,7 +110,9 @@ def _semicircle(intervals: int) -> Tensor:
 
 
 def test_true_length_of_a_semicircle():
-    problem = stacked([Problem(dg.HalfPlane(), vector(-1, 1), vector(1, 1), 1.0, dg.Flat())])
+    problem = stacked(
+        [Problem(dg.densities.HalfPlane(), vector(-1, 1), vector(1, 1), 1.0, dg.manifolds.Flat())]
+    )
     exact = math.acosh(3)
     errors = [float(true_length(problem, _semicircle(n))) - exact for n in (8, 16, 32)]
     assert min(errors) > 0
@@ -164,8 +166,8 @@ def _claiming(nodes: Tensor, result: dg.Result, length: float, error: float) -> 
 )
 def test_verdicts(right: bool, result: dg.Result, verdict: tuple[int, ...]):
     ends = vector(-1, 1), vector(1, 1)
-    problem = stacked([Problem(dg.HalfPlane(), *ends, 1.0, dg.Flat())])
-    line = dg.Line(*ends)(torch.linspace(0, 1, 33).double())[:, None]
+    problem = stacked([Problem(dg.densities.HalfPlane(), *ends, 1.0, dg.manifolds.Flat())])
+    line = dg.paths.Line(*ends)(torch.linspace(0, 1, 33).double())[:, None]
     exact = math.acosh(3)
     contender = _claiming(_semicircle(32) if right else line, result, exact * 1.01, 0.001)
     row = compare("half-plane", False, problem, contender, vector(exact))

@@ -20,7 +20,7 @@ from tests.tiny_pipelines import tiny_pipeline
 
 PACK = Path(__file__).parents[2] / "comfyui"
 EXAMPLES = Path(__file__).parents[2] / "examples"
-QUICK = "steps = 4\nmax_steps = 2\ncompare = false\nallow_atypical = true"
+QUICK = 'path = "geodesic"\nsteps = 4\nmax_steps = 2\ncompare = false\nallow_atypical = true'
 CORE_OUTPUTS = {"LoadImage": ["IMAGE", "MASK"], "ImageBatch": ["IMAGE"], "SaveAnimatedWEBP": []}
 
 

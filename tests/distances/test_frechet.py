@@ -117,5 +117,5 @@ def test_bad_input():
     with pytest.raises(ValueError, match=r"points has shape \(2,\)"):
         frechet_mean(HalfPlane(), x[0])
     for bad in (0.0, math.inf, math.nan):
-        with pytest.raises(ValueError, match="0 < tol < 1"):
+        with pytest.raises(ValueError, match="0 < tol ≤ 1"):
             frechet_mean(HalfPlane(), x, tol=bad)

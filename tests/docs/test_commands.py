@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from diffusion_geodesics.cli import main as command_line
 from diffusion_geodesics.cli.failures import Interrupted
 from tests.docs.pages import PAGES, ROOT, commands, name_of
 
 PLACEHOLDERS = ("...", "…")
+
+command_line = import_module("diffusion_geodesics.cli.main")
 
 
 def shown(page: Path, program: str) -> list[list[str]]:

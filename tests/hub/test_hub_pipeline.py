@@ -91,11 +91,12 @@ def test_a_saved_pipeline_loads_and_morphs_as_the_one_in_memory(
     assert type(pipe).__name__ == "GeodesicMorphPipeline"
     edge = source.unet.config["sample_size"] if family == "DDPM" else 32
     images = [photo.resize((edge, edge)) for photo in photos]
-    got = pipe(images, output_type="pt", **FEW)
+    few = {**FEW, "height": edge, "width": edge, "output_type": "pt"}
+    got = pipe(images, **few)
     assert got.frames.shape == (3, 3, edge, edge)
     direct = GeodesicInterpolationPipeline.from_pipe(source)
     direct.set_progress_bar_config(disable=True)
-    expected = direct(images, output_type="pt", **FEW).frames  # type: ignore[union-attr]
+    expected = direct(images, **few).frames  # type: ignore[union-attr]
     assert_close(got.frames, expected, atol=1e-3, rtol=0)
 
 
@@ -133,13 +134,15 @@ def test_cancelled_from_outside_the_callback(saved: Path, photos: list[Image.Ima
 def test_components_can_be_given_and_are_saved_as_the_original_class(
     saved: Path, tmp_path: Path
 ) -> None:
-    scheduler = DDIMScheduler(beta_start=1e-4, clip_sample=False, set_alpha_to_one=False)
+    scheduler = DDIMScheduler(
+        beta_start=2e-4, clip_sample=False, set_alpha_to_one=False, steps_offset=1
+    )
     pipe = load(saved, scheduler=scheduler)
     assert pipe.components["scheduler"] is scheduler
     pipe.save_pretrained(tmp_path / "again")
     again = DiffusionPipeline.from_pretrained(tmp_path / "again")
     assert type(again) is StableDiffusionPipeline
-    assert again.scheduler.config["beta_start"] == 1e-4
+    assert again.scheduler.config["beta_start"] == 2e-4
 
 
 def test_its_class_makes_morphs_of_loaded_pipelines(saved: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -103,7 +104,7 @@ def test_masks_that_cannot_be_used(
 
 
 def test_masks_and_what_goes_with_them(model: DiffusionModel, masks: Path) -> None:
-    both = {"mask": masks / "m.png", "mask_b": masks / "b.png"}
+    both: dict[str, Any] = {"mask": masks / "m.png", "mask_b": masks / "b.png"}
     with pytest.raises(SettingsError, match="films of two images, and got 3"):
         interpolate(model, pictures(3), QUICK, **both)
     with pytest.raises(SettingsError, match="mask_b without mask"):

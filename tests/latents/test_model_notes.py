@@ -22,7 +22,9 @@ MODEL = gaussian_model()
 class _Distilled(type(MODEL)):  # type: ignore[misc]
     """The model, said to be distilled and to cut prompts."""
 
-    caveat = "guidance is distilled into it"
+    @property
+    def caveat(self) -> str:
+        return "guidance is distilled into it"
 
     def prompt_notes(self, text: str) -> tuple[str, ...]:
         return (f"{text} is cut",)

@@ -1,4 +1,4 @@
-"""The server of the page as a process of its own: Gradio warns where tests turn warnings into errors."""
+"""The server of the page as a process of its own: Gradio warns where warnings are errors here."""
 
 from __future__ import annotations
 

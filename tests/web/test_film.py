@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import zipfile
 from pathlib import Path
@@ -59,7 +60,8 @@ def test_the_page_has_every_frame_and_those_of_slerp(made: FilmOutcome) -> None:
     assert 'max="2"' in made.viewer
     assert "slerp" in made.viewer
     assert "<svg" in made.plots
-    assert [image["source"] for image in made.record["images"]] == ["1. a.png", "2. b.png"]
+    (record,) = (json.loads(Path(f).read_text()) for f in made.files if f.endswith(".json"))
+    assert [image["source"] for image in record["images"]] == ["1. a.png", "2. b.png"]
     assert made.command.startswith("geodesic interpolate a.png b.png -o out")
     assert 'aria-label="lines between picture 1 and picture 2' in made.matches
 

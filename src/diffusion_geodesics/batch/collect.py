@@ -165,9 +165,12 @@ def _item(
         why = "not done yet" if failure is None else f"failed: {unicode_text(failure.reason)}"
         return f"<li>{name}: {escape(why)}</li>\n"
     folder = f"pairs/{quote(pair.key)}"
-    strip = (out / "pairs" / pair.key / "strip.png").is_file()
+    strip, page = (
+        (out / "pairs" / pair.key / file).is_file() for file in ("strip.png", "report.html")
+    )
+    target = "report.html" if page else "result.json"
     image = f'<img loading="lazy" src="{folder}/strip.png" alt="{name}">' if strip else ""
-    return f'<li><a href="{folder}/report.html">{name}{image}</a></li>\n'
+    return f'<li><a href="{folder}/{target}">{name}{image}</a></li>\n'
 
 
 def _methods(done: Mapping[BatchPair, Mapping[str, Any]]) -> str:
@@ -184,9 +187,9 @@ def _methods(done: Mapping[BatchPair, Mapping[str, Any]]) -> str:
         for found in done.values()
         for name, about in found["quantities"].items()
     }
-    none = torch.empty(0, 3, 1, 1)
+    frames = torch.empty(2, 3, 0, 0)
     pairs = [
-        PairResult(name, none, {m: Outcome(none, scores) for m, scores in methods.items()})
+        PairResult(name, frames, {m: Outcome(frames, _known(s)) for m, s in methods.items()})
         for found in done.values()
         for name, methods in found["pairs"].items()
     ]
@@ -199,3 +202,7 @@ def _methods(done: Mapping[BatchPair, Mapping[str, Any]]) -> str:
         seed=first["seed"],
     )
     return csv_text(table_sheet(result, score_lines(result)))
+
+
+def _known(scores: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: value for name, value in scores.items() if value is not None}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 import time
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import final
 
 from diffusion_geodesics.batch.manifest import BatchPair
@@ -17,6 +17,15 @@ from diffusion_geodesics.batch.worker import Outcome, Status, Task
 
 PATIENCE = 2.0
 """Seconds until a pair is looked at again that another process works on."""
+
+
+@final
+@dataclass(frozen=True)
+class _Waiting:
+    """Pairs that wait for a worker, and the tickets of workers that have died of them."""
+
+    pairs: tuple[BatchPair, ...]
+    void: Mapping[str, str] = field(default_factory=dict)
 
 
 @final
@@ -35,9 +44,8 @@ class Dispatcher:
     ) -> None:
         self._pool, self._store, self._observer = pool, store, observer
         self.progress = progress
-        self._queue: deque[tuple[BatchPair, ...]] = deque()
-        self._busy: deque[tuple[float, BatchPair]] = deque()
-        self._void: dict[str, str] = {}
+        self._queue: deque[_Waiting] = deque()
+        self._busy: deque[tuple[float, _Waiting]] = deque()
         self._running = 0
         self._started = time.monotonic()
 
@@ -53,7 +61,7 @@ class Dispatcher:
             EngineError: workers cannot be replaced.
         """
         for start in range(0, len(pairs), together):
-            self._queue.append(tuple(pairs[start : start + together]))
+            self._queue.append(_Waiting(tuple(pairs[start : start + together])))
         while self._queue or self._busy or self._running:
             self._look_again()
             while self._queue and self._pool.idle:
@@ -63,37 +71,40 @@ class Dispatcher:
             self._tell()
         return self.progress
 
-    def _submit(self, pairs: tuple[BatchPair, ...]) -> None:
+    def _submit(self, waiting: _Waiting) -> None:
         left = []
-        for pair in pairs:
+        for pair in waiting.pairs:
             if self._store.is_done(pair.key):
                 self.progress = self.progress.after(Outcome(pair, Status.FOUND))
             else:
                 left.append(pair)
         if left:
-            self._pool.submit(Task(tuple(left), secrets.token_hex(8), dict(self._void)))
+            self._pool.submit(Task(tuple(left), secrets.token_hex(8), waiting.void))
             self._running += 1
 
     def _take(self, ended: Ended) -> None:
         self._running -= 1
+        void = dict(ended.task.void)
+        if ended.death:
+            void[ended.task.ticket] = ended.death
         settled = set[BatchPair]()
         for outcome in ended.outcomes:
             settled.add(outcome.pair)
             if outcome.status is Status.BUSY:
-                self._busy.append((time.monotonic() + PATIENCE, outcome.pair))
+                waiting = _Waiting((outcome.pair,), void)
+                self._busy.append((time.monotonic() + PATIENCE, waiting))
             elif outcome.status is Status.AGAIN:
-                self._queue.append((outcome.pair,))
+                self._queue.append(_Waiting((outcome.pair,), void))
             else:
                 self.progress = self.progress.after(outcome)
-        if ended.death:
-            self._void[ended.task.ticket] = ended.death
         # One by one, so that a pair that kills its worker takes no other with it again.
-        self._queue.extend((pair,) for pair in ended.task.pairs if pair not in settled)
+        left = (pair for pair in ended.task.pairs if pair not in settled)
+        self._queue.extend(_Waiting((pair,), void) for pair in left)
 
     def _look_again(self) -> None:
         """Put pairs back into the queue that another process had some time ago."""
         while self._busy and self._busy[0][0] <= time.monotonic():
-            self._queue.append((self._busy.popleft()[1],))
+            self._queue.append(self._busy.popleft()[1])
 
     def _tell(self) -> None:
         seconds = time.monotonic() - self._started

@@ -53,6 +53,9 @@ class OpenJob(ABC):
     def facts(self) -> Facts:
         """What the worker says of itself."""
 
+    def use_threads(self, count: int) -> None:  # noqa: B027 - a job need not have any
+        """Compute with so many threads of the CPU from now on."""
+
     @abstractmethod
     def results(self, pairs: Sequence[BatchPair]) -> Sequence[Write]:
         """Compute pairs, in one batch where they are alike.

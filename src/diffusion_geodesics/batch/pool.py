@@ -44,8 +44,16 @@ class Pool(ABC):
         """
 
     @abstractmethod
-    def grow(self, facts: Facts) -> int:
-        """Start the other workers; returns how many there are or will be."""
+    def grow(self, facts: Facts, most: int) -> int:
+        """Start the other workers.
+
+        Args:
+            facts: of the first one.
+            most: that there is work for, at least 1.
+
+        Returns:
+            How many there are or will be.
+        """
 
     @property
     @abstractmethod

@@ -76,12 +76,14 @@ def run_batch(
         again = [p for p in left if p.key in failed]
         for pair in again:
             store.forget_failure(pair.key)
-        progress = BatchProgress(len(mine), len(mine) - len(left), workers=pool.grow(facts))
+        workers = pool.grow(facts, max(1, len(left)))
+        progress = BatchProgress(len(mine), len(mine) - len(left), workers=workers)
         dispatcher = Dispatcher(pool, store, progress, observer)
         order = [p for p in left if p.key not in failed] + again
         ended = False
         try:
-            found = dispatcher.run(order, together or facts.together)
+            share = -(-len(left) // workers) or 1  # so that every worker has something to do
+            found = dispatcher.run(order, together or min(facts.together, share))
             ended = True
             return found
         finally:

@@ -84,6 +84,11 @@ class Worker:
         self.facts: Facts = self._open.facts()
         self.healthy = True
 
+    def use_threads(self, count: int) -> None:
+        """Compute with so many threads of the CPU from now on; 0 for as many as it likes."""
+        if count:
+            self._open.use_threads(count)
+
     def run(self, task: Task) -> list[Outcome]:
         """Compute the pairs of a task.
 

@@ -1,6 +1,7 @@
 r"""Whether a score is a gradient, as far as the path between two points and its chord show it.
 
-The score of a density is a gradient, so its line integrals between two points agree. The circulation
+The score of a density is a gradient, so its line integrals between two points agree. Its
+circulation
 
 .. math:: \oint s \cdot dx = \int_\gamma s \cdot dx - \int_{\mathrm{chord}} s \cdot dx
 

@@ -1,8 +1,8 @@
 r"""The boundary value algorithm of the paper, as its authors' code runs it.
 
 Bisection: level k has the control points :math:`i / 2^k`, new ones on the segments (lerp, or slerp
-on the sphere) between the nodes known so far, which are only the ends at first. In iteration i, over
-all levels, the n control points move by
+on the sphere) between the nodes known so far, which are only the ends at first. In iteration i,
+over all levels, the n control points move by
 
 .. math:: x \leftarrow x + \frac{\eta_i}{n}\, P_V \Big( s + \frac{\gamma''}{\alpha |V|^2} \Big),
           \qquad \eta_i = 0.1 \Big(1 - \frac{i}{400}\Big),

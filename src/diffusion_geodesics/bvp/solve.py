@@ -50,8 +50,8 @@ def solve_bvp(
     """
     if not isinstance(problem, BoundaryProblem):
         raise TypeError(
-            f"got a {type(problem).__name__} as the problem; wrap the geometry and an initial path: "
-            "BoundaryProblem(Conformal(score, alpha), Line(x0, x1))"
+            f"got a {type(problem).__name__} as the problem; wrap the geometry and an initial "
+            "path: BoundaryProblem(Conformal(score, alpha), Line(x0, x1))"
         )
     if solver is None:
         energy = isinstance(problem.geometry, Energy)

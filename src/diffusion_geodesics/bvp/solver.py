@@ -32,10 +32,10 @@ class Control:
     callback: Callable[[Step], None] | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.tol < 1 or self.max_steps < 1:
+        if not 0 < self.tol <= 1 or self.max_steps < 1:
             raise ValueError(
                 f"tol is {self.tol} and max_steps {self.max_steps}; expected a relative residual "
-                "0 < tol < 1, and max_steps ≥ 1"
+                "0 < tol ≤ 1, and max_steps ≥ 1"
             )
 
     def report(self, step: Step) -> None:

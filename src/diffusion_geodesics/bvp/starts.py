@@ -18,8 +18,8 @@ from diffusion_geodesics.bvp.level_loop import LevelState
 from diffusion_geodesics.bvp.result import Result
 
 MARGIN = 0.2
-"""How much longer than the shortest geodesic, relatively, a curve may be at a coarse level to go on;
-above the errors of coarse lengths."""
+"""How much longer than the shortest geodesic, relatively, a curve may be at a coarse level to go
+on; above the errors of coarse lengths."""
 
 SAME_CURVE = 0.02
 """Largest distance of the nodes of two curves, over their length, at which they are the same."""

@@ -146,7 +146,14 @@ def _tiny_run() -> Iterable[Check]:
 
     model = dg.load_model("embedded")
     result = dg.interpolate(
-        model, example_portraits(), frames=3, size=(64, 64), steps=6, max_steps=3, compare=False
+        model,
+        example_portraits(),
+        path="geodesic",
+        frames=3,
+        size=(64, 64),
+        steps=6,
+        max_steps=3,
+        compare=False,
     )
     with tempfile.TemporaryDirectory() as folder:
         written = dg.save(result, Path(folder) / "run")

@@ -36,6 +36,7 @@ COMMANDS = {
     "batch": "Any of these for many pairs, on one machine or on many.",
     "evaluate": "Measure and rank strips of frames, whoever made them.",
     "estimate": "Predict what an interpolation will cost.",
+    "settings": "Print every setting of a job: a configuration file, or a JSON schema.",
     "rerun": "Repeat a run from its folder, with options changed.",
     "web": "Open the page on which films are made.",
     "models": "List the model families, and the models on this machine.",

@@ -118,9 +118,9 @@ def frechet_mean(
     space = connection.manifold
     if not isinstance(space, SpaceForm):
         raise TypeError(f"got the manifold {space!r}; expected Flat() or Sphere(radius)")
-    if not 0 < tol < 1 or max_iterations < 1:
+    if not 0 < tol <= 1 or max_iterations < 1:
         raise ValueError(
-            f"tol is {tol} and max_iterations {max_iterations}; expected 0 < tol < 1, and ≥ 1"
+            f"tol is {tol} and max_iterations {max_iterations}; expected 0 < tol ≤ 1, and ≥ 1"
         )
     places = placed(as_points(points, "points", axes=2), space, "points")
     share = _weights(weights, places)

@@ -119,7 +119,10 @@ def extrapolate(
         costs=run.costs,
     )
     notes = model_notes(model, (settings.prompts.prompt, *direction.prompts))
-    return replace(result, warnings=(*pictures.warnings, *notes, *diagnose(result)))
+    return replace(
+        result,
+        warnings=(*pictures.warnings, *notes, *noised.noise_notes, *diagnose(result)),
+    )
 
 
 def _pictures(

@@ -118,7 +118,7 @@ def image_densities(
         found,
         _of_pixels(encoded),
         run.costs,
-        (*encoded.notes, *codec_notes(float(encoded.codec_psnr.min())), *diagnose_densities(found)),
+        (*noised.notes, *codec_notes(float(encoded.codec_psnr.min())), *diagnose_densities(found)),
     )
 
 

@@ -129,4 +129,4 @@ def image_distances(
     result = DistancesResult(settings, model.info, pictures, latents, manifold, matrix, run.costs)
     known = codec_notes(float(noised.encoded.codec_psnr.min()))
     about = diagnose_distances(result.matrix, pictures.names)
-    return replace(result, warnings=(*noised.encoded.notes, *known, *about))
+    return replace(result, warnings=(*noised.notes, *known, *about))

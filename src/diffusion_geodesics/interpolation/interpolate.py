@@ -102,7 +102,7 @@ def interpolate(
         codec_psnr=tuple(encoded.codec_psnr.tolist()),
         costs=run.costs,
     )
-    return replace(result, warnings=(*notes, *diagnose(result)))
+    return replace(result, warnings=(*notes, *noised.noise_notes, *diagnose(result)))
 
 
 def _demand_memory(

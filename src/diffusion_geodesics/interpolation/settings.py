@@ -26,8 +26,8 @@ from diffusion_geodesics.runtime.paths import expand
 from diffusion_geodesics.runtime.settings import JobSettings, Preset, SettingsError
 
 PUBLISHED_NEGATIVE = (
-    "double image, unrealistic, artifacts, distortion, ghosting, overlapping outlines, abrupt change, "
-    "motion blur, low resolution, little detail"
+    "double image, unrealistic, artifacts, distortion, ghosting, overlapping outlines, "
+    "abrupt change, motion blur, low resolution, little detail"
 )
 """A negative prompt to the effect of the authors', in words of our own; any other may be given."""
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import torch
 
-from diffusion_geodesics.bvp import PreconditionedFlow, PublishedDescent, RelaxationSolver
+from diffusion_geodesics.bvp import PreconditionedFlow, PublishedDescent
 from diffusion_geodesics.diffusion import (
     DDIM,
     LMS,
@@ -67,7 +66,7 @@ def sampler_of(inversion: Inversion) -> Sampler:
             return DPMSolver()
 
 
-def solver_of(solve: BoundarySolve) -> RelaxationSolver[Any]:
+def solver_of(solve: BoundarySolve) -> PreconditionedFlow | PublishedDescent:
     """The boundary value solver."""
     match solve.solver:
         case SolverName.PRECONDITIONED:

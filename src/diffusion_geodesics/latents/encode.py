@@ -20,6 +20,8 @@ from diffusion_geodesics.diffusion import (
     OnStep,
     count_flops,
     evaluation_flops,
+    noise_caution,
+    noise_scale,
 )
 from diffusion_geodesics.diffusion import invert as invert_latents
 from diffusion_geodesics.images import psnr
@@ -148,6 +150,22 @@ class Noised:
         """The parts of the model."""
         return self.encoded.parts
 
+    @property
+    def noise_notes(self) -> tuple[Diagnostic, ...]:
+        """Whether the inversion put the noise of the level on the images; of a single step nothing
+        can be said."""
+        if round(self.inversion.level * self.inversion.steps) < 2:
+            return ()
+        level = self.level
+        scale = noise_scale(self.encoded.clean, self.latents, level.a, level.sigma)
+        caution = noise_caution(scale)
+        return (Diagnostic("noise", caution, {"scale": scale.tolist()}),) if caution else ()
+
+    @property
+    def notes(self) -> tuple[Diagnostic, ...]:
+        """What must be known about the model, the prompts and the inversion."""
+        return (*self.encoded.notes, *self.noise_notes)
+
 
 def encode(run: Run, model: DiffusionModel, pictures: Pictures, prompts: Prompts) -> Encoded:
     """Encode images, and the prompts that go with them.
@@ -231,6 +249,7 @@ def carry_up(
         sampler=sampler_of(inversion),
         refinements=inversion.refinements,
         tolerance=tolerance,
+        start_noise=inversion.start_noise,
         on_step=on_step,
     )
 

@@ -227,6 +227,9 @@ class Inversion(SettingsGroup):
     """Most further fixed-point iterations at each inversion step, for latents that still move."""
     sampler: SamplerName = SamplerName.DDIM
     """Rule of a step."""
+    start_noise: float = Field(default=0.0, ge=0, lt=1e9)
+    """Noise-to-signal ratio of noise put on clean latents before they are inverted, for networks
+    that find none in clean images; 0 for none."""
 
 
 class Strength(SettingsGroup):

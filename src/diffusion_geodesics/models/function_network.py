@@ -44,7 +44,7 @@ class FunctionNetwork(Network):
     """
 
     function: NoiseFunction
-    latent_shape: tuple[int, int, int]
+    latent_shape: tuple[int, ...]
     conditional: bool
     flat: bool
     device: torch.device

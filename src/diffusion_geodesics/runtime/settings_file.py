@@ -49,11 +49,13 @@ def settings_toml(
                 if each is not None:
                     table.add(key, each)
             document.add(name, table)
-    for name, value in nested.items():
-        if isinstance(value, Mapping) and value and name not in without:
+    for name in type(settings).model_fields:
+        group = getattr(settings, name)
+        if isinstance(group, SettingsGroup) and name not in without:
             table = tomlkit.table()
-            _fill(table, type(getattr(settings, name)), value, inert)
-            document.add(name, table)
+            _fill(table, type(group), nested.get(name, {}), inert)
+            if table.as_string().strip():
+                document.add(name, table)
     return tomlkit.dumps(document)
 
 

@@ -35,7 +35,7 @@ def morph_api(board: JobBoard, pictures: Any, name: Any, scratch: Path) -> None:
         """Make a film.
 
         Give two to twelve pictures, settings by name such as {"preset": "draft", "frames": 33},
-        and the name of a model. Returns the film, all files, and the contents of result.json.
+        and the name of a model. Returns the film and all files; result.json has the figures.
         """
         try:
             job = await asyncio.to_thread(_job, images or [], settings or {}, scratch)
@@ -44,23 +44,22 @@ def morph_api(board: JobBoard, pictures: Any, name: Any, scratch: Path) -> None:
             raise gr.Error(explain(error)) from None
         try:
             while not job.look().over:
-                yield None, None, None
+                yield None, None
                 await asyncio.sleep(LOOK_EVERY)
         finally:  # a program that goes away or cancels
             job.stop()
         seen = job.look()
         if seen.state is not State.DONE:
             raise gr.Error(seen.error or "The job was stopped.")
-        yield seen.outcome.film, seen.outcome.files, seen.outcome.record
+        yield seen.outcome.film, seen.outcome.files
 
     with gr.Row(visible=False):
         settings, film = gr.JSON(label="settings"), gr.File(label="film")
         files = gr.File(label="files", file_count="multiple")
-        record = gr.JSON(label="result")
         gr.Button().click(
             morph,
             [pictures, settings, name],
-            [film, files, record],
+            [film, files],
             api_name="morph",
             concurrency_limit=None,
         )

@@ -40,10 +40,10 @@ def control(field: Field) -> Any:
 
 
 def control_row(cls: type[JobSettings], names: Sequence[str]) -> Controls:
-    """Components of some settings side by side; names that there are not are passed over."""
+    """Components of some settings side by side."""
     fields = fields_of(cls)
     with gr.Row(elem_classes="fields"):
-        return {name: control(fields[name]) for name in names if name in fields}
+        return {name: control(fields[name]) for name in names}
 
 
 def control_accordion(

@@ -136,9 +136,9 @@ def _field(name: str, field: FlatField, value: Any) -> Field | None:
         return Field(form=Form.TICK, **basic)
     if isinstance(kind, type) and issubclass(kind, Enum):
         return Field(form=Form.CHOICE, choices=tuple(m.value for m in kind), **basic)
-    if get_origin(kind) is tuple and isinstance(inner := get_args(kind)[0], type):
-        if issubclass(inner, Enum):
-            return Field(form=Form.CHOICES, choices=tuple(m.value for m in inner), **basic)
+    inner = get_args(kind)[0] if get_origin(kind) is tuple else None
+    if isinstance(inner, type) and issubclass(inner, Enum):
+        return Field(form=Form.CHOICES, choices=tuple(m.value for m in inner), **basic)
     if kind in (int, float):
         return Field(form=Form.NUMBER, whole=kind is int, **basic, **_limits(field, kind))
     if kind is str or any(isinstance(m, AsText) for m in field.info.metadata):

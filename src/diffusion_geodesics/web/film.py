@@ -39,7 +39,6 @@ class FilmOutcome:
         viewer, matches, plots, facts: pieces of the page.
         command: the command line that makes the same film.
         files: to be downloaded.
-        record: the contents of result.json.
     """
 
     film: str
@@ -49,7 +48,6 @@ class FilmOutcome:
     facts: str
     command: str
     files: list[str]
-    record: dict[str, Any]
 
 
 def film_settings(settings: InterpolationSettings, entries: Entries) -> InterpolationSettings:
@@ -86,7 +84,6 @@ def film_work(entries: Entries, settings: InterpolationSettings, folder: Path) -
             facts=facts_html(report, written.notes),
             command=interpolate_command([e.name for e in entries], settings, model.info),
             files=downloads(written, folder),
-            record=dict(report.result),
         )
 
     return work
@@ -188,7 +185,11 @@ def downloads(written: Written, folder: Path) -> list[str]:
     films = sorted(f for f in written.files if f.startswith("morph.") and "/" not in f)
     frames = shutil.make_archive(str(folder / "frames"), "zip", run, "frames")
     everything = shutil.make_archive(str(folder / "everything"), "zip", run)
-    named = [str(run / f) for f in (*films, "report.html", "settings.toml") if f in written.files]
+    named = [
+        str(run / f)
+        for f in (*films, "report.html", "result.json", "settings.toml")
+        if f in written.files
+    ]
     return [*named, frames, everything]
 
 

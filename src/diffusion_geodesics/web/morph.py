@@ -29,9 +29,10 @@ from diffusion_geodesics.web.pictures import Entries, prompted
 from diffusion_geodesics.web.runner import Reopening, Runner, Updates
 from diffusion_geodesics.web.templates import alert
 
-FIRST = ("frames", "strength", "level")
-SECOND = ("loop", "order", "once", "format")
-"""Settings that stand above all the others, in two rows."""
+ROWS = (("frames", "strength", "level"), ("loop", "format"))
+"""Settings that stand above all the others."""
+ABSENT = ("feather",)
+"""Settings of what the page does not offer: masks."""
 KINDS = (
     "natural: what both pictures share moves. geodesic: the shortest path through probable images. "
     "slerp: a plain blend. published: the paper's own algorithm, slow. draft: a quick look."
@@ -97,11 +98,10 @@ def morph(
                 run = gr.Button("Make the film", variant="primary", elem_id="run")
                 stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop")
             message = gr.HTML(elem_id="message", elem_classes="message")
-            controls = control_row(InterpolationSettings, FIRST)
-            controls |= control_row(InterpolationSettings, SECOND)
-            controls |= control_accordion(
-                InterpolationSettings, without=("prompt", *FIRST, *SECOND)
-            )
+            controls = {}
+            for names in ROWS:
+                controls |= control_row(InterpolationSettings, names)
+            controls |= control_accordion(InterpolationSettings, without=(*controls, *ABSENT))
         with gr.Column(scale=6, min_width=340):
             progress = gr.HTML(_WELCOME, elem_id="morph-progress")
             with gr.Column(visible=False, elem_id="results") as shown:

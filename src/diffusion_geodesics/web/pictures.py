@@ -1,4 +1,5 @@
-"""The pictures of a film, in order: added, moved, removed. No Gradio, no torch until one is read."""
+"""The pictures of a film, in order: added, moved, removed. No Gradio, and no torch until one is
+read."""
 
 from __future__ import annotations
 

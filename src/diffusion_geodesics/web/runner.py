@@ -24,7 +24,7 @@ Updates: TypeAlias = dict[Any, Any]
 @final
 @dataclass(frozen=True, eq=False)
 class Reopening:
-    """What brings back a part of the page, given the token, and the components that it writes to."""
+    """What brings back a part of the page, given the token, and the components it writes to."""
 
     resume: Callable[[str], AsyncIterator[Updates]]
     outputs: list[Any]

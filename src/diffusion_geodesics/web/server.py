@@ -87,7 +87,7 @@ def application(
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Guard, hosts=settings.hosts)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.hosts)
-    found = gr.mount_gradio_app(
+    return gr.mount_gradio_app(
         app,
         page(board, model, folders, scratch),
         path="",
@@ -103,7 +103,6 @@ def application(
         css=asset("page.css"),
         head=f"<script>{asset('page.js')}</script>",
     )
-    return found
 
 
 def _theme() -> Any:

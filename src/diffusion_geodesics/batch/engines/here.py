@@ -68,23 +68,23 @@ class LocalPool(Pool):
         self._failed_starts = 0
 
     def start(self) -> Facts:
-        threads = cores() // (self._wanted or cores()) or 1
-        self._workers.append(self._started(Device(None, threads)))
+        self._workers.append(self._started(Device()))
         while True:
             _, facts = self._heard(None)
             if facts is not None:
                 return facts
 
-    def grow(self, facts: Facts) -> int:
-        first = self._workers[0]
+    def grow(self, facts: Facts, most: int) -> int:
         if facts.devices:
-            count = self._wanted or len(facts.devices)
+            count = min(self._wanted or len(facts.devices), most)
             devices = [Device(facts.devices[i % len(facts.devices)]) for i in range(count)]
         else:
             fitting = 1 + int(free_memory() / (MEMORY_EACH * max(1, facts.memory)))
-            count = self._wanted or max(1, min(cores(), fitting))
-            devices = [Device(None, first.device.threads)] * count
-        first.device = devices[0]  # for the one that may have to take its place
+            count = min(self._wanted or max(1, min(cores(), fitting)), most)
+            devices = [Device(None, max(1, cores() // count))] * count
+        first = self._workers[0]
+        first.device = devices[0]
+        first.pipe.send(first.device.threads)
         self._workers += [self._started(device) for device in devices[1:]]
         return count
 
@@ -189,10 +189,18 @@ def cores() -> int:
 
 def free_memory() -> int:
     """Bytes of memory that are free; a careful guess where the system does not say."""
+    found = 4 * 2**30
     with suppress(OSError, StopIteration, ValueError):
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return 1024 * int(next(x for x in lines if x.startswith("MemAvailable")).split()[1])
-    return 4 * 2**30
+        found = 1024 * int(next(x for x in lines if x.startswith("MemAvailable")).split()[1])
+    with suppress(OSError, IndexError, ValueError):  # what a container or SLURM allows
+        place = Path("/proc/self/cgroup").read_text(encoding="ascii").split("::")[1].strip()
+        limit, used = (
+            int(Path(f"/sys/fs/cgroup{place}/memory.{name}").read_text(encoding="ascii"))
+            for name in ("max", "current")
+        )
+        found = min(found, limit - used)
+    return found
 
 
 def _serve(pipe: Connection, job: Job, out: Path, retries: int, device: Device) -> None:
@@ -207,6 +215,9 @@ def _serve(pipe: Connection, job: Job, out: Path, retries: int, device: Device) 
         worker = Worker(job, out, retries, device)
         pipe.send(worker.facts)
         while (task := pipe.recv()) is not None:
+            if isinstance(task, int):
+                worker.use_threads(task)
+                continue
             pipe.send(worker.run(task))
             if not worker.healthy:
                 return

@@ -96,14 +96,14 @@ class RayPool(Pool):
         self._idle.append(first)
         return facts
 
-    def grow(self, facts: Facts) -> int:
+    def grow(self, facts: Facts, most: int) -> int:
         found = _ray().cluster_resources()
         if self._gpus:
             fitting = int(found.get("GPU", 0.0) / self._gpus)
         else:
             memory = found.get("memory", 0.0) / (MEMORY_EACH * max(1, facts.memory))
             fitting = min(int(found.get("CPU", 1.0)), int(memory))
-        count = max(1, self._wanted or fitting)
+        count = min(max(1, self._wanted or fitting), most)
         for _ in range(count - 1):
             actor = self._actor()
             self._starting[actor.facts.remote()] = actor

@@ -80,6 +80,11 @@ class OpenModelJob(OpenJob):
     def __init__(self, job: ModelJob, model: DiffusionModel) -> None:
         self._base, self._model = job, model
 
+    def use_threads(self, count: int) -> None:
+        import torch
+
+        torch.set_num_threads(count)
+
     def facts(self) -> Facts:
         model = self._model
         about = {"hash": model.hash, "dtype": str(model.dtype).removeprefix("torch.")}
