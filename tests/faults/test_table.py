@@ -15,7 +15,7 @@ KINDS = 23
 
 
 @cache
-def tests_in(file: str) -> frozenset[str]:
+def names_in(file: str) -> frozenset[str]:
     tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
     return frozenset(n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef))
 
@@ -25,7 +25,7 @@ def test_the_tests_of_a_kind_are_there(fault: Fault) -> None:
     assert fault.tests
     for node in fault.tests:
         file, name = node.split("::")
-        assert name in tests_in(file), node
+        assert name in names_in(file), node
 
 
 def test_every_kind_is_in_the_table_once() -> None:

@@ -66,14 +66,14 @@ def _is_explained(error: BaseException) -> bool:
 
 
 def _hides_defect(error: BaseException) -> bool:
-    """Whether results could not be saved for a reason that is no one's but the program's."""
-    from diffusion_geodesics.runtime.storage import UnsavedError
-
-    cause = error.__cause__ if isinstance(error, UnsavedError) else None
+    """Whether results could not be saved (`UnsavedError`) for a reason that is the program's."""
+    cause = error.__cause__ if hasattr(error, "kept") else None
     return cause is not None and not _is_explained(cause)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
+    if "torch" not in sys.modules:
+        return isinstance(error, MemoryError)
     from diffusion_geodesics.diffusion.memory import is_out_of_memory
 
     return is_out_of_memory(error)

@@ -323,6 +323,8 @@ class FormatName(Enum):
 
 
 def _formats(value: Any) -> Any:
+    if isinstance(value, FormatName):
+        return (value,)
     return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
 
