@@ -18,7 +18,7 @@ from diffusion_geodesics.comparison.rendered import Fixed, Renderable
 CONDITIONS = {
     "LTXConditionPipeline": "diffusers.pipelines.ltx.pipeline_ltx_condition:LTXVideoCondition",
 }
-"""Pipelines that take images with their frames' numbers, and the class of such a condition."""
+"""Pipelines that take images with the numbers of their frames, and the class of a condition."""
 
 
 @final
