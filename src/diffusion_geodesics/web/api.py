@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import tempfile
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -14,22 +12,15 @@ import gradio as gr
 from diffusion_geodesics.web.failures import explain
 from diffusion_geodesics.web.film import api_settings, demand_enough, film_settings, film_work
 from diffusion_geodesics.web.job import Job, State
-from diffusion_geodesics.web.job_board import JobBoard
 from diffusion_geodesics.web.pictures import added
+from diffusion_geodesics.web.runner import Shared
 
 LOOK_EVERY = 0.1
 """Seconds between two looks at a job."""
 
 
-def morph_api(board: JobBoard, pictures: Any, name: Any, scratch: Path) -> None:
-    """Offer the function.
-
-    Args:
-        board: where jobs are.
-        pictures: component that takes files.
-        name: component with the model's name.
-        scratch: folder for what is made.
-    """
+def morph_api(shared: Shared, pictures: Any) -> None:
+    """Offer the function, with a component that takes files."""
 
     async def morph(images: list[str], settings: Any, model: str) -> AsyncIterator[tuple[Any, ...]]:
         """Make a film.
@@ -38,8 +29,8 @@ def morph_api(board: JobBoard, pictures: Any, name: Any, scratch: Path) -> None:
         and the name of a model. Returns the film and all files; result.json has the figures.
         """
         try:
-            job = await asyncio.to_thread(_job, images or [], settings or {}, scratch)
-            board.start(f"{secrets.token_hex(24)}/api", model, job)
+            job = await asyncio.to_thread(_job, shared, images or [], settings or {})
+            shared.board.start(f"{secrets.token_hex(24)}/api", model, job)
         except (ValueError, OSError, MemoryError) as error:
             raise gr.Error(explain(error)) from None
         try:
@@ -58,17 +49,16 @@ def morph_api(board: JobBoard, pictures: Any, name: Any, scratch: Path) -> None:
         files = gr.File(label="files", file_count="multiple")
         gr.Button().click(
             morph,
-            [pictures, settings, name],
+            [pictures, settings, shared.model],
             [film, files],
             api_name="morph",
-            concurrency_limit=None,
         )
 
 
-def _job(images: list[str], values: dict[str, Any], scratch: Path) -> Job:
+def _job(shared: Shared, images: list[str], values: dict[str, Any]) -> Job:
     entries, problems = added((), images)
     if problems:
         raise ValueError(problems[0].rstrip("."))
     demand_enough(entries)
     settings = film_settings(api_settings(values), entries)
-    return Job(film_work(entries, settings, Path(tempfile.mkdtemp(dir=scratch))))
+    return Job(film_work(entries, settings, shared.folder()))

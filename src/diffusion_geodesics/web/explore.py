@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -22,12 +20,11 @@ from diffusion_geodesics.web.explorations import (
 )
 from diffusion_geodesics.web.fields import settings_from
 from diffusion_geodesics.web.job import Job
-from diffusion_geodesics.web.job_board import JobBoard
-from diffusion_geodesics.web.runner import Reopening, Runner, Updates
+from diffusion_geodesics.web.runner import Runner, Shared, Updates
 
 
-def explore(kind: Exploration, board: JobBoard, token: Any, model: Any, scratch: Path) -> Reopening:
-    """Lay out one job and connect it; arguments and result as of `morph`."""
+def explore(kind: Exploration, shared: Shared) -> None:
+    """Lay out one job and connect it."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=4, min_width=320):
             gr.Markdown(kind.about)
@@ -49,15 +46,15 @@ def explore(kind: Exploration, board: JobBoard, token: Any, model: Any, scratch:
         compute = kind.prepare(given)
         chosen = named_values(controls, values[len(inputs) :])
         settings = settings_from(kind.settings, None, chosen)
-        return Job(exploration_work(compute, settings, Path(tempfile.mkdtemp(dir=scratch))))
+        return Job(exploration_work(compute, settings, shared.folder()))
 
     def show(outcome: ExplorationOutcome) -> Updates:
         frame = f'<iframe class="report" title="Report" srcdoc="{escape(outcome.page)}"></iframe>'
         return {page: frame, files: outcome.files}
 
-    runner = Runner(board, kind.part, token, run, stop, message, progress, shown)
+    runner = Runner(shared, kind.part, run, stop, message, progress, shown)
     parts = [*inputs.values(), *controls.values()]
-    return runner.wire(model, parts, prepare, show, [page, files])
+    runner.wire(parts, prepare, show, [page, files])
 
 
 def _inputs(part: str) -> dict[str, Any]:

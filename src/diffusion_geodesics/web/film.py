@@ -183,13 +183,10 @@ def downloads(written: Written, folder: Path) -> list[str]:
     """Films, frames as a zip, report, settings, and all of it as a zip."""
     run = written.folder
     films = sorted(f for f in written.files if f.startswith("morph.") and "/" not in f)
+    single = (*films, "report.html", "result.json", "settings.toml")
     frames = shutil.make_archive(str(folder / "frames"), "zip", run, "frames")
     everything = shutil.make_archive(str(folder / "everything"), "zip", run)
-    named = [
-        str(run / f)
-        for f in (*films, "report.html", "result.json", "settings.toml")
-        if f in written.files
-    ]
+    named = [str(run / f) for f in single if f in written.files]
     return [*named, frames, everything]
 
 

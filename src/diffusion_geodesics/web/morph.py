@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, final
 
 import gradio as gr
@@ -22,11 +20,9 @@ from diffusion_geodesics.web.failures import explain
 from diffusion_geodesics.web.fields import preset_values, settings_from
 from diffusion_geodesics.web.film import FilmOutcome, demand_enough, film_settings, film_work
 from diffusion_geodesics.web.job import Job
-from diffusion_geodesics.web.job_board import JobBoard
-from diffusion_geodesics.web.model_choice import ModelChoice
 from diffusion_geodesics.web.picture_rows import PictureRows, picture_rows
 from diffusion_geodesics.web.pictures import Entries, prompted
-from diffusion_geodesics.web.runner import Reopening, Runner, Updates
+from diffusion_geodesics.web.runner import Runner, Shared, Updates
 from diffusion_geodesics.web.templates import alert
 
 ROWS = (("frames", "strength", "level"), ("loop", "format"))
@@ -70,19 +66,12 @@ class Morph:
     results: dict[str, Any]
 
 
-def morph(
-    board: JobBoard, token: Any, model: ModelChoice, scratch: Path
-) -> tuple[Morph, Reopening]:
+def morph(shared: Shared, ready: Any) -> Morph:
     """Lay it out and connect it.
 
     Args:
-        board: where jobs are.
-        token: component that holds what only this page knows.
-        model: the choice of a model.
-        scratch: folder for what is made.
-
-    Returns:
-        The components, and what brings back the state of a page that is opened again.
+        shared: by all parts of the page.
+        ready: component that changes when a model has been loaded.
     """
     with gr.Row(equal_height=False):
         with gr.Column(scale=5, min_width=340):
@@ -106,9 +95,10 @@ def morph(
             progress = gr.HTML(_WELCOME, elem_id="morph-progress")
             with gr.Column(visible=False, elem_id="results") as shown:
                 results = _results()
-    runner = Runner(board, "morph", token, run, stop, message, progress, shown)
+    runner = Runner(shared, "morph", run, stop, message, progress, shown)
     found = Morph(pictures, preset, controls, estimate, runner, results)
-    return found, _connect(found, model, scratch)
+    _connect(found, shared, ready)
+    return found
 
 
 _WELCOME = (
@@ -140,9 +130,9 @@ def _results() -> dict[str, Any]:
     return found
 
 
-def _connect(found: Morph, model: ModelChoice, scratch: Path) -> Reopening:
+def _connect(found: Morph, shared: Shared, ready: Any) -> None:
     pictures, controls = found.pictures, found.controls
-    estimates = Estimates(found.runner.board)
+    estimates = Estimates(shared.board)
     inputs = [pictures.entries, found.preset, *pictures.prompts, *controls.values()]
 
     def read(values: Sequence[Any]) -> tuple[Form, InterpolationSettings]:
@@ -155,9 +145,8 @@ def _connect(found: Morph, model: ModelChoice, scratch: Path) -> Reopening:
     def prepare(name: str, values: Sequence[Any]) -> Job:
         form, settings = read(values)
         demand_enough(form.entries)
-        folder = Path(tempfile.mkdtemp(dir=scratch))
         weights = estimates.seconds(name, settings, len(form.entries))
-        return Job(film_work(form.entries, settings, folder), form, weights)
+        return Job(film_work(form.entries, settings, shared.folder()), form, weights)
 
     def price(name: str, *values: Any) -> str:
         try:
@@ -181,12 +170,11 @@ def _connect(found: Morph, model: ModelChoice, scratch: Path) -> Reopening:
     direct: Any = {"show_progress": "hidden", "api_visibility": "private"}
     found.preset.input(start_from, found.preset, list(controls.values()), queue=False, **direct)
     gr.on(
-        [c.change for c in (pictures.entries, model.ready, *controls.values())],
+        [c.change for c in (pictures.entries, ready, *controls.values())],
         price,
-        [model.name, *inputs],
+        [shared.model, *inputs],
         found.estimate,
         trigger_mode="always_last",
-        concurrency_limit=None,
         **direct,
     )
-    return found.runner.wire(model.name, inputs, prepare, show, shown, restore)
+    found.runner.wire(inputs, prepare, show, shown, restore)

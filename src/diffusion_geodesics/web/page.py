@@ -14,7 +14,7 @@ from diffusion_geodesics.web.explore import explore
 from diffusion_geodesics.web.job_board import JobBoard
 from diffusion_geodesics.web.model_choice import ModelChoice, load_model, model_choice
 from diffusion_geodesics.web.morph import morph
-from diffusion_geodesics.web.runner import Reopening
+from diffusion_geodesics.web.runner import Shared
 
 TITLE = "Diffusion geodesics"
 CLEAN_EVERY, KEEP = 3600, 24 * 3600
@@ -41,37 +41,31 @@ def page(board: JobBoard, default_model: str, folders: Sequence[Path], scratch: 
                 gr.HTML(f"<h1>{TITLE}</h1><p>Shortest paths through probable images.</p>")
             with gr.Column(scale=2, min_width=320):
                 model = model_choice(default_model, folders)
+        opened = blocks.load(
+            None, None, [token], js="() => geodesicToken()", api_visibility="private"
+        )
+        shared = Shared(board, scratch, token, model.name, opened)
         with gr.Tabs():
             with gr.Tab("Morph"):
-                film, reopening = morph(board, token, model, scratch)
-            reopenings = [reopening]
+                film = morph(shared, model.ready)
             with gr.Tab("Explore"), gr.Tabs():
                 for kind in EXPLORATIONS:
                     with gr.Tab(kind.title):
-                        reopenings.append(explore(kind, board, token, model.name, scratch))
-        morph_api(board, film.pictures.drop, model.name, scratch)
-        _connect(blocks, board, token, model, reopenings)
+                        explore(kind, shared)
+        morph_api(shared, film.pictures.drop)
+        _load_models(shared, model)
     blocks.queue(default_concurrency_limit=None, api_open=False)
     return blocks
 
 
-def _connect(
-    blocks: gr.Blocks,
-    board: JobBoard,
-    token: Any,
-    model: ModelChoice,
-    reopenings: Sequence[Reopening],
-) -> None:
-    """What happens when the page is opened, and when a model is chosen."""
+def _load_models(shared: Shared, model: ModelChoice) -> None:
+    """Load a model when it is chosen, and the first one when the page is opened."""
 
     async def load(key: str, name: str) -> AsyncIterator[tuple[str, Any]]:
-        async for updates in load_model(board, key, name):
+        async for updates in load_model(shared.board, key, name):
             yield updates
 
+    inputs, outputs = [shared.token, model.name], [model.status, model.ready]
     quiet: Any = {"show_progress": "hidden", "api_visibility": "private"}
-    loads: Any = {"fn": load, "inputs": [token, model.name], "outputs": [model.status, model.ready]}
-    model.name.input(**loads, **quiet, trigger_mode="always_last")
-    opened = blocks.load(None, None, [token], js="() => geodesicToken()", api_visibility="private")
-    opened.then(**loads, **quiet)
-    for reopening in reopenings:
-        opened.then(reopening.resume, [token], reopening.outputs, **quiet)
+    model.name.input(load, inputs, outputs, trigger_mode="always_last", **quiet)
+    shared.opened.then(load, inputs, outputs, **quiet)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias, final
 
 import gradio as gr
@@ -23,11 +25,26 @@ Updates: TypeAlias = dict[Any, Any]
 
 @final
 @dataclass(frozen=True, eq=False)
-class Reopening:
-    """What brings back a part of the page, given the token, and the components it writes to."""
+class Shared:
+    """What all parts of the page share.
 
-    resume: Callable[[str], AsyncIterator[Updates]]
-    outputs: list[Any]
+    Args:
+        board: where jobs are.
+        scratch: folder for what is made.
+        token: component that holds what only this page knows.
+        model: component with the model's name.
+        opened: event of the page being opened, once it has its token.
+    """
+
+    board: JobBoard
+    scratch: Path
+    token: Any
+    model: Any
+    opened: Any
+
+    def folder(self) -> Path:
+        """A new empty folder for one job."""
+        return Path(tempfile.mkdtemp(dir=self.scratch))
 
 
 @final
@@ -36,18 +53,16 @@ class Runner:
     """The part of a page that runs one kind of job.
 
     Args:
-        board: where jobs are.
-        part: name of this part of the page; a session has one job at a time in each.
-        token: holds what only this page knows.
+        shared: by all parts of the page.
+        part: name of this one; a session has one job at a time in each.
         run, stop: the buttons.
         message: one sentence when something is wrong.
         progress: how the job stands.
         results: what is hidden until a job is done.
     """
 
-    board: JobBoard
+    shared: Shared
     part: str
-    token: Any
     run: Any
     stop: Any
     message: Any
@@ -56,32 +71,29 @@ class Runner:
 
     def wire(
         self,
-        model: Any,
         inputs: Sequence[Any],
         prepare: Callable[[str, Sequence[Any]], Job],
         show: Callable[[Any], Updates],
         shown: Sequence[Any],
         restore: Callable[[Any], Updates] = lambda form: {},
-    ) -> Reopening:
-        """Connect the buttons.
+    ) -> None:
+        """Connect the buttons, and bring back the state of a page that is opened again.
 
         Args:
-            model: component with the model's name.
             inputs: components that a job is made of.
             prepare: makes the job of the model's name and the values of the inputs; a `ValueError`
                 is shown.
             show: what the page shows of an outcome.
             shown: components that `show` and `restore` write to.
             restore: what the page shows of a job's form, when it is opened again.
-
-        Returns:
-            What brings back the state of the page when it is opened again.
         """
+
+        token_of = self.shared.token
 
         async def begin(token: str, name: str, *values: Any) -> AsyncIterator[Updates]:
             try:
                 job = await asyncio.to_thread(prepare, name, values)
-                self.board.start(self._key(token), name, job)
+                self.shared.board.start(self._key(token), name, job)
             except (ValueError, OSError, MemoryError) as error:
                 yield {self.message: alert(explain(error))}
                 return
@@ -89,7 +101,7 @@ class Runner:
                 yield updates
 
         async def resume(token: str) -> AsyncIterator[Updates]:
-            job = self.board.find(self._key(token))
+            job = self.shared.board.find(self._key(token))
             if job is None:
                 yield {self.message: ""}
                 return
@@ -97,24 +109,12 @@ class Runner:
             async for updates in self._follow(token, job, show):
                 yield updates
 
-        self.run.click(
-            begin,
-            [self.token, model, *inputs],
-            [*self.outputs, *shown],
-            show_progress="hidden",
-            concurrency_limit=None,
-            api_visibility="private",
-        )
+        outputs = [self.run, self.stop, self.message, self.progress, self.results, *shown]
+        quiet: Any = {"show_progress": "hidden", "api_visibility": "private"}
+        self.run.click(begin, [token_of, self.shared.model, *inputs], outputs, **quiet)
+        self.shared.opened.then(resume, [token_of], outputs, **quiet)
         self.run.click(None, js=f"() => geodesicReveal('{self.part}-progress')")
-        self.stop.click(
-            self._stop, [self.token], [self.stop], queue=False, api_visibility="private"
-        )
-        return Reopening(resume, [*self.outputs, *shown])
-
-    @property
-    def outputs(self) -> list[Any]:
-        """The components that every job writes to."""
-        return [self.run, self.stop, self.message, self.progress, self.results]
+        self.stop.click(self._stop, [token_of], [self.stop], queue=False, **quiet)
 
     async def _follow(
         self, token: str, job: Job, show: Callable[[Any], Updates]
@@ -124,7 +124,7 @@ class Runner:
         before = None
         while True:
             seen = job.look()
-            ahead = self.board.ahead(self._key(token)) if seen.state is State.WAITING else 0
+            ahead = self.shared.board.ahead(self._key(token)) if seen.state is State.WAITING else 0
             html = progress_html(self.part, seen, job.weights, ahead)
             if html != before:
                 yield {self.progress: html, **self._buttons(seen.over)}
@@ -142,7 +142,7 @@ class Runner:
         }
 
     def _stop(self, token: str) -> Any:
-        job = self.board.find(self._key(token))
+        job = self.shared.board.find(self._key(token))
         if job is None:
             return gr.skip()
         job.stop()
