@@ -2,8 +2,8 @@ r"""Smooth displacement fields on a grid of one to three axes, and arrays carrie
 
 A field is a sum of cosine modes, :math:`v(p) = \sum_k m_k c_k(p) / \sqrt{(\gamma + |k|^2)^s}` for
 each component, so that its norm is that of its coefficients,
-:math:`\|v\|_V^2 = \sum_k (\gamma + |k|^2)^s |v_k|^2 = |m|^2`. Lengths are such that the longest edge
-of the grid is 2.
+:math:`\|v\|_V^2 = \sum_k (\gamma + |k|^2)^s |v_k|^2 = |m|^2`. Lengths are such that the longest
+edge of the grid is 2.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ This is a Riemannian metric on arrays. With one segment the distance is the squa
           \qquad v = \sum_k m_k c_k / \sqrt{(\gamma + |k|^2)^s},
 
 minimised over the field v. It is symmetric, at most the Euclidean distance (root mean square), and
-tends to it as :math:`\lambda \to \infty`. It is the geodesic distance up to the difference that more
-segments make; with one segment the triangle inequality need not hold.
+tends to it as :math:`\lambda \to \infty`. It is the geodesic distance up to the difference that
+more segments make; with one segment the triangle inequality need not hold.
 
 It is a distance of appearance modulo deformation: where only the shape of a thing tells two of them
 apart, motion explains the difference away.
@@ -111,7 +111,8 @@ class Metamorphosis:
         positive = min(self.motion_weight, self.gamma) > 0 and self.smoothness >= 0
         finite = math.isfinite(self.motion_weight + self.gamma + self.smoothness)
         whole = min(self.modes, self.steps, self.segments) >= 1
-        if not (positive and finite and whole) or self.segments > 1 and self.segments % 2:
+        odd = self.segments > 1 and self.segments % 2
+        if not (positive and finite and whole) or odd:
             raise ValueError(
                 f"got {self}; expected motion_weight and gamma > 0, smoothness ≥ 0, modes and "
                 "steps ≥ 1, and segments 1 or even"
@@ -316,15 +317,11 @@ def metamorphosis_mean(
     """
     count = len(arrays)
     share = torch.ones(count) if weights is None else as_points(weights, "weights", axes=1)
-    if (
-        not count
-        or share.shape != (count,)
-        or bool((share < 0).any())
-        or not float(share.sum()) > 0
-    ):
+    fits = count and share.shape == (count,)
+    if not fits or bool((share < 0).any()) or not float(share.sum()) > 0:
         raise ValueError(
-            f"got weights of shape {tuple(share.shape)} for {count} arrays; expected one each, none "
-            "negative, at least one positive"
+            f"got weights of shape {tuple(share.shape)} for {count} arrays; expected one each, "
+            "none negative, at least one positive"
         )
     share = (share / share.sum()).to(arrays)
     nearest = 0
