@@ -2,10 +2,10 @@ r"""Pairs that the triangle inequality proves too long, solved again from the de
 
 The shortest path from i to j is no longer than the detour over a third point k,
 :math:`d_{ij} \le d_{ik} + d_{kj}`. Where a solved pair exceeds a detour by more than all error
-bars, its path is a saddle point or the longer way round, however small its residual. The detour
-is then the better initial path: both its halves are geodesics in the right basin. All such pairs
-are solved in one batch from it, and again while that shortens any. What is still longer than a
-detour gets the detour's length, an upper bound, and ends as ``Result.not_shortest``.
+bars, its path is a saddle point or the longer way round, however small its residual. The detour is
+then the better initial path: both its halves are geodesics in the right basin. All such pairs are
+solved in one batch from it, and again while that shortens any. What is still longer than a detour
+gets the detour's length, an upper bound, and ends as ``Result.not_shortest``.
 """
 
 from __future__ import annotations
