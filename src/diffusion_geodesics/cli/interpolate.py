@@ -61,12 +61,14 @@ def run(command: InterpolateCommand) -> None:
     masks = [m for m in (command.masks.mask, command.masks.mask_b) if m is not None]
     demand_images(masks, least=0)
     with kept_work(folder, "segments") as partial, ProgressBars() as bars:
+        from diffusion_geodesics.interpolation.chain import Chain
         from diffusion_geodesics.interpolation.interpolate import interpolate as job
+        from diffusion_geodesics.interpolation.timeline import frame_count
         from diffusion_geodesics.reporting.save import save
 
         model = command.model.load(bars)
-        film = command.film
-        frames = film.frames or (film.frames_each or 17) * len(command.images)
+        chain = Chain.through(len(command.images), closed=command.film.loop)
+        frames = frame_count(command.film, chain)
         demand_space(command.output, model, command.framing, frames)
         settings = part_of(InterpolationSettings, command)
         result = job(model, command.images, settings, resume=partial, observer=bars)
