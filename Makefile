@@ -73,6 +73,7 @@ evidence: .venv/.installed
 	$(BIN)/python -m benchmarks.evidence $(QUICK)
 
 docs: .venv/.installed-docs
+	$(BIN)/python docs/settings_table.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "The documentation is in site/. Open site/index.html in a browser."
 
