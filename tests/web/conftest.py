@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-PATIENCE = 300
+PATIENCE = 600
 """Seconds that a busy machine may take for what takes seconds."""
 
 

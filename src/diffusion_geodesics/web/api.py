@@ -32,7 +32,7 @@ def morph_api(shared: Shared, pictures: Any) -> None:
             job = await asyncio.to_thread(_job, shared, images or [], settings or {})
             shared.board.start(f"{secrets.token_hex(24)}/api", model, job)
         except (ValueError, OSError, MemoryError) as error:
-            raise gr.Error(explain(error)) from None
+            raise gr.Error(explain(error), print_exception=False) from None
         try:
             while not job.look().over:
                 yield None, None
@@ -41,7 +41,7 @@ def morph_api(shared: Shared, pictures: Any) -> None:
             job.stop()
         seen = job.look()
         if seen.state is not State.DONE:
-            raise gr.Error(seen.error or "The job was stopped.")
+            raise gr.Error(seen.error or "The job was stopped.", print_exception=False)
         yield seen.outcome.film, seen.outcome.files
 
     with gr.Row(visible=False):
