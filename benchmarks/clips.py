@@ -45,6 +45,7 @@ DECODED = 5
 MEASURES = ("deviation", "length", "residual", "angle", "middle")
 ORDER = ("shuffled", "random", "fast", "slow")
 PATHS = ("geodesic", "slerp", "lerp")
+SETTINGS = VideoSettings()
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,7 @@ def main(
     actors: int = 10,
     first: int = 0,
     model: str = "embedded",
-    settings: Annotated[VideoSettings, cyclopts.Parameter("*")] = VideoSettings(),
+    settings: Annotated[VideoSettings, cyclopts.Parameter("*")] = SETTINGS,
     write: Path | None = None,
     keep: Path | None = None,
 ) -> None:

@@ -17,6 +17,7 @@ from diffusion_geodesics import load_model, save
 from diffusion_geodesics.cli.methods import read_method
 from diffusion_geodesics.comparison.settings import ComparisonSettings
 
+SETTINGS = ComparisonSettings()
 Listed, Flat = cyclopts.Parameter(consume_multiple=True), cyclopts.Parameter("*")
 
 
@@ -25,7 +26,7 @@ def main(
     pairs: int = 4,
     kinds: Annotated[tuple[Kind, ...], Listed] = tuple(Kind),
     methods: Annotated[tuple[str, ...], Listed] = ("lerp", "slerp", "hlerp", "geodesic"),
-    settings: Annotated[ComparisonSettings, Flat] = ComparisonSettings(),
+    settings: Annotated[ComparisonSettings, Flat] = SETTINGS,
     prompts: bool = False,
     model: str = "embedded",
     write: Path = Path("runs/truth"),
