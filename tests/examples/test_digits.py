@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DATA = Path(os.environ.get("GEODESIC_DATA", ROOT.parent / "shared" / "data"))
 WEIGHTS, DIGITS = DATA / "weights", DATA / "datasets" / "mnist_t10k_0-7999.npz"
 
