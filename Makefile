@@ -6,18 +6,23 @@ PYTHON ?= python3
 DEVICE ?= cpu
 JOBS ?= auto
 
-BIN := .venv/bin
+WINDOWS := $(filter Windows_NT,$(OS))
+BIN := .venv/$(if $(WINDOWS),Scripts,bin)
+INTERPRETER := $(BIN)/python$(if $(WINDOWS),.exe)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO := runs/demo
 
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: demo test test-slow check format bench bench-gpu evidence docs clean help
+.PHONY: demo web test test-slow test-web test-faults check format bench bench-gpu evidence docs release-check clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       morph between the two example portraits, into $(DEMO)"
+	@echo "make web        open the web page: drop two pictures, get a film"
 	@echo "make test       run the tests (make test-slow: the slow ones as well)"
+	@echo "make test-web   the web page in a real browser (needs chromium: apt install chromium)"
+	@echo "make test-faults  kill batches 200 times on every engine; an hour on 2 cores"
 	@echo "make check      ruff, pyright, import contract"
 	@echo "make format     let ruff format and fix what it can"
 	@echo "make bench      every solver on the reference problems and fresh ones: tables and a plot"
@@ -25,18 +30,28 @@ help:
 	@echo "make evidence   measure every claim of docs/evidence.md and write it anew, an hour on 2 cores"
 	@echo "                (make evidence QUICK=--quick: a few pairs, in minutes)"
 	@echo "make docs       build the documentation into site/"
+	@echo "make release-check   build wheel and sdist into dist/, try them outside this folder"
 	@echo "make clean      remove what the tools made, .venv included; runs/ stays"
 
 demo: .venv/.installed
-	$(BIN)/geodesic interpolate examples/portrait_a.png examples/portrait_b.png -o $(DEMO) --overwrite
+	$(BIN)/geodesic demo -o $(DEMO) --overwrite
 	@echo
 	@echo "The morph is in $(DEMO). Open $(DEMO)/report.html in a browser."
+
+web: .venv/.installed-web
+	$(BIN)/geodesic web
 
 test: .venv/.installed-dev
 	$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --device $(DEVICE)
 
 test-slow: .venv/.installed-dev
-	$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --device $(DEVICE) -m "not gpu and not network"
+	$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --device $(DEVICE) -m "not gpu and not network and not faults and not browser"
+
+test-web: .venv/.installed-web-test
+	$(BIN)/python -m pytest -n 0 -m "not gpu and not network" tests/web
+
+test-faults: .venv/.installed-batch
+	$(BIN)/python -m pytest -n 0 -m "slow or faults" tests/batch
 
 check: .venv/.installed-dev
 	$(BIN)/ruff check
@@ -62,27 +77,46 @@ docs: .venv/.installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "The documentation is in site/. Open site/index.html in a browser."
 
+release-check: .venv/.installed-release
+	$(BIN)/python -m tests.release.check dist
+
 clean:
 	rm -rf .venv site build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find src tests benchmarks training -name __pycache__ -prune -exec rm -rf {} +
 
 # Set-up. A stamp records what is installed; it is out of date when the requirements change.
 
-.venv/bin/python:
+$(INTERPRETER):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; $(PYTHON) is older or missing. Try PYTHON=python3.12 make ..."; exit 1; }
 	@$(PYTHON) -m venv .venv || { rm -rf .venv; \
 	  echo "$(PYTHON) could not make a virtual environment; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
 
-.venv/.installed: .venv/bin/python pyproject.toml constraints.txt
+.venv/.installed: $(INTERPRETER) pyproject.toml constraints.txt
 	@echo "Installing into .venv (once; several minutes, most of it torch) ..."
 	$(PIP) --editable .
 	@touch $@
 
 .venv/.installed-dev: .venv/.installed
-	$(PIP) --editable '.[dev]'
+	$(PIP) --editable '.[dev,web]'
+	@touch $@
+
+.venv/.installed-batch: .venv/.installed-dev
+	$(PIP) --editable '.[ray,slurm]'
+	@touch $@
+
+.venv/.installed-web: .venv/.installed
+	$(PIP) --editable '.[web]'
+	@touch $@
+
+.venv/.installed-web-test: .venv/.installed-dev
+	$(PIP) --editable '.[web-test]'
 	@touch $@
 
 .venv/.installed-docs: .venv/.installed
 	$(PIP) --editable '.[docs]'
+	@touch $@
+
+.venv/.installed-release: .venv/.installed
+	$(PIP) --editable '.[release]'
 	@touch $@

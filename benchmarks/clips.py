@@ -11,31 +11,31 @@ fraction of the clip's.
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
-import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import cyclopts
 import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.commit import commit
+from benchmarks.record import add_row, commit, mean, read_rows, table, write_page
 from diffusion_geodesics import load_model
-from diffusion_geodesics.apps.analyze import AnalysisSettings, Figures, Variant, bootstrap_mean
-from diffusion_geodesics.apps.analyze.curves import arc_length, at_arc_length
-from diffusion_geodesics.apps.analyze.domain import SETTLED
-from diffusion_geodesics.apps.analyze.ground import Ground
-from diffusion_geodesics.apps.analyze.part import Measured, measure_part
-from diffusion_geodesics.apps.analyze.summary import shown
-from diffusion_geodesics.apps.events import ignore
-from diffusion_geodesics.diffusion import LevelScore, invert, sample
 from diffusion_geodesics.images import psnr
+from diffusion_geodesics.latents.decode import decode
+from diffusion_geodesics.latents.domain import SETTLED
+from diffusion_geodesics.latents.encode import ModelParts, carry_up
+from diffusion_geodesics.latents.geometry import level_geometry
 from diffusion_geodesics.manifold import Sphere
 from diffusion_geodesics.models import DiffusionModel
+from diffusion_geodesics.runtime.run import Run
+from diffusion_geodesics.video.controls import Variant
+from diffusion_geodesics.video.curves import arc_length, at_arc_length
+from diffusion_geodesics.video.settings import VideoSettings
+from diffusion_geodesics.video.shot import EndsPath, measure_shot
+from diffusion_geodesics.video.statistics import Statistics
 from training.clips import Law, Motion, RenderedClip, make_clip
 
 FRAMES = 17
@@ -43,17 +43,21 @@ DECODED = 5
 """Frames in between that are decoded of every path."""
 MEASURES = ("deviation", "length", "residual", "angle", "middle")
 ORDER = ("shuffled", "random", "fast", "slow")
+PATHS = ("geodesic", "slerp", "lerp")
 
 
 @dataclass(frozen=True)
 class Row:
     """What was found about one actor and motion.
 
-    - `figures`: measure by name of the curve (`ORDER`) and name of the measure.
-    - `truth`: PSNR to the true frames in between, mean over them, by path.
-    - `nearness`: distance of each path from the true latents at equal fractions, root mean
-      square over the chord.
-    - `middle`: log density in the middle of each path less the mean of both ends.
+    Args:
+        motion, actor: which.
+        figures: measure by name of the curve (`ORDER`) and name of the measure.
+        truth: PSNR to the true frames in between, mean over them, by path.
+        nearness: distance of each path from the true latents at equal fractions, root mean
+            square over the chord.
+        middle: log density in the middle of each path less the mean of both ends.
+        nfe: network evaluations.
     """
 
     motion: str
@@ -62,184 +66,158 @@ class Row:
     truth: dict[str, float]
     nearness: dict[str, float]
     middle: dict[str, float]
-    rows: int
+    nfe: int
 
 
-def figures_of(found: Figures) -> dict[str, float]:
+def figures_of(found: Statistics) -> dict[str, float]:
     """Means over the windows (one here)."""
     return {name: float(getattr(found, name).nanmean()) for name in MEASURES}
 
 
-def run(model: DiffusionModel, actor: int, motion: Motion, settings: AnalysisSettings) -> Row:
+def measure(model: DiffusionModel, actor: int, motion: Motion, settings: VideoSettings) -> Row:
     """One actor, one motion."""
-    clips = {law.value: make_clip(actor, motion, law, FRAMES) for law in (Law.FAST, Law.SLOW)}
-    size = model.native_size
-    codec, denoiser = model.codec(size, size), model.denoiser(size, size)
-    condition = model.encode_prompt("")
-    images = torch.cat([clip.images(size) for clip in clips.values()])
-    latents, cost = invert(
-        denoiser,
-        codec.encode(images).double(),
-        condition,
-        steps=settings.steps,
-        level=settings.level,
-        refinements=settings.refinements,
-        tolerance=SETTLED,
-    )
-    timestep = denoiser.schedule.timestep(settings.steps, settings.level)
-    sigma = denoiser.schedule.coefficients(timestep)[1]
-    alpha = settings.alpha_for(latents.shape[1])
-    rows = cost.rows
-    figures: dict[str, dict[str, float]] = {}
-    fast: tuple[Measured, Tensor] | None = None
-    for law, x in zip(clips, latents.split(FRAMES), strict=True):
+    run, size = Run(), model.native_size
+    parts = ModelParts.of(run, model, (size, size))
+    condition, level = model.encode_prompt(""), parts.level(settings.inversion)
+    fast, slow = (make_clip(actor, motion, law, FRAMES) for law in (Law.FAST, Law.SLOW))
+    clean = parts.codec.encode(torch.cat([fast.images(size), slow.images(size)])).double()
+    latents = carry_up(parts, clean, condition, settings.inversion, tolerance=SETTLED)
+    alpha = settings.metric.alpha_for(latents.shape[1])
+    geometry = level_geometry(parts, condition, level, alpha)
+    points, found = [], []
+    for x, controls in zip(latents.split(FRAMES), (True, False), strict=True):
         sphere = Sphere(float(x.norm(dim=1).square().mean().sqrt()))
-        ground = Ground(LevelScore(denoiser, timestep, condition), alpha, sphere, sigma)
-        points = sphere.project(x)
-        wanted = replace(settings, controls=law == Law.FAST.value)
-        found = measure_part(ground, points, wanted, ignore)
-        rows += found.rows
-        figures[law] = figures_of(found.figures[Variant.CLIP])
-        if law == Law.FAST.value:
-            figures["shuffled"] = figures_of(found.figures[Variant.SHUFFLED])
-            figures["random"] = figures_of(found.figures[Variant.RANDOM])
-            fast = found, points
-    assert fast is not None
-    truth, nearness, spent = in_between(model, clips[Law.FAST.value], *fast, settings)
+        points.append(sphere.project(x))
+        chosen = settings.updated(controls=controls)
+        found.append(measure_shot(run, geometry, sphere, points[-1], chosen))
+    figures = {
+        "fast": figures_of(found[0].statistics[Variant.CLIP]),
+        "shuffled": figures_of(found[0].statistics[Variant.SHUFFLED]),
+        "random": figures_of(found[0].statistics[Variant.RANDOM]),
+        "slow": figures_of(found[1].statistics[Variant.CLIP]),
+    }
+    paths = found[0].paths
+    true, own, there = in_between(fast, points[0], paths, size)
+    shown = decode(run, parts, settings.inversion, there.transpose(0, 1).flatten(0, 1), condition)
+    frames = shown.float().split(DECODED)
+    chord = (points[0][-1] - points[0][0]).norm()
+    apart = (there - own).norm(dim=2).square().mean(0).sqrt() / chord
     middle = {}
-    for path in fast[0].paths:
+    for path in paths:
         inside = (path.t > 1 / 3) & (path.t < 2 / 3)
         ends = 0.5 * float(path.log_density[0] + path.log_density[-1])
         middle[path.name] = float(path.log_density[inside].mean()) - ends
-    return Row(motion.value, actor, figures, truth, nearness, middle, rows + spent)
+    names = [p.name for p in paths]
+    truth = {n: float(psnr(f, true).mean()) for n, f in zip(names, frames, strict=True)}
+    nearness = dict(zip(names, apart.tolist(), strict=True))
+    return Row(motion.value, actor, figures, truth, nearness, middle, run.meter.read().nfe)
 
 
 def in_between(
-    model: DiffusionModel,
-    clip: RenderedClip,
-    found: Measured,
-    points: Tensor,
-    settings: AnalysisSettings,
-) -> tuple[dict[str, float], dict[str, float], int]:
-    """Every path between the ends against the truth at equal fractions of length."""
-    size = model.native_size
+    clip: RenderedClip, points: Tensor, paths: Sequence[EndsPath], size: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """At equal fractions of length: true images, the clip's latents (fractions, 1, dim), and those
+    of the paths (fractions, paths, dim)."""
     fraction = torch.linspace(0, 1, DECODED + 2, dtype=torch.float64)[1:-1]
     arc = arc_length(points)
     position = np.interp((fraction * arc[-1]).numpy(), arc.numpy(), np.arange(len(points)))
-    true = clip.truth(torch.from_numpy(position), size)
-    curves = torch.stack([p.points for p in found.paths], 1)
-    latents = at_arc_length(curves, fraction[:, None].expand(-1, len(found.paths)))
-    own = at_arc_length(points[:, None], fraction[:, None])
-    apart = (latents - own).norm(dim=2).square().mean(0).sqrt() / (points[-1] - points[0]).norm()
-    clean, cost = sample(
-        model.denoiser(size, size),
-        latents.transpose(0, 1).flatten(0, 1),
-        model.encode_prompt(""),
-        steps=settings.steps,
-        level=settings.level,
-    )
-    frames = model.codec(size, size).decode(clean).float().split(DECODED)
-    names = [p.name for p in found.paths]
+    curves = torch.stack([p.points for p in paths], 1)
     return (
-        {n: float(psnr(f, true).mean()) for n, f in zip(names, frames, strict=True)},
-        dict(zip(names, apart.tolist(), strict=True)),
-        cost.rows,
+        clip.truth(torch.from_numpy(position), size),
+        at_arc_length(points[:, None], fraction[:, None]),
+        at_arc_length(curves, fraction[:, None].expand(-1, len(paths))),
     )
 
 
-def wins(rows: Sequence[Row], rival: str, higher: bool) -> str:
+def wins(rows: Sequence[Row], baseline: str, higher: bool) -> str:
     """How often the geodesic is nearer to the truth, with a 95% interval."""
-    column = "truth" if higher else "nearness"
-    pairs = [
-        (getattr(r, column).get("geodesic", math.nan), getattr(r, column)[rival]) for r in rows
+    column, sign = ("truth", 1) if higher else ("nearness", -1)
+    gains = [
+        sign * (getattr(r, column).get("geodesic", math.nan) - getattr(r, column)[baseline])
+        for r in rows
     ]
-    won = [float(a > b if higher else a < b) for a, b in pairs if math.isfinite(a)]
-    gain = bootstrap_mean([(a - b) if higher else (b - a) for a, b in pairs])
-    return f"{shown(bootstrap_mean(won))} (by {shown(gain)})"
+    return f"{mean([float(g > 0) for g in gains if math.isfinite(g)])} (by {mean(gains)})"
 
 
-def table(rows: Sequence[Row]) -> str:
+def page(rows: Sequence[Row]) -> str:
     """Markdown: the order of the measures, the truth in between, density in the middle."""
-    groups = {"all": list(rows)}
-    groups |= {m.value: [r for r in rows if r.motion == m.value] for m in Motion}
-    lines = ["## Order of the curves\n", "Mean and 95% bootstrap interval over clips.\n"]
-    lines += ["| clips | measure | " + " | ".join(ORDER) + " |", "|---|---|---|---|---|---|"]
-    for group, members in groups.items():
+    groups = {f"all ({len(rows)})": list(rows)}
+    for motion in Motion:
+        members = [r for r in rows if r.motion == motion.value]
+        groups[f"{motion.value} ({len(members)})"] = members
+    order, truths, middles = [], [], []
+    for group, some in groups.items():
         for name in MEASURES:
-            cells = [shown(bootstrap_mean([r.figures[c][name] for r in members])) for c in ORDER]
-            lines.append(f"| {group} ({len(members)}) | {name} | " + " | ".join(cells) + " |")
-    lines += ["", "## The truth in between\n"]
-    lines += [
-        "| clips | geodesic, dB | slerp, dB | lerp, dB | pixels: wins against slerp | against lerp "
-        "| latents: wins against slerp | against lerp |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for group, members in groups.items():
-        means = [
-            shown(bootstrap_mean([r.truth.get(p, math.nan) for r in members]))
-            for p in ("geodesic", "slerp", "lerp")
+            cells = [mean([r.figures[c][name] for r in some]) for c in ORDER]
+            order.append([group, name, *cells])
+        means = [mean([r.truth.get(p, math.nan) for r in some]) for p in PATHS]
+        won = [wins(some, p, higher) for higher in (True, False) for p in PATHS[1:]]
+        truths.append([group, *means, *won])
+        middles.append([group, *(mean([r.middle.get(p, math.nan) for r in some]) for p in PATHS)])
+    head = (
+        "clips", "geodesic, dB", "slerp, dB", "lerp, dB", "pixels: wins against slerp",
+        "against lerp", "latents: wins against slerp", "against lerp",
+    )  # fmt: skip
+    return "\n\n".join(
+        [
+            "## Order of the curves\n\nMean and 95% bootstrap interval over clips.",
+            table(("clips", "measure", *ORDER), order, words=6),
+            "## The truth in between",
+            table(head, truths, words=8),
+            "## Log density in the middle, less the mean of both ends, in nats",
+            table(("clips", *PATHS), middles, words=4),
         ]
-        won = [wins(members, p, higher) for higher in (True, False) for p in ("slerp", "lerp")]
-        lines.append(f"| {group} ({len(members)}) | " + " | ".join([*means, *won]) + " |")
-    lines += ["", "## Log density in the middle, less the mean of both ends, in nats\n"]
-    lines += ["| clips | geodesic | slerp | lerp |", "|---|---|---|---|"]
-    for group, members in groups.items():
-        cells = [
-            shown(bootstrap_mean([r.middle.get(p, math.nan) for r in members]))
-            for p in ("geodesic", "slerp", "lerp")
-        ]
-        lines.append(f"| {group} ({len(members)}) | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--actors", type=int, default=10, help="three motions each")
-    parser.add_argument("--first", type=int, default=0, help="number of the first actor")
-    parser.add_argument("--strength", type=float, default=1.0)
-    parser.add_argument("--level", type=float, default=0.4)
-    parser.add_argument("--model", default="embedded")
-    parser.add_argument("--write", type=Path, help="folder for clips.md and clips.json")
-    parser.add_argument("--keep", type=Path, help="file of rows to resume from and add to")
-    o = parser.parse_args()
-    settings = AnalysisSettings(window=FRAMES, level=o.level, strength=o.strength)
-    measured_at = commit()
-    model = load_model(o.model)
-    kept = o.keep.read_text(encoding="utf-8").splitlines() if o.keep and o.keep.exists() else []
-    rows = [Row(**json.loads(line)) for line in kept]
-    started = time.perf_counter()
-    for actor in range(o.first, o.first + o.actors):
+def main(
+    *,
+    actors: int = 10,
+    first: int = 0,
+    strength: float = 1.0,
+    level: float = 0.4,
+    steps: int = 25,
+    model: str = "embedded",
+    write: Path | None = None,
+    keep: Path | None = None,
+) -> None:
+    """Measure rendered clips.
+
+    Args:
+        actors: three motions each.
+        first: number of the first actor.
+        strength: of the metric.
+        level: of noise.
+        steps: sampling steps.
+        model: name or folder.
+        write: folder for clips.md and clips.json.
+        keep: file of rows to resume from and add to.
+    """
+    settings = VideoSettings.of(window=FRAMES, level=level, strength=strength, steps=steps)
+    measured_at, loaded = commit(), load_model(model)
+    rows = [Row(**row) for row in read_rows(keep)]
+    for actor in range(first, first + actors):
         for motion in Motion:
             if any(r.actor == actor and r.motion == motion.value for r in rows):
                 continue
-            rows.append(run(model, actor, motion, settings))
-            if o.keep:
-                with o.keep.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(asdict(rows[-1])) + "\n")
-            print(f"{actor} {motion.value} {time.perf_counter() - started:.0f} s", flush=True)
-    found = table(rows)
-    print(found)
-    if o.write:
-        o.write.mkdir(parents=True, exist_ok=True)
-        about = {
-            "commit": measured_at,
-            "model": model.hash,
-            "clips": len(rows),
-            "frames": FRAMES,
-            "settings": settings.as_dict(),
-            "network rows": sum(r.rows for r in rows),
-        }
-        head = (
-            "# Clips against geodesics\n\n"
-            f"Made by `python -m benchmarks.clips` at commit {measured_at}: {len(rows)} rendered "
-            f"motions of {FRAMES} frames, strength {o.strength:g}, level {o.level:g}. What the "
-            "columns mean: [docs](../../docs/clips.md).\n\n"
-        )
-        (o.write / "clips.md").write_text(head + found, encoding="utf-8")
-        data = {"about": about, "rows": [asdict(r) for r in rows]}
-        text = json.dumps(data, indent=1, default=str) + "\n"
-        (o.write / "clips.json").write_text(text, encoding="utf-8")
+            rows.append(measure(loaded, actor, motion, settings))
+            add_row(keep, asdict(rows[-1]))
+            print(actor, motion.value, rows[-1].nfe, flush=True)
+    head = (
+        "Clips against geodesics\n\n"
+        f"Made by `python -m benchmarks.clips` at commit {measured_at}: {len(rows)} rendered "
+        f"motions of {FRAMES} frames, strength {strength:g}, level {level:g}. What the "
+        "columns mean: [docs](../../docs/clips.md)."
+    )
+    about = {
+        "commit": measured_at,
+        "model": loaded.hash,
+        "settings": settings.as_nested(),
+        "nfe": sum(r.nfe for r in rows),
+    }
+    data = {"about": about, "rows": [asdict(r) for r in rows]}
+    write_page(write, "clips", head, page(rows), data)
 
 
 if __name__ == "__main__":
-    main()
+    cyclopts.run(main)

@@ -1,7 +1,7 @@
 """Our defaults against the published settings, run by the same code.
 
-For each pair: rows, calls, seconds and TFLOP, endpoint PSNR, and the length of every path under
-two metrics, the same for all:
+For each pair: network evaluations, calls, seconds and TFLOP, endpoint PSNR, and the length of every
+path under two metrics, the same for all:
 
 - *published*: α = 0.002 on their estimate ½(ε₋ - ε_c), averaged over three fixed time steps of
   their window, which is what their random one estimates;
@@ -9,44 +9,48 @@ two metrics, the same for all:
 
 Lengths are divided by slerp's between the same ends. Runs on different grids have slightly
 different ends, so only such ratios compare; `published` and `published, our solver` share theirs.
-Geodesics are those of the shell (`carried=False`): slerp is shortest in no moving frame.
-*Film* leaves out the rows of measuring and of the comparison film, which the official code lacks.
+Geodesics are those of the shell: slerp is shortest in no moving frame. *Film* leaves out the
+evaluations of measuring and of the comparison film, which the official code lacks.
 
     python -m benchmarks.cost --pairs 2 --write benchmarks/results
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
+import cyclopts
 import torch
 from torch import Tensor
 
-from benchmarks.commit import commit
-from diffusion_geodesics import Settings, interpolate, load_model
-from diffusion_geodesics.apps import Interpolation
-from diffusion_geodesics.apps.job import prepare
-from diffusion_geodesics.apps.settings import PUBLISHED_NEGATIVE, Estimate, PathSolver
+from benchmarks.record import ROOT, commit, table, write_page
+from diffusion_geodesics import interpolate, load_model
 from diffusion_geodesics.diffusion import TextInversion
 from diffusion_geodesics.images import load_image
+from diffusion_geodesics.interpolation.paths import coordinates_between
+from diffusion_geodesics.interpolation.result import InterpolationResult
+from diffusion_geodesics.interpolation.settings import PUBLISHED_NEGATIVE, InterpolationSettings
+from diffusion_geodesics.latents.encode import encode, invert
+from diffusion_geodesics.latents.geometry import path_geometry
+from diffusion_geodesics.latents.settings import Metric, ScoreKind, SolverName
 from diffusion_geodesics.length import measure
 from diffusion_geodesics.models import DiffusionModel
 from diffusion_geodesics.path import chord
+from diffusion_geodesics.runtime.run import Run
 from training.bank import held_out
 from training.factors import caption, phrases
 from training.portraits import render
 
-EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+EXAMPLES = ROOT / "examples"
 STREAM = 11
-PUBLISHED = Settings.published(
-    solver=PathSolver.PRECONDITIONED, estimate=Estimate.PUBLISHED, window_nodes=3
-)
+THEIRS = InterpolationSettings.preset("published", prompt="a portrait")
+PUBLISHED = Metric(score=ScoreKind.PUBLISHED, alpha=THEIRS.metric.alpha)
 """The published metric as a function of the point."""
-BASE = Settings(carried=False, strength=1.0)
-"""The default when these tables were made."""
+EXACT = Metric(strength=1.0)
+ENDS = torch.tensor([0.0, 1.0], dtype=torch.float64)
+Listed = cyclopts.Parameter(consume_multiple=True)
 
 
 @dataclass(frozen=True)
@@ -64,10 +68,10 @@ class Row:
 
     pair: str
     settings: str
-    rows: int
-    film_rows: int
-    solver_rows: int
-    calls: int
+    nfe: int
+    film_nfe: int
+    solver_nfe: int
+    batches: int
     seconds: float
     tflop: float
     published: float
@@ -79,138 +83,139 @@ class Row:
 
 def pairs(count: int, size: int) -> list[Pair]:
     """The example portraits, and rendered heads that the model was not trained on."""
-    examples = (load_image(EXAMPLES / "portrait_a.png"), load_image(EXAMPLES / "portrait_b.png"))
-    found = [Pair("examples", examples, ("a portrait", "a portrait"))]
+    a, b = (load_image(EXAMPLES / f"portrait_{end}.png") for end in "ab")
+    found = [Pair("examples", (a, b), ("a portrait", "a portrait"))]
     heads = held_out(2 * count, STREAM)
     for k in range(count):
-        ends = [heads.select(k), heads.select(count + k)]
-        drawn = [render(end, size)[0].clamp(0, 1) for end in ends]
-        said = [caption(phrases(end)[0]) for end in ends]
-        found.append(Pair(f"rendered {k + 1}", (drawn[0], drawn[1]), (said[0], said[1])))
+        first, last = heads.select(k), heads.select(count + k)
+        a, b = (render(head, size)[0].clamp(0, 1) for head in (first, last))
+        said = caption(phrases(first)[0]), caption(phrases(last)[0])
+        found.append(Pair(f"rendered {k + 1}", (a, b), said))
     return found
 
 
-def length(model: DiffusionModel, pair: Pair, done: Interpolation, metric: Settings) -> float:
-    """The path's length over slerp's, in the metric of other settings at its own noise level."""
-    own = done.settings
-    settings = replace(metric, level=own.level, steps=own.steps, size=own.size)
-    first, last = pair.prompts
-    job = prepare(model, *pair.images, replace(settings, prompt_a=first, prompt_b=last))
-    connection = job.geometry(done.chart, done.dim).connection
-    start, end = done.path(torch.tensor([0.0, 1.0], dtype=torch.float64))
-    slerp = chord(start, end, done.chart.manifold)
-    found, arc = (float(measure(connection, p, intervals=32).distance) for p in (done.path, slerp))
-    return found / arc
+def relative_lengths(
+    model: DiffusionModel, done: InterpolationResult, metrics: tuple[Metric, ...]
+) -> list[float]:
+    """The path's length over slerp's in some metrics, at its own noise level."""
+    run, settings, pair = Run(), done.settings, [(0, 1)]
+    prompts = settings.prompts.model_copy(update={"negative": PUBLISHED_NEGATIVE})
+    noised = invert(run, encode(run, model, done.pictures, prompts), settings.inversion)
+    coordinates = coordinates_between(noised, pair, flat=settings.metric.flat)
+    (segment,) = done.segments
+    own = segment.profile.path
+    start, end = own.path(ENDS)
+    slerp = chord(start, end, own.coordinates.manifold)
+    found = []
+    for metric in metrics:
+        geometry = path_geometry(noised, metric, settings.solve.seed, pair)
+        connection = geometry.connection(coordinates.of_pair(0))
+        lengths = [float(measure(connection, p, intervals=32).distance) for p in (own.path, slerp)]
+        found.append(lengths[0] / lengths[1])
+    return found
 
 
-def run(model: DiffusionModel, pair: Pair, name: str, settings: Settings) -> Row:
+def run(model: DiffusionModel, pair: Pair, name: str, settings: InterpolationSettings) -> Row:
     """One interpolation."""
-    first, last = pair.prompts
-    done = interpolate(model, *pair.images, replace(settings, prompt_a=first, prompt_b=last))
-    total = done.ledger.total
+    done = interpolate(model, pair.images, settings, prompt=pair.prompts)
+    costs, total, (segment,) = done.costs, done.costs.total, done.segments
+    published, exact = relative_lengths(model, done, (PUBLISHED, EXACT))
     return Row(
         pair.name,
         name,
-        total.rows,
-        total.rows - done.ledger["measure"].rows - done.ledger["compare"].rows,
-        done.ledger["solve"].rows,
-        total.calls,
+        total.nfe,
+        total.nfe - costs["measure"].nfe - costs["compare"].nfe,
+        costs["solve"].nfe,
+        total.batches,
         total.seconds,
         total.tflop,
-        length(model, pair, done, PUBLISHED),
-        length(model, pair, done, BASE),
-        min(done.endpoint_psnr),
+        published,
+        exact,
+        min(done.keyframe_psnr),
         min(done.codec_psnr),
-        "" if done.solution is None else done.solution.result.name,
+        "" if segment.solution is None else segment.solution.result.name,
     )
 
 
-def variants(text: bool) -> dict[str, Settings]:
+def variants(text: bool) -> dict[str, InterpolationSettings]:
     """What is compared."""
-    theirs = Settings.published()
-    metric = {"estimate": Estimate.PUBLISHED, "window_nodes": 1, "alpha": theirs.alpha}
+    ours = InterpolationSettings.preset("geodesic", strength=1.0)
+    full = THEIRS.updated(solver=SolverName.PUBLISHED_FULL)
+    there = {"level": THEIRS.inversion.level, "allow_atypical": True}
+    fixed = {"score": ScoreKind.PUBLISHED, "alpha": THEIRS.metric.alpha, "window_nodes": 1}
+    prompts = {"prompt": "a portrait", "negative": PUBLISHED_NEGATIVE}
     found = {
-        "ours, default": BASE,
-        "published, all steps": replace(theirs, solver=PathSolver.PUBLISHED_FULL),
-        "ours, at their noise level": replace(BASE, level=theirs.level, allow_atypical=True),
-        "ours, in their metric": Settings(
-            level=theirs.level,
-            negative=PUBLISHED_NEGATIVE,
-            carried=False,
-            allow_atypical=True,
-            **metric,
-        ),
-        "published, our solver": replace(theirs, solver=PathSolver.PRECONDITIONED, **metric),
-        "published, as its code runs": theirs,
+        "ours, default": ours,
+        "published, all steps": full,
+        "ours, at their noise level": ours.updated(**there),
+        "ours, in their metric": ours.updated(**there, **fixed, **prompts),
+        "published, our solver": THEIRS.updated(solver=SolverName.PRECONDITIONED, **fixed),
+        "published, as its code runs": THEIRS,
     }
     if text:
         method = TextInversion.published()
-        found["published, all steps, text inversion"] = replace(
-            found["published, all steps"], text_inversion=method
+        found["published, all steps, text inversion"] = full.updated(
+            invert_text=method.steps, text_check_every=method.check_every
         )
     return found
 
 
-def table(rows: list[Row]) -> str:
+def page(rows: list[Row]) -> str:
     """Markdown."""
-    lines = [
-        "| pair | settings | rows | film | solver | calls | TFLOP | seconds "
-        "| published length / slerp's | exact length / slerp's | ends, dB | codec, dB | result |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|",
-    ]
-    for r in rows:
-        lines.append(
-            f"| {r.pair} | {r.settings} | {r.rows} | {r.film_rows} | {r.solver_rows} | {r.calls} "
-            f"| {r.tflop:.2f} | {r.seconds:.0f} | {r.published:.6f} | {r.exact:.6f} "
-            f"| {r.ends:.2f} | {r.codec:.2f} | {r.result} |"
-        )
-    return "\n".join(lines) + "\n"
+    head = (
+        "pair", "settings", "NFE", "film", "solver", "calls", "TFLOP", "seconds",
+        "published length / slerp's", "exact length / slerp's", "ends, dB", "codec, dB", "result",
+    )  # fmt: skip
+    cells = (
+        [
+            r.pair, r.settings, str(r.nfe), str(r.film_nfe), str(r.solver_nfe), str(r.batches),
+            f"{r.tflop:.2f}", f"{r.seconds:.0f}", f"{r.published:.6f}", f"{r.exact:.6f}",
+            f"{r.ends:.2f}", f"{r.codec:.2f}", r.result,
+        ]
+        for r in rows
+    )  # fmt: skip
+    return table(head, cells, words=2)
 
 
-def measure_all(model: DiffusionModel, options: argparse.Namespace) -> list[Row]:
-    """Every variant on every pair."""
-    rows: list[Row] = []
-    for pair in pairs(options.pairs, model.native_size):
-        if options.only and pair.name not in options.only:
-            continue
-        for name, settings in variants(options.text).items():
-            if options.settings and name not in options.settings:
-                continue
-            rows.append(run(model, pair, name, replace(settings, size=options.size)))
-            print(rows[-1], flush=True)
-    return rows
+def main(
+    *,
+    pairs_of_heads: Annotated[int, cyclopts.Parameter("--pairs")] = 2,
+    only: Annotated[tuple[str, ...], Listed] = (),
+    settings: Annotated[tuple[str, ...], Listed] = (),
+    text: bool = False,
+    model: str = "embedded",
+    size: int | None = None,
+    steps: int | None = None,
+    write: Path | None = None,
+) -> None:
+    """Compare costs.
 
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.cost")
-    parser.add_argument("--pairs", type=int, default=2, help="rendered pairs")
-    parser.add_argument("--only", nargs="*", help='names of pairs to run, such as "rendered 1"')
-    parser.add_argument("--settings", nargs="*", help="names of settings to run")
-    parser.add_argument("--text", action="store_true", help="also with the paper's text inversion")
-    parser.add_argument("--model", default="embedded")
-    parser.add_argument("--size", type=int, help="edge of the images; the model's own by default")
-    parser.add_argument("--write", type=Path, help="folder for cost.md and cost.json")
-    parser.add_argument("--join", type=Path, nargs="+", help="only join cost.json of parts")
-    options = parser.parse_args()
+    Args:
+        pairs_of_heads: rendered pairs.
+        only: names of pairs to run, such as "rendered 1"; all by default.
+        settings: names of settings to run; all by default.
+        text: also with the paper's text inversion.
+        model: name or folder.
+        size: edge of the images; the model's own by default.
+        steps: sampling steps, instead of those of each setting.
+        write: folder for cost.md and cost.json.
+    """
     torch.set_num_threads(1)
-    if options.join:
-        parts = [json.loads(part.read_text(encoding="utf-8")) for part in options.join]
-        rows = [Row(**row) for part in parts for row in part]
-    else:
-        rows = measure_all(load_model(options.model), options)
-    page = table(rows)
-    print(page)
-    if options.write:
-        about = (
-            "# Cost, measured\n\n"
-            f"Made by `python -m benchmarks.cost` at commit {commit()}, one thread, model "
-            f"{options.model}. What the columns are: see `benchmarks/cost.py`.\n\n"
-        )
-        options.write.mkdir(parents=True, exist_ok=True)
-        (options.write / "cost.md").write_text(about + page, encoding="utf-8")
-        kept = json.dumps([asdict(row) for row in rows], indent=1)
-        (options.write / "cost.json").write_text(kept, encoding="utf-8")
+    loaded, rows = load_model(model), []
+    changes = {k: v for k, v in (("size", size), ("steps", steps)) if v is not None}
+    for pair in pairs(pairs_of_heads, loaded.native_size):
+        for name, chosen in variants(text).items():
+            if (only and pair.name not in only) or (settings and name not in settings):
+                continue
+            rows.append(run(loaded, pair, name, chosen.updated(**changes)))
+            print(rows[-1], flush=True)
+    head = (
+        "Cost, measured\n\n"
+        f"Made by `python -m benchmarks.cost` at commit {commit()}, one thread, model {model}. "
+        "What the columns are: see `benchmarks/cost.py`."
+    )
+    write_page(write, "cost", head, page(rows), [asdict(row) for row in rows])
 
 
 if __name__ == "__main__":
-    main()
+    cyclopts.run(main)

@@ -1,30 +1,28 @@
 """Which inversion keeps the ends? PSNR after encoding, inverting, sampling and decoding an image.
 
-For every method: network rows and calls an image, PSNR to the image, what is lost against the
-autoencoder alone, and PSNR between the decoded frame half-way along slerp and the same frame with
-200 steps of second order, which says what fewer steps do to the film in between.
+For every method: network evaluations (NFE) and calls an image, PSNR to the image, what is lost
+against the autoencoder alone, and PSNR between the decoded frame half-way along slerp and the same
+frame with 100 steps of LMS, which says what fewer steps do to the film in between.
 
     python -m benchmarks.endpoints --images 4 --write benchmarks/results
 """
 
 from __future__ import annotations
 
-import argparse
-import time
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
+import cyclopts
 import torch
 from torch import Tensor
 
-from benchmarks.commit import commit
+from benchmarks.record import ROOT, commit, table, write_page
 from diffusion_geodesics import load_model
 from diffusion_geodesics.diffusion import (
     DDIM,
     LMS,
-    Codec,
     Condition,
-    Denoiser,
     DPMSolver,
     Heun,
     Sampler,
@@ -35,12 +33,17 @@ from diffusion_geodesics.diffusion import (
 )
 from diffusion_geodesics.framing import CentreCrop, fit
 from diffusion_geodesics.images import load_image, psnr
+from diffusion_geodesics.latents.encode import ModelParts
+from diffusion_geodesics.models import DiffusionModel
 from diffusion_geodesics.path import GreatArc
+from diffusion_geodesics.runtime.cost import Counts
+from diffusion_geodesics.runtime.run import Run
 from training.bank import held_out
 from training.portraits import render
 
-PHOTOS = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "pairs"
+PHOTOS = ROOT.parent / "shared" / "data" / "pairs"
 STREAM = 11
+TEXT = TextInversion(steps=60)
 
 
 @dataclass(frozen=True)
@@ -61,22 +64,6 @@ class Method:
         return f"{self.sampler}, {self.steps} steps, {self.refinements} refinements{text}{guided}"
 
 
-@dataclass(frozen=True)
-class Row:
-    """What a method did on one set of images: means over them."""
-
-    images: str
-    name: str
-    inverting: float
-    sampling: float
-    calls: int
-    trained: float
-    ends: float
-    lost: float
-    middle: float
-    seconds: float
-
-
 METHODS = (
     Method(DDIM(), 50, 0),
     Method(DDIM(), 50),
@@ -86,55 +73,74 @@ METHODS = (
     Method(LMS(2), 25),
     Method(LMS(), 15),
     Method(DPMSolver(), 25),
-    Method(LMS(), 25, text=TextInversion(steps=60)),
+    Method(LMS(), 25, text=TEXT),
     Method(LMS(), 25, guidance=3.0),
-    Method(LMS(), 25, text=TextInversion(steps=60), guidance=3.0),
+    Method(LMS(), 25, text=TEXT, guidance=3.0),
 )
+REFERENCE = Method(LMS(2), 100)
+"""What the frame half-way is compared with."""
 
 
-def run(
-    images: tuple[str, Tensor],
-    parts: tuple[Codec, Denoiser, Condition, Condition],
-    method: Method,
-    level: float,
-    reference: Tensor,
-) -> Row:
-    """One method on one set of images."""
-    codec, denoiser, condition, null = parts
-    started = time.perf_counter()
-    name, pixels = images
-    clean = codec.encode(pixels).double()
-    alone = psnr(codec.decode(clean).float(), pixels)
-    trained, given = 0, condition.expand(len(pixels))
-    if method.text is not None:
-        found, cost, _ = invert_text(denoiser, clean, condition, method.text)
-        given, trained = Condition.stack(found), cost.rows
-    walk = {"steps": method.steps, "level": level, "sampler": method.sampler}
-    x, up = invert(denoiser, clean, given, refinements=method.refinements, **walk)  # type: ignore[arg-type]
-    back, down = sample(denoiser, x, given, negative=null, guidance=method.guidance, **walk)  # type: ignore[arg-type]
-    ends = psnr(codec.decode(back).float(), pixels)
-    film = middle(codec, denoiser, x, given, walk)
-    return Row(
-        name,
-        method.name,
-        up.rows / len(pixels),
-        down.rows / len(pixels),
-        up.calls + down.calls,
-        trained / len(pixels),
-        float(ends.mean()),
-        float((alone - ends).max()),
-        float(psnr(film, reference).mean()),
-        time.perf_counter() - started,
-    )
+class Bench:
+    """A model for images of its own size, and a noise level."""
 
+    def __init__(self, model: DiffusionModel, prompt: str, level: float):
+        self.run, size = Run(), model.native_size
+        self.parts = ModelParts.of(self.run, model, (size, size))
+        self.given, self.null = model.encode_prompt(prompt), model.encode_prompt("")
+        self.level = level
 
-def middle(codec: Codec, denoiser: Denoiser, x: Tensor, given: Condition, walk: dict) -> Tensor:
-    """Frames half-way along slerp between neighbouring images."""
-    half = torch.tensor([0.5], dtype=torch.float64)
-    pairs = [GreatArc(x[k], x[k + 1])(half) for k in range(0, len(x) - 1, 2)]
-    between = given.take(torch.arange(0, 2 * len(pairs), 2))
-    clean, _ = sample(denoiser, torch.cat(pairs), between, **walk)
-    return codec.decode(clean).float()
+    def up(self, clean: Tensor, given: Condition, method: Method) -> Tensor:
+        """Clean latents at the noise level."""
+        walk = {"steps": method.steps, "sampler": method.sampler, "level": self.level}
+        return invert(self.parts.denoiser, clean, given, refinements=method.refinements, **walk)
+
+    def down(self, x: Tensor, given: Condition, method: Method, guidance: float) -> Tensor:
+        """Latents at the noise level as images."""
+        walk = {"steps": method.steps, "sampler": method.sampler, "level": self.level}
+        guide = {"negative": self.null, "guidance": guidance}
+        return self.parts.codec.decode(
+            sample(self.parts.denoiser, x, given, **walk, **guide)
+        ).float()
+
+    def middle(self, x: Tensor, given: Condition, method: Method) -> Tensor:
+        """Frames half-way along slerp between neighbouring images."""
+        half = torch.tensor([0.5], dtype=torch.float64)
+        firsts = torch.arange(0, len(x) - 1, 2)
+        between = torch.cat([GreatArc(x[k], x[k + 1])(half) for k in firsts])
+        return self.down(between, given.take(firsts), method, 1.0)
+
+    def reference(self, pixels: Tensor) -> Tensor:
+        """The frames half-way, by `REFERENCE`."""
+        given = self.given.expand(len(pixels))
+        x = self.up(self.parts.codec.encode(pixels).double(), given, REFERENCE)
+        return self.middle(x, given, REFERENCE)
+
+    def row(self, name: str, pixels: Tensor, method: Method, reference: Tensor) -> list[str]:
+        """One method on one set of images, as a row of the table."""
+        codec, count = self.parts.codec, len(pixels)
+        clean = codec.encode(pixels).double()
+        alone = psnr(codec.decode(clean).float(), pixels)
+        costs, given = [self.run.meter.read()], self.given.expand(count)
+        if method.text is not None:
+            found = invert_text(self.parts.denoiser, clean, self.given, method.text)
+            given = Condition.stack(found)
+        costs.append(self.run.meter.read())
+        x = self.up(clean, given, method)
+        costs.append(self.run.meter.read())
+        ends = psnr(self.down(x, given, method, method.guidance), pixels)
+        costs.append(self.run.meter.read())
+        trained, up, down = (b - a for a, b in pairwise(costs))
+        middle = psnr(self.middle(x, given, method), reference)
+
+        def each(counts: Counts) -> str:
+            return f"{counts.nfe / count:.0f}"
+
+        lost = float((alone - ends).max())
+        return [
+            name, method.name, each(up), each(down), each(trained), str(up.batches + down.batches),
+            f"{float(ends.mean()):.2f}", f"{lost:+.2f}", f"{float(middle.mean()):.1f}",
+        ]  # fmt: skip
 
 
 def portraits(count: int, size: int) -> Tensor:
@@ -150,61 +156,51 @@ def photographs(count: int, size: int) -> Tensor | None:
     return torch.stack([fit(load_image(f), size, size, CentreCrop()).image for f in files])
 
 
-def table(rows: list[Row]) -> str:
-    """Markdown."""
-    lines = [
-        "| images | method | rows an image, inverting | sampling | training | calls | PSNR, dB "
-        "| lost at worst, dB | middle frame, dB |",
-        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
-    ]
-    for r in rows:
-        lines.append(
-            f"| {r.images} | {r.name} | {r.inverting:.0f} | {r.sampling:.0f} | {r.trained:.0f} "
-            f"| {r.calls} | {r.ends:.2f} | {r.lost:+.2f} | {r.middle:.1f} |"
-        )
-    return "\n".join(lines) + "\n"
+HEAD = (
+    "images", "method", "NFE an image, inverting", "sampling", "training", "calls", "PSNR, dB",
+    "lost at worst, dB", "middle frame, dB",
+)  # fmt: skip
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.endpoints")
-    parser.add_argument("--images", type=int, default=4, help="of each kind")
-    parser.add_argument("--model", default="embedded")
-    parser.add_argument("--level", type=float, default=0.4)
-    parser.add_argument("--prompt", default="a portrait", help="what both kinds are said to show")
-    parser.add_argument("--write", type=Path, help="folder for endpoints.md")
-    options = parser.parse_args()
+def main(
+    *,
+    images: int = 4,
+    model: str = "embedded",
+    level: float = 0.4,
+    prompt: str = "a portrait",
+    only: int = len(METHODS),
+    write: Path | None = None,
+) -> None:
+    """Measure how well ends are kept.
+
+    Args:
+        images: of each kind.
+        model: name or folder.
+        level: of noise.
+        prompt: what both kinds are said to show.
+        only: the first so many methods.
+        write: folder for endpoints.md.
+    """
     torch.set_num_threads(1)
-    model = load_model(options.model)
-    size = model.native_size
-    given, null = model.encode_prompt(options.prompt), model.encode_prompt("")
-    parts = (model.codec(size, size), model.denoiser(size, size), given, null)
-    sets = [("portraits", portraits(options.images, size))]
-    photos = photographs(options.images, size)
-    if photos is not None:
-        sets.append(("photographs", photos))
-    rows: list[Row] = []
-    for images in sets:
-        walk = {"steps": 100, "level": options.level, "sampler": LMS(2)}
-        clean = parts[0].encode(images[1]).double()
-        given = parts[2].expand(len(images[1]))
-        x, _ = invert(parts[1], clean, given, refinements=2, **walk)  # type: ignore[arg-type]
-        reference = middle(parts[0], parts[1], x, given, walk)
-        for method in METHODS:
-            rows.append(run(images, parts, method, options.level, reference))
+    loaded = load_model(model)
+    bench, size = Bench(loaded, prompt, level), loaded.native_size
+    sets = {"portraits": portraits(images, size), "photographs": photographs(images, size)}
+    rows = []
+    for name, pixels in sets.items():
+        if pixels is None:
+            continue
+        reference = bench.reference(pixels)
+        for method in METHODS[:only]:
+            rows.append(bench.row(name, pixels, method, reference))
             print(rows[-1], flush=True)
-    page = table(rows)
-    print(page)
-    if options.write:
-        about = (
-            "# Endpoints, measured\n\n"
-            f"Made by `python -m benchmarks.endpoints --images {options.images}` at commit "
-            f"{commit()}, noise level {options.level:g}, model {model.id}, prompt "
-            f'"{options.prompt}". *Middle frame*: PSNR of '
-            "the frame half-way along slerp to the same with 100 steps of LMS.\n\n"
-        )
-        options.write.mkdir(parents=True, exist_ok=True)
-        (options.write / "endpoints.md").write_text(about + page, encoding="utf-8")
+    head = (
+        "Endpoints, measured\n\n"
+        f"Made by `python -m benchmarks.endpoints --images {images}` at commit {commit()}, noise "
+        f'level {level:g}, model {loaded.id}, prompt "{prompt}". *Middle frame*: PSNR of the frame '
+        "half-way along slerp to the same with 100 steps of LMS."
+    )
+    write_page(write, "endpoints", head, table(HEAD, rows, words=2))
 
 
 if __name__ == "__main__":
-    main()
+    cyclopts.run(main)

@@ -4,34 +4,26 @@ Weights are random, so only costs mean something: the solver of a random network
 take more or fewer steps than that of a trained one. Ours by default against the published
 settings, 512x512, 17 frames.
 
-    python -m benchmarks.gpu [--device cuda] [--dtype float16] [--steps 50] [--size 512]
+    python -m benchmarks.gpu [--device cuda] [--dtype float16] [--steps 50]
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
 import time
-from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
 
+import cyclopts
 import torch
 from torch import Tensor
 
-from benchmarks.sd21 import pipeline
-from diffusion_geodesics import Settings, interpolate
-from diffusion_geodesics.models import StableDiffusionModel
+from benchmarks.record import table
+from diffusion_geodesics import interpolate
+from diffusion_geodesics.interpolation.settings import InterpolationSettings
+from diffusion_geodesics.models import DiffusionModel, StableDiffusionModel
 
-
-@dataclass(frozen=True)
-class Row:
-    """What a pair cost."""
-
-    settings: str
-    rows: int
-    calls: int
-    tflop: float
-    seconds: float
-    gigabytes: float
+HEAD = ("settings", "NFE", "calls", "TFLOP", "seconds", "peak GiB")
 
 
 def images(size: int) -> tuple[Tensor, Tensor]:
@@ -41,49 +33,61 @@ def images(size: int) -> tuple[Tensor, Tensor]:
     return smooth[0], smooth[1]
 
 
-def run(model: StableDiffusionModel, name: str, settings: Settings, size: int) -> Row:
-    """One pair."""
+def measure(
+    model: DiffusionModel, name: str, settings: InterpolationSettings, size: int
+) -> list[str]:
+    """What a pair costs, as a row of the table."""
     on_gpu = model.device.type == "cuda"
     if on_gpu:
         torch.cuda.reset_peak_memory_stats()
     started = time.perf_counter()
-    done = interpolate(model, *images(size), settings)
+    total = interpolate(model, images(size), settings).costs.total
     seconds = time.perf_counter() - started
-    peak = torch.cuda.max_memory_allocated() / 2**30 if on_gpu else float("nan")
-    total = done.ledger.total
-    return Row(name, total.rows, total.calls, total.tflop, seconds, peak)
+    peak = f"{torch.cuda.max_memory_allocated() / 2**30:.1f}" if on_gpu else "–"
+    return [
+        name, str(total.nfe), str(total.batches), f"{total.tflop:.1f}", f"{seconds:.1f}", peak,
+    ]  # fmt: skip
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu")
-    parser.add_argument("--device", default="cuda", help="cuda, or cpu to try the code")
-    parser.add_argument("--dtype", default="float16", choices=["float32", "float16", "bfloat16"])
-    parser.add_argument("--steps", type=int, default=50, help="sampling steps")
-    parser.add_argument("--frames", type=int, default=17)
-    parser.add_argument("--size", type=int, default=512)
-    parser.add_argument("--ours-only", action="store_true", help="leave the published settings out")
-    options = parser.parse_args()
-    if options.device.startswith("cuda") and not torch.cuda.is_available():
-        print("no GPU here: nothing measured (--device cpu --steps 2 --size 64 tries the code)")
-        return 1
-    dtype = getattr(torch, options.dtype if options.device != "cpu" else "float32")
-    model = StableDiffusionModel.from_pipeline(pipeline(options.device, dtype))
-    changes = {"steps": options.steps, "frames": options.frames, "size": options.size}
-    variants = {"ours, default": replace(Settings(allow_atypical=True), **changes)}
-    if not options.ours_only:
-        variants["published"] = Settings.published(prompt_a="a", **changes)
-    print(
-        "| settings | rows | calls | TFLOP | seconds | peak GiB |\n|---|---:|---:|---:|---:|---:|"
-    )
-    for name, settings in variants.items():
-        row = run(model, name, settings, options.size)
-        print(
-            f"| {row.settings} | {row.rows} | {row.calls} | {row.tflop:.1f} | {row.seconds:.1f} "
-            f"| {row.gigabytes:.1f} |",
-            flush=True,
+def main(
+    *,
+    device: str = "cuda",
+    dtype: Literal["float16", "bfloat16", "float32"] = "float16",
+    steps: int = 50,
+    frames: int = 17,
+    size: int = 512,
+    published: bool = True,
+) -> None:
+    """Measure a pair.
+
+    Args:
+        device: cuda, or cpu to try the code.
+        dtype: precision of the networks.
+        steps: sampling steps.
+        frames: of the film.
+        size: edge of the images.
+        published: measure the published settings as well.
+    """
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise SystemExit(
+            "no GPU here: nothing measured (--device cpu --steps 2 --size 64 tries the code)"
         )
-    return 0
+    from tests.sd21 import random_sd21
+
+    with TemporaryDirectory() as folder:
+        pipeline = random_sd21(Path(folder), 512, getattr(torch, dtype)).to(device)
+    model = StableDiffusionModel.from_pipeline(pipeline)
+    changes = {"steps": steps, "frames": frames, "size": size}
+    rows = [measure(model, "ours, default", _typical(changes), size)]
+    if published:
+        theirs = InterpolationSettings.preset("published", prompt="a", **changes)
+        rows.append(measure(model, "published", theirs, size))
+    print(table(HEAD, rows))
+
+
+def _typical(changes: dict[str, int]) -> InterpolationSettings:
+    return InterpolationSettings.of(allow_atypical=True, **changes)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cyclopts.run(main)

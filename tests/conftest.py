@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test but a `network` one may leave the machine
 
+import jaxtyping
 from jaxtyping import install_import_hook
 
 import tests.typechecker  # noqa: F401  (the hook below names it)
@@ -52,6 +54,14 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no shared data in {folder}")
     return folder
+
+
+@pytest.fixture
+def unchecked_types() -> Iterator[None]:
+    """The package as users have it, without the check of types at run time: for wrong types."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Scores are gradients of log densities, densities are normalised, and mistakes are named."""
 
 import math
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -13,9 +14,13 @@ from diffusion_geodesics.density import (
     Gaussian,
     GaussianMixture,
     HalfPlane,
+    Score,
     VonMisesFisher,
     as_score,
+    evaluate,
 )
+from diffusion_geodesics.expmap import exp
+from diffusion_geodesics.geodesics import geodesic
 from tests.conformance.score import DensitySuite, ScoreCase, ScoreSuite
 from tests.exact import GaussianEach, MovingGaussian
 from tests.problems.reference import Stereographic
@@ -135,12 +140,114 @@ def test_a_function_sees_rows():
     assert seen == [(6, 4)]
 
 
+@pytest.mark.usefixtures("unchecked_types")
 def test_as_score():
     density = HalfPlane()
     assert as_score(density) is density
     assert isinstance(as_score(torch.sin), FunctionScore)
-    with pytest.raises((ValueError, TypeError)):  # TypeError: the tests' own check of types
+    with pytest.raises(ValueError, match="got a int as a score; expected a Score"):
         as_score(3)  # type: ignore[arg-type]
+
+
+T = torch.zeros((), dtype=torch.float64)
+
+
+@dataclass(frozen=True)
+class Writing(Score):
+    """A score of a standard normal that writes into its points."""
+
+    def __call__(self, t: Tensor, x: Tensor) -> Tensor:
+        return x.neg_()
+
+
+def _writing(x: Tensor) -> Tensor:
+    return x.mul_(-1)
+
+
+@pytest.mark.parametrize("score", [Writing(), FunctionScore(_writing)], ids=["class", "function"])
+def test_scores_that_write_in_place_do_not_move_the_points(score: Score):
+    x = _points(4)
+    before = x.clone()
+    assert_close(evaluate(score, T, x), -before)
+    assert_close(x, before, rtol=0, atol=0)
+    there, exact = (geodesic(s, x[0], x[1]) for s in (score, lambda x: -x))
+    assert_close(there.path.nodes, exact.path.nodes, rtol=0, atol=0)
+    assert_close(there.log_density, exact.log_density, rtol=0, atol=0)
+    far, ray = (exp(s, x[0], x[1]).end for s in (score, lambda x: -x))
+    assert_close(far, ray, rtol=0, atol=0)
+
+
+def test_no_graph_is_built_where_no_gradient_is_asked_for():
+    layer = torch.nn.Linear(4, 4).double()
+    modes: list[bool] = []
+
+    def function(x: Tensor) -> Tensor:
+        value = layer(x)
+        modes.append(value.requires_grad)
+        return value
+
+    x = _points(4)
+    solution = geodesic(function, x[0], x[1], alpha=0.1)
+    assert modes
+    assert not any(modes)
+    assert not solution.path.nodes.requires_grad
+    at = x.clone().requires_grad_()
+    assert FunctionScore(function)(T, at).requires_grad
+
+
+@dataclass(frozen=True)
+class Layer(Score):
+    layer: torch.nn.Module
+
+    def __call__(self, t: Tensor, x: Tensor) -> Tensor:
+        return self.layer(x)
+
+
+def test_scores_of_ones_own_leave_no_graph_behind():
+    x = _points(4)
+    solution = geodesic(Layer(torch.nn.Linear(4, 4).double()), x[0], x[1], alpha=0.1)
+    assert not solution.path.nodes.requires_grad
+    assert not solution.log_density.requires_grad
+
+
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode, torch.enable_grad])
+def test_functions_that_take_gradients_inside(context):
+    """The first call finds it out; there is one call for each evaluation from then on."""
+    calls = 0
+
+    def function(x: Tensor) -> Tensor:
+        nonlocal calls
+        calls += 1
+        x.requires_grad_()
+        return torch.autograd.grad(-0.5 * x.square().sum(), x)[0]
+
+    score, x = FunctionScore(function), _points(4)
+    with context():
+        assert_close(score(T, x), -x)
+        assert calls == 2
+        assert_close(score(T, x), -x)
+        assert calls == 3
+
+
+def test_errors_of_the_function_are_its_own():
+    def function(x: Tensor) -> Tensor:
+        raise RuntimeError("of the network")
+
+    with pytest.raises(RuntimeError, match="of the network"):
+        FunctionScore(function)(T, _points(4))
+
+
+@pytest.mark.parametrize(
+    "density",
+    [Gaussian([0.0, 1.0], 2.0), GaussianMixture([[0.0, 1.0]], 2.0), HalfPlane()],
+    ids=lambda d: type(d).__name__,
+)
+def test_log_prob_without_a_curve_parameter(density: Density):
+    x = torch.tensor([[0.5, 1.0], [2.0, 3.0]], dtype=torch.float64)
+    expected = density.log_prob(torch.zeros(2, dtype=torch.float64), x)
+    for given in (x, x.numpy(), x.tolist()):
+        assert_close(density.log_prob_at(given), expected)
+    assert_close(density.log_prob_at([0.5, 1.0]), expected[0])
 
 
 @pytest.mark.parametrize("bad", [lambda x: x.sum(-1), lambda x: 1.0, lambda x: x[..., :1]])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -10,12 +13,18 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from diffusion_geodesics.bvp import GeodesicError, Result
+from diffusion_geodesics.bvp import BoundaryProblem, GeodesicError, Result, solve_bvp
 from diffusion_geodesics.density import Gaussian, GaussianMixture, HalfPlane, VonMisesFisher
+from diffusion_geodesics.distances import distance_matrix, frechet_mean
+from diffusion_geodesics.expmap import log
 from diffusion_geodesics.geodesics import geodesic
 from diffusion_geodesics.manifold import Flat, Manifold, Sphere
+from diffusion_geodesics.metric import Conformal
+from diffusion_geodesics.models import load_model
+from diffusion_geodesics.path import Line
 from tests.exact import Counting, GaussianEach, MovingGaussian, Wall, vector
 from tests.problems import reference
+from tests.tiny_pipelines import tiny_pipeline
 
 GAUSSIAN = Gaussian([0.0, 0.0])
 START, END = vector(1.5, 0), vector(0.2, 1.2)
@@ -213,10 +222,93 @@ def test_bad_settings():
         geodesic(GAUSSIAN, START, END, alpha=-1.0)
     with pytest.raises(ValueError, match="starts is 0"):
         geodesic(GAUSSIAN, START, END, starts=0)
-    with pytest.raises(ValueError, match="expected tol > 0"):
+    with pytest.raises(ValueError, match="0 < tol ≤ 1"):
         geodesic(GAUSSIAN, START, END, tol=0.0)
 
 
 def test_a_dimension_that_does_not_fit_the_density():
-    with pytest.raises((ValueError, RuntimeError, TypeError)):
-        geodesic(GAUSSIAN, vector(0, 0, 1), vector(1, 1, 1))
+    for density in (GAUSSIAN, GaussianMixture([[0.0, 0.0]]), VonMisesFisher([1.0, 0.0], 1.0)):
+        with pytest.raises(ValueError, match="points of 3 coordinates .* in 2 dimensions"):
+            geodesic(density, vector(0, 0, 1), vector(1, 1, 1))
+    with pytest.raises(ValueError, match="points of 3 coordinates .* in 1 dimensions"):
+        geodesic(Gaussian([0.0]), vector(0, 0, 1), vector(1, 1, 1))  # would broadcast
+
+
+@pytest.mark.parametrize("tol", [0.0, -1e-3, math.nan, math.inf, 1.5])
+def test_a_tolerance_that_asks_for_nothing(tol: float):
+    with pytest.raises(ValueError, match="0 < tol ≤ 1"):
+        geodesic(GAUSSIAN, START, END, tol=tol)
+
+
+def test_a_sphere_in_one_dimension_is_two_points():
+    with pytest.raises(ValueError, match="at least 2 coordinates"):
+        geodesic(lambda x: 0 * x, [1.0], [-1.0], manifold=Sphere(1.0))
+
+
+def test_the_centre_of_a_sphere_is_no_point_of_it():
+    with pytest.raises(ValueError, match="x1 holds a point that cannot be projected"):
+        geodesic(GAUSSIAN, START, vector(0, 0), manifold=Sphere(1.0))
+
+
+@pytest.mark.parametrize(
+    ("given", "match"),
+    [
+        ("stable-diffusion", "got 'stable-diffusion' as a score; expected a Score"),
+        (Gaussian, "got <class .*Gaussian'> as a score"),
+        (3.0, "got a float as a score"),
+        (load_model(), r"EmbeddedModel as a score; .* dg.interpolate\(model, images\)"),
+    ],
+)
+@pytest.mark.usefixtures("unchecked_types")
+def test_what_is_no_score(given: Any, match: str):
+    with pytest.raises(ValueError, match=match):
+        geodesic(given, START, END)
+
+
+@pytest.mark.usefixtures("unchecked_types")
+def test_a_pipeline_is_no_score(tmp_path: Path):
+    with pytest.raises(ValueError, match="StableDiffusionPipeline as a score; .*from_pipeline"):
+        geodesic(cast(Any, tiny_pipeline(tmp_path)), START, END)
+
+
+@pytest.mark.parametrize("given", ["ab", [["a", "b"]], [[1.0, 2.0], [3.0]], None, [True, False]])
+@pytest.mark.usefixtures("unchecked_types")
+def test_ends_that_are_no_numbers(given: Any):
+    with pytest.raises(ValueError, match="x0 is a .* no array of real numbers"):
+        geodesic(GAUSSIAN, given, END)
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"manifold": "sphere"}, "got 'sphere' as the manifold; expected an object"),
+        ({"manifold": Sphere}, "as the manifold; expected an object"),
+        ({"solver": "flow"}, "got 'flow' as the solver; expected an object"),
+        ({"alpha": "strong"}, "alpha is 'strong'; expected a number"),
+    ],
+)
+@pytest.mark.usefixtures("unchecked_types")
+def test_strings_and_classes_for_objects(options: dict[str, Any], match: str):
+    for solve in (
+        lambda: geodesic(GAUSSIAN, START, END, **options),
+        lambda: distance_matrix(GAUSSIAN, [[0.0, 1.0], [1.0, 0.0]], **options),
+        lambda: frechet_mean(GAUSSIAN, [[0.0, 1.0], [1.0, 0.0]], **options),
+    ):
+        with pytest.raises(TypeError, match=match):
+            solve()
+
+
+def test_throw_has_one_default():
+    defaults = {
+        inspect.signature(f).parameters["throw"].default for f in (geodesic, solve_bvp, log)
+    }
+    assert defaults == {False}
+
+
+@pytest.mark.usefixtures("unchecked_types")
+def test_a_plain_function_makes_a_connection():
+    problem = BoundaryProblem(Conformal(lambda x: -x, 0.5), Line(START, END))
+    alone = geodesic(lambda x: -x, START, END, alpha=0.5, starts=1)
+    assert_close(solve_bvp(problem).length, alone.length, rtol=1e-3, atol=0)
+    with pytest.raises(TypeError, match=r"wrap .* BoundaryProblem\(Conformal\(score, alpha\)"):
+        solve_bvp(Conformal(lambda x: -x, 0.5))  # type: ignore[arg-type]

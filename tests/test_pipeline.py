@@ -69,6 +69,15 @@ def test_it_is_the_same_morph_as_the_function(
     assert out.interpolation.settings.as_nested() == settings.as_nested()
 
 
+def test_a_loop(morph: GeodesicInterpolationPipeline, photos: Any) -> None:
+    three = [*photos, photos[0].rotate(90)]
+    few = {"num_frames": 4, "num_inference_steps": 4, "compare": False, "path": "slerp"}
+    out = morph(three, output_type="pt", loop=True, **few)
+    assert out.interpolation is not None
+    assert [(s.first, s.last) for s in out.interpolation.segments] == [(0, 1), (1, 2), (2, 0)]
+    assert len(out.frames) == 4
+
+
 def test_it_has_the_defaults_of_the_function(morph: GeodesicInterpolationPipeline) -> None:
     """Nothing but what was given is passed on."""
     parameters = inspect.signature(morph.__call__).parameters

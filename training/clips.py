@@ -110,11 +110,13 @@ def make_clip(actor: int, motion: Motion, law: Law, frames: int = 17) -> Rendere
 
 def write_mp4(images: Tensor, path: Path, fps: int = 25) -> None:
     """The frames as H.264, as they are: neither enlarged nor played back."""
-    from diffusion_geodesics.report import Mp4, Video
+    from diffusion_geodesics.reporting.films import write_films
+    from diffusion_geodesics.reporting.playback import Once, Playback
+    from diffusion_geodesics.reporting.upscaling import Lanczos
+    from diffusion_geodesics.reporting.video_formats import Mp4
 
-    plain = Video(fps=fps, hold=1, there_and_back=False, least_height=1, formats=(Mp4(),))
-    written = plain.write(images, path.parent, path.stem)
-    written[0].rename(path)
+    plain = Playback(fps=fps, hold=1, order=Once(), upscale=Lanczos(1))
+    write_films(images, path.parent, [Mp4()], plain, stem=path.stem)
 
 
 def main() -> None:

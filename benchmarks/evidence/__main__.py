@@ -1,85 +1,73 @@
-"""The evidence: every claim of the docs, measured, and the page that tells it.
+"""The evidence: every claim of the docs, measured, and the page that presents it.
 
 python -m benchmarks.evidence [--quick] [--pairs N] [--only rendered|digits] [--page]
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import multiprocessing
 import time
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
+import cyclopts
 import torch
 
-from benchmarks.commit import commit
+from benchmarks.digits.study import run as run_digits
 from benchmarks.evidence.claims import reading
 from benchmarks.evidence.density import Weighing, weigh_all
 from benchmarks.evidence.figures import save_figures, save_strips
-from benchmarks.evidence.page import IMAGES, PAGE, page
-from benchmarks.evidence.plan import DENSITY_LEVEL, OURS, PAIRS, plan
-from benchmarks.evidence.results import about, seconds, studies_of, table_of
-from benchmarks.evidence.work import KEPT, MODEL, alone, fingerprint, jobs_of, work
+from benchmarks.evidence.page import IMAGES, PAGE
+from benchmarks.evidence.page import page as page_of
+from benchmarks.evidence.plan import DENSITY_LEVEL, OURS, PAIRS, Study, plan
+from benchmarks.evidence.results import about, studies_of, table_of
+from benchmarks.evidence.work import KEPT, MODEL, fingerprint, jobs_of, processes, seconds, work
+from benchmarks.record import RESULTS, Data, commit, write_json
 from diffusion_geodesics.cli.methods import read_method
+from diffusion_geodesics.interpolation.settings import InterpolationSolve
+from diffusion_geodesics.runtime.settings import flattened
 
-RESULTS = Path(__file__).parents[1] / "results" / "evidence"
-PARTS = ("rendered", "digits")
-DIGITS = 80
-"""Pairs of digits, half of them of one class."""
-
-Data = dict[str, Any]
+PLACE = RESULTS / "evidence"
 
 
-def rendered(quick: bool, pairs: int, processes: int, images: Path) -> Data:
+class Part(Enum):
+    """Of the evidence."""
+
+    RENDERED = "rendered"
+    DIGITS = "digits"
+
+
+def rendered(studies: list[Study], pool_size: int, images: Path) -> Data:
     """Every study on rendered pairs."""
-    started, folder, studies = time.perf_counter(), KEPT / fingerprint(), plan(quick, pairs)
-    work(jobs_of(studies, folder), processes, lambda told: print(told, flush=True))
+    started, folder = time.perf_counter(), KEPT / fingerprint()
     main = studies[0]
     placed = next(s for s in studies if s.name == f"level {DENSITY_LEVEL:g}")
-    weighed = [Weighing(case, placed, folder) for case in placed.cases()]
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=spawn, initializer=alone) as pool:
-        densities = weigh_all(weighed, pool)
-    told: list[Data] = []
+    with processes(pool_size) as pool:
+        work(jobs_of(studies, folder), pool, lambda text: print(text, flush=True))
+        densities = weigh_all([Weighing(c, placed, folder) for c in placed.cases()], pool)
     tables = {study.name: table_of(folder, study) for study in studies}
-    for study in studies:
-        told += studies_of(study, tables[study.name])
     print(f"rendered pairs: {time.perf_counter() - started:.0f} s", flush=True)
     save_strips(folder, main, images / "evidence-strips.png")
-    settings = main.settings.as_dict()
     data: Data = {
         "commit": commit(),
-        "quick": quick,
-        "short": pairs if pairs < PAIRS else None,
         "model": MODEL,
         "ours": read_method(OURS).name,
-        "settings": settings,
+        "settings": settings_of(main),
         "seconds": {s.name: round(seconds(folder, s)) for s in studies}
         | {"densities": round(sum(p["seconds"] for p in densities["pairs"]))},
-        "quantities": about(tables["level 0.4"].quantities),
-        "studies": told,
+        "quantities": about(tables[placed.name].quantities),
+        "studies": [told for s in studies for told in studies_of(s, tables[s.name])],
         "densities": densities,
     }
     return data | {"reading": reading(data)}
 
 
-def digits(quick: bool) -> Data | None:
-    """MNIST with a user's own model, where its benchmark is there."""
-    try:
-        from benchmarks.digits import run
-    except ImportError:
-        print("benchmarks.digits is not there; its section is left out", flush=True)
-        return None
-    try:
-        return run(8 if quick else DIGITS, quick)
-    except SystemExit as missing:
-        print(f"{missing}; the section on digits is left out, or kept as it was", flush=True)
-        return None
+def settings_of(study: Study) -> Data:
+    """The settings of a study by their flat names, with those of the solver of the default path."""
+    solve = InterpolationSolve().model_dump(mode="json")
+    return solve | flattened(type(study.settings), study.settings.as_nested())
 
 
 @final
@@ -98,51 +86,65 @@ class Place:
     def of(quick: bool) -> Place:
         """The docs' own, or one among the runs."""
         if not quick:
-            return Place(RESULTS, PAGE, IMAGES)
+            return Place(PLACE, PAGE, IMAGES)
         folder = KEPT / "quick"
         return Place(folder, folder / "evidence.md", folder / "images")
 
-    def read(self, part: str) -> Data | None:
+    def read(self, part: Part) -> Data | None:
         """Kept results; None where there are none."""
-        file = self.results / f"{part}.json"
+        file = self.results / f"{part.value}.json"
         return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
-    def write(self, part: str, data: Data) -> None:
+    def write(self, part: Part, data: Data) -> None:
         """Keep results."""
-        self.results.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        (self.results / f"{part}.json").write_text(text, encoding="utf-8")
+        write_json(self.results / f"{part.value}.json", data)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, and write results, figures and page."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.evidence", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a few pairs, into runs/")
-    parser.add_argument(
-        "--pairs",
-        type=int,
-        default=PAIRS,
-        help="of each kind in the main study; fewer elsewhere too",
-    )
-    parser.add_argument("--only", choices=PARTS, help="one part of it")
-    parser.add_argument("--page", action="store_true", help="the page alone, from kept results")
-    parser.add_argument("--processes", type=int, default=2, help="one core each")
-    o = parser.parse_args(arguments)
-    if not 1 <= o.pairs <= PAIRS:
-        parser.error(f"got --pairs {o.pairs}; expected 1 to {PAIRS}")
+def digits(quick: bool, pool_size: int, images: Path) -> Data | None:
+    """MNIST with a user's own model, where its weights and images are."""
+    try:
+        return run_digits(quick=quick, pool_size=pool_size, picture=images / "evidence-digits.png")
+    except SystemExit as missing:
+        print(f"{missing}; the section on digits is left out, or kept as it was", flush=True)
+        return None
+
+
+def main(
+    *,
+    quick: bool = False,
+    pairs: int = PAIRS,
+    only: Part | None = None,
+    page: bool = False,
+    pool_size: int = 2,
+) -> None:
+    """Measure, and write results, figures and page.
+
+    Args:
+        quick: a few pairs, into runs/.
+        pairs: of each kind in the main study; fewer elsewhere too.
+        only: one part of it.
+        page: the page alone, from kept results.
+        pool_size: processes, of one core each.
+    """
+    if not 1 <= pairs <= PAIRS:
+        raise SystemExit(f"got {pairs} pairs; expected 1 to {PAIRS}")
     torch.set_num_threads(1)
-    place = Place.of(o.quick)
-    if not o.page and o.only != "digits":
-        place.write("rendered", rendered(o.quick, o.pairs, o.processes, place.images))
-    if not o.page and o.only != "rendered" and (found := digits(o.quick)) is not None:
-        place.write("digits", found)
-    data = place.read("rendered")
+    place = Place.of(quick)
+    if not page and only is not Part.DIGITS:
+        found = rendered(plan(quick, pairs), pool_size, place.images)
+        short = pairs if pairs < PAIRS else None
+        place.write(Part.RENDERED, {**found, "quick": quick, "short": short})
+    if not page and only is not Part.RENDERED:
+        known = digits(quick, pool_size, place.images)
+        if known is not None:
+            place.write(Part.DIGITS, known)
+    data = place.read(Part.RENDERED)
     if data is None:
-        parser.error("there are no results of rendered pairs yet; run without --page")
+        raise SystemExit("there are no results of rendered pairs yet; run without --page")
     save_figures(data, place.images)
-    place.page.write_text(page(data, place.read("digits")), encoding="utf-8")
+    place.page.write_text(page_of(data, place.read(Part.DIGITS)), encoding="utf-8")
     print(f"written: {place.page}")
 
 
 if __name__ == "__main__":
-    main()
+    cyclopts.run(main)

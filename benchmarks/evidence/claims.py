@@ -6,255 +6,246 @@ numbers; one whose numbers were not measured is left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import final
 
-from benchmarks.evidence.claim import Claim, Data, Found
-from benchmarks.evidence.numbers import above, below, value, wins, with_interval
+from benchmarks.evidence.numbers import percent, value, wins, with_interval
+from benchmarks.record import Data
 
 GOAL = 0.75
 """Share of pairs that the goal asks for."""
 PAPER = "published at the same level"
 """The paper's algorithm where it starts from the inversion of all others."""
+PATH = "natural 0"
+"""The warped path along correspondences, which nothing bends."""
+
+Found = Mapping[str, Data | None]
+
+
+@final
+@dataclass(frozen=True)
+class Claim:
+    """A sentence about the results.
+
+    Args:
+        says: the claim itself.
+        numbers: what it rests on, with a place for each number by its name.
+        find: the numbers, from the results.
+        holds: whether they support the claim.
+        show: how a number is written.
+    """
+
+    says: str
+    numbers: str
+    find: Callable[[Data], Found]
+    holds: Callable[[Found], bool]
+    show: Callable[[Data | None], str] = percent
+
+    def read(self, data: Data) -> Data | None:
+        """The claim as it is printed, and whether it holds; None where a number is missing."""
+        found = self.find(data)
+        if any(not v for v in found.values()):
+            return None
+        shown = {name: self.show(v) for name, v in found.items()}
+        ours = data["ours"]
+        return {
+            "says": self.says.format(ours=ours),
+            "holds": self.holds(found),
+            "numbers": self.numbers.format(ours=ours, **shown),
+        }
+
+
+def reading(data: Data) -> list[Data]:
+    """Every claim that was measured, in order."""
+    found = (claim.read(data) for claim in CLAIMS)
+    return [c for c in found if c is not None]
 
 
 def _mean(told: Data | None) -> float:
     return float("nan") if told is None else float(told["mean"])
 
 
-def _both(quantity: str, group: str) -> Callable[[Data], Found]:
-    return lambda d: {
-        rival: wins(d, "main", d["ours"], quantity, rival, group) for rival in ("slerp", "lerp")
-    }
+def _above(told: Data | None) -> bool:
+    """Whether an interval excludes a draw, upwards."""
+    return told is not None and told.get("low") is not None and told["low"] > 0.5
+
+
+def _better(found: Found) -> bool:
+    return all(_above(v) for v in found.values())
 
 
 def _reached(found: Found) -> bool:
-    return all(above(v) and _mean(v) >= GOAL for v in found.values())
+    return _better(found) and all(_mean(v) >= GOAL for v in found.values())
 
 
 def _not_worse(found: Found) -> bool:
-    return not any(below(v) for v in found.values())
+    highs = [v["high"] for v in found.values() if v is not None and v.get("high") is not None]
+    return all(high >= 0.5 for high in highs)
 
 
-def _against(name: str, method: str, quantity: str) -> Callable[[Data], Found]:
-    return lambda d: {"share": wins(d, name, method, quantity, "slerp")}
+def _against_both(
+    says: str, quantity: str, group: str, holds: Callable[[Found], bool], on: str = ""
+) -> Claim:
+    """A claim about the default against slerp and lerp, on one group of pairs."""
+    return Claim(
+        says,
+        f"Wins{on}: {{slerp}} against slerp, {{lerp}} against lerp.",
+        lambda d: {b: wins(d, "main", d["ours"], quantity, b, group) for b in ("slerp", "lerp")},
+        holds,
+    )
 
 
-def _values(quantity: str, **where: tuple[str, str]) -> Callable[[Data], Found]:
-    return lambda d: {k: value(d, name, m, quantity) for k, (name, m) in where.items()}
+def _nearer_than_slerp(what: str, name: str, method: str, where: str = "the pairs") -> Claim:
+    """A claim that a method is nearer to the truth than slerp."""
+    return Claim(
+        f"{what} is nearer to the truth than slerp.",
+        f"It wins on {{share}} of {where}.",
+        lambda d: {"share": wins(d, name, method, "truth", "slerp")},
+        _better,
+    )
 
 
-def _beside_the_path(quantity: str) -> Callable[[Data], Found]:
-    return lambda d: {
-        "path": value(d, "main", "carried", quantity),
-        "geodesic": value(d, "main", d["ours"], quantity),
-    }
+def _falling(says: str, numbers: str, quantity: str, *places: tuple[str, str | None]) -> Claim:
+    """A claim that means fall from place to place: studies and methods (None: the default)."""
+
+    def holds(found: Found) -> bool:
+        means = [_mean(v) for v in found.values()]
+        return all(a > b for a, b in pairwise(means))
+
+    return Claim(
+        says,
+        numbers,
+        lambda d: {
+            letter: value(d, name, method or d["ours"], quantity)
+            for letter, (name, method) in zip("abcd", places, strict=False)
+        },
+        holds,
+        with_interval,
+    )
 
 
-def _densities(data: Data) -> Found:
-    means = data["densities"]["means"]
-    return {
-        "slerp": means.get("slerp"),
-        "geodesic": means.get("geodesic 1"),
-        "truth": means.get("truth"),
-    }
+def _middle(says: str, numbers: str, denser: str, than: str) -> Claim:
+    """A claim about the absolute densities of middle images."""
+    names = {"slerp": "slerp", "geodesic": "geodesic 1", "truth": "truth"}
+    return Claim(
+        says,
+        f"Log density of the middle image less that of the ends, in nats: {numbers}.",
+        lambda d: {k: d["densities"]["means"].get(n) for k, n in names.items()},
+        lambda f: _mean(f[denser]) > _mean(f[than]),
+        with_interval,
+    )
 
 
+_75 = "than slerp and than lerp on at least 75% of the pairs."
+_BOTH = "than slerp and lerp."
+_DETOUR = "Where a detour is needed"
+_FURTHER, _LEVEL = "further methods", "level 0.4"
+_TURN, _HAIR = ("turn", "Heads that turn"), ("hair", "Hair that grows")
+
+# fmt: off
 CLAIMS = (
-    Claim(
-        "Where a detour is needed (turn, hair, expression), `{ours}`, the default, is nearer to "
-        "the truth than slerp and than lerp on at least 75% of the pairs.",
-        "Wins on the distance to the true frame at the same fraction: {slerp} against slerp, "
-        "{lerp} against lerp.",
-        _both("truth", "detour"),
-        _reached,
+    _against_both(
+        f"{_DETOUR} (turn, hair, expression), `{{ours}}`, the default, is nearer to the truth "
+        f"{_75}", "truth", "detour", _reached,
+        on=" on the distance to the true frame at the same fraction",
     ),
     *(
-        Claim(
-            f"{what}: `{{ours}}` is nearer to the truth than slerp and than lerp on at least 75% "
-            "of the pairs.",
-            "Wins: {slerp} against slerp, {lerp} against lerp.",
-            _both("truth", kind),
-            _reached,
-        )
+        _against_both(f"{what}: `{{ours}}` is nearer to the truth {_75}", "truth", kind, _reached)
         for kind, what in (
-            ("turn", "Heads that turn"),
-            ("hair", "Hair that grows"),
-            ("expression", "Changes of expression"),
+            _TURN, _HAIR, ("expression", "Changes of expression"),
             ("all", "Heads that differ in everything"),
         )
     ),
-    Claim(
-        "Where a detour is needed, `{ours}` makes more of it than slerp and than lerp on at least "
-        "75% of the pairs.",
-        "Wins on the detour: {slerp} against slerp, {lerp} against lerp.",
-        _both("detour", "detour"),
-        _reached,
+    _against_both(
+        f"{_DETOUR}, `{{ours}}` makes more of it {_75}", "detour", "detour", _reached,
+        on=" on the detour",
     ),
-    Claim(
-        "Where a detour is needed, `{ours}` covers more of the middle of the change than slerp and "
-        "lerp.",
-        "Wins on coverage: {slerp} against slerp, {lerp} against lerp.",
-        _both("coverage", "detour"),
-        lambda f: all(above(v) for v in f.values()),
+    _against_both(
+        f"{_DETOUR}, `{{ours}}` covers more of the middle of the change {_BOTH}",
+        "coverage", "detour", _better, on=" on coverage",
     ),
     *(
-        Claim(
-            f"Where a detour is needed, `{{ours}}` does not measurably {what} than slerp and lerp.",
-            f"Wins on {quantity}: {{slerp}} against slerp, {{lerp}} against lerp.",
-            _both(quantity, "detour"),
-            _not_worse,
+        _against_both(
+            f"{_DETOUR}, `{{ours}}` does not measurably {what} {_BOTH}",
+            quantity, "detour", _not_worse, on=f" on {quantity}",
         )
         for quantity, what in (
-            ("drift", "drift more"),
-            ("ghosting", "ghost more"),
+            ("drift", "drift more"), ("ghosting", "ghost more"),
             ("off manifold", "lie further from any rendering"),
         )
     ),
     *(
-        Claim(
-            f"{what}: `{{ours}}` does not measurably drift more than slerp and lerp.",
-            "Wins on drift: {slerp} against slerp, {lerp} against lerp.",
-            _both("drift", kind),
-            _not_worse,
+        _against_both(
+            f"{what}: `{{ours}}` does not measurably drift more {_BOTH}",
+            "drift", kind, _not_worse, on=" on drift",
         )
-        for kind, what in (("turn", "Heads that turn"), ("hair", "Hair that grows"))
+        for kind, what in (_TURN, _HAIR)
     ),
     *(
-        Claim(
-            f"{what}: `{{ours}}` is not measurably further from the truth than slerp and lerp.",
-            "Wins: {slerp} against slerp, {lerp} against lerp.",
-            _both("truth", kind),
-            _not_worse,
+        _against_both(
+            f"{what}: `{{ours}}` is not measurably further from the truth {_BOTH}",
+            "truth", kind, _not_worse,
         )
         for kind, what in (("light", "Changes of light"), ("glasses", "Glasses that appear"))
     ),
-    Claim(
-        "Over all pairs `{ours}` is nearer to the truth than slerp and lerp.",
-        "Wins: {slerp} against slerp, {lerp} against lerp.",
-        _both("truth", "all pairs"),
-        lambda f: all(above(v) for v in f.values()),
+    _against_both(
+        f"Over all pairs `{{ours}}` is nearer to the truth {_BOTH}", "truth", "all pairs", _better
     ),
-    Claim(
-        "Density takes a carried path away from the truth: `{ours}` is further from it than the "
-        "carried path itself.",
-        "Distance in dB over all pairs: carried path {path}, geodesic about it {geodesic}.",
-        _beside_the_path("truth"),
-        lambda f: _mean(f["geodesic"]) < _mean(f["path"]),
-        with_interval,
+    _falling(
+        "Density takes the path along correspondences away from the truth: `{ours}` is further "
+        "from it than that path itself.",
+        "Distance in dB over all pairs: the path {a}, bent by the density {b}.",
+        "truth", ("main", PATH), ("main", None),
     ),
-    Claim(
+    _falling(
         "And it makes it ghost less.",
-        "Ghosting over all pairs: carried path {path}, geodesic about it {geodesic}.",
-        _beside_the_path("ghosting"),
-        lambda f: _mean(f["geodesic"]) < _mean(f["path"]),
-        with_interval,
+        "Ghosting over all pairs: the path {a}, bent by the density {b}.",
+        "ghosting", ("main", PATH), ("main", None),
     ),
-    Claim(
-        "The stronger its metric, the further a carried geodesic is from the truth.",
-        "Distance in dB at α·d = 0, 0.3 and 1: {none}, {default}, {one}.",
-        lambda d: {
-            "none": value(d, "further methods", "carried", "truth"),
-            "default": value(d, "further methods", d["ours"], "truth"),
-            "one": value(d, "further methods", "carried geodesic 1", "truth"),
-        },
-        lambda f: _mean(f["one"]) < _mean(f["default"]) < _mean(f["none"]),
-        with_interval,
+    _falling(
+        "The stronger its metric, the further the natural path is from the truth.",
+        "Distance in dB at α·d = 0, 0.3 and 1: {a}, {b}, {c}.",
+        "truth", (_FURTHER, PATH), (_FURTHER, None), (_FURTHER, "natural 1"),
     ),
-    Claim(
-        "The geodesic of the plain density (α·d = 1) about the great circle is nearer to the truth "
-        "than slerp.",
-        "It wins on {share} of the pairs beside the paper's algorithm.",
-        _against("paper", "geodesic 1", "truth"),
-        lambda f: above(f["share"]),
+    _nearer_than_slerp(
+        "The geodesic of the plain density (α·d = 1) about the great circle",
+        "paper", "geodesic 1", "the pairs beside the paper's algorithm",
     ),
-    Claim(
+    _falling(
         "A stronger metric takes frames further from the truth.",
-        "Distance in dB at α·d = 1, 3 and 10: {one}, {three}, {ten}.",
-        _values(
-            "truth",
-            one=("further methods", "geodesic 1"),
-            three=("further methods", "geodesic 3"),
-            ten=("further methods", "geodesic 10"),
-        ),
-        lambda f: _mean(f["ten"]) < _mean(f["three"]) < _mean(f["one"]),
-        with_interval,
+        "Distance in dB at α·d = 1, 3 and 10: {a}, {b}, {c}.",
+        "truth", *((_FURTHER, f"geodesic {strength}") for strength in (1, 3, 10)),
     ),
-    Claim(
-        "Without a prompt, hlerp is nearer to the truth than slerp.",
-        "It wins on {share} of the pairs.",
-        _against("further methods", "hlerp", "truth"),
-        lambda f: above(f["share"]),
+    _nearer_than_slerp("Without a prompt, hlerp", _FURTHER, "hlerp"),
+    _nearer_than_slerp("Without a prompt, lerp", "main", "lerp", "all pairs"),
+    _nearer_than_slerp("With captions, hlerp with a guidance bump", "prompts", "hlerp + bump 2"),
+    _nearer_than_slerp(
+        "With captions, the geodesic of the ratio", "prompts", "geodesic 1 ratio"
     ),
-    Claim(
-        "Without a prompt, lerp is nearer to the truth than slerp.",
-        "It wins on {share} of all pairs.",
-        _against("main", "lerp", "truth"),
-        lambda f: above(f["share"]),
-    ),
-    Claim(
-        "With captions, hlerp with a guidance bump is nearer to the truth than slerp.",
-        "It wins on {share} of the pairs.",
-        _against("prompts", "hlerp + bump 2", "truth"),
-        lambda f: above(f["share"]),
-    ),
-    Claim(
-        "With captions, the geodesic of the ratio is nearer to the truth than slerp.",
-        "It wins on {share} of the pairs.",
-        _against("prompts", "geodesic 1 ratio", "truth"),
-        lambda f: above(f["share"]),
-    ),
-    Claim(
-        "The paper's algorithm, from the same inversion, is nearer to the truth than slerp.",
-        "It wins on {share} of the pairs.",
-        _against("paper", PAPER, "truth"),
-        lambda f: above(f["share"]),
-    ),
-    Claim(
+    _nearer_than_slerp("The paper's algorithm, from the same inversion,", "paper", PAPER),
+    _falling(
         "`{ours}` is nearer to the truth than the paper's algorithm from the same inversion.",
-        "Distance in dB: {own} against {theirs}.",
-        lambda d: {
-            "own": value(d, "paper", d["ours"], "truth"),
-            "theirs": value(d, "paper", PAPER, "truth"),
-        },
-        lambda f: _mean(f["own"]) > _mean(f["theirs"]),
-        with_interval,
+        "Distance in dB: {a} against {b}.", "truth", ("paper", None), ("paper", PAPER),
     ),
-    Claim(
+    _falling(
         "The lower the noise level, the nearer slerp is to the truth.",
         "Distance in dB at levels 0.2, 0.4, 0.6 and 0.8: {a}, {b}, {c}, {d}.",
-        _values(
-            "truth",
-            **{
-                k: (f"level {v}", "slerp")
-                for k, v in zip("abcd", ("0.2", "0.4", "0.6", "0.8"), strict=True)
-            },
-        ),
-        lambda f: _mean(f["a"]) > _mean(f["b"]) > _mean(f["c"]) > _mean(f["d"]),
-        with_interval,
+        "truth", *((f"level {level}", "slerp") for level in (0.2, 0.4, 0.6, 0.8)),
     ),
-    Claim(
+    _falling(
         "The geodesic's path is denser in the middle than slerp's, as it should be.",
-        "Relative log density along the path at the middle frame, in nats: {geodesic} against "
-        "{slerp}.",
-        _values("log p middle", geodesic=("level 0.4", "geodesic 1"), slerp=("level 0.4", "slerp")),
-        lambda f: _mean(f["geodesic"]) > _mean(f["slerp"]),
-        with_interval,
+        "Relative log density along the path at the middle frame, in nats: {a} against {b}.",
+        "log p middle", (_LEVEL, "geodesic 1"), (_LEVEL, "slerp"),
     ),
-    Claim(
+    _middle(
         "In absolute terms too, the geodesic's middle image is denser than slerp's.",
-        "Log density of the middle image less that of the ends, in nats: geodesic {geodesic}, "
-        "slerp {slerp}, truth {truth}.",
-        _densities,
-        lambda f: _mean(f["geodesic"]) > _mean(f["slerp"]),
-        with_interval,
+        "geodesic {geodesic}, slerp {slerp}, truth {truth}", "geodesic", "slerp",
     ),
-    Claim(
+    _middle(
         "Density is not naturalness: slerp's middle image is denser than the true one.",
-        "Log density of the middle image less that of the ends, in nats: slerp {slerp}, truth "
-        "{truth}, geodesic {geodesic}.",
-        _densities,
-        lambda f: _mean(f["slerp"]) > _mean(f["truth"]),
-        with_interval,
+        "slerp {slerp}, truth {truth}, geodesic {geodesic}", "slerp", "truth",
     ),
     Claim(
         "The measures know the truth from a cross-fade: true frames cover the middle and do not "
@@ -264,15 +255,9 @@ CLAIMS = (
         lambda d: {
             "true": value(d, "main", "truth", "coverage", "detour"),
             "drift": value(d, "main", "truth", "drift", "detour"),
-            "fade": value(d, "further methods", "pixel blend", "coverage", "detour"),
+            "fade": value(d, _FURTHER, "pixel blend", "coverage", "detour"),
         },
         lambda f: _mean(f["true"]) > 0.9 and _mean(f["drift"]) < 0.5 and _mean(f["fade"]) < 0.1,
         with_interval,
     ),
 )
-
-
-def reading(data: Data) -> list[Data]:
-    """Every claim that was measured, in order."""
-    found = (claim.read(data) for claim in CLAIMS)
-    return [c for c in found if c is not None]

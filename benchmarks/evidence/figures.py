@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from benchmarks.evidence.numbers import study, value, wins
+from benchmarks.evidence.methods import TRUTH
+from benchmarks.evidence.numbers import AGAINST, methods, study, value, wins
 from benchmarks.evidence.plan import Study
 from benchmarks.evidence.work import result_of
-from benchmarks.truth import TRUTH
-
-Data = dict[str, Any]
+from benchmarks.record import Data
 
 RANKED = ("truth", "detour", "coverage", "drift")
 LEVELS = ("0.2", "0.4", "0.6", "0.8")
+LABELS = {
+    "truth": "dB to the true frame",
+    "detour": "share of the detour",
+    "coverage": "coverage of the middle",
+    "log p middle": "log density of the middle, nats",
+}
+"""What is drawn over the noise level."""
 STRIPS = ("turn", "hair", "expression", "all")
 """Kinds whose first pair is shown."""
 
 
 def save_figures(data: Data, folder: Path) -> None:
     """Every figure that is drawn from numbers alone."""
+    import matplotlib
+
+    matplotlib.use("Agg")
     folder.mkdir(parents=True, exist_ok=True)
     _wins(data, folder / "evidence-wins.png")
     if any(study(data, f"level {v}") for v in LEVELS):
@@ -28,11 +36,10 @@ def save_figures(data: Data, folder: Path) -> None:
 
 def save_strips(folder: Path, main: Study, path: Path) -> None:
     """The first pair of some kinds, every method a row."""
-    import torch
     from PIL import Image
 
-    from diffusion_geodesics.report.data import Film
-    from diffusion_geodesics.report.strip import StripLayout, compare_strip
+    from diffusion_geodesics.reporting.blocks import Film, FilmRow
+    from diffusion_geodesics.reporting.strip import StripLayout, film_strip
 
     layout = StripLayout(frame_height=80, text=14, gap=3, margin=10, radius=3)
     sheets = []
@@ -40,116 +47,86 @@ def save_strips(folder: Path, main: Study, path: Path) -> None:
         if case.name not in {f"{kind}-000" for kind in STRIPS}:
             continue
         outcomes = result_of(folder, main, case).pairs[0].outcomes
-        films = [
-            Film(f"{case.kind.value}: {name}" if name == TRUTH else name, o.frames, t)
+        rows = [
+            FilmRow(f"{case.kind.value}: {name}" if name == TRUTH else name, o.frames)
             for name, o in outcomes.items()
-            for t in [torch.linspace(0, 1, len(o.frames))]
         ]
-        sheets.append(compare_strip(films, layout))
+        sheets.append(film_strip(Film(rows), layout))
     width, height = max(s.width for s in sheets), sum(s.height for s in sheets)
     whole = Image.new("RGB", (width, height), "white")
-    top = 0
-    for sheet in sheets:
-        whole.paste(sheet, (0, top))
-        top += sheet.height
+    for i, sheet in enumerate(sheets):
+        whole.paste(sheet, (0, sum(s.height for s in sheets[:i])))
     path.parent.mkdir(parents=True, exist_ok=True)
     whole.save(path, optimize=True)
 
 
+def _low_high(told: Data) -> tuple[float, float]:
+    """Ends of an interval; the mean where there is none."""
+    ends = (told["mean"] if told[end] is None else told[end] for end in ("low", "high"))
+    low, high = ends
+    return low, high
+
+
 def _wins(data: Data, path: Path) -> None:
     """Win rates against slerp (full) and lerp (hollow), by kind of pair and method."""
-    plt = _plots()
+    from matplotlib import pyplot as plt
+    from matplotlib.lines import Line2D
+
     groups = [s["group"] for s in data["studies"] if s["name"] == "main"]
-    methods = [
-        r["method"]
-        for r in (study(data, "main") or {"rows": []})["rows"]
-        if r["method"] not in ("slerp", "lerp", TRUTH)
+    names = [m for m in methods(study(data, "main")) if m not in ("slerp", "lerp", TRUTH)]
+    size = (3.4 * len(RANKED), 1.2 + 0.75 * len(groups))
+    figure, axes = plt.subplots(1, len(RANKED), figsize=size, sharey=True)
+    places = [
+        (k, group, m, method, side, baseline)
+        for k, group in enumerate(groups)
+        for m, method in enumerate(names)
+        for side, baseline in enumerate(AGAINST)
     ]
-    figure, axes = plt.subplots(
-        1, len(RANKED), figsize=(3.4 * len(RANKED), 1.2 + 0.75 * len(groups)), sharey=True
-    )
     for axis, quantity in zip(axes, RANKED, strict=True):
-        for k, group in enumerate(groups):
-            for m, method in enumerate(methods):
-                for side, (rival, face) in enumerate((("slerp", f"C{m}"), ("lerp", "white"))):
-                    told = wins(data, "main", method, quantity, rival, group)
-                    if not told:
-                        continue
-                    y = -k + 0.36 - 0.72 * (2 * m + side + 0.5) / (2 * len(methods))
-                    low = told["mean"] if told["low"] is None else told["low"]
-                    high = told["mean"] if told["high"] is None else told["high"]
-                    axis.plot([low, high], [y, y], color=f"C{m}", linewidth=1.4)
-                    axis.plot(told["mean"], y, "o", color=f"C{m}", markerfacecolor=face, ms=4.5)
+        for k, group, m, method, side, baseline in places:
+            if told := wins(data, "main", method, quantity, baseline, group):
+                y = -k + 0.36 - 0.72 * (2 * m + side + 0.5) / (2 * len(names))
+                axis.plot(_low_high(told), [y, y], color=f"C{m}", linewidth=1.4)
+                face = "white" if side else f"C{m}"
+                axis.plot(told["mean"], y, "o", color=f"C{m}", markerfacecolor=face, ms=4.5)
         axis.axvline(0.5, color="black", linewidth=0.9)
         axis.axvline(0.75, color="grey", linewidth=0.9, linestyle=":")
         axis.set(title=quantity, xlim=(-0.03, 1.03), xlabel="share of pairs won")
         axis.grid(True, axis="x", alpha=0.25)
     axes[0].set_yticks([-k for k in range(len(groups))], groups)
-    handles = [
-        plt.Line2D([], [], color=f"C{m}", marker="o", label=n) for m, n in enumerate(methods)
-    ]
-    for rival, face in (("slerp", "black"), ("lerp", "white")):
-        dot = plt.Line2D([], [], color="black", marker="o", linestyle="", markerfacecolor=face)
-        dot.set_label(f"against {rival}")
+    handles = [Line2D([], [], color=f"C{m}", marker="o", label=n) for m, n in enumerate(names)]
+    for baseline, face in zip(AGAINST, ("black", "white"), strict=True):
+        dot = Line2D([], [], color="black", marker="o", linestyle="", markerfacecolor=face)
+        dot.set_label(f"against {baseline}")
         handles.append(dot)
     figure.legend(handles=handles, loc="lower center", ncols=len(handles), frameon=False)
     figure.tight_layout(rect=(0, 0.05, 1, 1))
-    _save(figure, path)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+    plt.close(figure)
 
 
 def _levels(data: Data, path: Path) -> None:
     """Measures over the noise level, by method."""
-    plt = _plots()
-    shown = ("truth", "detour", "coverage", "log p middle")
-    labels = {
-        "truth": "dB to the true frame",
-        "detour": "share of the detour",
-        "coverage": "coverage of the middle",
-        "log p middle": "log density of the middle, nats",
-    }
-    figure, axes = plt.subplots(1, len(shown), figsize=(3.4 * len(shown), 3.4))
-    methods = list(
-        dict.fromkeys(
-            r["method"]
-            for v in LEVELS
-            for r in (study(data, f"level {v}") or {"rows": []})["rows"]
-            if r["method"] != TRUTH
-        )
-    )
-    for axis, quantity in zip(axes, shown, strict=True):
-        for m, method in enumerate(methods):
-            points = [
-                (float(v), told)
-                for v in LEVELS
-                if (told := value(data, f"level {v}", method, quantity))
-            ]
-            if not points:
-                continue
-            x = [p + 0.008 * (m - 1) for p, _ in points]
-            y = [t["mean"] for _, t in points]
-            bars = [
-                [t["mean"] - (t["mean"] if t["low"] is None else t["low"]) for _, t in points],
-                [(t["mean"] if t["high"] is None else t["high"]) - t["mean"] for _, t in points],
-            ]
-            axis.errorbar(x, y, yerr=bars, color=f"C{m}", marker="o", ms=4, lw=1.3, label=method)
-        axis.set(title=labels[quantity], xlabel="noise level", xlim=(0.1, 0.9))
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(1, len(LABELS), figsize=(3.4 * len(LABELS), 3.4))
+    names = dict.fromkeys(m for v in LEVELS for m in methods(study(data, f"level {v}")))
+    for axis, (quantity, label) in zip(axes, LABELS.items(), strict=True):
+        for m, method in enumerate(n for n in names if n != TRUTH):
+            found = [(float(v), value(data, f"level {v}", method, quantity)) for v in LEVELS]
+            points = [(v, told["mean"], *_low_high(told)) for v, told in found if told]
+            if points:
+                x, y, low, high = zip(*points, strict=True)
+                bars = [[b - a for a, b in zip(*p, strict=True)] for p in ((low, y), (y, high))]
+                moved = [v + 0.008 * (m - 1) for v in x]
+                axis.errorbar(
+                    moved, y, yerr=bars, color=f"C{m}", marker="o", ms=4, lw=1.3, label=method
+                )
+        axis.set(title=label, xlabel="noise level", xlim=(0.1, 0.9))
         if quantity == "coverage":
             axis.set_ylim(-0.05, 1.05)
         axis.grid(True, alpha=0.25)
     axes[0].legend(frameon=False, fontsize=8)
     figure.tight_layout()
-    _save(figure, path)
-
-
-def _plots() -> Any:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    return pyplot
-
-
-def _save(figure: Any, path: Path) -> None:
     figure.savefig(path, dpi=110, metadata={"Software": None})
-    _plots().close(figure)
+    plt.close(figure)

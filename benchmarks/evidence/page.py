@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from benchmarks.evidence.claims import reading
-from benchmarks.evidence.numbers import number, percent, study, value, with_interval
-from benchmarks.tables import table
+from benchmarks.evidence.numbers import (
+    AGAINST,
+    methods,
+    number,
+    percent,
+    study,
+    value,
+    wins,
+    with_interval,
+)
+from benchmarks.record import ROOT, Data, table
 
-ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "evidence.md"
 IMAGES = ROOT / "docs" / "images"
-
-Data = dict[str, Any]
 
 SHOWN = (
     "truth",
@@ -32,7 +37,7 @@ SHOWN = (
 RANKED = ("truth", "nearest truth", "detour", "coverage", "off manifold", "drift", "ghosting")
 """Those whose win rates are told."""
 ALONG = ("log p min", "log p middle", "log p mean", "length", "residual", "noise energy", "norm")
-REST = ("largest step", "feature length", "end PSNR", "end SSIM", "rows")
+REST = ("largest step", "feature length", "end PSNR", "end SSIM", "NFE")
 SETS = ("Fréchet distance", "C2ST")
 ARROWS = {"higher": " ↑", "lower": " ↓", "neither": ""}
 
@@ -81,7 +86,7 @@ def means(data: Data, part: Data | None, quantities: Sequence[str] | None) -> st
     """Means with intervals, a row a method."""
     if part is None:
         return ""
-    measured = list(dict.fromkeys(q for r in part["rows"] for q in r["values"]))
+    measured = dict.fromkeys(q for r in part["rows"] for q in r["values"])
     chosen = [q for q in quantities or measured if q in measured]
     about = data.get("quantities", {})
     head = ["method", *(q + ARROWS[about.get(q, {}).get("better", "neither")] for q in chosen)]
@@ -95,20 +100,19 @@ def win_table(part: Data | None) -> str:
     """Win rates against slerp and against lerp, two rows a method."""
     if part is None:
         return ""
-    rivals = [("slerp", "wins"), ("lerp", "wins_lerp")]
     told = list(dict.fromkeys(q for r in part["rows"] for q in r.get("wins", {})))
     ranked = [q for q in RANKED if q in told]
     chosen = ranked if len(ranked) > 3 else told
     rows = [
-        [r["method"], rival, *(percent(r[key].get(q)) for q in chosen)]
+        [r["method"], baseline, *(percent(r[key].get(q)) for q in chosen)]
         for r in part["rows"]
-        for rival, key in rivals
+        for baseline, key in AGAINST.items()
         if r.get(key)
     ]
     if len({r[1] for r in rows}) < 2:
         rows = [[r[0], *r[2:]] for r in rows]
         return table(["method", *chosen], rows) if rows else ""
-    return table(["method", "against", *chosen], rows) if rows else ""
+    return table(["method", "against", *chosen], rows)
 
 
 def _pairs(part: Data | None) -> str:
@@ -119,9 +123,9 @@ def _pairs(part: Data | None) -> str:
 def _notes(part: Data | None) -> str:
     """How solvers ended that did not converge."""
     told = [
-        f"{r['method']}: {note} on {count} of {part['pairs']} pairs"
-        for r in (part or {"rows": []})["rows"]
-        for note, count in r["notes"].items()
+        f"{method}: {note} on {count} of {part['pairs']} pairs"
+        for method, row in methods(part).items()
+        for note, count in row["notes"].items()
         if part
     ]
     return f"Solvers that did not converge: {'; '.join(told)}." if told else ""
@@ -130,21 +134,18 @@ def _notes(part: Data | None) -> str:
 def _kinds(data: Data) -> str:
     """A line a kind: how much of a detour there is, and who wins there."""
     ours = data["ours"]
-    groups = [s["group"] for s in data["studies"] if s["name"] == "main"]
     rows = []
-    for group in groups:
-        part = study(data, "main", group)
-        if part is None:
-            continue
+    for part in (s for s in data["studies"] if s["name"] == "main"):
+        group = part["group"]
         need = value(data, "main", "truth", "detour to make", group)
-        own = next(r for r in part["rows"] if r["method"] == ours)
         shares = [
-            percent(own[key].get(q)) for q in ("truth", "coverage") for key in ("wins", "wins_lerp")
+            percent(wins(data, "main", ours, q, baseline, group))
+            for q in ("truth", "coverage")
+            for baseline in AGAINST
         ]
         means = [with_interval(value(data, "main", m, "coverage", group)) for m in ("slerp", ours)]
-        rows.append(
-            [group, str(part["pairs"]), number(need["mean"] if need else None), *shares, *means]
-        )
+        needed = number(need["mean"] if need else None)
+        rows.append([group, str(part["pairs"]), needed, *shares, *means])
     head = (
         "kind", "pairs", "detour to make", "truth: wins against slerp", "against lerp",
         "coverage: wins against slerp", "against lerp", "coverage of slerp", f"of {ours}",
@@ -168,7 +169,7 @@ def _quantities(data: Data) -> str:
         [name + ARROWS[q["better"]], q["about"], q["deceives"] or "–"]
         for name, q in data["quantities"].items()
     )
-    return _words(["measure", "what it is", "what deceives"], rows)
+    return table(["measure", "what it is", "what deceives"], rows, words=3)
 
 
 def _digit_reading(digits: Data) -> str:
@@ -177,7 +178,7 @@ def _digit_reading(digits: Data) -> str:
         [method, *(", ".join(told[k]) or "–" for k in ("better than slerp", "worse than slerp"))]
         for method, told in digits.get("reading", {}).items()
     ]
-    return _words(["method", "better than slerp", "worse than slerp"], rows)
+    return table(["method", "better than slerp", "worse than slerp"], rows, words=3)
 
 
 def _ranking(part: Data) -> list[str] | None:
@@ -185,9 +186,3 @@ def _ranking(part: Data) -> list[str] | None:
     nothing ranks."""
     won = list(dict.fromkeys(q for r in part["rows"] for q in r.get("wins", {})))
     return [*won, *(q for q in SETS if q not in won)] if won else None
-
-
-def _words(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of words: all columns to the left."""
-    cells = [head, ["---"] * len(head), *([c.replace("|", "\\|") for c in r] for r in rows)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in cells)

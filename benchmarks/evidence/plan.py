@@ -9,46 +9,31 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
-from benchmarks.evidence.brisk import Brisk
-from benchmarks.truth import Kind, SoftBlend, TruePair, true_pairs
-from diffusion_geodesics import Settings
-from diffusion_geodesics.apps.evidence import Method
+from benchmarks.evidence.methods import PacedOnce, SoftBlend
+from benchmarks.evidence.pairs import Kind, TruePair, true_pairs
 from diffusion_geodesics.cli.methods import read_method
+from diffusion_geodesics.comparison.method import Method
+from diffusion_geodesics.comparison.settings import ComparisonSettings
 
-MAIN = ("lerp", "slerp", "carried:strength=0.3", "carried")
+# fmt: off
+OURS, UNBENT = "natural", "natural:strength=0"
+"""That which the package does by default, and the path that it bends."""
+MAIN = ("lerp", "slerp", OURS, UNBENT)
 """Methods of the main study, as `read_method` knows them."""
-OURS = "carried:strength=0.3"
-"""That which the package does by default."""
 FURTHER = (
-    "pixel",
-    "latent",
-    "lerp",
-    "slerp",
-    "hlerp",
-    "ddim",
-    "noise",
-    "geodesic",
-    "geodesic:strength=3",
-    "geodesic:strength=10",
-    "carried",
-    OURS,
-    "carried:strength=1",
+    "pixel", "latent", "lerp", "slerp", "hlerp", "ddim", "noise", "geodesic", "geodesic:strength=3",
+    "geodesic:strength=10", UNBENT, OURS, "natural:strength=1",
 )
-"""Methods of a smaller study, both rivals among them."""
+"""Methods of a smaller study, both baselines among them."""
 PROMPTED = (
-    "lerp",
-    "slerp",
-    "slerp:bump=2",
-    "hlerp:bump=2",
-    "geodesic",
-    "geodesic:score=ratio",
-    "carried",
-    "carried:bump=2",
+    "lerp", "slerp", "slerp:bump=2", "hlerp:bump=2", "geodesic", "geodesic:score=ratio", UNBENT,
+    "natural:strength=0,bump=2",
 )
-ALONG = ("lerp", "slerp", "geodesic", OURS, "carried")
+ALONG = ("lerp", "slerp", "geodesic", OURS, UNBENT)
 """Methods at other levels, whose densities are taken, and beside the paper's algorithm."""
 SAME = (*ALONG, "published:level=same")
 PUBLISHED = ("slerp", "published")
+# fmt: on
 LEVELS = (0.2, 0.4, 0.6, 0.8)
 STRENGTH = 1.0
 """α·d of the metric that density and length along paths are measured in: that of "geodesic"."""
@@ -86,7 +71,7 @@ class Study:
     name: str
     what: str
     methods: tuple[str, ...]
-    settings: Settings
+    settings: ComparisonSettings
     count: int
     kinds: tuple[Kind, ...] = tuple(Kind)
     prompts: bool = False
@@ -100,7 +85,7 @@ class Study:
     def made(self) -> list[Method]:
         """The methods themselves, without the truth."""
         found = [SoftBlend() if m == "pixel" else read_method(m) for m in self.methods]
-        return list(found) if self.along else [Brisk(m) for m in found]
+        return list(found) if self.along else [PacedOnce(m) for m in found]
 
 
 PAIRS = 29
@@ -115,57 +100,37 @@ def plan(quick: bool, pairs: int = PAIRS) -> list[Study]:
     of one.
     """
     main = 1 if quick else pairs
-    some, paper, few, least = (1, 1, 1, 1) if quick or pairs < PAIRS else (2, 4, 2, 2)
-    default, some_kinds = Settings(frames=FRAMES), (Kind.TURN,) if quick else (*DETOUR, Kind.ALL)
-    levels = (0.4,) if quick else LEVELS
+    some, paper, few = (1, 1, 1) if quick or pairs < PAIRS else (2, 4, 2)
+    default = ComparisonSettings.of(frames=FRAMES)
+    some_kinds = (Kind.TURN,) if quick else (*DETOUR, Kind.ALL)
+    three_kinds = (Kind.TURN,) if quick else DENSITY_KINDS
+    text = "with captions as prompts"
+
+    def level(value: float) -> Study:
+        what = f"Noise level {value:g}, with density and length along the paths."
+        own = ComparisonSettings.of(frames=FRAMES, level=value, strength=STRENGTH)
+        truth = value == DENSITY_LEVEL
+        return Study(
+            f"level {value:g}", what, ALONG, own, few, three_kinds, truth=truth, along=True
+        )
+
     return [
         Study("main", "All kinds of pairs at the default level.", MAIN, default, main, truth=True),
         Study(
-            "paper",
-            "The paper's algorithm from the same inversion as all others, with captions.",
-            SAME,
-            default,
-            paper,
-            some_kinds,
-            prompts=True,
+            "paper", f"The paper's algorithm from the same inversion as all others, {text}.",
+            SAME, default, paper, some_kinds, prompts=True,
         ),
         Study(
-            "further methods",
-            "Further methods and strengths of the metric, at the default level.",
-            FURTHER,
-            default,
-            some,
-            some_kinds,
+            "further methods", "Further methods and strengths of the metric.",
+            FURTHER, default, some, some_kinds,
         ),
         Study(
-            "prompts",
-            "Captions as prompts: guidance bumps, and the geodesic of the ratio.",
-            PROMPTED,
-            default,
-            few,
-            some_kinds,
-            prompts=True,
+            "prompts", "Captions as prompts: guidance bumps, and the geodesic of the ratio.",
+            PROMPTED, default, few, some_kinds, prompts=True,
         ),
-        *(
-            Study(
-                f"level {level:g}",
-                f"Noise level {level:g}, with density and length along the paths.",
-                ALONG,
-                Settings(frames=FRAMES, level=level, strength=STRENGTH),
-                least,
-                (Kind.TURN,) if quick else DENSITY_KINDS,
-                along=True,
-                truth=level == DENSITY_LEVEL,
-            )
-            for level in levels
-        ),
+        *(level(value) for value in ((DENSITY_LEVEL,) if quick else LEVELS)),
         Study(
-            "published",
-            "The paper's algorithm at its published settings, with captions as prompts.",
-            PUBLISHED,
-            default,
-            1,
-            (Kind.TURN,) if quick else DENSITY_KINDS,
-            prompts=True,
+            "published", f"The paper's algorithm at its published settings, {text}.",
+            PUBLISHED, default, 1, three_kinds, prompts=True,
         ),
-    ]
+    ]  # fmt: skip

@@ -20,19 +20,18 @@ from typing import final
 
 import torch
 
+from benchmarks.evidence.methods import run
+from benchmarks.evidence.pairs import TruePair
 from benchmarks.evidence.plan import Study
-from benchmarks.truth import TruePair, run
+from benchmarks.record import ROOT
 from diffusion_geodesics import load_model
-from diffusion_geodesics.apps.evidence import Comparison
+from diffusion_geodesics.comparison.result import ComparisonResult
 from diffusion_geodesics.models import DiffusionModel
 
-ROOT = Path(__file__).parents[2]
 KEPT = Path("runs") / "evidence"
-CODE = ("src/diffusion_geodesics", "benchmarks/truth", "benchmarks/evidence/brisk.py", "training")
+CODE = ("src/diffusion_geodesics", "benchmarks/evidence", "benchmarks/digits", "training")
 """What results depend on."""
 MODEL = "embedded"
-
-Tell = Callable[[str], None]
 
 
 @final
@@ -55,8 +54,7 @@ def fingerprint(paths: Sequence[str] = CODE, root: Path = ROOT) -> str:
     """Of all Python files below some paths."""
     digest = hashlib.sha256()
     for path in paths:
-        place = root / path
-        for file in [place] if place.is_file() else sorted(place.rglob("*.py")):
+        for file in sorted((root / path).rglob("*.py")):
             digest.update(file.relative_to(root).as_posix().encode() + file.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -71,16 +69,20 @@ def jobs_of(studies: Sequence[Study], folder: Path) -> list[Job]:
     return sorted(jobs, key=lambda j: -sum(_weight(s) for s in j.studies))
 
 
-def work(jobs: Sequence[Job], processes: int, tell: Tell) -> None:
-    """Do what is not done yet."""
+def processes(count: int) -> ProcessPoolExecutor:
+    """Processes of one thread each."""
     spawn = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(count, mp_context=spawn, initializer=single_thread)
+
+
+def work(jobs: Sequence[Job], pool: ProcessPoolExecutor, tell: Callable[[str], None]) -> None:
+    """Do what is not done yet."""
     started = time.perf_counter()
-    with ProcessPoolExecutor(processes, mp_context=spawn, initializer=alone) as pool:
-        waiting = {pool.submit(do, job): job for job in jobs}
-        for count, future in enumerate(as_completed(waiting), 1):
-            future.result()
-            name = waiting[future].case.name
-            tell(f"{count} of {len(jobs)} pairs, {time.perf_counter() - started:.0f} s: {name}")
+    waiting = {pool.submit(do, job): job for job in jobs}
+    for count, future in enumerate(as_completed(waiting), 1):
+        future.result()
+        name = waiting[future].case.name
+        tell(f"{count} of {len(jobs)} pairs, {time.perf_counter() - started:.0f} s: {name}")
 
 
 def do(job: Job) -> None:
@@ -95,7 +97,7 @@ def do(job: Job) -> None:
             (place / "took.json").write_text(json.dumps(told), encoding="utf-8")
 
 
-def result_of(folder: Path, study: Study, case: TruePair) -> Comparison:
+def result_of(folder: Path, study: Study, case: TruePair) -> ComparisonResult:
     """One pair of a study; measured where it is not kept."""
     return run(
         model(),
@@ -108,11 +110,12 @@ def result_of(folder: Path, study: Study, case: TruePair) -> Comparison:
     )
 
 
-def seconds_of(folder: Path, study: Study, case: TruePair) -> float:
-    """Processor time that a pair of a study took when it was measured, which others on the machine
-    hardly change."""
-    file = _place(folder, study, case) / "took.json"
-    return float(json.loads(file.read_text(encoding="utf-8"))["seconds"]) if file.is_file() else 0.0
+def seconds(folder: Path, study: Study) -> float:
+    """Processor time that all pairs of a study took when they were measured, which others on the
+    machine hardly change."""
+    files = [_place(folder, study, case) / "took.json" for case in study.cases()]
+    texts = [file.read_text(encoding="utf-8") for file in files if file.is_file()]
+    return sum(float(json.loads(text)["seconds"]) for text in texts)
 
 
 @cache
@@ -132,7 +135,7 @@ def _weight(study: Study) -> int:
     return len(study.methods) + 10 * theirs
 
 
-def alone() -> None:
-    """One thread: what a process of the pool starts with."""
+def single_thread() -> None:
+    """What a process of a pool starts with."""
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)

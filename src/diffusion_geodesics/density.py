@@ -13,6 +13,7 @@ References:
 
 from __future__ import annotations
 
+import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -83,26 +84,100 @@ class Density(Score):
             x: points.
         """
 
+    def log_prob_at(self, x: ArrayLike, t: float = 0.0) -> Float[Tensor, "*batch"]:
+        """Evaluate the log density in nats, at one curve parameter for all points.
+
+        Args:
+            x: points, shape (*batch, dim), as a tensor, an array or lists.
+            t: curve parameter in [0, 1]; most densities do not depend on it.
+
+        Raises:
+            ValueError: ``x`` holds no points, or a value that is not finite.
+        """
+        points = as_points(x, "x")
+        return self.log_prob(torch.full(points.shape[:-1], t).to(points), points)
+
+
+def evaluate(
+    score: Score, t: Float[Tensor, "*#batch"], x: Float[Tensor, "*batch dim"]
+) -> Float[Tensor, "*batch dim"]:
+    """The values of a score, without gradients unless the points ask for them.
+
+    The score receives copies, which it may write into.
+
+    Args:
+        score: s.
+        t: curve parameter in [0, 1].
+        x: points.
+
+    Cost:
+        1 score evaluation per point, in one batch.
+    """
+    if torch.is_grad_enabled() and x.requires_grad:
+        return score(t, x)
+    return score(t.clone(), x.detach().clone()).detach()
+
+
+@dataclass
+class GradientUse:
+    """Whether a user's function takes gradients itself; found out by calling it.
+
+    Args:
+        inside: it does.
+    """
+
+    inside: bool = False
+
+    def values(self, function: Callable[[], Tensor]) -> Tensor:
+        """The value of a function, without the memory of a graph where it needs none.
+
+        Args:
+            function: called without gradients and, if that fails, once more with gradients.
+        """
+        if not self.inside:
+            try:
+                with torch.no_grad():
+                    return function()
+            except torch.OutOfMemoryError:
+                raise
+            except RuntimeError:
+                with torch.enable_grad():
+                    value = function()
+                self.inside = True
+                return value.detach()
+        with torch.enable_grad():
+            return function().detach()
+
 
 @dataclass(frozen=True)
 class FunctionScore(Score):
     """A plain function ``x -> s(x)`` as a score.
 
     Args:
-        function: takes points of shape (n, dim), returns their scores in the same shape.
+        function: takes points of shape (n, dim), a copy that it may change, returns their scores
+            in the same shape. It may take gradients inside; its own graph is kept only if the
+            points ask for gradients.
     """
 
     function: Callable[[Tensor], Tensor]
+    _use: GradientUse = field(default_factory=GradientUse, repr=False, compare=False)
 
     def __call__(
         self, t: Float[Tensor, "*#batch"], x: Float[Tensor, "*batch dim"]
     ) -> Float[Tensor, "*batch dim"]:
+        if torch.is_grad_enabled() and x.requires_grad:
+            return self._values(x.clone())
+        with torch.inference_mode(False):
+            return self._use.values(lambda: self._values(x.detach().clone()))
+
+    def _values(self, x: Tensor) -> Tensor:
         rows = x.reshape(-1, x.shape[-1])
+        shape = rows.shape
         scores = self.function(rows)
-        if not isinstance(scores, Tensor) or scores.shape != rows.shape:
+        if not isinstance(scores, Tensor) or scores.shape != shape:
             got = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
             raise ValueError(
-                f"the score function returned {got} for points of shape {tuple(rows.shape)}; "
+                f"the score function returned {got} for points of shape {tuple(shape)}; "
                 "expected a tensor of the same shape. If your function returns log p, take its "
                 "gradient first."
             )
@@ -110,14 +185,50 @@ class FunctionScore(Score):
 
 
 def _vector(value: ArrayLike, name: str) -> Tensor:
-    tensor = torch.as_tensor(value)
-    if not tensor.is_floating_point():
-        tensor = tensor.to(torch.float64)
-    elif not isinstance(value, Tensor):
+    try:
+        tensor = torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError):
+        tensor = None
+    if tensor is None or tensor.is_complex() or tensor.dtype == torch.bool:
+        kind = type(value).__name__ if tensor is None else tensor.dtype
+        raise ValueError(
+            f"{name} is a {kind} that is no array of real numbers; expected a tensor, a numpy "
+            "array or a list of numbers"
+        )
+    if not (isinstance(value, Tensor) and tensor.is_floating_point()):
         tensor = torch.as_tensor(value, dtype=torch.float64)
     if not bool(torch.isfinite(tensor).all()):
         raise ValueError(f"{name} holds a value that is not finite; expected finite numbers")
     return tensor
+
+
+def as_points(value: ArrayLike, name: str, axes: int | None = None) -> Float[Tensor, "*batch dim"]:
+    """Points as a floating-point tensor.
+
+    Args:
+        value: tensor, numpy array or list, shape (*batch, dim). float32 and float64 tensors keep
+            their type; everything else becomes float64.
+        name: what to call it in messages.
+        axes: number of axes expected; any from 1 by default.
+
+    Raises:
+        ValueError: it holds no numbers, has another shape, or a value is not finite.
+    """
+    points = _vector(value, name)
+    if points.dtype not in (torch.float32, torch.float64):
+        points = points.double()
+    expected = {None: "(dim,) or (*batch, dim)", 1: "(dim,)", 2: "(points, dim)"}[axes]
+    if points.ndim == 0 or axes not in (None, points.ndim) or not points.shape[-1]:
+        raise ValueError(f"{name} has shape {tuple(points.shape)}; expected {expected}")
+    return points
+
+
+def _check_dim(density: object, dim: int, x: Tensor) -> None:
+    if x.shape[-1] != dim:
+        raise ValueError(
+            f"got points of {x.shape[-1]} coordinates for a {type(density).__name__} in {dim} "
+            "dimensions; expected the same number"
+        )
 
 
 @dataclass(frozen=True, init=False)
@@ -153,11 +264,13 @@ class Gaussian(Density):
     def __call__(
         self, t: Float[Tensor, "*#batch"], x: Float[Tensor, "*batch dim"]
     ) -> Float[Tensor, "*batch dim"]:
+        _check_dim(self, len(self.mean), x)
         return (self.mean.to(x) - x) / self.std.to(x) ** 2
 
     def log_prob(
         self, t: Float[Tensor, "*#batch"], x: Float[Tensor, "*batch dim"]
     ) -> Float[Tensor, "*batch"]:
+        _check_dim(self, len(self.mean), x)
         std = self.std.to(x).expand(x.shape[-1])
         z = (x - self.mean.to(x)) / std
         return -0.5 * z.square().sum(-1) - std.log().sum() - 0.5 * len(std) * math.log(2 * math.pi)
@@ -207,6 +320,7 @@ class GaussianMixture(Density):
         object.__setattr__(self, "weights", weights_ / weights_.sum())
 
     def _log_joint(self, x: Tensor) -> Tensor:
+        _check_dim(self, self.means.shape[1], x)
         means, stds = self.means.to(x), self.stds.to(x)
         square = x.square().sum(-1, keepdim=True) - 2 * x @ means.T + means.square().sum(-1)
         norm = x.shape[-1] * (stds.log() + 0.5 * math.log(2 * math.pi))
@@ -285,11 +399,13 @@ class VonMisesFisher(Density):
     def __call__(
         self, t: Float[Tensor, "*#batch"], x: Float[Tensor, "*batch dim"]
     ) -> Float[Tensor, "*batch dim"]:
+        _check_dim(self, len(self.direction), x)
         return (self.concentration / self.radius * self.direction.to(x)).expand(x.shape)
 
     def log_prob(
         self, t: Float[Tensor, "*#batch"], x: Float[Tensor, "*batch dim"]
     ) -> Float[Tensor, "*batch"]:
+        _check_dim(self, len(self.direction), x)
         return self.concentration / self.radius * (x @ self.direction.to(x))
 
     @property
@@ -308,9 +424,21 @@ def as_score(score: Score | Callable[[Tensor], Tensor]) -> Score:
     """
     if isinstance(score, Score):
         return score
+    kinds = [kind.__name__ for kind in inspect.getmro(type(score))]
+    if isinstance(score, str | type):
+        raise ValueError(f"got {score!r} as a score; {_SCORES}")
+    if "DiffusionPipeline" in kinds or "DiffusionModel" in kinds:
+        raise ValueError(
+            f"got a {kinds[0]} as a score; geodesics between images are made by "
+            "dg.interpolate(model, images), with dg.from_pipeline(pipeline) for a pipeline. Here "
+            + _SCORES
+        )
     if callable(score):
         return FunctionScore(score)
-    raise ValueError(
-        f"got {type(score).__name__} as a score; expected a Score, a Density such as "
-        "dg.Gaussian(mean, std), or a function x -> score of the same shape"
-    )
+    raise ValueError(f"got a {kinds[0]} as a score; {_SCORES}")
+
+
+_SCORES = (
+    "expected a Score, a Density such as dg.Gaussian(mean, std), or a function x -> score of the "
+    "same shape"
+)

@@ -27,7 +27,7 @@ from diffusion_geodesics.density import ArrayLike, Score, as_score
 from diffusion_geodesics.geodesics import end_points, geodesic
 from diffusion_geodesics.ivp import AdaptiveRungeKutta, AfterLength, Integrator, Ray, solve_ivp
 from diffusion_geodesics.ivp.integrator import space_form
-from diffusion_geodesics.manifold import Flat, Manifold
+from diffusion_geodesics.manifold import Manifold, as_manifold, placed
 from diffusion_geodesics.metric import Conformal
 
 
@@ -46,7 +46,7 @@ def exp(
     r"""The geodesic from x with initial velocity v, of metric length |v|.
 
     Args:
-        score_or_density: as for :func:`diffusion_geodesics.geodesics`; one that does not change
+        score_or_density: as for :func:`diffusion_geodesics.geodesic`; one that does not change
             along the curve.
         x: starts, shape (dim,) or (*batch, dim); projected onto the manifold.
         v: initial velocities, of the same shape; the tangent part is used. Its norm is the length
@@ -69,9 +69,9 @@ def exp(
         By default 13 to 30 steps of 12 score evaluations for the ray, as many for its companion in
         the same batches, and fewer for the error estimate: about 600 to 1000 per ray.
     """
-    manifold = Flat() if manifold is None else manifold
+    manifold = as_manifold(manifold)
     start, velocity = end_points(x, v)
-    start = manifold.project(start)
+    start = placed(start, manifold, "x")
     velocity = manifold.to_tangent(start, velocity)
     return solve_ivp(
         Conformal(as_score(score_or_density), alpha, manifold),
@@ -120,7 +120,7 @@ def log(
     corrections: int = 3,
     landing: float = 1e-9,
     growth_limit: float = 1e4,
-    starts: int = 1,
+    starts: int | None = None,
     throw: bool = False,
 ) -> Log:
     r"""The initial velocity of the geodesic from x to y, with the metric length as its norm.
@@ -131,7 +131,7 @@ def log(
 
     Args:
         score_or_density, x, y, alpha, manifold, solver, starts, throw: as for
-            :func:`diffusion_geodesics.geodesics`.
+            :func:`diffusion_geodesics.geodesic`.
         integrator: of the corrections and of the final ray; :class:`AdaptiveRungeKutta` by
             default, as for :func:`exp`.
         corrections: most Newton steps, ≥ 0.
@@ -158,7 +158,7 @@ def log(
         starts=starts,
         throw=throw,
     )
-    manifold = Flat() if manifold is None else manifold
+    manifold = as_manifold(manifold)
     integrator = AdaptiveRungeKutta() if integrator is None else integrator
     connection = Conformal(as_score(score_or_density), alpha, manifold)
     options = NewtonOptions(integrator, landing, growth_limit=growth_limit)

@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from diffusion_geodesics.density import Score
+from diffusion_geodesics.density import Score, evaluate
 
 
 def _norm(x: Tensor) -> Tensor:
@@ -162,6 +162,11 @@ class Sphere(SpaceForm):
             raise ValueError(f"radius is {self.radius}; expected a positive finite number")
 
     def project(self, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
+        if x.shape[-1] < 2:
+            raise ValueError(
+                "got points of one coordinate on a sphere, which in one dimension is two points "
+                "without a path between them; expected at least 2 coordinates, or Flat()"
+            )
         return x * (self.radius / _norm(x))
 
     def to_tangent(
@@ -202,6 +207,46 @@ class Sphere(SpaceForm):
     @property
     def curvature(self) -> float:
         return 1.0 / self.radius**2
+
+
+def as_manifold(manifold: Manifold | None) -> Manifold:
+    """A manifold, flat space by default.
+
+    Args:
+        manifold: a manifold, which is returned, or None.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if manifold is None:
+        return Flat()
+    if not isinstance(manifold, Manifold):
+        raise TypeError(
+            f"got {manifold!r} as the manifold; expected an object such as Flat() or Sphere(radius)"
+        )
+    return manifold
+
+
+def placed(
+    x: Float[Tensor, "*batch dim"], manifold: Manifold, name: str
+) -> Float[Tensor, "*batch dim"]:
+    """A user's points on the manifold.
+
+    Args:
+        x: finite points.
+        manifold: where they are projected to.
+        name: what to call them in messages.
+
+    Raises:
+        ValueError: a point has no projection, such as the centre of a sphere.
+    """
+    points = manifold.project(x)
+    if not bool(torch.isfinite(points).all()):
+        raise ValueError(
+            f"{name} holds a point that cannot be projected onto {manifold}, such as its centre; "
+            "move it, or use Flat()"
+        )
+    return points
 
 
 def _least_aligned_axis(x: Tensor) -> Tensor:
@@ -315,7 +360,7 @@ class TypicalShell(Manifold):
     def _evaluate(self, x: Tensor) -> Tensor:
         self._cache.nfe += x[..., 0].numel()
         self._cache.batches += 1
-        return self.score(x.new_zeros(()), x)
+        return evaluate(self.score, x.new_zeros(()), x)
 
     def _normal(self, x: Tensor) -> Tensor:
         for points, normal in self._cache.known:

@@ -155,7 +155,7 @@ class GeodesicInterpolationPipeline(DiffusionPipeline):
         - `return_dict`: false for a plain tuple.
         - `callback_on_step_end(pipeline, step, timestep, info)`: called after every step of every
           stage; set `pipeline._interrupt = True` in it to stop.
-        - `settings`: any other setting by its name, such as `starts=3` or `allow_atypical=True`.
+        - `settings`: any other setting by its name, such as `loop=True` or `allow_atypical=True`.
 
         Returns a `GeodesicInterpolationOutput`. Raises `ValueError` for a choice out of its
         range. Cost: as `diffusion_geodesics.interpolate`.

@@ -57,7 +57,7 @@ def test_a_longer_way_is_called_so(problem: Problem):
     assert solution.result is Result.not_shortest
     assert solution.starts[0].results == (Result.converged,)
     assert float(solution.length) > 25
-    assert "longer than its initial path" in solution.warnings[0]
+    assert "longer than another known path" in solution.warnings[0]
     assert (solution.batches, solution.nfe) == (score.batches, score.nfe)
 
 

@@ -67,7 +67,7 @@ def test_an_exception_in_the_callback_cancels():
     "options", [{"tol": 0.0}, {"tol": -1.0}, {"tol": math.nan}, {"max_steps": 0}]
 )
 def test_bad_options(options: dict[str, Any]):
-    with pytest.raises(ValueError, match="expected tol > 0"):
+    with pytest.raises(ValueError, match="expected a relative residual 0 < tol"):
         solve_bvp(PROBLEM, **options)
 
 

@@ -167,11 +167,10 @@ def test_compare_and_evaluate(geodesic: Geodesic, folder: Path, runs: Path) -> N
     assert not list(runs.glob("*.partial*"))
     wrong = geodesic(*command, "--overwrite", "-m", "slurp", cwd=folder)
     assert "no method 'slurp'" in wrong.error
-    (runs / "strip").mkdir()
-    for name in ("a", "b", "c"):
-        shutil.copy(folder / f"{name}.png", runs / "strip")
+    shutil.copytree(runs / "table" / "frames" / "slerp" / "a-b", runs / "strip")
     strips = f"ours={runs / 'strip'}"
-    ranked = geodesic("evaluate", strips, "-o", runs / "ranks", "--frames", "3", cwd=folder)
+    ours = f"natural={runs / 'table' / 'frames' / 'natural-0'}"
+    ranked = geodesic("evaluate", strips, ours, "-o", runs / "ranks", "--frames", "3", cwd=folder)
     assert set(listed(ranked)) <= set(names)
     doubled = geodesic("evaluate", strips, strips, "-o", runs / "x", cwd=folder)
     assert "two runs are called ours" in doubled.error

@@ -147,5 +147,5 @@ def test_every_setting_is_an_option(geodesic: Geodesic, tmp_path: Path, job: str
 def test_defaults_are_shown(geodesic: Geodesic, tmp_path: Path) -> None:
     shown = " ".join(geodesic("interpolate", "--help", cwd=tmp_path).out.replace("│", "").split())
     defaults = InterpolationSettings()
-    for value in (defaults.film.frames, defaults.inversion.level, defaults.prompts.invert_text):
+    for value in (defaults.film.guidance, defaults.inversion.level, defaults.prompts.invert_text):
         assert f"[default: {value}]" in shown

@@ -111,7 +111,7 @@ def test_a_signal_leaves_nothing_behind(folder: Path, number: signal.Signals) ->
     os.set_blocking(process.stderr.fileno(), True)
     seen += process.stderr.read()
     process.stderr.close()
-    assert process.returncode == 130, seen
+    assert process.returncode == 128 + number, seen
     assert b"error: stopped" in seen
     assert b"Traceback" not in seen
     assert not list(folder.glob("*stopped*"))

@@ -89,6 +89,16 @@ def test_each_kind_is_found(mp4: Path, tmp_path: Path) -> None:
     assert isinstance(open_clip(tmp_path), FolderClip)
 
 
+def test_a_stream_of_what_has_no_streams_is_refused(mp4: Path, tmp_path: Path) -> None:
+    frames = [Image.fromarray(pixels) for pixels in as_bytes(ramp(3))]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    frames[0].save(tmp_path / "0.png")
+    for path in (tmp_path / "a.gif", tmp_path):
+        with pytest.raises(ClipError, match="has no streams to choose from; leave the stream out"):
+            open_clip(path, stream=0)
+    assert open_clip(mp4, stream=0).count > 1
+
+
 def test_damage_in_the_middle_is_said_with_its_place(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     noise = draw.integers(0, 255, (12, 64, 64, 3)).astype(np.uint8)

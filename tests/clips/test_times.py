@@ -7,7 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diffusion_geodesics.clips.times import even_times, mean_rate, uneven_intervals
+from diffusion_geodesics.clips.times import (
+    even_times,
+    in_mean_intervals,
+    mean_rate,
+    uneven_intervals,
+)
 
 
 def test_the_mean_rate_is_of_intervals() -> None:
@@ -34,3 +39,16 @@ def test_rounding_alone_is_not_uneven(count: int, rate: float) -> None:
 def test_a_single_missing_frame_is_seen(count: int, gap: int) -> None:
     times = np.delete(even_times(count + 5, 25.0), 1 + gap % (count + 3))
     assert len(uneven_intervals(times, 1e-4)) == 1
+
+
+@given(rate=st.sampled_from([10.0, 24.0, 23.976, 29.97, 60.0]), count=st.integers(2, 300))
+def test_even_frames_are_whole_numbers_whatever_the_rounding(rate: float, count: int) -> None:
+    for tick in (1e-5, 1e-3):
+        times = np.round(np.arange(count) / rate / tick) * tick
+        assert np.array_equal(in_mean_intervals(times, tick), np.arange(count))
+
+
+def test_uneven_frames_keep_their_times() -> None:
+    times = np.array([3.0, 3.1, 3.2, 4.0])
+    assert np.allclose(in_mean_intervals(times, 0.001), [0.0, 0.3, 0.6, 3.0])
+    assert np.array_equal(in_mean_intervals(times[:3], 0.0), [0, 1, 2])

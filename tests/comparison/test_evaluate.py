@@ -67,6 +67,17 @@ def test_one_strip_a_method_and_other_sizes_are_ranked(tmp_path: Path) -> None:
     assert {o.frames.shape for o in pair.outcomes.values()} == {(3, 3, 32, 32)}
 
 
+def test_a_strip_without_a_name_belongs_to_the_only_pair(runs: dict[str, Path]) -> None:
+    """As the frames of another program beside those of a comparison of one pair."""
+    theirs = runs["fade"] / "one"
+    write_strip(runs["slerp"].parent / "ours" / "one", jump(A, B))
+    found = evaluate({"theirs": theirs, "ours": runs["slerp"].parent / "ours"}, frames=5)
+    assert [p.name for p in found.pairs] == ["one"]
+    assert found.mean("theirs", "ghosting").mean > 0.99
+    with pytest.raises(ValueError, match="of 2 pairs, it is not known to which a strip belongs"):
+        evaluate({"theirs": theirs, **runs}, frames=5)
+
+
 def test_progress_is_told_pair_by_pair(runs: dict[str, Path]) -> None:
     events: list[Event] = []
     evaluate(runs, frames=3, observer=events.append)
@@ -79,11 +90,12 @@ def test_bad_runs_are_refused(tmp_path: Path) -> None:
     write_strip(tmp_path / "x", fade(A, B))
     write_strip(tmp_path / "y", fade(1 - A, B))
     write_strip(tmp_path / "z" / "p", fade(A, B))
+    write_strip(tmp_path / "w" / "q", fade(A, B))
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="does not start and end with the same"):
         evaluate({"x": tmp_path / "x", "y": tmp_path / "y"})
     with pytest.raises(ValueError, match="no pair is in all runs"):
-        evaluate({"x": tmp_path / "x", "z": tmp_path / "z"})
+        evaluate({"w": tmp_path / "w", "z": tmp_path / "z"})
     with pytest.raises(ValueError, match="has no frames"):
         evaluate({"x": tmp_path / "empty"})
     with pytest.raises(ValueError, match="is no folder"):

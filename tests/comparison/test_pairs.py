@@ -56,7 +56,7 @@ def test_bad_sources_of_pairs(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected a list"):
         read_pairs(tmp_path / "pairs.json")
     (tmp_path / "pairs.txt").write_text("")
-    with pytest.raises(ValueError, match=r"neither \.csv nor \.json"):
+    with pytest.raises(ValueError, match=r"neither \.csv, \.json nor \.jsonl"):
         read_pairs(tmp_path / "pairs.txt")
     with pytest.raises(ValueError, match="does not exist"):
         read_pairs(tmp_path / "missing.csv")

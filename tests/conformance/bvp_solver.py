@@ -19,6 +19,7 @@ from diffusion_geodesics.bvp import (
     BoundaryProblem,
     GeodesicError,
     PreconditionedFlow,
+    PublishedDescent,
     RelaxationSolver,
     Result,
     Solution,
@@ -31,7 +32,7 @@ from diffusion_geodesics.metric import Conformal
 from diffusion_geodesics.path import Line, Spline, chord
 from tests.exact import Counting, GaussianEach, Wall, vector
 
-Solver = RelaxationSolver[Any]
+Solver = RelaxationSolver[Any] | PublishedDescent
 
 
 @dataclass(frozen=True)

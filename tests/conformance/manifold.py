@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from diffusion_geodesics import SpaceForm
+from diffusion_geodesics.manifolds import SpaceForm
 
 
 @dataclass(frozen=True)

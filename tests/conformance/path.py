@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from diffusion_geodesics import Path
+from diffusion_geodesics.paths import Path
 from tests.conformance.manifold import differences
 
 

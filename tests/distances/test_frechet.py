@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
@@ -79,3 +80,42 @@ def test_bad_weights(weights: torch.Tensor):
 def test_no_points():
     with pytest.raises(ValueError, match="no points"):
         frechet_mean(HalfPlane(), torch.empty(0, 2, dtype=torch.float64))
+
+
+SPHERE = Sphere(2.0)
+
+
+def test_antipodal_points_have_a_mean_halfway():
+    x = [[2.0, 0.0, 0.0], [-2.0, 0.0, 0.0]]
+    found = frechet_mean(lambda x: 0 * x, x, manifold=SPHERE)
+    assert found.converged
+    assert_close(found.distances, torch.full((2,), math.pi).double(), rtol=1e-6, atol=0)
+    assert float(found.point[0].abs()) < 1e-6
+    assert float(found.point.norm()) == pytest.approx(2.0)
+
+
+def test_equal_points_are_their_own_mean():
+    found = frechet_mean(Gaussian([0.0, 0.0]), [[1.0, 0.5]] * 3)
+    assert found.converged
+    assert_close(found.point, vector(1.0, 0.5))
+    assert float(found.distances.abs().max()) == 0
+
+
+def test_lists_and_arrays():
+    x = vector(0, 1, 0, 2, 1, 1).reshape(3, 2)
+    tensors = frechet_mean(HalfPlane(), x, weights=vector(1, 2, 3), start=vector(0, 1))
+    lists = frechet_mean(HalfPlane(), x.tolist(), weights=[1, 2, 3], start=[0, 1])
+    arrays = frechet_mean(HalfPlane(), x.numpy(), weights=np.array([1, 2, 3]))
+    assert_close(lists.point, tensors.point, rtol=0, atol=0)
+    assert_close(arrays.point, tensors.point, rtol=0, atol=1e-2)
+
+
+def test_bad_input():
+    x = [[0.0, 1.0], [0.0, 2.0]]
+    with pytest.raises(ValueError, match=r"start has shape \(3,\)"):
+        frechet_mean(HalfPlane(), x, start=[0.0, 1.0, 2.0])
+    with pytest.raises(ValueError, match=r"points has shape \(2,\)"):
+        frechet_mean(HalfPlane(), x[0])
+    for bad in (0.0, math.inf, math.nan):
+        with pytest.raises(ValueError, match="0 < tol ≤ 1"):
+            frechet_mean(HalfPlane(), x, tol=bad)

@@ -16,6 +16,7 @@ from diffusion_geodesics.distances import (
     EndsMean,
     distance_matrix,
 )
+from diffusion_geodesics.metric import LogLinear
 from tests.exact import vector
 
 HALF_PLANE = torch.stack([vector(0, 0.5), vector(1, 1), vector(-0.5, 2), vector(0.3, 0.8)])
@@ -111,3 +112,22 @@ def test_bad_input():
     with pytest.raises(ValueError, match="3 log densities for 2 points"):
         _ = known.under(Absolute(vector(0, 0, 0))).values
     assert_close(known.under(CommonMean()).values, known.values)
+
+
+def test_lists_and_arrays(matrix: DistanceMatrix):
+    for given in (HALF_PLANE.tolist(), HALF_PLANE.numpy()):
+        found = distance_matrix(HalfPlane(), given, batch=4)
+        assert_close(found.values, matrix.values, rtol=0, atol=0)
+
+
+@pytest.mark.usefixtures("unchecked_types")
+@pytest.mark.parametrize("given", [[1.0, 2.0], [[[1.0, 2.0]]], [[1.0], [2.0, 3.0]]])
+def test_points_of_another_shape(given: list):
+    with pytest.raises(ValueError, match="points "):
+        distance_matrix(HalfPlane(), given)
+
+
+@pytest.mark.usefixtures("unchecked_types")
+def test_a_weight_that_is_no_power_has_no_common_reference():
+    with pytest.raises(ValueError, match="no power of the density"):
+        distance_matrix(HalfPlane(), HALF_PLANE, alpha=LogLinear(0.1))  # type: ignore[arg-type]

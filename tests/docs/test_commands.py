@@ -17,6 +17,8 @@ from tests.docs.pages import PAGES, ROOT, commands, name_of
 
 PLACEHOLDERS = ("...", "…")
 
+command_line = import_module("diffusion_geodesics.cli.main")
+
 
 def shown(page: Path, program: str) -> list[list[str]]:
     """The arguments of a program's commands on a page."""

@@ -6,7 +6,6 @@ import math
 
 import pytest
 import torch
-from diffusion_geodesics.geodesic import geodesic
 from torch import Tensor
 from torch.testing import assert_close
 
@@ -14,6 +13,7 @@ from diffusion_geodesics.extrapolation.launch import Launch, coordinates_of, edg
 from diffusion_geodesics.extrapolation.ray import ascend, follow, typical_band
 from diffusion_geodesics.extrapolation.result import arrival
 from diffusion_geodesics.extrapolation.settings import ExtrapolationSettings
+from diffusion_geodesics.geodesics import geodesic
 from diffusion_geodesics.ivp import RayResult
 from diffusion_geodesics.latents.coordinates import Ambient, Coordinates, shell
 from diffusion_geodesics.latents.geometry import Geometry

@@ -11,7 +11,8 @@ from diffusion_geodesics.interpolation.interpolate import interpolate
 from diffusion_geodesics.interpolation.paths import Geodesic, Hlerp, Lerp, Natural, Slerp
 from diffusion_geodesics.interpolation.result import InterpolationResult
 from diffusion_geodesics.interpolation.settings import InterpolationSettings
-from diffusion_geodesics.latents.encode import Noised, encode, invert, load_pictures
+from diffusion_geodesics.latents.encode import Noised, encode, invert
+from diffusion_geodesics.latents.pictures import load_pictures
 from diffusion_geodesics.models import DiffusionModel
 from diffusion_geodesics.runtime.run import Run
 

@@ -104,10 +104,8 @@ def test_what_the_lengths_mean(
 ) -> None:
     unsolved = InterpolationSettings.of(steps=6, level=0.5, frames=3, compare=False, path="slerp")
     plain = interpolate(model, images[:2], unsolved)
-    assert not {"moving_density", "other_score", "no_density"} & set(codes(plain))
+    assert not {"moving_density", "other_score"} & set(codes(plain))
     two = interpolate(model, images[:2], unsolved, prompt=("ab", "cd"))
     assert "moving_density" in codes(two)
     ratio = interpolate(model, images[:2], unsolved, prompt="ab", score="ratio")
     assert "other_score" in codes(ratio)
-    odd = replace(plain, model=replace(plain.model, caveat="guidance is distilled into it"))
-    assert "no_density" in codes(odd)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from diffusion_geodesics.latents.encode import Noised, encode, invert, load_pictures
+from diffusion_geodesics.latents.encode import Noised, encode, invert
+from diffusion_geodesics.latents.pictures import load_pictures
 from diffusion_geodesics.latents.settings import Framing, Inversion, Prompts
 from diffusion_geodesics.runtime.run import Run
 from tests.gaussian_model import gaussian_model, picture

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from diffusion_geodesics.geodesic import geodesic
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.testing import assert_close
 
 from diffusion_geodesics.density import FunctionScore, Gaussian
+from diffusion_geodesics.geodesics import geodesic
 from diffusion_geodesics.latents.coordinates import (
     Ambient,
     Coordinates,

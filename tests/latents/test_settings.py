@@ -136,6 +136,11 @@ INERT: list[tuple[type[JobSettings], dict[str, Any], dict[str, Any], str]] = [
     (InterpolationSettings, {"prompt": "a", "negative": "x"}, {"score": "nfsd"}, "push"),
     (ExtrapolationSettings, {"ascent_size": 0.1}, {"ascent_steps": 2}, "ascent_steps is 0"),
     (ExtrapolationSettings, {"stop": False, "halvings": 2}, {"stop": True}, "stop is off"),
+    (InterpolationSettings, {"blend": "slerp"}, {"prompt": ("a", "b")}, "have one prompt"),
+    (InterpolationSettings, {"prompt": "a", "blend": "mean"}, {"invert_text": 9}, "one prompt"),
+    (InterpolationSettings, {"strength": 0.0, "starts": 3}, {"strength": 1.0}, "nothing bends"),
+    (InterpolationSettings, {"alpha": 0.0, "max_steps": 3}, {"path": "geodesic"}, "nothing bends"),
+    (ExtrapolationSettings, {"strength": 0.0, "halvings": 2}, {"strength": 1.0}, "strength is 0"),
     (DistanceSettings, {"negative": "x"}, {"score": "ratio"}, "level score compares with no"),
     (DistanceSettings, {"score": "sds", "negative": "x"}, {"score": "nfsd"}, "sds score compares"),
 ]  # fmt: skip
@@ -151,10 +156,20 @@ def test_what_can_have_no_effect_is_refused_with_the_reason(
     assert name in job.of(**(given | instead)).explicit()
 
 
-@pytest.mark.parametrize("job", [ExtrapolationSettings, VideoSettings, DensitySettings])
-def test_jobs_that_compare_with_no_prompt_take_no_negative_one(job: type[JobSettings]) -> None:
-    with pytest.raises(SettingsError, match="negative has no effect, because"):
-        job.of(negative="x")
+@pytest.mark.parametrize(
+    ("job", "name"),
+    [
+        (ExtrapolationSettings, "negative"),
+        (VideoSettings, "negative"),
+        (DensitySettings, "negative"),
+        (ExtrapolationSettings, "starts"),
+        (ExtrapolationSettings, "seed"),
+        (VideoSettings, "starts"),
+    ],
+)
+def test_jobs_do_not_take_what_they_have_no_use_for(job: type[JobSettings], name: str) -> None:
+    with pytest.raises(SettingsError, match=f"there is no setting called '{name}'"):
+        job.of(**{name: "x"})
 
 
 @every_job

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from diffusion_geodesics.latents.encode import Encoded, encode, load_pictures
+from diffusion_geodesics.latents.encode import Encoded, encode
+from diffusion_geodesics.latents.pictures import load_pictures
 from diffusion_geodesics.latents.settings import Framing, Prompts
 from diffusion_geodesics.latents.text_embeddings import optimise_embeddings
 from diffusion_geodesics.runtime.run import Run

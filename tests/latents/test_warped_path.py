@@ -12,7 +12,8 @@ from torch.testing import assert_close
 
 from diffusion_geodesics.correspondence import warp
 from diffusion_geodesics.latents.coordinates import Ambient, Coordinates, shell
-from diffusion_geodesics.latents.encode import Noised, encode, invert, load_pictures
+from diffusion_geodesics.latents.encode import Noised, encode, invert
+from diffusion_geodesics.latents.pictures import load_pictures
 from diffusion_geodesics.latents.settings import Framing, Inversion, Prompts
 from diffusion_geodesics.latents.warped_path import NODES, warped_paths
 from diffusion_geodesics.models import FunctionModel

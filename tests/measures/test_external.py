@@ -66,10 +66,21 @@ def test_absent_measures_are_named_with_their_remedy(tmp_path: Path) -> None:
     found = external_measures(tmp_path)
     names = {s.name for s in found.skipped}
     assert "CLIP to ends, CLIP step" in names
-    assert len(names) + len(found.measures) + (found.inception is not None) == 4
+    assert len(names) + len(found.measures) + (found.inception is not None) == 5
     assert all(s.remedy and s.reason for s in found.skipped)
     with pytest.raises(ValueError, match="no folder"):
         external_measures(tmp_path / "missing")
+
+
+def test_a_command_that_installs_leaves_torch_as_it_is(tmp_path: Path) -> None:
+    """Without its version, pip would take the newest torch with the newest torchvision."""
+    here = f"torch=={torch.__version__.split('+')[0]}"
+    remedies = {s.name: s.remedy for s in external_measures(tmp_path).skipped}
+    installs = {n: r for n, r in remedies.items() if r.startswith("pip install")}
+    assert installs
+    for name, remedy in installs.items():
+        assert "diffusion-geodesics" not in remedy, "it may be on no index"
+        assert here in remedy or "--no-deps" in remedy, name
 
 
 def test_weights_are_never_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +92,9 @@ def test_weights_are_never_downloaded(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "lpips", fake)
     before = torch.hub.get_dir(), torch.hub.download_url_to_file
     skipped = {s.name: s for s in external_measures(tmp_path).skipped}
-    assert "alexnet.pth are not in" in skipped["PPL, PDV, end LPIPS"].reason
+    missing, file = skipped["PPL, PDV, end LPIPS"], tmp_path / "checkpoints" / "alexnet.pth"
+    assert missing.reason == f"its weights are not in {file}"
+    assert missing.remedy == f"download https://example.invalid/alexnet.pth to {file}"
     assert (torch.hub.get_dir(), torch.hub.download_url_to_file) == before
     (tmp_path / "checkpoints").mkdir(exist_ok=True)
     torch.save({"w": torch.ones(2)}, tmp_path / "checkpoints" / "there.pth")

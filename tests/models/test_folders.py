@@ -6,7 +6,6 @@ import pytest
 
 from diffusion_geodesics.models import ModelError
 from diffusion_geodesics.models.folders import (
-    expanded,
     read_index,
     variant_among,
     weight_files,
@@ -34,17 +33,6 @@ DIFFUSERS, TRANSFORMERS = "diffusion_pytorch_model", "model"
 )
 def test_variants_are_read_off_the_names(names: list[str], variant: str | None) -> None:
     assert variant_among(names) == variant
-
-
-def test_home_folders_are_expanded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    assert expanded("~") == tmp_path
-    assert expanded("~/a b/c") == tmp_path / "a b" / "c"
-    assert expanded("plain/~") == Path("plain/~")
-    assert expanded("~nobody-of-this-name/x") == Path("~nobody-of-this-name/x")
-    (tmp_path / "~odd").mkdir()
-    assert expanded("~odd") == Path("~odd"), "what is there as it is written is meant"
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "3", "{}", '{"_class_name": 3}', "\x00", "[" * 9999])

@@ -1,5 +1,8 @@
 """A model given by a plain function: exact scores, any schedule, autograd inside, mistakes."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from torch import Tensor
@@ -15,7 +18,9 @@ from diffusion_geodesics.diffusion import (
     invert,
     sample,
 )
+from diffusion_geodesics.geodesics import geodesic
 from diffusion_geodesics.models import FunctionModel, ModelError, PixelCodec
+from diffusion_geodesics.models.array_level import NoiseWarning
 from diffusion_geodesics.models.function import from_denoiser, from_score
 from tests.conformance.denoiser import Gaussian, exact_output, scaled_linear
 
@@ -139,13 +144,118 @@ def test_pixels_go_to_minus_one_and_one_and_back(channels: int) -> None:
 
 def test_mistakes_are_named() -> None:
     model = from_denoiser(lambda x, sigma: x[:, :1], SHAPE)
-    with pytest.raises(ValueError, match="expected the same shape"):
+    with pytest.raises(ValueError, match="expected a tensor of the same shape"):
         model.denoiser(4, 5).epsilon(points(), 1.0, model.encode_prompt(""))
     with pytest.raises(ValueError, match="made for 4x5"):
         model.codec(8, 8)
     with pytest.raises(ModelError, match="leave it empty"):
         model.encode_prompt("a cat")
-    with pytest.raises(ValueError, match="1 or 3 channels"):
-        from_denoiser(denoise, (4, 8, 8))
     with pytest.raises(ValueError, match="must be the same"):
         from_denoiser(denoise, SHAPE, codec=PixelCodec(8, 8, 3, torch.device("cpu")))
+
+
+def test_a_module_builds_no_graph() -> None:
+    seen: list[bool] = []
+    layer = torch.nn.Linear(60, 60).double()
+
+    def function(x: Tensor, sigma: float) -> Tensor:
+        value = layer(x)
+        seen.append(value.requires_grad)
+        return value
+
+    model = from_denoiser(function, SHAPE, flat=True)
+    model.denoiser(4, 5).epsilon(points(), 1.0, model.encode_prompt(""))
+    assert seen == [False]
+
+
+def test_threads_do_not_mix_the_state_of_a_function() -> None:
+    """A network that keeps its condition in itself while it runs, as many do."""
+
+    class Stateful(torch.nn.Module):
+        def forward(self, x: Tensor, sigma: float, embedding: Tensor) -> Tensor:
+            self.embedding = embedding
+            time.sleep(0.002)
+            return x * self.embedding.mean()
+
+    model = from_denoiser(Stateful(), SHAPE, embed=lambda text: torch.full((1,), float(len(text))))
+    denoiser = model.denoiser(4, 5)
+
+    def job(length: int) -> list[Tensor]:
+        condition = model.encode_prompt("x" * length)
+        return [denoiser.output(points(), 1.0, condition) for _ in range(5)]
+
+    with ThreadPoolExecutor(4) as pool:
+        for length, outputs in enumerate(pool.map(job, range(1, 5)), 1):
+            for output in outputs:
+                torch.testing.assert_close(output, length * points())
+
+
+SHAPES = [(60,), (3, 20), (1, 60), (2, 3, 2, 5), (4, 3, 5)]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_arrays_of_any_shape(shape: tuple[int, ...]) -> None:
+    """There and back, and a geodesic between: that of the exact density of flat points."""
+
+    def denoise_arrays(x: Tensor, sigma: float) -> Tensor:
+        assert x.shape[1:] == shape
+        return DATA.clean(x.flatten(1), 1.0, sigma).unflatten(1, shape)
+
+    at = from_denoiser(denoise_arrays, shape).at(0.4)
+    arrays = DATA.mean.reshape(shape) + points(2).reshape(2, *shape)
+    x = at.noised(arrays, refinements=20)
+    assert x.shape == (2, 60)
+    torch.testing.assert_close(at.clean(x), arrays, rtol=0, atol=1e-2)
+    _, sigma = at.coefficients
+    torch.testing.assert_close(
+        at.score(torch.zeros(()).double(), x), DATA.score(x, 1.0, sigma), rtol=1e-6, atol=1e-6
+    )
+    path = geodesic(at.score, x[0], x[1], alpha=1 / 60, starts=1)
+    exact = geodesic(lambda y: DATA.score(y, 1.0, sigma), x[0], x[1], alpha=1 / 60, starts=1)
+    torch.testing.assert_close(path.length, exact.length, rtol=1e-3, atol=0)
+    between = at.clean(path.path(torch.linspace(0, 1, 3).double()))
+    assert between.shape == (3, *shape)
+
+
+def test_arrays_are_no_images() -> None:
+    model = from_score(score, (60,))
+    for use in (lambda: model.codec(4, 5), lambda: model.denoiser(4, 5), lambda: model.native_size):
+        with pytest.raises(ModelError, match=r"arrays of shape \(60,\).* use model.at\(level\)"):
+            use()
+    with pytest.raises(ValueError, match=r"got arrays of shape \(2, 59\); expected \(60,\)"):
+        model.at(0.4).noised(torch.zeros(2, 59))
+    with pytest.raises(ValueError, match="noise level 1.5"):
+        model.at(1.5)
+    for shape in ((), (0, 3)):
+        with pytest.raises(ValueError, match="shape"):
+            from_score(score, shape)
+
+
+def blind(x: Tensor, sigma: float) -> Tensor:
+    """A denoiser that is not told its noise level: it takes what it sees for noise and shrinks it
+    towards a constant, which it leaves alone."""
+    centre = x.mean(1, keepdim=True)
+    spread = (x - centre).square().mean(1, keepdim=True)
+    return x - (x - centre) * spread / (spread + 1e-6)
+
+
+def test_a_blind_denoiser_is_found_out() -> None:
+    """On clean data it finds no noise; from a little noise on it does."""
+    at = from_denoiser(blind, (60,)).at(0.3, steps=40)
+    clean = torch.linspace(-1, 1, 3).double()[:, None].expand(3, 60)
+    with pytest.warns(NoiseWarning, match=r"0 times the noise .*start_noise"):
+        still = at.noised(clean)
+    torch.testing.assert_close(still, clean)
+    x = at.noised(clean, start_noise=0.02)  # no warning
+    _, sigma = at.coefficients
+    scale = ((x - clean) / sigma).square().mean(1).sqrt()
+    assert bool(((scale > 0.5) & (scale < 1.5)).all())
+    with pytest.raises(ValueError, match="start noise 1e"):
+        at.noised(clean, start_noise=1e6)
+
+
+def test_a_network_of_another_scale_is_found_out() -> None:
+    """It gives ε where the score was asked for."""
+    model = from_score(lambda x, sigma: 8 * DATA.score(x, 1.0, sigma), (60,), flat=True)
+    with pytest.warns(NoiseWarning, match="leaves the range"):
+        model.at(0.5).noised(DATA.mean + points(2))

@@ -153,3 +153,9 @@ def test_noise_prediction_up_to_pure_noise_is_refused(
         return
     denoiser = load_model(copy, device="cpu").denoiser(32, 32)
     assert denoiser.schedule.coefficients(999) == (0.0, 1.0)
+
+
+def test_a_revision_of_what_has_none_is_refused(tmp_path: Path) -> None:
+    for name in ("embedded", str(tmp_path)):
+        with pytest.raises(ModelError, match="got revision 'v2' for .*here in one version"):
+            load_model(name, revision="v2")

@@ -463,10 +463,11 @@ def test_an_existing_report_is_replaced_only_when_asked(tmp_path: Path) -> None:
     assert tree(tmp_path / "one") == list(written.files)
 
 
-def test_what_json_cannot_hold_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    with pytest.raises(TypeError, match=r"result\.model"):
-        write(Report("r", {"model": object()}), tmp_path / "one")
-    assert tree(tmp_path) == []
+def test_what_json_cannot_hold_costs_no_frames(tmp_path: Path) -> None:
+    report = Report("r", {"model": object()}, frames={"frames": torch.zeros(2, 3, 16, 16)})
+    with pytest.raises(UnsavedError, match=r"result\.model.*what was written is in") as e:
+        write(report, tmp_path / "one")
+    assert tree(e.value.kept) == ["frames", "frames/000.png", "frames/001.png"]
 
 
 def test_results_are_kept_when_the_page_fails(

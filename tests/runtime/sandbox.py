@@ -27,7 +27,8 @@ def run_in_child(action: Callable[[], object], kill_at: int = 0) -> bool:
 
     Args:
         action: what to do; an exception of it fails the test.
-        kill_at: SIGKILL before the k-th call that changes a file system; 0 for never.
+        kill_at: SIGKILL before the k-th call that changes a file system, or that brings a file to
+            the disk; 0 for never.
     """
     read, write = os.pipe()
     with warnings.catch_warnings():
@@ -63,15 +64,24 @@ def run_in_child(action: Callable[[], object], kill_at: int = 0) -> bool:
 
 def _kill_before(count: int) -> None:
     seen = 0
+    fsync = os.fsync
+
+    def one_more() -> None:
+        nonlocal seen
+        seen += 1
+        if seen == count:
+            os.kill(os.getpid(), signal.SIGKILL)
 
     def hook(event: str, arguments: tuple[object, ...]) -> None:
-        nonlocal seen
         writing = event == "open" and isinstance(arguments[2], int) and arguments[2] & 3
         if event in CHANGES or writing:
-            seen += 1
-            if seen == count:
-                os.kill(os.getpid(), signal.SIGKILL)
+            one_more()
 
+    def synced(descriptor: int) -> None:  # of which there is no audit event
+        one_more()
+        fsync(descriptor)
+
+    os.fsync = synced
     sys.addaudithook(hook)
 
 

@@ -91,6 +91,9 @@ def test_values_that_differ_have_different_keys() -> None:
 
 
 def test_equal_values_have_equal_keys() -> None:
+    strided = torch.zeros(4, 2)[3:, 1]
+    assert strided.stride() == (2,)
+    assert content_key(strided) == content_key(torch.zeros(1))
     assert content_key({"a": 1, "b": 2}) == content_key({"b": 2, "a": 1})
     assert content_key([1, 2]) == content_key((1, 2))
     x = torch.arange(12.0).view(3, 4)

@@ -220,3 +220,12 @@ def test_metadata_is_a_mapping_of_any_json(tmp_path: Path) -> None:
     metadata: Mapping[str, object] = {"list": [1, 2.5, "x", None, {"deep": True}]}
     cache.put(KEY, CacheEntry({}, metadata))
     assert same(cache.get(KEY), CacheEntry({}, metadata))
+
+
+def test_where_nothing_can_be_kept_is_found_out_before(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"file.*cannot be written: .*; name another folder"):
+        KeyedCache(tmp_path / "file", "kind").demand_writable()
+    cache = KeyedCache(tmp_path / "new", "kind")
+    cache.demand_writable()
+    assert list((tmp_path / "new" / "kind").iterdir()) == []

@@ -29,6 +29,17 @@ def test_a_tilde_of_no_user_is_part_of_the_name() -> None:
     assert expand("~tmp-nobody-has-this-name.png") == Path("~tmp-nobody-has-this-name.png")
 
 
+def test_what_is_there_as_it_is_written_is_meant(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "~").mkdir()
+    (tmp_path / "~" / "a.png").touch()
+    assert expand("~/a.png") == Path("~/a.png")
+    assert expand("~/b.png") == tmp_path / "home" / "b.png"
+
+
 def test_no_home_directory_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def homeless(self: Path) -> Path:
         raise RuntimeError("Could not determine home directory.")

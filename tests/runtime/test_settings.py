@@ -64,10 +64,14 @@ def _of_type(kind: Any, metadata: list[Any]) -> st.SearchStrategy[Any]:
 
 def _numbers(kind: Any, metadata: list[Any]) -> st.SearchStrategy[Any]:
     flat = [part for m in metadata for part in (m if isinstance(m, at.Interval) else [m])]
-    low = max((m.ge for m in flat if isinstance(m, at.Ge)), default=0)
-    above = max((m.gt for m in flat if isinstance(m, at.Gt)), default=None)
-    high = min((m.le for m in flat if isinstance(m, at.Le)), default=1000)
-    multiple = next((m.multiple_of for m in flat if isinstance(m, at.MultipleOf)), 1)
+
+    def bounds(kind: Any, name: str) -> list[Any]:
+        return [getattr(m, name) for m in flat if isinstance(m, kind)]
+
+    low = max(bounds(at.Ge, "ge"), default=0)
+    above = max(bounds(at.Gt, "gt"), default=None)
+    high = min(bounds(at.Le, "le"), default=1000)
+    multiple = max(bounds(at.MultipleOf, "multiple_of"), default=1)
     if kind is int:
         least = max(low, 0 if above is None else above + 1)
         return st.integers(-(-least // multiple), min(high, 1000) // multiple).map(

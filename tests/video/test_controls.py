@@ -31,6 +31,9 @@ def test_windows_cover_everything_and_overlap_as_little_as_they_can(
         assert int(starts.max() - starts.min()) <= 1, "and overlap by about as much"
 
 
+TIMES = torch.arange(13, dtype=torch.float64)
+
+
 def points(count: int = 13) -> torch.Tensor:
     generator = torch.Generator().manual_seed(2)
     return SPHERE.project(torch.randn(count, 6, generator=generator, dtype=torch.float64))
@@ -38,7 +41,7 @@ def points(count: int = 13) -> torch.Tensor:
 
 def test_a_window_holds_its_points_and_their_scores() -> None:
     x = points()
-    found = windowed(x, 2 * x, 7)
+    found = windowed(x, 2 * x, TIMES, 7)
     assert found.index.T.tolist() == [list(range(7)), list(range(6, 13))]
     assert torch.equal(found.points, x[found.index])
     assert torch.equal(found.scores, 2 * found.points)
@@ -47,7 +50,7 @@ def test_a_window_holds_its_points_and_their_scores() -> None:
 
 
 def test_shuffling_keeps_the_ends_and_the_points_with_their_scores() -> None:
-    own = windowed(points(), 3 * points(), 7)
+    own = windowed(points(), 3 * points(), TIMES, 7)
     mixed = shuffled(own, 0)
     assert_close(mixed.points[[0, -1]], own.points[[0, -1]])
     assert torch.equal(mixed.index.sort(0).values, own.index)
@@ -59,7 +62,7 @@ def test_shuffling_keeps_the_ends_and_the_points_with_their_scores() -> None:
 
 
 def test_half_as_fast_is_the_first_half_with_points_between() -> None:
-    own = windowed(points(), points(), 7)
+    own = windowed(points(), points(), TIMES, 7)
     slow = slowed(own.points, SPHERE)
     assert slow.shape == own.points.shape
     assert_close(slow[::2], own.points[:4], rtol=0, atol=1e-9)

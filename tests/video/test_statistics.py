@@ -6,10 +6,10 @@ import math
 
 import pytest
 import torch
-from diffusion_geodesics.geodesic import geodesic
 from torch import Tensor
 from torch.testing import assert_close
 
+from diffusion_geodesics.geodesics import geodesic
 from diffusion_geodesics.latents.geometry import Geometry
 from diffusion_geodesics.manifold import Flat
 from diffusion_geodesics.path import GreatArc, Line

@@ -25,6 +25,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from diffusion_geodesics.density import evaluate as evaluate_score
 from diffusion_geodesics.length import LengthProfile, relative
 from diffusion_geodesics.metric import Connection, Field
 from diffusion_geodesics.path import spline_matrix
@@ -82,7 +83,7 @@ def evaluate_ends(connection: Connection, nodes: Float[Tensor, "nodes paths dim"
     """
     both = nodes[[0, -1]]
     t = torch.tensor([0.0, 1.0]).to(nodes)[:, None]
-    score = connection.manifold.to_tangent(both, connection.score(t, both))
+    score = connection.manifold.to_tangent(both, evaluate_score(connection.score, t, both))
     return Ends(score[0], score[1])
 
 

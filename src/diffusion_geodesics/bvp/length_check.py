@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from diffusion_geodesics.density import evaluate
 from diffusion_geodesics.length import Profile, measure
 from diffusion_geodesics.metric import Connection
 from diffusion_geodesics.path import Spline
@@ -55,15 +56,23 @@ def is_longer(
     longer = length - error > bound
     if not bool(longer.any()):
         return longer, 1, profile.nfe
-    changes, spent = _changes_with_t(connection, profile)
+    changes, spent = changes_with_t(connection, profile)
     return longer & ~changes, 2, profile.nfe + spent
 
 
-def _changes_with_t(connection: Connection, profile: Profile) -> tuple[Bool[Tensor, " paths"], int]:
-    """Whether the score at the same points differs at other t, and the evaluations spent."""
+def changes_with_t(connection: Connection, profile: Profile) -> tuple[Bool[Tensor, "*batch"], int]:
+    """Whether the score at the same points differs at other t, and the evaluations spent.
+
+    Args:
+        connection: the geometry.
+        profile: density along paths.
+
+    Cost:
+        One score evaluation for every eighth point of the profile, in one batch.
+    """
     points, score = profile.points[::8], profile.score[::8]
     times = profile.t[::8].to(points).reshape(-1, *[1] * (points.ndim - 2))
-    other = connection.score((times + 0.5) % 1, points)
+    other = evaluate(connection.score, (times + 0.5) % 1, points)
     change = torch.linalg.vector_norm(other - score, dim=-1).amax(0)
     size = torch.linalg.vector_norm(score, dim=-1).amax(0)
     return change > 1e-4 * size, len(points) * points[0, ..., 0].numel()

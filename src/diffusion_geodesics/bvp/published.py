@@ -1,19 +1,25 @@
-r"""The boundary value algorithm of the paper, with the settings its authors published.
+r"""The boundary value algorithm of the paper, as its authors' code runs it.
 
-Bisection: 1, 3, 7, then 15 control points, the new ones on the segments (lerp, or slerp on the
-sphere) between the old. On each level 100 plain gradient steps
+Bisection: level k has the control points :math:`i / 2^k`, new ones on the segments (lerp, or slerp
+on the sphere) between the nodes known so far, which are only the ends at first. In iteration i,
+over all levels, the n control points move by
 
-.. math:: x_i \leftarrow x_i + \eta_k P_\perp \frac{\gamma''(t_i) + \alpha |\gamma'|^2 s(x_i)}
-          {|\gamma'|}, \qquad \eta_k = \frac{0.1}{n}\Big(1 - \frac{k}{100}\Big)
+.. math:: x \leftarrow x + \frac{\eta_i}{n}\, P_V \Big( s + \frac{\gamma''}{\alpha |V|^2} \Big),
+          \qquad \eta_i = 0.1 \Big(1 - \frac{i}{400}\Big),
 
-for n control points: minus the functional derivative of the length, but for its factor
-:math:`p^{-\alpha}`, which a score does not know; with γ' and γ'' from the natural cubic spline
-through all nodes. There is no convergence test. A natural spline has γ'' = 0 at both ends, so its
-second derivative is 27% wrong beside them: what the algorithm converges to is not a geodesic, and
-its Euler-Lagrange residual, which is reported, stays large. The step has a unit: 0.1 suits latents
-of norm 128, while paths as short as those in the plane need a smaller rate, or it is unstable.
+and back to the sphere. V is the velocity of the segments, at a node the mean of both sides;
+:math:`\gamma''` is that of the natural cubic spline through the nodes known before the step, and
+zero while these are only the ends; s and :math:`\gamma''` are projected onto the tangent space of
+the sphere, and :math:`P_V` projects off V.
 
-Written from the description of the algorithm, to compare with it and to reproduce its paths; the
+A level ends with iteration 100 k. It is left before, and nothing moves, when the mean over its
+points of :math:`|P_V s|` is below that of :math:`|P_V \gamma''| / (\alpha |V|^2)`; the next level
+then has more iterations. There is no test of convergence. A natural spline has :math:`\gamma'' = 0`
+at both ends, so its second derivative is 27% wrong beside them: what the algorithm converges to is
+no geodesic, and its Euler-Lagrange residual, which is reported, stays large. The step is not
+relative: 0.1 suits latents of norm 128.
+
+Written from a description of the algorithm, to compare with it and to reproduce its paths; the
 default solver is :class:`PreconditionedFlow`.
 
 References:
@@ -24,28 +30,33 @@ References:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.interpolate import CubicSpline
 from torch import Tensor
 
-from diffusion_geodesics.bvp.euler_lagrange import Evaluation
-from diffusion_geodesics.bvp.node_update import Between, Level
-from diffusion_geodesics.bvp.relaxation import RelaxationSolver
-from diffusion_geodesics.manifold import Sphere
-from diffusion_geodesics.metric import Connection
+from diffusion_geodesics.bvp.euler_lagrange import Ends, Evaluation, evaluate, evaluate_ends
+from diffusion_geodesics.bvp.level_loop import NO_GEODESIC, LevelState
+from diffusion_geodesics.bvp.node_update import Level
+from diffusion_geodesics.bvp.problem import BoundaryProblem
+from diffusion_geodesics.bvp.result import GivenUp, Result, Start, Step
+from diffusion_geodesics.bvp.solution import Solution
+from diffusion_geodesics.bvp.solver import BVPSolver, Control
+from diffusion_geodesics.bvp.verification import chosen_nodes, final_results, verify
+from diffusion_geodesics.manifold import Manifold, Sphere
+from diffusion_geodesics.metric import Conformal, Connection
+from diffusion_geodesics.path import Spline, chord
 
 
 def published_alpha(alpha: float, sigma: float) -> float:
     """The exponent of p that the authors' strength amounts to, α σ / 2.
 
     Their estimate of the score lacks the factor 1/σ of s = -ε/σ and carries a factor 1/2; 0.002 at
-    noise level σ = 0.9 is then an exponent of 0.0009. To reproduce their path for a strength,
-    solve with this exponent and the true score.
+    noise level σ = 0.9 is then an exponent of 0.0009.
 
     Args:
         alpha: their strength, ≥ 0.
@@ -66,31 +77,47 @@ def mean_norm_sphere(x0: Float[Tensor, " dim"], x1: Float[Tensor, " dim"]) -> Sp
 
 @dataclass(frozen=True)
 class DescentState:
-    """Number of the next step on this level, from 0."""
+    """Curves after some iterations.
 
-    step: int
+    Args:
+        nodes: at i / 2^levels, shape (2^levels + 1, paths, dim); of a path known at level m only
+            every 2^(levels - m)-th is a node, the others are not set.
+        known: m of each path, 0 if only its ends are nodes.
+        level: k of each path, above ``levels_of`` when it has ended.
+        iteration: i.
+        left: levels that were left early.
+        steps: iterations on the present level of each path.
+    """
+
+    nodes: Float[Tensor, "nodes paths dim"]
+    known: Int[Tensor, " paths"]
+    level: Int[Tensor, " paths"]
+    iteration: int
+    left: tuple[GivenUp, ...]
+    steps: Int[Tensor, " paths"]
 
 
 @dataclass(frozen=True)
-class PublishedDescent(RelaxationSolver[DescentState]):
+class PublishedDescent(BVPSolver):
     """The paper's algorithm as published: bisection and plain gradient steps.
 
     Args:
         levels_of: how often the path is bisected: 4 levels have 1, 3, 7 and 15 control points.
-        steps: gradient steps on each level.
-        learning_rate: η of one control point, in units of length, divided by the number of points
-            and falling linearly to 0 over the steps of a level.
-        gives_up: end a level as soon as the acceleration term outweighs the score term (root mean
-            squares over the control points), as published. The authors' code says nothing;
-            here it is reported in ``Solution.given_up``, in its ``warnings``, and, for the last
-            level, as its result.
+        steps: iterations per level, the 100 above.
+        learning_rate: η of one control point, divided by the number of points and falling
+            linearly to 0 over all iterations.
+        gives_up: leave a level as soon as the acceleration outweighs the score, as published. The
+            authors' code says nothing; here it is reported in ``Solution.given_up``, in its
+            ``warnings``, and, for the last level, as its result.
 
-    ``tol`` of the loop decides only what the result is called, and ``max_steps`` has no effect.
-    The algorithm works on :func:`mean_norm_sphere`; it runs in flat space too.
+    ``tol`` decides only what the result is called, and ``max_steps`` has no effect; of the initial
+    path only the ends count. The algorithm works on :func:`mean_norm_sphere`; it runs in flat space
+    too. The path returned is the spline through the nodes of the finest level.
 
     Cost:
-        1 + 3 + 7 + 15 score evaluations for 4 calls, 101 times: 2626, with 406 calls in all (one
-        step of each level is only there to report its residual).
+        100 times 1 + 3 + 7 + 15 score evaluations for 4 levels, in 400 batches, and 82 in 3 for the
+        ends, the residual and the length. Where levels are left, the next have more iterations: at
+        most 5966.
     """
 
     levels_of: int = 4
@@ -105,52 +132,237 @@ class PublishedDescent(RelaxationSolver[DescentState]):
                 f"{self.learning_rate}; expected positive numbers"
             )
 
+    @property
+    def iterations(self) -> int:
+        """Iterations in all."""
+        return self.levels_of * self.steps
+
     def levels(self, tol: float, max_steps: int) -> Sequence[Level]:
-        return [
-            Level(
-                2 ** (k + 1),
-                residual=0.0,
-                length_change=0.0,
-                max_steps=self.steps,
-                average_last=1,
-                between=Between.segments,
-            )
-            for k in range(self.levels_of)
-        ]
+        """The levels with the most iterations each can take, one more than ``max_steps``; for
+        bounds of the cost.
 
-    def init(self, evaluation: Evaluation) -> DescentState:
-        return DescentState(0)
-
-    def move(
-        self, connection: Connection, evaluation: Evaluation, state: DescentState
-    ) -> tuple[Float[Tensor, "inner paths dim"], DescentState]:
-        nodes, manifold = evaluation.nodes, connection.manifold
-        inner = nodes[1:-1]
-        first, second = (m.to(nodes) for m in _natural_spline(len(nodes)))
-        velocity = manifold.to_tangent(inner, torch.tensordot(first, nodes, dims=1))
-        square = velocity.square().sum(-1, keepdim=True).clamp_min(1e-30)
-
-        def across(a: Tensor) -> Tensor:
-            a = manifold.to_tangent(inner, a)
-            return a - (a * velocity).sum(-1, keepdim=True) / square * velocity
-
-        # The connection's force belongs to the velocity of the evaluation: bring it to this one.
-        speed = evaluation.velocity.square().sum(-1, keepdim=True).clamp_min(1e-30)
-        bend = across(torch.tensordot(second, nodes, dims=1))
-        pull = -across(evaluation.field.acceleration) / speed * square
-        rate = self.learning_rate / len(inner) * (1 - state.step / self.steps)
-        moving = square > (1e3 * torch.finfo(nodes.dtype).eps) ** 2 * inner.square().sum(-1, True)
-        move = torch.where(moving, rate * (bend + pull) / square.sqrt(), 0)
+        Args:
+            tol, max_steps: without effect.
+        """
+        each = [self.steps] * self.levels_of
         if self.gives_up:
-            outweighed = bend.square().sum((0, 2)) > pull.square().sum((0, 2))
-            move = torch.where(outweighed[:, None], 0, move)
-        return move, DescentState(state.step + 1)
+            each = [1] * (self.levels_of - 1) + [self.iterations - self.levels_of + 1]
+        return [Level(2 ** (k + 1), 0.0, 0.0, n - 1) for k, n in enumerate(each)]
+
+    def begin(self, ends: Float[Tensor, "2 paths dim"]) -> DescentState:
+        """The state before the first iteration.
+
+        Args:
+            ends: of every path, on the manifold.
+        """
+        start, end = ends
+        paths = torch.zeros(len(start), dtype=torch.long, device=start.device)
+        nodes = start.expand(2**self.levels_of + 1, *start.shape).clone()
+        nodes[-1] = end
+        return DescentState(nodes, paths, paths + 1, 0, (), paths)
+
+    def control_points(
+        self, state: DescentState, path: Int[Tensor, " some"], manifold: Manifold
+    ) -> Float[Tensor, "nodes some dim"]:
+        """Ends and control points of some paths, which are all on one level and known at one.
+
+        Args:
+            state: of all paths.
+            path: which.
+            manifold: the space of the paths.
+        """
+        known, level = int(state.known[path[0]]), int(state.level[path[0]])
+        nodes = state.nodes[:: 2 ** (self.levels_of - known), path]
+        return _on_segments(nodes, 2 ** (level - known), manifold)[0]
+
+    def advance(
+        self, connection: Connection, ends: Ends, state: DescentState
+    ) -> tuple[DescentState, list[tuple[Tensor, Evaluation]]]:
+        """One iteration of all paths that have not ended.
+
+        Args:
+            connection: the geometry of every path.
+            ends: scores at their ends.
+            state: before it.
+
+        Returns:
+            The state after it, and the evaluations before it with the paths they belong to: one
+            for all paths that have the same control points.
+        """
+        seen: list[tuple[Tensor, Evaluation]] = []
+        after = replace(state, nodes=state.nodes.clone(), iteration=state.iteration + 1)
+        code = state.known + (self.levels_of + 2) * state.level
+        for each in torch.unique(code[state.level <= self.levels_of]):
+            path = (code == each).nonzero()[:, 0]
+            points = self.control_points(state, path, connection.manifold)
+            own = Ends(ends.start[path], ends.end[path])
+            seen.append((path, evaluate(connection.select(path), own, points)))
+            after = self._moved(connection, state, after, *seen[-1])
+        return after, seen
+
+    def _moved(
+        self,
+        connection: Connection,
+        state: DescentState,
+        after: DescentState,
+        path: Tensor,
+        evaluation: Evaluation,
+    ) -> DescentState:
+        """The state with some paths moved, or their level left."""
+        known, level = int(state.known[path[0]]), int(state.level[path[0]])
+        stride = 2 ** (self.levels_of - level)
+        nodes = state.nodes[:: 2 ** (self.levels_of - known), path]
+        pull, bend = _terms(connection, nodes, 2 ** (level - known), evaluation)
+        left = _mean_norm(pull) < _mean_norm(bend)
+        if not self.gives_up:
+            left = torch.zeros_like(left)
+        inner = evaluation.nodes[1:-1]
+        rate = self.learning_rate * (1 - state.iteration / self.iterations) / len(inner)
+        moved = connection.manifold.project(inner + rate * (pull + bend))
+        moves = path[~left]
+        grid = torch.arange(stride, len(state.nodes) - 1, stride, device=path.device)
+        after.nodes[grid[:, None], moves[None]] = moved[:, ~left]
+        given = tuple(GivenUp(2**level, int(state.steps[p]), int(p)) for p in path[left].tolist())
+        over = after.iteration >= self.steps * level
+        known_after, level_after, steps = (
+            x.clone() for x in (after.known, after.level, after.steps)
+        )
+        known_after[moves] = level
+        steps[moves] = 0 if over else steps[moves] + 1
+        level_after[moves] += int(over)
+        level_after[path[left]] += 1
+        steps[path[left]] = 0
+        return replace(
+            after, known=known_after, level=level_after, steps=steps, left=after.left + given
+        )
+
+    def solve(self, problem: BoundaryProblem, control: Control) -> Solution:
+        whole = problem.connection
+        initial = problem.starts[0](torch.tensor([0.0, 1.0], dtype=torch.float64))
+        batch, manifold = initial.shape[1:-1], whole.manifold
+        before = manifold.spent
+        ends = initial.reshape(2, -1, initial.shape[-1])
+        connection = whole.select(torch.arange(ends.shape[1], device=ends.device))
+        state, recorded = self._descended(connection, ends, control)
+        results = tuple(self._result(recorded, state, i, control.tol) for i in range(ends.shape[1]))
+        recorded = replace(recorded, results=results)
+        everyone = torch.arange(len(results), device=ends.device)
+        check = verify(whole, recorded, everyone, batch)
+        own = [b - a for a, b in zip(before, manifold.spent, strict=True)]
+        residual, length = recorded.residual.reshape(batch), recorded.length.reshape(batch)
+        return Solution(
+            path=Spline(chosen_nodes(recorded, everyone, batch), manifold),
+            results=final_results(recorded, everyone, check),
+            residual=residual,
+            distance_error=check.error,
+            lengths=check.profile,
+            starts=(Start(length, residual, results),),
+            steps=recorded.steps,
+            batches=recorded.batches + check.batches + own[1],
+            nfe=recorded.nfe + check.nfe + own[0],
+            given_up=state.left,
+            precision=whole.score.precision,
+        )
+
+    def _descended(
+        self, connection: Connection, ends: Tensor, control: Control
+    ) -> tuple[DescentState, LevelState]:
+        """All iterations, then the nodes of the finest level and what is known of them."""
+        scores, state = evaluate_ends(connection, ends), self.begin(ends)
+        paths = ends.shape[1]
+        nfe, batches, steps = 2 * paths, 1, ()
+        residual = length = ends.new_full((paths,), torch.inf)
+        while bool((state.level <= self.levels_of).any()) and state.iteration < self.iterations:
+            state, seen = self.advance(connection, scores, state)
+            for path, evaluation in seen:
+                nfe += len(path) * (len(evaluation.nodes) - 2)
+                residual = residual.index_copy(0, path, evaluation.residual)
+                length = length.index_copy(0, path, evaluation.length)
+            batches += len(seen)
+            finest = max(len(evaluation.nodes) - 1 for _, evaluation in seen)
+            steps = (*steps, Step(finest, len(steps) + 1, residual, length, nfe))
+            control.report(steps[-1])
+        nodes = self._finest(state, connection.manifold)
+        last = evaluate(connection, scores, nodes)
+        return state, LevelState(
+            connection, scores, nodes, last.residual, last.length, (), steps, state.left,
+            batches + 1, nfe + paths * (len(nodes) - 2),
+        )  # fmt: skip
+
+    def _finest(self, state: DescentState, manifold: Manifold) -> Tensor:
+        finest = state.nodes.clone()
+        for known in torch.unique(state.known).tolist():
+            path = (state.known == known).nonzero()[:, 0]
+            stride = 2 ** (self.levels_of - known)
+            finest[:, path] = _on_segments(state.nodes[::stride, path], stride, manifold)[0]
+        return finest
+
+    def _result(self, state: LevelState, descent: DescentState, path: int, tol: float) -> Result:
+        residual = float(state.residual[path])
+        if not (residual < torch.inf and bool(torch.isfinite(state.length[path]))):
+            return Result.non_finite
+        if residual < tol:
+            return Result.converged
+        last = (g.path == path and g.intervals == 2**self.levels_of for g in descent.left)
+        if any(last):
+            return Result.given_up
+        return Result.not_converged if residual > NO_GEODESIC else Result.max_steps
 
 
-@lru_cache(maxsize=8)
-def _natural_spline(nodes: int) -> tuple[Tensor, Tensor]:
-    """First and second derivatives of the natural cubic spline at the inner of its equidistant
-    nodes, as matrices (nodes - 2, nodes)."""
-    grid = np.linspace(0, 1, nodes)
-    spline = CubicSpline(grid, np.eye(nodes), axis=0, bc_type="natural")
-    return torch.from_numpy(spline(grid[1:-1], 1)), torch.from_numpy(spline(grid[1:-1], 2))
+def _terms(
+    connection: Connection, nodes: Tensor, pieces: int, evaluation: Evaluation
+) -> tuple[Tensor, Tensor]:
+    """P_V s and P_V γ'' / (α |V|²) at the control points; zero where the path stands still."""
+    manifold, inner = connection.manifold, evaluation.nodes[1:-1]
+    velocity = _on_segments(nodes, pieces, manifold)[1][1:-1]
+    square = velocity.square().sum(-1, keepdim=True)
+    rounding = (1e3 * torch.finfo(nodes.dtype).eps) ** 2
+    moving = square > rounding * inner.square().sum(-1, keepdim=True)
+
+    def across(a: Tensor) -> Tensor:
+        a = manifold.to_tangent(inner, a)
+        a = a - (a * velocity).sum(-1, keepdim=True) / square.clamp_min(1e-300) * velocity
+        return torch.where(moving, a, 0)
+
+    alpha = _strength(connection)
+    second = _natural_spline(len(nodes), pieces).to(nodes)
+    bend = across(torch.tensordot(second, nodes - nodes[0], dims=1)) / square.clamp_min(1e-300)
+    if alpha == 0:  # the step has no limit; without a density the segments are the geodesic
+        return torch.zeros_like(bend), torch.zeros_like(bend)
+    return across(evaluation.field.score), bend / alpha
+
+
+def _strength(connection: Connection) -> float:
+    slope = connection.weight.constant_slope if isinstance(connection, Conformal) else None
+    if slope is None:
+        raise ValueError(
+            f"the published algorithm got the geometry {type(connection).__name__}; expected "
+            "Conformal(score, alpha) with a number for alpha, or another solver"
+        )
+    return slope
+
+
+def _mean_norm(x: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(x, dim=-1).mean(0)
+
+
+def _on_segments(nodes: Tensor, pieces: int, manifold: Manifold) -> tuple[Tensor, Tensor]:
+    """Points that cut every segment between nodes into equal pieces, and the velocities there."""
+    times = torch.linspace(0, 1, pieces + 1, dtype=torch.float64)
+    segment = chord(nodes[:-1], nodes[1:], manifold)
+    points, velocity = segment(times), segment(times, 1) * (len(nodes) - 1)
+    velocity[0, 1:] = 0.5 * (velocity[0, 1:] + velocity[-1, :-1])  # the mean of both sides
+    inner = [x[:-1].transpose(0, 1).flatten(0, 1) for x in (points, velocity)]
+    where = torch.cat([nodes[:1], inner[0][1:], nodes[-1:]])
+    return where, torch.cat([inner[1], velocity[-1:, -1]])
+
+
+@lru_cache(maxsize=32)
+def _natural_spline(nodes: int, pieces: int) -> Tensor:
+    """Second derivatives of the natural cubic spline through equidistant nodes, at the inner points
+    that cut its segments into pieces, as a matrix (points, nodes); zero for two nodes."""
+    points = np.linspace(0, 1, (nodes - 1) * pieces + 1)[1:-1]
+    if nodes == 2:
+        return torch.zeros(len(points), nodes, dtype=torch.float64)
+    spline = CubicSpline(np.linspace(0, 1, nodes), np.eye(nodes), axis=0, bc_type="natural")
+    return torch.from_numpy(spline(points, 2))

@@ -11,9 +11,10 @@ from diffusion_geodesics.bvp.length_check import SAME_LENGTH
 from diffusion_geodesics.bvp.level_loop import LevelState, initial_state, run_level
 from diffusion_geodesics.bvp.node_update import NodeUpdate, State
 from diffusion_geodesics.bvp.problem import BoundaryProblem
-from diffusion_geodesics.bvp.result import Start
+from diffusion_geodesics.bvp.result import Result, Start
 from diffusion_geodesics.bvp.solution import Solution, is_resolved
 from diffusion_geodesics.bvp.solver import BVPSolver, Control
+from diffusion_geodesics.bvp.starts import all_starts, contenders
 from diffusion_geodesics.bvp.verification import (
     Verification,
     chosen_nodes,
@@ -36,6 +37,8 @@ class RelaxationSolver(BVPSolver, NodeUpdate[State]):
     Cost:
         2 score evaluations per initial path for the ends, then intervals - 1 per step and path
         still active, one batch per step for all of them, and 65 per pair for the verification.
+        Of several initial paths only those that can still win go on to the finest level
+        (:mod:`diffusion_geodesics.bvp.starts`).
         Levels for unresolved lengths are paid for by those pairs alone, with another verification
         of 129. A pair that seems longer than its initial path pays 33 to 38 to make sure. What a
         manifold such as a typical shell spends itself is added.
@@ -51,9 +54,14 @@ class RelaxationSolver(BVPSolver, NodeUpdate[State]):
         index = torch.arange(nodes.shape[1], device=nodes.device) % pairs
         before = connection.manifold.spent
         state = first = initial_state(connection.select(index), nodes)
-        all_paths = torch.ones_like(index, dtype=torch.bool)
-        for level in (level for level in levels if not level.if_unresolved):
-            state = run_level(state, self, level, all_paths, control.tol, control.report)
+        field = all_starts(index, pairs)
+        *coarse, finest = (level for level in levels if not level.if_unresolved)
+        for level in coarse:
+            state = run_level(state, self, level, field.running, control.tol, control.report)
+            if starts > 1 and self.seeks_geodesics:
+                state, field = contenders(state, field)
+        state = run_level(state, self, finest, field.running, control.tol, control.report)
+        state = field.merged(state)
         reports = _start_reports(state, starts, batch)
         chosen = _shortest(state, starts, pairs)
         check = verify(connection, state, chosen, batch)
@@ -115,10 +123,12 @@ def _start_reports(state: LevelState, starts: int, batch: Sequence[int]) -> tupl
 def _shortest(state: LevelState, starts: int, pairs: int) -> Tensor:
     """Of the initial paths of each pair: the shortest solution that is a geodesic, or else the one
     with the smallest residual. Of equally short ones, which are the same geodesic, also the one
-    with the smallest residual."""
+    with the smallest residual. Those that were left at a coarse level do not count."""
     good = torch.tensor([r.ok for r in state.results], device=state.nodes.device)
+    left = [r is Result.not_shortest for r in state.results]
     length = torch.where(good, state.length, torch.inf).reshape(starts, pairs)
-    residual = state.residual.reshape(starts, pairs)
+    residual = torch.where(torch.tensor(left, device=good.device), torch.inf, state.residual)
+    residual = residual.reshape(starts, pairs)
     candidate = length <= length.amin(0) * (1 + SAME_LENGTH)
     pick = torch.where(candidate, residual, torch.inf).argmin(0)
     return pick * pairs + torch.arange(pairs, device=pick.device)

@@ -23,8 +23,9 @@ class Result(Enum):
         "smaller alpha"
     )
     not_shortest = (
-        "a geodesic, but longer than its initial path, so that it is not the shortest one: use "
-        "several starts, PreconditionedFlow, or more segments of Shooting"
+        "a geodesic, but longer than another known path between its ends (its initial path, "
+        "another start, or a detour), so that it is not the shortest one: use several starts, "
+        "PreconditionedFlow, or more segments of Shooting"
     )
     max_steps = (
         "the residual is still above the tolerance after max_steps steps: raise max_steps, use "

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from diffusion_geodesics.bvp.circulation import Circulation
 from diffusion_geodesics.bvp.result import GivenUp, Result, Start, Step
 from diffusion_geodesics.length import LengthProfile, Profile, one_pair
 from diffusion_geodesics.path import Spline
@@ -68,6 +69,8 @@ class Solution:
         given_up: levels that the solver ended early.
         precision: 1/σ² of the density where the score knows it.
         details: what the solver reports beyond that, if anything.
+        circulation: of the score around the path and its chord, where it was measured, as
+            :func:`diffusion_geodesics.geodesic` does.
     """
 
     path: Spline
@@ -82,6 +85,7 @@ class Solution:
     given_up: tuple[GivenUp, ...] = ()
     precision: float | None = None
     details: Details | None = None
+    circulation: Circulation | None = None
 
     @property
     def iterations(self) -> int:
@@ -189,6 +193,13 @@ class Solution:
                 f"{len(self.given_up)} level(s) given up early, the first with {first.intervals} "
                 f"intervals after {first.steps} steps"
             )
+        turn = self.circulation
+        if turn is not None and bool(turn.large.any()):
+            found.append(
+                "the score is no gradient of a density: its line integral around the path and the "
+                f"chord is {float(turn.value.abs().max()):.2g} nats, not 0; lengths and log "
+                "densities depend on the way they are integrated"
+            )
         energy = self.noise_energy
         if energy is not None:
             ends = torch.minimum(energy[0], energy[-1])
@@ -229,6 +240,7 @@ class Solution:
                 replace(g, path=g.path // pairs) for g in self.given_up if g.path % pairs == index
             ),
             details=None if self.details is None else self.details.pair(index),
+            circulation=None if self.circulation is None else self.circulation.pair(index),
         )
 
 

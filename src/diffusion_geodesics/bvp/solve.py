@@ -28,7 +28,7 @@ def solve_bvp(
         problem: a geometry, and one initial path or several.
         solver: by default :class:`PreconditionedFlow` for a connection and
             :class:`EnergyMinimiser` for an energy.
-        tol: relative residual to reach, > 0.
+        tol: relative residual to reach, between 0 and 1.
         max_steps: most steps on the finest level, ≥ 1; by default the solver's own limit, 60 for
             most.
         callback: called after every iteration with a :class:`Step`; an exception it raises cancels
@@ -50,16 +50,15 @@ def solve_bvp(
     """
     if not isinstance(problem, BoundaryProblem):
         raise TypeError(
-            f"got a problem of type {type(problem).__name__}; expected "
-            "BoundaryProblem(geometry, path)"
+            f"got a {type(problem).__name__} as the problem; wrap the geometry and an initial "
+            "path: BoundaryProblem(Conformal(score, alpha), Line(x0, x1))"
         )
     if solver is None:
         energy = isinstance(problem.geometry, Energy)
         solver = EnergyMinimiser() if energy else PreconditionedFlow()
     if not isinstance(solver, BVPSolver):
         raise TypeError(
-            f"got a solver of type {type(solver).__name__}; expected an object such as "
-            "PreconditionedFlow()"
+            f"got {solver!r} as the solver; expected an object such as PreconditionedFlow()"
         )
     steps = solver.default_max_steps if max_steps is None else max_steps
     solution = solver.solve(problem, Control(tol, steps, callback))

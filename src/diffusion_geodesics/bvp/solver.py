@@ -22,7 +22,7 @@ class Control:
     """When a solver stops, and whom it reports to.
 
     Args:
-        tol: relative residual to reach, > 0.
+        tol: relative residual to reach, between 0 and 1.
         max_steps: most steps on the finest level, ≥ 1.
         callback: called after every iteration; an exception it raises cancels the solver.
     """
@@ -32,9 +32,10 @@ class Control:
     callback: Callable[[Step], None] | None = None
 
     def __post_init__(self) -> None:
-        if not self.tol > 0 or self.max_steps < 1:
+        if not 0 < self.tol <= 1 or self.max_steps < 1:
             raise ValueError(
-                f"tol is {self.tol} and max_steps {self.max_steps}; expected tol > 0, max_steps ≥ 1"
+                f"tol is {self.tol} and max_steps {self.max_steps}; expected a relative residual "
+                "0 < tol ≤ 1, and max_steps ≥ 1"
             )
 
     def report(self, step: Step) -> None:

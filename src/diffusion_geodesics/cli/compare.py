@@ -8,6 +8,7 @@ from pydantic import BeforeValidator
 
 from diffusion_geodesics.cli.methods import GRAMMAR, PLAIN, PROMPTED, read_method, read_named
 from diffusion_geodesics.cli.options import ConfigOption, chosen, options_of
+from diffusion_geodesics.cli.partial import kept_work
 from diffusion_geodesics.cli.shared import ModelSettings, OutputSettings, part_of
 from diffusion_geodesics.comparison.settings import ComparisonSettings
 from diffusion_geodesics.runtime.settings import Marker, SettingsError, SettingsGroup
@@ -74,8 +75,8 @@ def compare(
 
 def run(command: CompareCommand) -> None:
     """Check what can be checked, load, compare, write."""
-    from diffusion_geodesics.cli.console import ProgressBars, say
-    from diffusion_geodesics.cli.inputs import demand_images
+    from diffusion_geodesics.cli.console import ProgressBars
+    from diffusion_geodesics.cli.inputs import demand_images, demand_space
     from diffusion_geodesics.runtime.storage import check_folder
 
     output = command.output
@@ -85,28 +86,24 @@ def run(command: CompareCommand) -> None:
     demand_images(pictures, least=2)
     prompted = command.prompts.given or all(p.prompt_a or p.prompt_b for p in pairs)
     methods = _methods(command, prompted)
-    partial = folder.with_name(f"{folder.name}.partial")
-    try:
-        with ProgressBars() as bars:
-            from diffusion_geodesics.comparison.compare import compare as job
-            from diffusion_geodesics.measures import external_measures
+    with kept_work(folder, "pairs") as partial, ProgressBars() as bars:
+        from diffusion_geodesics.comparison.compare import compare as job
+        from diffusion_geodesics.measures import external_measures
 
-            external = external_measures(command.external.weights, command.external.clip)
-            result = job(
-                command.model.load(bars),
-                pairs,
-                methods,
-                part_of(ComparisonSettings, command),
-                external=external,
-                resume=partial,
-                observer=bars,
-            )
-            show(result, output, bars)
-    except BaseException:
-        if any(partial.rglob("*.safetensors")):
-            say(f"finished pairs are kept in {partial}; the same command goes on from there")
-        raise
-    _forget(partial)
+        external = external_measures(command.external.weights, command.external.clip)
+        model = command.model.load(bars)
+        shown = len(pairs) * len(methods) * command.measuring.frames
+        demand_space(output, model, command.framing, shown)
+        result = job(
+            model,
+            pairs,
+            methods,
+            part_of(ComparisonSettings, command),
+            external=external,
+            resume=partial,
+            observer=bars,
+        )
+        show(result, output, bars)
 
 
 def show(result: "ComparisonResult", output: OutputSettings, observer: "Observer") -> None:
@@ -150,12 +147,3 @@ def _methods(command: CompareCommand, prompted: bool) -> "list[Method]":
         strips_in(folder)  # complain before a model is loaded
         methods.append(OtherProgram(label, folder))
     return methods
-
-
-def _forget(partial: Path) -> None:
-    """Remove the finished pairs that were kept."""
-    for file in partial.rglob("*.safetensors"):
-        file.unlink()
-    for folder in (*partial.glob("*"), partial):
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()

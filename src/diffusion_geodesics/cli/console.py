@@ -7,33 +7,14 @@ from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from diffusion_geodesics.cli.streams import printable
+from diffusion_geodesics.runtime.paths import printable
 from diffusion_geodesics.runtime.run import Event
+from diffusion_geodesics.runtime.stages import STAGES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from diffusion_geodesics.runtime.diagnostic import Diagnostic
-
-STAGES = {
-    "load": "Loading the model",
-    "read": "Reading and encoding",
-    "encode": "Encoding",
-    "text": "Optimising embeddings",
-    "domain": "Sampling the model",
-    "invert": "Inverting",
-    "match": "Matching the images",
-    "direction": "Finding the direction",
-    "solve": "Solving for the geodesic",
-    "ray": "Following the ray",
-    "measure": "Measuring",
-    "pairs": "Pairs",
-    "flow": "Following the flow, %",
-    "decode": "Decoding the film",
-    "compare": "Decoding the comparison",
-    "write": "Writing",
-}
-"""What each stage is called on the terminal."""
 
 
 class ProgressBars:

@@ -43,13 +43,13 @@ def distance(
 def run(command: DistanceCommand) -> None:
     """Check what can be checked, load, compute, write."""
     from diffusion_geodesics.cli.console import ProgressBars, say, say_files, say_notes
-    from diffusion_geodesics.cli.inputs import demand_images
+    from diffusion_geodesics.cli.inputs import demand_images, place_beside
     from diffusion_geodesics.runtime.storage import check_folder
 
     output = command.output
     folder = check_folder(output.folder, overwrite=output.overwrite)
     demand_images(command.images, least=2)
-    partial = folder.with_name(f"{folder.name}.partial.safetensors")
+    partial = place_beside(folder, ".partial.safetensors")
     try:
         with ProgressBars() as bars:
             from diffusion_geodesics.image_sets.distances import image_distances
@@ -60,10 +60,11 @@ def run(command: DistanceCommand) -> None:
             result = image_distances(model, command.images, settings, resume=partial, observer=bars)
             written = save(result, output.folder, overwrite=output.overwrite, observer=bars)
     except BaseException:
-        if partial.exists():
+        if partial and partial.exists():
             say(f"finished pairs are kept in {partial}; the same command goes on from there")
         raise
-    partial.unlink(missing_ok=True)
+    if partial:
+        partial.unlink(missing_ok=True)
     matrix, cost = result.matrix, result.costs.total
     good = sum(r.ok for r in matrix.results)
     say(

@@ -1,14 +1,17 @@
 """``geodesic extrapolate START ... -o OUT``."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from cyclopts import Parameter
+from pydantic import Field
 
 from diffusion_geodesics.cli.options import ConfigOption, chosen, options_of
 from diffusion_geodesics.cli.shared import ModelSettings, OutputSettings, part_of
 from diffusion_geodesics.extrapolation.settings import ExtrapolationSettings
-from diffusion_geodesics.runtime.settings import SettingsError, SettingsGroup
+from diffusion_geodesics.latents.settings import BoundarySolve
+from diffusion_geodesics.runtime.settings import SettingsError, SettingsGroup, flat_fields
 
 if TYPE_CHECKING:
     from diffusion_geodesics.extrapolation.directions import Direction
@@ -25,11 +28,11 @@ class DirectionSettings(SettingsGroup):
     """From the start past a second image."""
     to_prompt: str | None = None
     """Towards what a prompt says."""
-    random: int | None = None
+    random: int | None = Field(default=None, ge=0, lt=2**63)
     """In a random direction with this seed."""
     vector: Path | None = None
     """Along the vector in a .npy or .safetensors file."""
-    last: int | None = None
+    last: int | None = Field(default=None, ge=0, le=100_000)
     """As the last so many frames of the clip START move; odd, 5 is a good number."""
     chord: bool = False
     """With towards: the chord's velocity, not the geodesic's."""
@@ -49,13 +52,18 @@ class DirectionSettings(SettingsGroup):
     OWNERS: ClassVar[dict[str, str]] = {"chord": "towards", "bend": "last", "away": "to_prompt"}
 
     @property
+    def given(self) -> list[str]:
+        """The directions that were given."""
+        return [name for name in self.CHOICES if getattr(self, name) is not None]
+
+    @property
     def choice(self) -> str:
         """The one direction that was given.
 
         Raises:
             SettingsError: none, several, or an option that goes with another one.
         """
-        given = [name for name in self.CHOICES if getattr(self, name) is not None]
+        given = self.given
         if len(given) != 1:
             got = " and ".join(given) if given else "no direction"
             raise SettingsError(f"got {got}; give exactly one of {', '.join(self.CHOICES)}")
@@ -73,6 +81,13 @@ class ExtrapolateCommand(ExtrapolationSettings):
     direction: DirectionSettings = DirectionSettings()
     model: ModelSettings = ModelSettings()
     output: OutputSettings = OutputSettings()
+
+    def inert(self) -> Mapping[str, str]:
+        way = self.direction
+        if way.past or (way.towards and not way.chord) or not way.given:
+            return super().inert()
+        reason = f"nothing is solved to go that way ({way.given[0]})"
+        return {**super().inert(), **dict.fromkeys(flat_fields(BoundarySolve), reason)}
 
 
 if TYPE_CHECKING:
@@ -101,7 +116,7 @@ def extrapolate(
 def run(command: ExtrapolateCommand) -> None:
     """Check what can be checked, load, extrapolate, write."""
     from diffusion_geodesics.cli.console import ProgressBars, say, say_files, say_notes
-    from diffusion_geodesics.cli.inputs import demand_clips, demand_images
+    from diffusion_geodesics.cli.inputs import demand_clips, demand_images, demand_space
     from diffusion_geodesics.cli.interpolate import films
     from diffusion_geodesics.runtime.storage import check_folder
 
@@ -121,6 +136,7 @@ def run(command: ExtrapolateCommand) -> None:
 
         direction = direction_of(where)
         model = command.model.load(bars)
+        demand_space(output, model, command.framing, command.ray.frames)
         settings = part_of(ExtrapolationSettings, command)
         result = job(model, start, direction, settings, observer=bars)
         written = save(result, output.folder, overwrite=output.overwrite, observer=bars)
@@ -157,4 +173,4 @@ def direction_of(where: DirectionSettings) -> "Direction":
         return RandomTangent(where.random)
     if where.vector is not None:
         return read_vector(where.vector)
-    return ClipVelocity(where.last or ClipVelocity().frames, where.bend)
+    return ClipVelocity(where.last or 0, where.bend)

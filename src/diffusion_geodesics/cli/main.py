@@ -16,23 +16,35 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for them
 
 from cyclopts import App, CycloptsError, Parameter
 
-from diffusion_geodesics.cli.failures import Interrupted, report_failure, say_error
-from diffusion_geodesics.cli.streams import make_printable
+from diffusion_geodesics.cli.failures import (
+    Interrupted,
+    report_failure,
+    say_error,
+    stop,
+)
+from diffusion_geodesics.cli.streams import end_output, make_printable
 from diffusion_geodesics.version import __version__
 
 COMMANDS = {
+    "demo": "Morph between the two example portraits.",
     "interpolate": "Morph images into one another.",
     "extrapolate": "Go on from an image, or from the end of a clip, along a geodesic.",
     "analyze": "Measure how far clips are from density geodesics.",
     "distance": "Geodesic distances of all pairs of images.",
     "density": "Absolute log densities of images, with error bars.",
     "compare": "Compare methods of interpolation on the same images.",
+    "batch": "Any of these for many pairs, on one machine or on many.",
     "evaluate": "Measure and rank strips of frames, whoever made them.",
     "estimate": "Predict what an interpolation will cost.",
+    "settings": "Print every setting of a job: a configuration file, or a JSON schema.",
     "rerun": "Repeat a run from its folder, with options changed.",
+    "web": "Open the page on which films are made.",
     "models": "List the model families, and the models on this machine.",
+    "doctor": "Check this installation: versions, devices, models, disk, one tiny run.",
 }
 """Name and purpose of every command; each is the function of its name in the file of its name."""
+OWN_HELP = ("batch",)
+"""Commands whose options depend on their arguments, so that they print their help themselves."""
 
 
 def app() -> App:
@@ -51,13 +63,14 @@ def app() -> App:
             name=name,
             help=purpose,
             help_format="plaintext",
+            **({"help_flags": (), "version_flags": ()} if name in OWN_HELP else {}),
         )
     return found
 
 
 def main() -> None:
     """Run the command line; exit with 0, with 1 for what failed, 2 for options that cannot be
-    read, 130 when interrupted."""
+    read, and 128 and the number of the signal that ended it (130 for Ctrl-C)."""
     warnings.filterwarnings("ignore")
     make_printable()
     for name in ("SIGTERM", "SIGHUP"):
@@ -65,17 +78,20 @@ def main() -> None:
             signal.signal(getattr(signal, name), _interrupt)
     try:
         app()(exit_on_error=False, print_error=False, result_action="return_none")
-    except (KeyboardInterrupt, Interrupted):
-        say_error("stopped")
-        sys.exit(130)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        stop()
+    except Interrupted as interrupted:
+        stop(interrupted.number)
     except CycloptsError as error:
         say_error(" ".join(str(error).split()))
         sys.exit(2)
     except SystemExit:
         raise
     except BaseException as error:  # the last net: one line, and the traceback in a file
+        end_output()
         sys.exit(report_failure(error))
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
-    raise Interrupted(signal.Signals(signum).name)
+    raise Interrupted(signum)

@@ -17,13 +17,14 @@ Options = dict[str, str]
 
 NAMES = (
     "pixel, latent, lerp, slerp, hlerp, ddim, noise, attention, natural, geodesic, string, "
-    "published"
+    "published, video"
 )
 """What a method can be called."""
 
 GRAMMAR = (
     f"A method, as often as wanted: {NAMES}; options follow a colon: slerp:bump=2, "
-    "geodesic:strength=3,score=ratio,flat=yes, natural:strength=0, published:level=same."
+    "geodesic:strength=3,score=ratio,flat=yes, natural:strength=0, published:level=same, "
+    "video:model=FOLDER,length=81,steps=30."
 )
 
 PLAIN = (
@@ -115,7 +116,20 @@ def _makers() -> dict[str, tuple[set[str], Callable[[Options], Method]]]:
         "natural": ({"strength", "bump"}, bent(_natural)),
         "string": ({"flat"}, bent(_string)),
         "published": ({"level"}, lambda o: PublishedMethod(_same(o))),
+        "video": ({"model", "length", "steps", "seed"}, _video),
     }
+
+
+def _video(options: Options) -> Method:
+    """A first-last-frame video pipeline in a folder."""
+    from diffusion_geodesics.comparison.video_model import VideoModel
+    from diffusion_geodesics.models.devices import default_device
+
+    if "model" not in options:
+        raise ValueError("video needs the folder of a pipeline: video:model=FOLDER")
+    known = {"length": 81, "steps": 30, "seed": 0}
+    choices = {key: int(_number(options, key, value)) for key, value in known.items()}
+    return VideoModel.load(expand(options["model"]), default_device(), **choices)
 
 
 def _geodesic(options: Options) -> PathMethod:

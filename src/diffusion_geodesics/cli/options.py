@@ -43,13 +43,16 @@ PresetOption = Annotated[
 
 PANELS = (
     "Settings",
+    "Batch",
     "Output",
+    "Server",
     "Options",
     "Direction (exactly one of the first six)",
     "Ray",
     "Analysis",
     "Clip",
     "Frames",
+    "Mask",
     "Film files",
     "Measures",
     "Density",

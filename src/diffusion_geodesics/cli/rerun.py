@@ -40,7 +40,7 @@ def rerun(
         raise SettingsError(f"{file} is of the job {job!r}; expected one of {', '.join(JOBS)}")
     given = list(options)
     if not any(o in ("-o", "--output") or o.startswith("--output=") for o in given):
-        given += ["--output", str(beside(folder))]
+        given += ["--output", str(beside(expand(folder)))]
     print(f"geodesic {job} --config {file} {' '.join(given)}", file=sys.stderr)
     app()(
         [job, "--config", str(file), *given],

@@ -13,6 +13,7 @@ from diffusion_geodesics.clips.folder import FolderClip
 from diffusion_geodesics.clips.opening import open_clip
 from diffusion_geodesics.clips.reading import FrameNumber, Moment, Reading, Seconds
 from diffusion_geodesics.clips.tensor import TensorClip
+from diffusion_geodesics.clips.times import in_mean_intervals
 from diffusion_geodesics.clips.video import VideoClip
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Shot",
     "TensorClip",
     "VideoClip",
+    "in_mean_intervals",
     "open_clip",
     "shots",
 ]

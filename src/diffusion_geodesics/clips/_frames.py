@@ -121,4 +121,5 @@ def _converted(frame: VideoFrame, kind: str, layout: FrameLayout, matrix: int) -
         interpolation="LANCZOS" if resized else None,
         src_color_range=full,
         dst_color_range=full,
+        threads=1,  # several overwrite each other's first pixels where a width is odd
     ).to_ndarray()

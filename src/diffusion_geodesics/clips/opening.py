@@ -32,9 +32,11 @@ def open_clip(
         ClipError: it cannot be used; one line says why and what to do.
     """
     path = expand(path)
+    suffix = path.suffix.lower()
+    if stream is not None and (os.path.isdir(path) or suffix in ANIMATIONS):
+        raise ClipError(f"{printable(path)} has no streams to choose from; leave the stream out")
     if os.path.isdir(path):
         return FolderClip(path, folder_rate)
-    suffix = path.suffix.lower()
     if os.path.exists(path) and suffix in SUFFIXES - ANIMATIONS:
         raise ClipError(
             f"{printable(path)} is a still image; give a clip, or the folder of its frames"

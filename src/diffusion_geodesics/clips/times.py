@@ -26,6 +26,22 @@ def mean_rate(times: Float64[np.ndarray, " frames"], otherwise: float) -> float:
     return float((len(times) - 1) / (times[-1] - times[0]))
 
 
+def in_mean_intervals(
+    times: Float64[np.ndarray, " frames"], tick: float
+) -> Float64[np.ndarray, " frames"]:
+    """Times in units of their mean interval, from 0; whole numbers where frames are evenly spaced
+    but for the rounding of their times.
+
+    Args:
+        times: of the frames, in seconds, rising; at least two.
+        tick: seconds to which they are rounded.
+    """
+    units = (times - times[0]) * mean_rate(times, 1.0)
+    even = np.arange(len(times), dtype=np.float64)
+    rounding = 1.001 * tick * mean_rate(times, 1.0) + 1e-6
+    return even if float(np.abs(units - even).max()) <= rounding else units
+
+
 def uneven_intervals(times: Float64[np.ndarray, " frames"], tick: float) -> tuple[str, ...]:
     """A word on the intervals between frames, where they are not all the same.
 

@@ -21,8 +21,10 @@ from diffusion_geodesics.comparison.result import ComparisonResult, Outcome, Pai
 from diffusion_geodesics.comparison.settings import ComparisonSettings
 from diffusion_geodesics.diffusion import Codec, NonFiniteError
 from diffusion_geodesics.latents.encode import encode, invert
+from diffusion_geodesics.latents.memory import demand_memory, usual_size
 from diffusion_geodesics.latents.model_notes import model_notes
 from diffusion_geodesics.latents.pictures import load_pictures
+from diffusion_geodesics.latents.text_embeddings import optimise_embeddings
 from diffusion_geodesics.measures import (
     Better,
     External,
@@ -105,6 +107,8 @@ def compare(
     settings = (settings or ComparisonSettings()).updated(**changes)
     external = external or External()
     _check(pairs, methods, settings, truth)
+    held = len(pairs) * len(methods) * settings.measuring.frames
+    demand_memory(model, usual_size(model, settings.framing), images=held)
     names, seed = [m.name for m in methods], settings.measuring.seed
     kept = KeptPairs(resume, (repr(settings), [repr(m) for m in methods], model.hash))
     results: list[PairResult] = []
@@ -157,11 +161,12 @@ def context_of(model: DiffusionModel, pair: Pair, settings: ComparisonSettings) 
         ImageError: an image that cannot be used.
         ValueError: identical images, or a size that the model does not take.
 
-    Cost: an inversion.
+    Cost: an inversion, and the text inversion that was asked for.
     """
     run, own = Run(), _for_pair(settings, pair)
     pictures = load_pictures(model, (pair.a, pair.b), own.framing, least=2)
-    noised = invert(run, encode(run, model, pictures, own.prompts), own.inversion)
+    encoded = optimise_embeddings(run, encode(run, model, pictures, own.prompts), model.hash)
+    noised = invert(run, encoded, own.inversion)
     return Context(run, model, noised, own, run.costs["invert"])
 
 

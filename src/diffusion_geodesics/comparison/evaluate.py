@@ -68,12 +68,7 @@ def evaluate(
         raise ValueError(f"the baseline is {baseline!r}, which is none of {', '.join(runs)}")
     look, external = features or PooledPixels(), external or External()
     strips = {name: strips_in(folder) for name, folder in runs.items()}
-    common = set.intersection(*(set(s) for s in strips.values()))
-    if not common:
-        listed = "; ".join(
-            f"{n}: {', '.join(k or '(one strip)' for k in s)}" for n, s in strips.items()
-        )
-        raise ValueError(f"no pair is in all runs ({listed[:300]}); name folders after the pairs")
+    common = _common_pairs(strips)
     known = {slug(p.name): p for p in pairs}
     measures = (Pictures(), FeatureLength(), *external.measures)
     results, run = [], Run(observer)
@@ -98,6 +93,27 @@ def evaluate(
         seed=seed,
     )
     return replace(result, warnings=diagnose(result))
+
+
+def _common_pairs(strips: Mapping[str, Mapping[str, Path]]) -> set[str]:
+    """The pairs that all runs have; a run of one strip without a name takes part in the only one.
+
+    Raises:
+        ValueError: there are none, or it is not known to which a strip belongs.
+    """
+    named = {run: set(found) for run, found in strips.items() if set(found) != {""}}
+    common = set.intersection(*named.values()) if named else {""}
+    listed = "; ".join(
+        f"{run}: {', '.join(k or '(one strip)' for k in found)}" for run, found in strips.items()
+    )
+    if not common:
+        raise ValueError(f"no pair is in all runs ({listed[:300]}); name folders after the pairs")
+    if len(common) > 1 and len(named) < len(strips):
+        raise ValueError(
+            f"of {len(common)} pairs, it is not known to which a strip belongs ({listed[:300]}); "
+            "put its frames into a folder named after the pair"
+        )
+    return common
 
 
 def _ranked(

@@ -39,6 +39,7 @@ class KeptPairs:
 
         Raises:
             DamagedEntryError: the file of the pair is damaged.
+            OSError: the folder cannot be written.
         """
         if self.folder is None:
             return compute()
@@ -46,6 +47,7 @@ class KeptPairs:
         entry = cache.get(key)
         if entry is not None:
             return _result(pair, entry)
+        cache.demand_writable()
         found = compute()
         cache.put(key, _entry(found))
         return found

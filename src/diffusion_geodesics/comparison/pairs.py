@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,11 +43,11 @@ class Pair:
 
 
 def read_pairs(source: str | Path) -> list[Pair]:
-    """Pairs from a CSV or JSON file, or from a folder laid out like MorphBench.
+    """Pairs from a CSV, JSON or JSON lines file, or from a folder laid out like MorphBench.
 
     A CSV file has a header with ``a`` and ``b`` and may have ``name``, ``prompt_a`` and
-    ``prompt_b``; a JSON file is a list of objects with these keys. Image paths are relative to the
-    file.
+    ``prompt_b``; a JSON file is a list of objects with these keys, a JSONL file one such object a
+    line. Image paths are relative to the file.
 
     Raises:
         ValueError: a file that cannot be read, lacks a column, or names a pair twice.
@@ -57,13 +58,16 @@ def read_pairs(source: str | Path) -> list[Pair]:
     if not path.is_file():
         raise ValueError(f"{path} does not exist; give a CSV or JSON file of pairs, or a folder")
     try:
-        if path.suffix.lower() == ".json":
+        if path.suffix.lower() == ".jsonl":
+            lines = path.read_text(encoding="utf-8").splitlines()
+            rows = [json.loads(line) for line in lines if line.strip()]
+        elif path.suffix.lower() == ".json":
             rows = json.loads(path.read_text(encoding="utf-8"))
         elif path.suffix.lower() == ".csv":
             with path.open(encoding="utf-8-sig", newline="") as file:
                 rows = list(csv.DictReader(file))
         else:
-            raise ValueError(f"{path} is neither .csv nor .json")
+            raise ValueError(f"{path} is neither .csv, .json nor .jsonl")
     except (UnicodeDecodeError, json.JSONDecodeError, csv.Error) as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
     if not isinstance(rows, list):
@@ -110,8 +114,8 @@ def _numbered(folder: Path) -> list[Pair]:
 def _checked(pairs: Sequence[Pair], path: Path) -> list[Pair]:
     if not pairs:
         raise ValueError(f"{path} holds no pairs")
-    names = [slug(p.name) for p in pairs]
-    if doubled := {p.name for p, s in zip(pairs, names, strict=True) if names.count(s) > 1}:
+    count = Counter(slug(p.name) for p in pairs)
+    if doubled := {p.name for p in pairs if count[slug(p.name)] > 1}:
         raise ValueError(
             f"{path} has more than one pair called {', '.join(sorted(doubled))}; give each a name"
         )

@@ -32,6 +32,7 @@ from diffusion_geodesics.diffusion.flops import (
 )
 from diffusion_geodesics.diffusion.flow_schedule import FlowSchedule, dynamic_mu
 from diffusion_geodesics.diffusion.memory import ChunkedBatches, OutOfMemoryError
+from diffusion_geodesics.diffusion.noise_scale import noise_caution, noise_scale
 from diffusion_geodesics.diffusion.prediction import (
     EDMPrediction,
     EpsilonPrediction,
@@ -107,6 +108,8 @@ __all__ = [
     "invert",
     "invert_text",
     "network_bytes",
+    "noise_caution",
+    "noise_scale",
     "sample",
     "sampling_nfe",
 ]

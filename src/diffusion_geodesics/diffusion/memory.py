@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar, final
 
 import torch
 
-__all__ = ["ChunkedBatches", "OutOfMemoryError", "free_bytes"]
+__all__ = ["ChunkedBatches", "OutOfMemoryError", "free_bytes", "is_out_of_memory", "total_bytes"]
 
 Value = TypeVar("Value")
 
@@ -63,14 +65,19 @@ class ChunkedBatches:
 _SIGNS = ("out of memory", "can't allocate memory", "not enough memory")
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out; torch says so in several ways."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(s in str(error).lower() for s in _SIGNS)
+
+
 def _attempt(function: Callable[[slice], Value], piece: slice) -> Value | None:
     """The function's value, or None when memory ran out (the traceback is let go before)."""
     try:
         return function(piece)
-    except (torch.OutOfMemoryError, MemoryError):
-        pass
-    except RuntimeError as error:
-        if not any(sign in str(error).lower() for sign in _SIGNS):
+    except Exception as error:
+        if not is_out_of_memory(error):
             raise
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
@@ -83,13 +90,22 @@ def free_bytes(device: torch.device) -> int:
         free, _ = torch.cuda.mem_get_info(device)
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return free + cached
+    total = total_bytes(device)
     try:
-        page = os.sysconf("SC_PAGE_SIZE")
-        total = page * os.sysconf("SC_PHYS_PAGES")
+        free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
     except (AttributeError, ValueError, OSError):
-        return 4 * 2**30
-    try:
-        free = page * os.sysconf("SC_AVPHYS_PAGES")
-    except (ValueError, OSError):
         free = 0
-    return max(free // 2, total // 8)
+    return max(min(free, total) // 2, total // 8)
+
+
+def total_bytes(device: torch.device) -> int:
+    """Memory that a process on `device` can have at most; 32 GiB where that is not known."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    try:
+        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 32 * 2**30
+    with suppress(OSError, ValueError):  # of a container; the word "max" where it has none
+        total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return total

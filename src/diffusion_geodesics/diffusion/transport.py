@@ -41,6 +41,7 @@ def invert(
     sampler: Sampler | None = None,
     refinements: int = 4,
     tolerance: float = 3e-3,
+    start_noise: float = 0.0,
     on_step: OnStep | None = None,
 ) -> Float[Tensor, "rows dim"]:
     r"""Clean latents carried up to a noise level, deterministically, at guidance 1.
@@ -58,6 +59,9 @@ def invert(
     - `refinements`: at most so many further evaluations a rung and latent, 0 or more.
     - `tolerance`: a latent has settled when an evaluation moved it by less (root mean square);
       0 to refine to the last. One that moves further than before is let be.
+    - `start_noise`: noise-to-signal ratio of noise put on the clean latents first, the same for
+      all (seed 0); the inversion then begins at the lowest rung that has as much. For networks
+      that find no noise in clean data.
     - `on_step(done, of)`: called after each rung.
 
     Returns the latents at the level. Cost: `rows * rungs` evaluations and those refined, times
@@ -67,6 +71,8 @@ def invert(
         raise ValueError(f"got {refinements} refinements; expected 0 or more")
     sampler = sampler or DDIM()
     rungs = rungs_of(denoiser.schedule, steps, level)
+    if start_noise:
+        rungs, x0 = _started(rungs, x0, start_noise)
     field = _Field(denoiser, condition.expand(x0.shape[0]))
     count = len(rungs) - 1
     known: list[tuple[Tensor, Guess] | None] = [None] * count
@@ -94,6 +100,21 @@ def invert(
             if on_step is not None:
                 on_step(sweep * count + done, sampler.sweeps * count)
     return x
+
+
+def _started(rungs: tuple[Rung, ...], x0: Tensor, ratio: float) -> tuple[tuple[Rung, ...], Tensor]:
+    """The rungs from the lowest one with a noise-to-signal ratio on, and latents noised to it."""
+    enough = [k for k, rung in enumerate(rungs[:-1]) if rung.s >= ratio * rung.a]
+    if ratio < 0 or not enough:
+        most = rungs[0].s / rungs[0].a
+        raise ValueError(
+            f"got start noise {ratio:g}; expected a noise-to-signal ratio between 0 and that of "
+            f"the level, {most:.3g}"
+        )
+    last = rungs[enough[-1]]
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(x0.shape[1], generator=generator, dtype=torch.float64).to(x0)
+    return rungs[: enough[-1] + 1], last.a * x0 + last.s * noise
 
 
 def _settle(

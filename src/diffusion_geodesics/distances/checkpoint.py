@@ -28,6 +28,7 @@ class PairTable:
         residual: of the geodesic equation.
         code: index of the :class:`Result`.
         cost: score evaluations and batches, shape (2,).
+        checked: 1 once the triangle inequality of all pairs was looked at, else 0; shape (1,).
     """
 
     distance: Float[Tensor, " pairs"]
@@ -36,6 +37,7 @@ class PairTable:
     residual: Float[Tensor, " pairs"]
     code: Int[Tensor, " pairs"]
     cost: Int[Tensor, "2"]
+    checked: Int[Tensor, "1"]
 
     def __len__(self) -> int:
         return len(self.distance)
@@ -45,7 +47,8 @@ class PairTable:
         """A table without pairs."""
         none = torch.empty(0, dtype=torch.float64)
         counts = torch.empty(0, dtype=torch.int64)
-        return PairTable(none, none, none, none, counts, torch.zeros(2, dtype=torch.int64))
+        cost, checked = (torch.zeros(n, dtype=torch.int64) for n in (2, 1))
+        return PairTable(none, none, none, none, counts, cost, checked)
 
     def extended(self, solution: Solution) -> PairTable:
         """The table with a further batch of pairs.
@@ -53,19 +56,47 @@ class PairTable:
         Args:
             solution: of these pairs.
         """
-        new = {
-            "distance": solution.distance,
-            "relative_error": relative_error(solution),
-            "log_ratio": solution.log_density[-1],
-            "residual": solution.residual,
-            "code": torch.tensor([RESULTS.index(r) for r in solution.results]),
-        }
         joined = {
             name: torch.cat([getattr(self, name), value.detach().to(getattr(self, name))])
-            for name, value in new.items()
+            for name, value in _columns(solution).items()
         }
-        spent = torch.tensor([solution.nfe, solution.batches])
-        return replace(self, **joined, cost=self.cost + spent)
+        return replace(self, **joined).charged(solution)
+
+    def replaced(
+        self, rows: Int[Tensor, " some"], solution: Solution, which: Int[Tensor, " some"]
+    ) -> PairTable:
+        """The table with other results for some pairs, at no cost.
+
+        Args:
+            rows: the pairs.
+            solution: of a batch of pairs that holds them.
+            which: their places in that batch.
+        """
+        columns = {
+            name: getattr(self, name).index_copy(
+                0, rows, value.detach().cpu()[which].to(getattr(self, name))
+            )
+            for name, value in _columns(solution).items()
+        }
+        return replace(self, **columns)
+
+    def charged(self, solution: Solution) -> PairTable:
+        """The table with the cost of a solution added.
+
+        Args:
+            solution: what was spent.
+        """
+        return replace(self, cost=self.cost + torch.tensor([solution.nfe, solution.batches]))
+
+
+def _columns(solution: Solution) -> dict[str, Tensor]:
+    return {
+        "distance": solution.distance,
+        "relative_error": relative_error(solution),
+        "log_ratio": solution.log_density[-1],
+        "residual": solution.residual,
+        "code": torch.tensor([RESULTS.index(r) for r in solution.results]),
+    }
 
 
 def fingerprint(points: Tensor, *settings: object) -> str:

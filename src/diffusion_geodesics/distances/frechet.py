@@ -25,9 +25,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from diffusion_geodesics.bvp import BVPSolver, Solution
-from diffusion_geodesics.density import Score, as_score
-from diffusion_geodesics.geodesics import geodesic
-from diffusion_geodesics.manifold import Flat, SpaceForm
+from diffusion_geodesics.density import ArrayLike, Score, as_points
+from diffusion_geodesics.geodesics import solve_pairs
+from diffusion_geodesics.manifold import SpaceForm, Sphere, placed
+from diffusion_geodesics.metric import Conformal
 from diffusion_geodesics.path import Path
 
 STENCIL = 6
@@ -75,13 +76,13 @@ class _Evaluation:
 
 def frechet_mean(
     score_or_density: Score | Callable[[Tensor], Tensor],
-    points: Float[Tensor, "points dim"],
+    points: ArrayLike,
     *,
-    weights: Float[Tensor, " points"] | None = None,
+    weights: ArrayLike | None = None,
     alpha: float = 1.0,
     manifold: SpaceForm | None = None,
     solver: BVPSolver | None = None,
-    start: Float[Tensor, " dim"] | None = None,
+    start: ArrayLike | None = None,
     tol: float = 1e-3,
     max_iterations: int = 50,
     callback: Callable[[int, float], None] | None = None,
@@ -91,16 +92,21 @@ def frechet_mean(
     If F has several minima, as for a density with several modes, one near the start is found.
 
     Args:
-        score_or_density, alpha, manifold, solver: as for :func:`diffusion_geodesics.geodesics`.
-        points: at least one.
+        score_or_density, alpha, solver: as for :func:`diffusion_geodesics.geodesic`, with one
+            initial path for each geodesic.
+        manifold: flat space by default, or a sphere.
+        points: at least one, shape (points, dim), as a tensor, an array or lists.
         weights: ≥ 0, normalised here; equal by default.
-        start: where to begin; by default the manifold's own mean of the points.
-        tol: residual to reach.
-        max_iterations: most evaluations of all geodesics, including those of the line search.
+        start: where to begin; by default the manifold's own mean of the points, or where that is
+            not defined (antipodal points of a sphere) the point halfway between them.
+        tol: residual to reach, between 0 and 1.
+        max_iterations: most evaluations of all geodesics, including those of the line search, ≥ 1.
         callback: called with iteration and residual after each accepted step.
 
     Raises:
-        ValueError: no points, or weights that are negative or do not fit.
+        TypeError: the manifold is no :class:`SpaceForm`.
+        ValueError: no points, weights that are negative or do not fit, or ``tol`` or
+            ``max_iterations`` is out of range.
 
     Cost:
         n geodesics per iteration, solved in one batch.
@@ -108,15 +114,22 @@ def frechet_mean(
     References:
         Karcher, CPAM 1977.
     """
-    score, space = as_score(score_or_density), Flat() if manifold is None else manifold
-    points = space.project(points)
-    share = _weights(weights, points)
-    here = space.project((share @ points) if start is None else start.to(points))
+    connection = Conformal(score_or_density, alpha, manifold)
+    space = connection.manifold
+    if not isinstance(space, SpaceForm):
+        raise TypeError(f"got the manifold {space!r}; expected Flat() or Sphere(radius)")
+    if not 0 < tol <= 1 or max_iterations < 1:
+        raise ValueError(
+            f"tol is {tol} and max_iterations {max_iterations}; expected 0 < tol ≤ 1, and ≥ 1"
+        )
+    places = placed(as_points(points, "points", axes=2), space, "points")
+    share = _weights(weights, places)
+    here = _mean(places, share, space) if start is None else _start(start, places, space)
     nfe = batches = 0
 
     def evaluate(point: Tensor) -> _Evaluation:
         nonlocal nfe, batches
-        found = _evaluate(score, point, points, share, alpha, space, solver)
+        found = _evaluate(connection, point, places, share, solver)
         nfe, batches = nfe + found.solution.nfe, batches + found.solution.batches
         return found
 
@@ -157,18 +170,34 @@ def frechet_mean(
     )
 
 
+def _mean(points: Tensor, share: Tensor, space: SpaceForm) -> Tensor:
+    """The manifold's own mean; where it is not defined, points are averaged one after the other."""
+    mean = share @ points
+    if not isinstance(space, Sphere) or float(mean.norm()) > 1e-6 * space.radius:
+        return space.project(mean)
+    here, weight = points[0], share[0]
+    for point, more in zip(points[1:], share[1:], strict=True):
+        weight = weight + more
+        here = space.exp(here, more / weight.clamp_min(1e-30) * space.log(here, point))
+    return space.project(here)
+
+
+def _start(start: ArrayLike, points: Tensor, space: SpaceForm) -> Tensor:
+    here = as_points(start, "start", axes=1).to(points)
+    if here.shape != points.shape[1:]:
+        raise ValueError(f"start has shape {tuple(here.shape)}; expected {tuple(points.shape[1:])}")
+    return placed(here, space, "start")
+
+
 def _evaluate(
-    score: Score,
+    connection: Conformal,
     point: Tensor,
     points: Tensor,
     share: Tensor,
-    alpha: float,
-    space: SpaceForm,
     solver: BVPSolver | None,
 ) -> _Evaluation:
-    solution = geodesic(
-        score, point.expand_as(points), points, alpha=alpha, manifold=space, solver=solver, tol=1e-4
-    )
+    space, alpha = connection.manifold, connection.weight.constant_slope or 0.0
+    solution = solve_pairs(connection, point.expand_as(points), points, solver=solver, tol=1e-4)
     velocity = space.to_tangent(point.expand_as(points), initial_velocity(solution.path))
     norm = torch.linalg.vector_norm(velocity, dim=1, keepdim=True)
     unit = torch.where(norm > 0, velocity / norm.clamp_min(1e-30), 0)
@@ -198,10 +227,11 @@ def _one_sided(order: int) -> np.ndarray:
     return np.linalg.solve(powers, np.eye(order + 1)[1])
 
 
-def _weights(weights: Tensor | None, points: Tensor) -> Tensor:
+def _weights(weights: ArrayLike | None, points: Tensor) -> Tensor:
     if not len(points):
         raise ValueError("got no points; expected at least one")
-    share = points.new_ones(len(points)) if weights is None else weights.to(points)
+    known = points.new_ones(len(points)) if weights is None else weights
+    share = as_points(known, "weights", axes=1).to(points)
     if share.shape != points.shape[:1] or bool((share < 0).any()) or not float(share.sum()) > 0:
         raise ValueError(
             f"got weights of shape {tuple(share.shape)} for {len(points)} points; expected one "

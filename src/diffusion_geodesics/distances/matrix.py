@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path as FilePath
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from diffusion_geodesics.bvp import BVPSolver, PreconditionedFlow, Result, Step
-from diffusion_geodesics.density import Score, as_score
+from diffusion_geodesics.bvp import BVPSolver, PreconditionedFlow, Result, Solution, Step
+from diffusion_geodesics.density import ArrayLike, Score, as_points
 from diffusion_geodesics.distances.checkpoint import (
     RESULTS,
     PairTable,
@@ -20,8 +20,11 @@ from diffusion_geodesics.distances.checkpoint import (
     save_table,
 )
 from diffusion_geodesics.distances.reference import CommonMean, Reference, disagreement
-from diffusion_geodesics.geodesics import geodesic
-from diffusion_geodesics.manifold import Flat, Manifold
+from diffusion_geodesics.distances.triangles import shortened
+from diffusion_geodesics.geodesics import solve_pairs
+from diffusion_geodesics.manifold import Manifold, placed
+from diffusion_geodesics.metric import Conformal
+from diffusion_geodesics.path import Path
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,8 @@ class DistanceMatrix:
         reference: reference density of ``values``.
         pairs: (i, j) with i < j, the order of ``results`` and ``residual``.
         results: how the solver ended. If one is not ``ok`` the value is the length of the best
-            path found, an upper bound.
+            path found, an upper bound; ``Result.not_shortest`` marks the pairs that violate the
+            triangle inequality even when solved from the detour.
         residual: of the geodesic equation.
         nfe, batches: cost, over all runs that contributed.
     """
@@ -119,7 +123,7 @@ class DistanceMatrix:
 
 def distance_matrix(
     score_or_density: Score | Callable[[Tensor], Tensor],
-    points: Float[Tensor, "points dim"],
+    points: ArrayLike,
     *,
     alpha: float = 1.0,
     manifold: Manifold | None = None,
@@ -130,17 +134,22 @@ def distance_matrix(
     starts: int = 1,
     seed: int = 0,
     batch: int = 64,
-    resume: Path | None = None,
+    resume: FilePath | None = None,
     identity: str = "",
     callback: Callable[[Progress], None] | None = None,
 ) -> DistanceMatrix:
     """Geodesic distances of all pairs.
 
+    Pairs that a detour over a third point proves too long are solved again from the detour
+    (:mod:`diffusion_geodesics.distances.triangles`).
+
     Args:
         score_or_density: a score, a density, or a function x -> s(x).
-        points: at least two, projected onto the manifold.
+        points: at least two, shape (points, dim), as a tensor, an array or lists; projected onto
+            the manifold.
         alpha, manifold, solver, tol, max_steps, starts, seed: as for
-            :func:`diffusion_geodesics.geodesics`.
+            :func:`diffusion_geodesics.geodesic`; one start by default, because the triangle
+            inequality finds what several starts would.
         reference: :class:`CommonMean` by default; ``DistanceMatrix.under`` changes it later.
         batch: number of pairs solved in one batch, ≥ 1.
         resume: a file to which every finished batch is written atomically. Pairs in an existing
@@ -155,47 +164,58 @@ def distance_matrix(
 
     Cost:
         n (n - 1) / 2 geodesics of some 170 to 330 score evaluations each on smooth problems, with
-        about as many batches per ``batch`` pairs as one geodesic takes.
+        about as many batches per ``batch`` pairs as one geodesic takes; about three more geodesics
+        for every pair that was too long.
     """
-    score = as_score(score_or_density)
-    if len(points) < 2 or batch < 1:
+    connection = Conformal(score_or_density, alpha, manifold)
+    space, strength = connection.manifold, connection.weight.constant_slope
+    if strength is None:
         raise ValueError(
-            f"got {len(points)} points and batch {batch}; expected at least 2 points and 1 a batch"
+            f"the weight {alpha} is no power of the density, so that distances depend on the "
+            "reference in another way for each pair; expected a number or Power(alpha)"
         )
-    space = Flat() if manifold is None else manifold
-    method = PreconditionedFlow() if solver is None else solver
-    points = space.project(points)
-    pairs = torch.combinations(torch.arange(len(points)))
+    places = placed(as_points(points, "points", axes=2), space, "points")
+    if len(places) < 2 or batch < 1:
+        raise ValueError(
+            f"got {len(places)} points and batch {batch}; expected at least 2 points and 1 a batch"
+        )
+    method = PreconditionedFlow(refine=(64,)) if solver is None else solver
+    pairs = torch.combinations(torch.arange(len(places)))
     settings = (alpha, space, method, tol, max_steps, starts, seed, batch)
-    mark = fingerprint(points, *settings, identity, type(score).__name__)
+    mark = fingerprint(places, *settings, identity, type(connection.score).__name__)
     table = PairTable.empty() if resume is None else load_table(resume, mark)
 
     def report(step: Step | None = None) -> None:
         if callback is not None:
             callback(Progress(len(table), len(pairs), step))
 
-    report()
-    while len(table) < len(pairs):
-        now = pairs[len(table) : len(table) + batch].to(points.device)
-        solution = geodesic(
-            score,
-            points[now[:, 0]],
-            points[now[:, 1]],
-            alpha=alpha,
-            manifold=space,
+    def solve(start: Tensor, end: Tensor, paths: list[Path] | None) -> Solution:
+        return solve_pairs(
+            connection,
+            start,
+            end,
             solver=method,
             tol=tol,
             max_steps=max_steps,
-            starts=starts,
+            starts=starts if paths is None else paths,
             seed=seed,
             callback=report,
         )
-        table = table.extended(solution)
+
+    report()
+    while len(table) < len(pairs):
+        now = pairs[len(table) : len(table) + batch].to(places.device)
+        table = table.extended(solve(places[now[:, 0]], places[now[:, 1]], None))
         if resume is not None:
             save_table(resume, table, mark)
         report()
+    if not bool(table.checked):
+        table = shortened(table, pairs, places, strength, solve, batch)
+        table = replace(table, checked=torch.ones_like(table.checked))
+        if resume is not None:
+            save_table(resume, table, mark)
     return _matrix(
-        table, pairs, len(points), alpha, CommonMean() if reference is None else reference
+        table, pairs, len(places), strength, CommonMean() if reference is None else reference
     )
 
 

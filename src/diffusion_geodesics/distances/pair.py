@@ -60,24 +60,24 @@ def distance(
     solver: BVPSolver | None = None,
     tol: float = 1e-3,
     max_steps: int = 60,
-    starts: int = 1,
+    starts: int | None = None,
     seed: int = 0,
 ) -> Distance:
     r"""The geodesic distance of two points under :math:`(p/q)^{-2\alpha} I`.
 
     Args:
         score_or_density, x0, x1, alpha, manifold, solver, tol, max_steps, starts, seed: as for
-            :func:`diffusion_geodesics.geodesics`; one pair of points.
+            :func:`diffusion_geodesics.geodesic`; one pair of points.
         log_density: absolute log p(x0) and log p(x1) in nats, for the absolute distance (q = 1).
             By default q is the geometric mean of p(x0) and p(x1), so that distances of different
             pairs have different units.
         log_density_error: error of the mean of the two, in nats.
 
     Raises:
-        ValueError: more than one pair, or an error of :func:`diffusion_geodesics.geodesics`.
+        ValueError: more than one pair, or an error of :func:`diffusion_geodesics.geodesic`.
 
     Cost:
-        That of :func:`diffusion_geodesics.geodesics`.
+        That of :func:`diffusion_geodesics.geodesic`.
     """
     solution = geodesic(
         score_or_density,

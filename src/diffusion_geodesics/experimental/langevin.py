@@ -25,7 +25,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from diffusion_geodesics.bvp.string_method import one_sided_derivative
-from diffusion_geodesics.density import Score
+from diffusion_geodesics.density import Score, evaluate
 
 NEIGHBOURS = 4
 """Nodes closer than this along the curve do not bound each other's cells; otherwise the sampling
@@ -148,7 +148,7 @@ class Langevin:
         drift = torch.zeros_like(x[:, 0, 0])
         speed = planes.velocity.square().sum(-1).clamp_min(1e-30)
         for _ in range(steps):
-            score = self.score(self.t.expand(x.shape[:2]), x)
+            score = evaluate(self.score, self.t.expand(x.shape[:2]), x)
             fresh = planes.across(gaussian_noise(planes.nodes, x.shape[1], generator))
             moved = x + self.step * planes.across(score) + 0.5 * size * (noise + fresh)
             x = torch.where(planes.inside(moved)[..., None], moved, x)

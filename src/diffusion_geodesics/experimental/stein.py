@@ -30,7 +30,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from diffusion_geodesics.density import Score
+from diffusion_geodesics.density import Score, evaluate
 from diffusion_geodesics.manifold import Flat, Manifold
 from diffusion_geodesics.metric import Connection, Field, LogDensityOf, Metric
 from diffusion_geodesics.metric.differentiable import gradient_evaluations, jacobian_product
@@ -123,5 +123,5 @@ class Stein(Metric):
         u: Float[Tensor, "*batch dim"],
         v: Float[Tensor, "*batch dim"],
     ) -> Float[Tensor, "*batch"]:
-        score = self.manifold.to_tangent(x, self.score(t, x))
+        score = self.manifold.to_tangent(x, evaluate(self.score, t, x))
         return _dot(u, v) + self.strength * _dot(score, u) * _dot(score, v)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from diffusion_geodesics.extrapolation.result import ExtrapolationResult
+from diffusion_geodesics.latents.model_notes import codec_notes
 from diffusion_geodesics.runtime.diagnostic import Diagnostic
 
 LARGE_GROWTH = 1e4
 """Growth factor from which on a ray does not hit what it aims at."""
 UNSURE = 0.01
 """Error of the end point, relative to the arc, from which on it is warned about."""
-POOR_CODEC = 22.0
-"""dB below which the autoencoder does not know such images."""
 
 
 def diagnose(result: ExtrapolationResult) -> tuple[Diagnostic, ...]:
@@ -71,13 +70,6 @@ def _numbers(result: ExtrapolationResult) -> Iterator[Diagnostic]:
 
 
 def _images(result: ExtrapolationResult) -> Iterator[Diagnostic]:
-    if result.codec_psnr < POOR_CODEC:
-        yield Diagnostic(
-            "poor_codec",
-            f"The model's autoencoder reproduces the images at {result.codec_psnr:.1f} dB only: "
-            "they are unlike what it was trained on, and frames and densities say little about "
-            "them.",
-            {"psnr": result.codec_psnr},
-        )
+    yield from codec_notes(result.codec_psnr)
     if result.applied:
         yield Diagnostic("remedies", f"Remedies were applied: {'; '.join(result.applied)}.")

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from diffusion_geodesics.bvp import BoundaryProblem, Solution, Step, solve_bvp
+from diffusion_geodesics.clips import in_mean_intervals
 from diffusion_geodesics.diffusion import RatioScore
 from diffusion_geodesics.extrapolation.launch import (
     Launch,
@@ -26,7 +28,6 @@ from diffusion_geodesics.latents.coordinates import Ambient, Coordinates, shell
 from diffusion_geodesics.manifold import SpaceForm
 from diffusion_geodesics.path import chord
 from diffusion_geodesics.runtime.paths import expand
-from diffusion_geodesics.video.local_fit import local_fit
 
 _START = torch.zeros(1, dtype=torch.float64)
 _ENDS = torch.tensor([0.0, 1.0], dtype=torch.float64)
@@ -289,15 +290,15 @@ class GivenVector(Direction):
 @final
 @dataclass(frozen=True)
 class ClipVelocity(Direction):
-    r"""As the last frames of a clip move; a unit of t is one frame.
+    r"""As the last frames of a clip move; a unit of t is one frame, at their mean rate.
 
     The latents of the last frames are mapped to the tangent space at the last one, and a line or
-    a parabola is fitted there by least squares.
+    a parabola is fitted there by least squares, at the times when the frames are shown.
 
     Args:
         frames: how many of the last frames, an odd number of at least 3.
-        bend: take the parabola's slope at the last frame, b1 + m b2, not the line's b1. It is
-            exact for accelerated motion and noisier.
+        bend: take the parabola's slope at the last frame, not the line's. It is exact for
+            accelerated motion and noisier.
 
     Raises:
         ValueError: an even number, or fewer than 3.
@@ -323,7 +324,10 @@ class ClipVelocity(Direction):
         points = setup.latents
         if not isinstance(coordinates, Ambient):
             points = points * (len(x) ** 0.5 / points.norm(dim=1, keepdim=True))
-        velocity = fitted_velocity(points, space_form(coordinates.manifold), self.bend)
+        pictures = setup.noised.encoded.pictures
+        shown = np.asarray(pictures.times or range(len(points)), dtype=np.float64)
+        times = in_mean_intervals(shown, pictures.tick)
+        velocity = fitted_velocity(points, space_form(coordinates.manifold), self.bend, times)
         return Launch(x, velocity, coordinates, "one frame of the clip", t_max=FORESEEN)
 
     def settings(self) -> dict[str, object]:
@@ -341,13 +345,18 @@ def _file(name: str, image: ImageSource, **others: object) -> dict[str, object]:
 
 
 def fitted_velocity(
-    points: Float[Tensor, "n dim"], space: SpaceForm, bend: bool
+    points: Float[Tensor, "n dim"],
+    space: SpaceForm,
+    bend: bool,
+    times: Float64[np.ndarray, " n"] | None = None,
 ) -> Float[Tensor, " dim"]:
-    """Velocity per point at the last of an odd number of points, by least squares in the tangent
-    space there: of a line, or (``bend``) of a parabola."""
-    half = len(points) // 2
-    fit = local_fit(torch.stack([space.log(points[-1], p) for p in points]), half)
-    return fit.velocity[0] + (half * fit.acceleration[0] if bend else 0.0)
+    """Velocity at the last of some points, by least squares in the tangent space there: of a line,
+    or (``bend``) of a parabola; per unit of the times, which are 0, 1, 2, ... by default."""
+    t = torch.from_numpy(np.arange(len(points), dtype=np.float64) if times is None else times)
+    powers = (t - t[-1])[:, None] ** torch.arange(3 if bend else 2)
+    slope = torch.linalg.pinv(powers)[1]
+    offsets = torch.stack([space.log(points[-1], p) for p in points])
+    return slope.to(offsets) @ offsets
 
 
 def _between(setup: Setup, a: Tensor, b: Tensor) -> Coordinates:

@@ -32,9 +32,11 @@ from diffusion_geodesics.latents.choices import fit_of
 from diffusion_geodesics.latents.decode import decode
 from diffusion_geodesics.latents.encode import encode, invert
 from diffusion_geodesics.latents.geometry import level_geometry
+from diffusion_geodesics.latents.memory import SOLVER_COPIES, demand_memory
 from diffusion_geodesics.latents.model_notes import model_notes
 from diffusion_geodesics.latents.pictures import Pictures, load_pictures
 from diffusion_geodesics.models import DiffusionModel
+from diffusion_geodesics.runtime.diagnostic import Diagnostic
 from diffusion_geodesics.runtime.paths import expand
 from diffusion_geodesics.runtime.run import Observer, Run
 
@@ -83,6 +85,9 @@ def extrapolate(
         )
     run = Run(observer)
     pictures = _pictures(model, start, direction, settings)
+    solve, frames = settings.solve, settings.ray.frames
+    held = SOLVER_COPIES * max(solve.intervals) + settings.ray.ray_steps + frames
+    demand_memory(model, pictures.size, images=len(pictures.images) + frames, latents=held)
     noised = invert(run, encode(run, model, pictures, settings.prompts.prompts), settings.inversion)
     encoded = noised.encoded
     alpha = settings.metric.alpha_for(encoded.dim)
@@ -114,7 +119,10 @@ def extrapolate(
         costs=run.costs,
     )
     notes = model_notes(model, (settings.prompts.prompt, *direction.prompts))
-    return replace(result, warnings=(*notes, *diagnose(result)))
+    return replace(
+        result,
+        warnings=(*pictures.warnings, *notes, *noised.noise_notes, *diagnose(result)),
+    )
 
 
 def _pictures(
@@ -165,8 +173,14 @@ def last_frames(
             f"{clip.name} has {len(last)} frame{'s' * (len(last) != 1)} after its last cut; a "
             f"velocity is fitted to {count} (at least 3): give a longer clip, or fewer frames"
         )
-    names = tuple(f"{clip.name}, frame {frame.index}" for frame in last)
-    return Pictures(torch.stack([f.image for f in last]), names, clip.notes)
+    return Pictures(
+        torch.stack([f.image for f in last]),
+        tuple(f"{clip.name}, frame {frame.index}" for frame in last),
+        clip.notes,
+        tuple(frame.time for frame in last),
+        clip.tick,
+        tuple(Diagnostic("clip", f"{clip.name}: {note}") for note in clip.notes),
+    )
 
 
 def _straight(setup: Setup, launch: Launch, ray: LatentRay) -> LatentRay:

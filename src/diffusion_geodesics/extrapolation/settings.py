@@ -8,12 +8,12 @@ from typing import ClassVar
 from pydantic import Field
 
 from diffusion_geodesics.latents.settings import (
+    BoundarySolve,
     Framing,
     Inversion,
     PlaybackSettings,
     SettingsGroup,
     SharedPrompt,
-    Solve,
 )
 from diffusion_geodesics.runtime.settings import JobSettings, SettingsError
 
@@ -95,14 +95,15 @@ class ExtrapolationSettings(JobSettings):
     framing: Framing = Framing()
     inversion: Inversion = Inversion()
     metric: RayMetric = RayMetric()
-    solve: Solve = Solve()
+    solve: BoundarySolve = BoundarySolve()
     playback: PlaybackSettings = PlaybackSettings()
 
     def inert(self) -> Mapping[str, str]:
-        found = {"negative": "rays follow the density at the level"}
         if not self.ray.stop:
-            found["halvings"] = "stop is off, so that no ray is ended"
-        return found
+            return {"halvings": "stop is off, so that no ray is ended"}
+        if self.metric.alpha_for(1) == 0:
+            return {"halvings": "the strength is 0"}
+        return {}
 
     def check(self) -> None:
         if self.remedies.keep_norm and not self.metric.flat:

@@ -10,6 +10,8 @@ from diffusion_geodesics.image_sets.diagnostics import diagnose_densities
 from diffusion_geodesics.image_sets.settings import DensitySettings
 from diffusion_geodesics.images import ImageSource
 from diffusion_geodesics.latents.encode import Encoded, Noised, encode, invert
+from diffusion_geodesics.latents.memory import demand_memory
+from diffusion_geodesics.latents.model_notes import codec_notes
 from diffusion_geodesics.latents.pictures import Pictures, load_pictures
 from diffusion_geodesics.likelihood import (
     DenoiserNoise,
@@ -93,6 +95,9 @@ def image_densities(
     settings = (settings or DensitySettings()).updated(**changes)
     run = Run(observer)
     pictures = load_pictures(model, images, settings.framing, least=1)
+    count = len(pictures.images)
+    held = count * (settings.trace.probes + 16)
+    demand_memory(model, pictures.size, images=count, latents=held)
     noised = invert(run, encode(run, model, pictures, settings.prompts.prompts), settings.inversion)
     encoded, level = noised.encoded, noised.level
     chosen = settings.trace
@@ -113,7 +118,7 @@ def image_densities(
         found,
         _of_pixels(encoded),
         run.costs,
-        (*encoded.notes, *diagnose_densities(found)),
+        (*noised.notes, *codec_notes(float(encoded.codec_psnr.min())), *diagnose_densities(found)),
     )
 
 

@@ -23,6 +23,8 @@ from diffusion_geodesics.images import ImageSource
 from diffusion_geodesics.latents.choices import solver_of
 from diffusion_geodesics.latents.encode import encode, invert
 from diffusion_geodesics.latents.geometry import shared_geometry
+from diffusion_geodesics.latents.memory import SOLVER_COPIES, demand_memory
+from diffusion_geodesics.latents.model_notes import codec_notes
 from diffusion_geodesics.latents.pictures import Pictures, load_pictures
 from diffusion_geodesics.manifold import Flat, Manifold, Sphere
 from diffusion_geodesics.models import DiffusionModel
@@ -92,8 +94,11 @@ def image_distances(
     settings = (settings or DistanceSettings()).updated(**changes)
     run = Run(observer)
     pictures = load_pictures(model, images, settings.framing, least=2)
+    solve, count = settings.solve, len(pictures.images)
+    paths = min(settings.batch, count * (count - 1) // 2) * solve.starts * max(solve.intervals)
+    demand_memory(model, pictures.size, images=count, latents=SOLVER_COPIES * paths + 4 * count)
     noised = invert(run, encode(run, model, pictures, settings.prompts.prompts), settings.inversion)
-    solve, latents = settings.solve, noised.latents
+    latents = noised.latents
     geometry = shared_geometry(noised, settings.metric, solve.seed)
     radius = float(latents.norm(dim=1).mean())
     manifold = Flat() if settings.metric.flat else Sphere(radius)
@@ -122,6 +127,6 @@ def image_distances(
             callback=show,
         )
     result = DistancesResult(settings, model.info, pictures, latents, manifold, matrix, run.costs)
-    return replace(
-        result, warnings=(*noised.encoded.notes, *diagnose_distances(result.matrix, pictures.names))
-    )
+    known = codec_notes(float(noised.encoded.codec_psnr.min()))
+    about = diagnose_distances(result.matrix, pictures.names)
+    return replace(result, warnings=(*noised.notes, *known, *about))

@@ -9,6 +9,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from diffusion_geodesics.latents.settings import (
+    ContrastedPrompt,
     Framing,
     Inversion,
     Metric,
@@ -38,7 +39,7 @@ class DistanceSettings(JobSettings):
     """What densities are relative to: the mean over all images, or over each pair."""
     batch: int = Field(default=16, ge=1, le=100_000)
     """Pairs solved in one batch; a run that is killed loses at most one batch."""
-    prompts: SharedPrompt = SharedPrompt()
+    prompts: ContrastedPrompt = ContrastedPrompt()
     framing: Framing = Framing()
     inversion: Inversion = Inversion()
     metric: Metric = Metric()
@@ -78,6 +79,3 @@ class DensitySettings(JobSettings):
     framing: Framing = Framing()
     inversion: Inversion = Inversion()
     trace: TraceSettings = TraceSettings()
-
-    def inert(self) -> Mapping[str, str]:
-        return {"negative": "a density compares with no other prompt"}

@@ -6,13 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from diffusion_geodesics.interpolation.result import InterpolationResult, Segment
 from diffusion_geodesics.interpolation.settings import InterpolationSettings, PathName
+from diffusion_geodesics.latents.model_notes import codec_notes
 from diffusion_geodesics.latents.settings import ScoreKind
 from diffusion_geodesics.runtime.diagnostic import Diagnostic
 
 LEAST_ENERGY = 0.75
 """Noise energy, relative to that of both ends and of slerp, below which a path is atypical."""
-POOR_CODEC = 22.0
-"""dB below which the autoencoder does not know such images."""
 CODEC_LOSS = 3.0
 """dB by which a keyframe may fall behind the autoencoder before a warning."""
 LARGE_ERROR = 0.05
@@ -123,14 +122,7 @@ def _solver(result: InterpolationResult, segment: Segment) -> Iterator[Diagnosti
 
 
 def _codec(result: InterpolationResult) -> Iterator[Diagnostic]:
-    worst = min(result.codec_psnr)
-    if worst < POOR_CODEC:
-        yield Diagnostic(
-            "poor_codec",
-            f"The model's autoencoder reproduces the images at {worst:.1f} dB only: they are "
-            "unlike what it was trained on, and frames and densities say little about them.",
-            {"psnr": worst},
-        )
+    yield from codec_notes(min(result.codec_psnr))
     loss = max(c - k for c, k in zip(result.codec_psnr, result.keyframe_psnr, strict=True))
     if loss > CODEC_LOSS:
         yield Diagnostic(
@@ -166,12 +158,6 @@ def _meaning(result: InterpolationResult) -> Iterator[Diagnostic]:
             "moving_density",
             "The prompt changes along the path, and with it the density: log densities compare "
             "neighbouring points, not the images.",
-        )
-    if result.model.caveat:
-        yield Diagnostic(
-            "no_density",
-            f"About the model's score: {result.model.caveat}. Lengths, distances and log densities "
-            "are then those of a vector field, not of a probability density.",
         )
     if note := SCORES.get(result.settings.metric.score):
         yield Diagnostic(

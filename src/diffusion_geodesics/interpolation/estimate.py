@@ -26,8 +26,11 @@ from diffusion_geodesics.diffusion import (
     network_bytes,
     sampling_nfe,
 )
-from diffusion_geodesics.interpolation.interpolate import COMPARED
+from diffusion_geodesics.interpolation.chain import Chain
+from diffusion_geodesics.interpolation.frames import COMPARED
+from diffusion_geodesics.interpolation.segments import groups_of
 from diffusion_geodesics.interpolation.settings import InterpolationSettings, PathName
+from diffusion_geodesics.interpolation.timeline import frame_count
 from diffusion_geodesics.latents.choices import (
     rule_of,
     sampler_of,
@@ -112,7 +115,8 @@ def estimate(
         tflop = operations.tflop(counts)
         spent = 0.0 if seconds is None else tflop / (operations.evaluation / 1e12) * seconds
         costs = costs.add(stage, Cost(counts.nfe, counts.batches, spent, tflop))
-    frames, batches = settings.film.frames, denoiser.network.batches
+    chain, batches = _chain(settings, keyframes), denoiser.network.batches
+    frames = -(-frame_count(settings.film, chain) // len(groups_of(len(chain.pairs))))
     largest = max(frames * (2 if settings.film.guidance != 1 else 1), INTERVALS + 1, VERIFY)
     batch = min(batches.rows, largest)
     return Estimation(
@@ -127,12 +131,19 @@ def estimate(
     )
 
 
+def _chain(settings: InterpolationSettings, keyframes: int) -> Chain:
+    """The chain through images that all differ."""
+    return Chain.through(keyframes, closed=settings.film.loop)
+
+
 def _stages(
     denoiser: Denoiser, settings: InterpolationSettings, keyframes: int
 ) -> Iterator[tuple[str, Counts]]:
     """What each stage counts; at most, for those that stop early."""
     sampler = sampler_of(settings.inversion)
-    inversion, pairs = settings.inversion, keyframes - 1
+    inversion, chain = settings.inversion, _chain(settings, keyframes)
+    pairs = len(chain.pairs)
+    groups = [group.stop - group.start for group in groups_of(pairs)]
     rungs = len(denoiser.schedule.ladder(inversion.steps, inversion.level))
     yield "encode", Counts(nfe=1, batches=1, encoded=keyframes, decoded=keyframes)
     text = text_inversion_of(settings.prompts)
@@ -149,16 +160,16 @@ def _stages(
             Counts(pairs * features.nfe(2), pairs * features.batches, encoded=pairs * (NODES - 2)),
         )
     if settings.path.solved and not _unbent(settings):
-        yield "solve", _solve(denoiser, settings, pairs)
-    yield "measure", _measure(denoiser, settings, pairs)
-    strips = [("decode", settings.film.frames)]
+        yield "solve", sum((_solve(denoiser, settings, n) for n in groups), Counts())
+    yield "measure", sum((_measure(denoiser, settings, n) for n in groups), Counts())
+    strips = [("decode", frame_count(settings.film, chain))]
     if settings.compare:
-        strips.append(("compare", min(COMPARED * pairs, settings.film.frames)))
+        strips.append(("compare", min(COMPARED * pairs, strips[0][1])))
     for stage, frames in strips:
         t = torch.full((frames,), 0.5, dtype=torch.float64)
         t[:keyframes] = 0.0  # at the keyframes themselves there is no guidance
         nfe = sampling_nfe(sampler, rungs, guidance_bump(t, settings.film.guidance))
-        yield stage, Counts(nfe, steps, decoded=frames)
+        yield stage, Counts(nfe, steps * len(groups), decoded=frames)
 
 
 def _unbent(settings: InterpolationSettings) -> bool:

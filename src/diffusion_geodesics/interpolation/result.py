@@ -83,13 +83,15 @@ class Strip:
 
     Args:
         name: of the path.
-        frames: images with values in [0, 1].
+        frames: images with values in [0, 1], on the background where they are transparent.
         timeline: where they are.
+        alpha: opacity; None where all is opaque.
     """
 
     name: str
     frames: Float[Tensor, "frames 3 height width"]
     timeline: Timeline
+    alpha: Float[Tensor, "frames 1 height width"] | None = None
 
 
 @final

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import ClassVar
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from diffusion_geodesics.latents.settings import (
+    AsText,
     Framing,
     Inversion,
     Metric,
     PlaybackSettings,
-    PlayOrder,
     Prompts,
     ScoreKind,
     SettingsGroup,
@@ -21,10 +22,30 @@ from diffusion_geodesics.latents.settings import (
     SolverName,
     Spacing,
 )
+from diffusion_geodesics.runtime.paths import expand
 from diffusion_geodesics.runtime.settings import JobSettings, Preset, SettingsError
 
-PUBLISHED_NEGATIVE = "blurry, ghosting, overlapping edges, distorted, low quality"
-"""A negative prompt against blends, for the published preset; any other may be given."""
+PUBLISHED_NEGATIVE = (
+    "double image, unrealistic, artifacts, distortion, ghosting, overlapping outlines, "
+    "abrupt change, motion blur, low resolution, little detail"
+)
+"""A negative prompt to the effect of the authors', in words of our own; any other may be given."""
+
+SOLVER = ("solver", "tol", "max_steps", "intervals", "starts", "allow_atypical")
+"""Settings that matter only where a boundary value problem is solved."""
+
+
+def _colour(text: str) -> str:
+    """A colour's name as it is, if Pillow knows it."""
+    from PIL import ImageColor
+
+    if len(ImageColor.getrgb(text)) != 3:
+        raise ValueError("should be opaque, such as white or #8040ff")
+    return text
+
+
+MaskFile = Annotated[Path | None, AfterValidator(lambda path: path and expand(path).absolute())]
+"""The file of a mask, absolute, so that a run can be repeated from anywhere."""
 
 
 class PathName(Enum):
@@ -61,31 +82,101 @@ class InterpolationSolve(Solve):
     """Most steps on the finest level; 20 keep a run of 17 frames below 900 network evaluations."""
 
 
+class Ease(Enum):
+    """How fast a film goes between two keyframes."""
+
+    LINEAR = "linear"
+    """At one speed."""
+    SMOOTH = "smooth"
+    """Slowly at the keyframes, 1.5 times as fast half-way: the path walked is 3s² - 2s³."""
+
+
+def _fractions(value: Any) -> Any:
+    return tuple(value.split(",")) if isinstance(value, str) else value
+
+
 class Film(SettingsGroup):
     """The frames of the film."""
 
     title: ClassVar[str] = "Frames"
 
-    frames: int = Field(default=17, ge=2, le=100_000)
-    """Number of frames, both ends included."""
+    loop: bool = False
+    """Go on from the last image to the first, so that the film closes."""
+    once: bool = False
+    """Play the film once, without the way back."""
+    there_and_back: bool = False
+    """Play the film to its end and back, as is done unless it is a loop or played once."""
+    frames: int | None = Field(default=None, ge=2, le=100_000)
+    """Number of frames, every keyframe counted once; by default 16 steps from image to image: 17
+    frames for two images."""
+    frames_each: int | None = Field(default=None, ge=2, le=100_000)
+    """Number of frames from each image to the next, both included, instead of the whole."""
+    at: Annotated[
+        tuple[Annotated[float, Field(ge=0, le=1)], ...] | None,
+        BeforeValidator(_fractions),
+        AsText("0,F,...,1"),
+    ] = None
+    """Fraction of the film at which each image is shown, from 0 on; the last at 1 unless it is a
+    loop. By default as they come at equal steps."""
+    ease: Ease = Ease.LINEAR
+    """How fast the film goes between two images."""
     spacing: Spacing = Spacing.PERCEPTUAL
     """What is equal between neighbouring frames."""
     guidance: float = Field(default=1.0, ge=0, le=100)
     """Classifier-free guidance half-way, 1 + (g-1) sin(πt); needs a prompt, 1 is none."""
-    order: PlayOrder = PlayOrder.THERE_AND_BACK
-    """The order in which the frames are shown."""
     keep_pixels: bool = False
     """Put the original pixels in the place of the frames at the images themselves."""
+    background: Annotated[str, AfterValidator(_colour)] = "white"
+    """Colour behind images with an alpha channel, for the model and for films that keep none: a
+    name, or #rrggbb."""
+
+    @property
+    def colour(self) -> tuple[float, float, float]:
+        """Red, green and blue of the background, in [0, 1]."""
+        from PIL import ImageColor
+
+        red, green, blue = ImageColor.getrgb(self.background)[:3]
+        return red / 255, green / 255, blue / 255
+
+    @property
+    def even(self) -> bool:
+        """Whether frames are at equal steps over the whole film."""
+        return self.at is None and self.frames_each is None and self.ease is Ease.LINEAR
+
+
+class MaskSettings(SettingsGroup):
+    """Which part of the image changes."""
+
+    title: ClassVar[str] = "Mask"
+
+    mask: MaskFile = None
+    """Grey image of the size of the first image: white changes, black stays as it is there."""
+    mask_b: MaskFile = None
+    """The same for the second of two images; what is black then fades from the first image's pixels
+    to the second's."""
+    feather: int = Field(default=8, ge=0, le=1024)
+    """Width of the soft edge inside the white, in pixels of the working size."""
+
+    def inert(self) -> Mapping[str, str]:
+        return {"feather": "there is no mask"} if self.mask is None else {}
 
 
 class InterpolationSettings(JobSettings):
     """Settings of :func:`diffusion_geodesics.interpolate`."""
 
-    exclusive: ClassVar[tuple[tuple[str, str], ...]] = (("alpha", "strength"),)
+    exclusive: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("alpha", "strength"),
+        ("frames", "frames_each"),
+        ("at", "frames_each"),
+        ("loop", "once"),
+        ("loop", "there_and_back"),
+        ("once", "there_and_back"),
+    )
     presets: ClassVar[Mapping[str, Preset]] = {
         "natural": {},
         "geodesic": {"path": PathName.GEODESIC},
         "slerp": {"path": PathName.SLERP},
+        "draft": {"frames": 9, "steps": 12, "refinements": 0, "compare": False},
         "published": {
             "path": PathName.GEODESIC,
             "level": 0.6,
@@ -109,6 +200,7 @@ class InterpolationSettings(JobSettings):
     allow_atypical: bool = False
     """Keep a path that leaves the typical set of the noised density, instead of refusing it."""
     film: Film = Film()
+    masks: MaskSettings = MaskSettings()
     prompts: Prompts = Prompts()
     framing: Framing = Framing()
     inversion: Inversion = Inversion()
@@ -125,11 +217,17 @@ class InterpolationSettings(JobSettings):
                 "with no other prompt"
             )
         if not self.path.solved:
-            solver = ("solver", "tol", "max_steps", "intervals", "starts", "allow_atypical")
-            found |= dict.fromkeys(solver, f"{self.path.value} needs no solver")
+            found |= dict.fromkeys(
+                (*SOLVER, "allow_atypical"), f"{self.path.value} needs no solver"
+            )
+        elif self.path is PathName.NATURAL and self.metric.alpha_for(1) == 0:
+            reason = "nothing bends the path (the strength is 0)"
+            found |= dict.fromkeys(SOLVER, reason)
         return found
 
     def check(self) -> None:
+        if self.masks.mask_b is not None and self.masks.mask is None:
+            raise SettingsError("got mask_b without mask; give both, or the first only")
         conditioned = self.prompts.given or self.prompts.invert_text > 0
         score = self.metric.score
         if score.contrasts and not conditioned and not self.prompts.negative:

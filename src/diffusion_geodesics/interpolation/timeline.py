@@ -1,18 +1,28 @@
-"""Which frame of a film is where: a segment of the chain, and a curve parameter on it."""
+"""Which frame of a film is where: a segment of the chain, and a curve parameter on it.
+
+Geodesics meet at a corner: the direction changes at once at a keyframe, whatever the speed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import heapify, heapreplace
+from itertools import pairwise
 from typing import final
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from diffusion_geodesics.interpolation.chain import Chain
+from diffusion_geodesics.interpolation.settings import Ease, Film
 from diffusion_geodesics.latents.profile import LatentProfile
 from diffusion_geodesics.latents.settings import Spacing
 from diffusion_geodesics.latents.spacing import frame_times, perceptual_length
+
+STEPS = 16
+"""Steps from image to image where no number of frames is asked for."""
 
 
 @final
@@ -30,46 +40,95 @@ class Timeline:
     t: Float[Tensor, " frames"]
     keyframes: tuple[int, ...]
 
-    def on(self, segment: int) -> Float[Tensor, " some"]:
-        """The curve parameters of the frames on a segment."""
-        return self.t[self.segment == segment]
-
     @property
     def position(self) -> Float[Tensor, " frames"]:
         """Segments and curve parameter in one number, in [0, segments]."""
         return self.segment + self.t
 
 
-def timeline(spacing: Spacing, frames: int, profiles: Sequence[LatentProfile]) -> Timeline:
+def frame_count(film: Film, chain: Chain) -> int:
+    """Number of frames of a film; the first one is not counted again at the end of a loop."""
+    if film.frames is not None:
+        return film.frames
+    each = None if film.frames_each is None else film.frames_each - 1
+    steps = [(1 if leg is None else STEPS) if each is None else each for leg in chain.legs]
+    return sum(steps) + (not chain.closed)
+
+
+def timeline(
+    film: Film, chain: Chain, profiles: Sequence[LatentProfile], frames: int | None = None
+) -> Timeline:
     """Frames along a chain of segments, every keyframe shown once.
 
-    The intervals between frames are shared out among the segments by their lengths, at least one
-    each; on a segment they are equal.
+    The steps between frames are shared out among the segments so that the largest is as small as
+    can be, at least one each, unless the settings say where keyframes are; on a segment they are
+    equal, or eased.
 
     Args:
-        spacing: what is equal between neighbouring frames.
-        frames: number of frames in all.
+        film: how the frames are spread.
+        chain: the keyframes.
         profiles: of the segments, in order.
+        frames: number of frames, shared out whatever the settings say; by default theirs.
 
     Raises:
-        ValueError: fewer frames than keyframes.
+        ValueError: fewer frames than keyframes, or fractions that do not fit the keyframes.
     """
-    count = len(profiles)
-    if frames < count + 1:
-        raise ValueError(
-            f"got {frames} frames for {count + 1} images; expected at least one frame for each"
-        )
-    shares = _shares([_length(spacing, p) for p in profiles], frames - 1)
+    count = frame_count(film, chain) if frames is None else frames
+    legs, last = chain.legs, len(chain.pairs) - 1
     segments: list[Tensor] = []
     times: list[Tensor] = []
-    keyframes = [0]
-    for number, (profile, intervals) in enumerate(zip(profiles, shares, strict=True)):
-        t = frame_times(spacing, intervals + 1, profile)
-        t = t if number == count - 1 else t[:-1]
-        segments.append(torch.full((len(t),), number))
+    at = [0]
+    for place, leg, steps in zip(
+        chain.places, legs, _steps(film, chain, profiles, count, frames is None), strict=False
+    ):
+        if leg is None:
+            t = torch.full((steps,), float(place > last), dtype=torch.float64)
+        else:
+            smooth = film.ease is Ease.SMOOTH
+            t = frame_times(film.spacing, steps + 1, profiles[leg], smooth=smooth)[:-1]
+        segments.append(torch.full((steps,), min(place, last)))
         times.append(t)
-        keyframes.append(keyframes[-1] + intervals)
-    return Timeline(torch.cat(segments), torch.cat(times), tuple(keyframes))
+        at.append(at[-1] + steps)
+    if not chain.closed:
+        end = chain.places[-1]
+        segments.append(torch.tensor([min(end, last)]))
+        times.append(torch.tensor([float(end > last)], dtype=torch.float64))
+    keyframes = tuple(i % count for i in at[: len(chain.places)])
+    return Timeline(torch.cat(segments), torch.cat(times), keyframes)
+
+
+def _steps(
+    film: Film, chain: Chain, profiles: Sequence[LatentProfile], count: int, timed: bool
+) -> list[int]:
+    """Number of steps from each keyframe to the next."""
+    legs, intervals = chain.legs, count - (not chain.closed)
+    if intervals < len(legs):
+        raise ValueError(
+            f"got {count} frames for {len(chain.places)} images; expected at least one frame for "
+            "each"
+        )
+    if timed and film.at is not None:
+        return _placed(film.at, len(legs), len(chain.places), intervals)
+    if timed and film.frames_each is not None:
+        return [film.frames_each - 1] * len(legs)
+    lengths = [0.0 if leg is None else _length(film.spacing, profiles[leg]) for leg in legs]
+    return _shares(lengths, intervals)
+
+
+def _placed(at: Sequence[float], legs: int, images: int, intervals: int) -> list[int]:
+    """Steps between keyframes that are at given fractions of the film."""
+    edges = (*at, 1.0) if len(at) == images == legs else tuple(at)
+    if len(at) != images or edges[0] != 0 or edges[-1] != 1:
+        needed = f"{images} fractions, from 0" + (" to 1" if legs < images else "")
+        raise ValueError(f"got {', '.join(f'{x:g}' for x in at)} for at; expected {needed}")
+    steps = [j - i for i, j in pairwise(round(x * intervals) for x in edges)]
+    for number, step in enumerate(steps):
+        if step < 1:
+            raise ValueError(
+                f"at puts images {number + 1} and {(number + 1) % images + 1} on one frame or in "
+                "another order; give fractions that rise, or more frames"
+            )
+    return steps
 
 
 def _length(spacing: Spacing, profile: LatentProfile) -> float:
@@ -81,17 +140,15 @@ def _length(spacing: Spacing, profile: LatentProfile) -> float:
 
 
 def _shares(lengths: Sequence[float], intervals: int) -> list[int]:
-    """Whole numbers in proportion to lengths, at least 1 each, with a given sum."""
-    total = sum(lengths)
-    even = total <= 0
-    weights = [1 / len(lengths) if even else length / total for length in lengths]
-    free = intervals - len(lengths)
-    wanted = [weight * intervals - 1 for weight in weights]
-    positive = [max(w, 0.0) for w in wanted]
-    scale = free / sum(positive) if sum(positive) > 0 else 0.0
-    exact = [w * scale for w in positive]
-    shares = [int(e) for e in exact]
-    order = sorted(range(len(exact)), key=lambda i: shares[i] - exact[i])
-    for i in order[: free - sum(shares)]:
+    """Whole numbers, at least 1 each, with a given sum, so that the largest length/number is least:
+    one by one to where the step is largest."""
+    even = sum(lengths) <= 0
+    weights = [1.0] * len(lengths) if even else list(lengths)
+    shares = [1] * len(lengths)
+    steps = [(-weight, i) for i, weight in enumerate(weights)]
+    heapify(steps)
+    for _ in range(intervals - len(lengths)):
+        i = steps[0][1]
         shares[i] += 1
-    return [1 + share for share in shares]
+        heapreplace(steps, (-weights[i] / shares[i], i))
+    return shares

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from diffusion_geodesics.density import evaluate
 from diffusion_geodesics.ivp.integrator import Attempt, Integrator
 from diffusion_geodesics.ivp.ray import RayResult
 from diffusion_geodesics.ivp.state import State
@@ -78,7 +79,7 @@ def stop_values(
     """
     score = None
     if any(stop.needs_score for stop in stops):
-        score = connection.score(state.t.clamp(0, 1), state.x)
+        score = evaluate(connection.score, state.t.clamp(0, 1), state.x)
         cost = cost.plus(Cost(1, len(state.t)))
     return [stop.value(state, score if stop.needs_score else None) for stop in stops], cost
 

@@ -29,6 +29,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from diffusion_geodesics.density import evaluate
 from diffusion_geodesics.ivp.integrator import Attempt, FixedStep, is_conformal, space_form
 from diffusion_geodesics.ivp.state import State
 from diffusion_geodesics.manifold import Manifold
@@ -143,7 +144,9 @@ def _drift(connection: Connection, state: State, tau: Tensor) -> State:
 
 def _kick(connection: Connection, state: State, tau: Tensor) -> State:
     """The log density takes half its step with the old direction and half with the new one."""
-    score = connection.manifold.to_tangent(state.x, connection.score(state.t.clamp(0, 1), state.x))
+    score = connection.manifold.to_tangent(
+        state.x, evaluate(connection.score, state.t.clamp(0, 1), state.x)
+    )
     speed, size = _norm(state.v), _norm(score)
     direction = state.v / speed.clamp_min(1e-30)
     halfway = state.log_density + 0.5 * tau * (score * state.v).sum(-1)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import torch
 
-from diffusion_geodesics.bvp import PreconditionedFlow, PublishedDescent, RelaxationSolver
+from diffusion_geodesics.bvp import PreconditionedFlow, PublishedDescent
 from diffusion_geodesics.diffusion import (
     DDIM,
     LMS,
@@ -34,6 +33,7 @@ from diffusion_geodesics.diffusion import (
 from diffusion_geodesics.framing import CentreCrop, Fit, Pad
 from diffusion_geodesics.latents.settings import (
     Blend,
+    BoundarySolve,
     FitMode,
     Framing,
     Inversion,
@@ -41,7 +41,6 @@ from diffusion_geodesics.latents.settings import (
     Prompts,
     SamplerName,
     ScoreKind,
-    Solve,
     SolverName,
 )
 
@@ -67,7 +66,7 @@ def sampler_of(inversion: Inversion) -> Sampler:
             return DPMSolver()
 
 
-def solver_of(solve: Solve) -> RelaxationSolver[Any]:
+def solver_of(solve: BoundarySolve) -> PreconditionedFlow | PublishedDescent:
     """The boundary value solver."""
     match solve.solver:
         case SolverName.PRECONDITIONED:

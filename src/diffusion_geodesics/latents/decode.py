@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from jaxtyping import Float
 from torch import Tensor
 
@@ -22,6 +24,7 @@ def decode(
     negative: Condition | None = None,
     guidance: float | Float[Tensor, " frames"] = 1.0,
     stage: str = "decode",
+    keep: Callable[[Callable[[], Tensor]], Tensor] | None = None,
 ) -> Float[Tensor, "frames 3 height width"]:
     """Denoise latents, with the sampler that inverted the images, and decode them, in one batch.
 
@@ -34,6 +37,7 @@ def decode(
         negative: what guidance pushes away from; needed where it is not 1.
         guidance: weight of classifier-free guidance, one for all frames or one each; 1 is none.
         stage: name of the stage.
+        keep: given what denoises the latents, returns the clean ones: a cache, for instance.
 
     Returns:
         Images with values in [0, 1].
@@ -41,15 +45,18 @@ def decode(
     Cost: one evaluation a frame and sampling step; two where the guidance is neither 0 nor 1.
     """
     with run.stage(stage, total=0) as progress:
-        clean = sample(
-            parts.denoiser,
-            latents,
-            condition,
-            steps=inversion.steps,
-            level=inversion.level,
-            sampler=sampler_of(inversion),
-            negative=negative,
-            guidance=guidance,
-            on_step=progress,
-        )
-        return parts.codec.decode(clean)
+
+        def denoise() -> Tensor:
+            return sample(
+                parts.denoiser,
+                latents,
+                condition,
+                steps=inversion.steps,
+                level=inversion.level,
+                sampler=sampler_of(inversion),
+                negative=negative,
+                guidance=guidance,
+                on_step=progress,
+            )
+
+        return parts.codec.decode(denoise() if keep is None else keep(denoise))

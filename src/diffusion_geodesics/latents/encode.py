@@ -20,6 +20,8 @@ from diffusion_geodesics.diffusion import (
     OnStep,
     count_flops,
     evaluation_flops,
+    noise_caution,
+    noise_scale,
 )
 from diffusion_geodesics.diffusion import invert as invert_latents
 from diffusion_geodesics.images import psnr
@@ -92,7 +94,7 @@ class Encoded:
         null: the condition of no prompt.
         prompts: the settings that these come from.
         codec_psnr: of each image through the autoencoder alone, in dB: the best that can be had.
-        notes: what must be known about the model and the prompts.
+        notes: what must be known about the images, the model and the prompts.
     """
 
     pictures: Pictures
@@ -148,6 +150,22 @@ class Noised:
         """The parts of the model."""
         return self.encoded.parts
 
+    @property
+    def noise_notes(self) -> tuple[Diagnostic, ...]:
+        """Whether the inversion put the noise of the level on the images; of a single step nothing
+        can be said."""
+        if round(self.inversion.level * self.inversion.steps) < 2:
+            return ()
+        level = self.level
+        scale = noise_scale(self.encoded.clean, self.latents, level.a, level.sigma)
+        caution = noise_caution(scale)
+        return (Diagnostic("noise", caution, {"scale": scale.tolist()}),) if caution else ()
+
+    @property
+    def notes(self) -> tuple[Diagnostic, ...]:
+        """What must be known about the model, the prompts and the inversion."""
+        return (*self.encoded.notes, *self.noise_notes)
+
 
 def encode(run: Run, model: DiffusionModel, pictures: Pictures, prompts: Prompts) -> Encoded:
     """Encode images, and the prompts that go with them.
@@ -186,7 +204,7 @@ def encode(run: Run, model: DiffusionModel, pictures: Pictures, prompts: Prompts
         null=known[""],
         prompts=prompts,
         codec_psnr=psnr(decoded, pictures.images.to(decoded)).cpu(),
-        notes=model_notes(model, (*texts, prompts.negative)),
+        notes=(*pictures.warnings, *model_notes(model, (*texts, prompts.negative))),
     )
 
 
@@ -231,6 +249,7 @@ def carry_up(
         sampler=sampler_of(inversion),
         refinements=inversion.refinements,
         tolerance=tolerance,
+        start_noise=inversion.start_noise,
         on_step=on_step,
     )
 

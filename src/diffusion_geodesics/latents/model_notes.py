@@ -7,15 +7,39 @@ from collections.abc import Iterable
 from diffusion_geodesics.models import DiffusionModel
 from diffusion_geodesics.runtime.diagnostic import Diagnostic
 
+POOR_CODEC = 22.0
+"""dB below which the autoencoder does not know such images."""
+
 
 def model_notes(model: DiffusionModel, prompts: Iterable[str]) -> tuple[Diagnostic, ...]:
-    """How the model was loaded, and what it cannot read of each prompt.
+    """What the model's score is, how it was loaded, and what it cannot read of each prompt.
 
     Args:
         model: the model.
         prompts: every text that is encoded; the empty one has nothing to be said about.
     """
-    loaded = (Diagnostic("model", note) for note in model.notes)
+    loaded = [Diagnostic("model", note) for note in model.notes]
+    if model.caveat:
+        message = (
+            f"About the model's score: {model.caveat}. Lengths, distances and log densities are "
+            "then those of a vector field, not of a probability density."
+        )
+        loaded.insert(0, Diagnostic("no_density", message))
     texts = dict.fromkeys(text for text in prompts if text)
     read = (Diagnostic("prompt", note) for text in texts for note in model.prompt_notes(text))
     return (*loaded, *read)
+
+
+def codec_notes(psnr: float) -> tuple[Diagnostic, ...]:
+    """A word on images that the model's autoencoder does not reproduce.
+
+    Args:
+        psnr: of the worst of them through the autoencoder alone, in dB.
+    """
+    if psnr >= POOR_CODEC:
+        return ()
+    message = (
+        f"The model's autoencoder reproduces the images at {psnr:.1f} dB only: they are unlike "
+        "what it was trained on, and frames and densities say little about them."
+    )
+    return (Diagnostic("poor_codec", message, {"psnr": psnr}),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,13 +10,19 @@ from typing import final
 
 import torch
 from jaxtyping import Float
+from PIL.Image import Image
 from torch import Tensor
 
-from diffusion_geodesics.framing import choose_size, fit
-from diffusion_geodesics.images import ImageSource, read_image
+from diffusion_geodesics.framing import Fit, Pad, choose_size, fit
+from diffusion_geodesics.images import ImageSource, Picture, read_image
 from diffusion_geodesics.latents.choices import fit_of
 from diffusion_geodesics.latents.settings import Framing
 from diffusion_geodesics.models import DiffusionModel, as_model
+from diffusion_geodesics.runtime.diagnostic import Diagnostic
+from diffusion_geodesics.runtime.paths import printable
+
+_HELD = 16
+"""Images held at full size; further ones are read twice, so that memory stays bounded."""
 
 
 @final
@@ -24,14 +31,24 @@ class Pictures:
     """Images at one working size.
 
     Args:
-        images: values in [0, 1].
+        images: values in [0, 1], on the background where they are transparent.
         names: where each came from.
         notes: how each was read and brought to the size, in words.
+        times: when each is shown, in seconds, where they are frames of a clip.
+        tick: seconds to which these times are rounded.
+        warnings: what must be known about how they were read.
+        alpha: opacity of each; None where all are opaque.
+        original: (height, width) of each as it was read.
     """
 
     images: Float[Tensor, "images 3 height width"]
     names: tuple[str, ...]
     notes: tuple[str, ...]
+    times: tuple[float, ...] = ()
+    tick: float = 0.0
+    warnings: tuple[Diagnostic, ...] = ()
+    alpha: Float[Tensor, "images 1 height width"] | None = None
+    original: tuple[tuple[int, int], ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -46,8 +63,9 @@ def load_pictures(
     *,
     least: int = 1,
     distinct: bool = True,
+    background: tuple[float, float, float] = (1.0, 1.0, 1.0),
 ) -> Pictures:
-    """Load images and bring them to one size.
+    """Load images and bring them to one size. All are read before anything else is done.
 
     Args:
         model: whose sizes are allowed.
@@ -55,32 +73,74 @@ def load_pictures(
         framing: size, and how images of another shape are brought to it.
         least: number of images that are needed.
         distinct: refuse two images that are the same.
+        background: what transparent images are laid on.
 
     Raises:
         ImageError: an image that cannot be used.
         ValueError: too few images, the same one twice, or a size that the model does not take.
     """
+    if isinstance(sources, str | os.PathLike | Image):
+        raise ValueError("got a single image where several can be given; put it into a list")
     if len(sources) < least:
         needed = "one image" if least == 1 else f"{least} images"
         raise ValueError(f"got {len(sources)} images; expected at least {needed}")
     native, multiple = as_model(model).native_size, model.size_multiple
-    read = [read_image(source) for source in sources]
+    held = [read_image(source) for source in sources[:_HELD]]
+
+    def at(number: int) -> Picture:
+        return held[number] if number < _HELD else read_image(sources[number])
+
     names = tuple(_name(source, i) for i, source in enumerate(sources))
-    loaded = [picture.on() for picture in read]
+    seen = [_Seen.of(at(i).on(background)) for i in range(len(sources))]
     if distinct:
-        _demand_distinct(loaded, names, "")
-    height, width = choose_size(
-        [(int(x.shape[1]), int(x.shape[2])) for x in loaded],
-        native=native,
-        multiple=multiple,
-        requested=framing.size,
+        _demand_distinct(seen, names, "")
+    sizes = [each.size for each in seen]
+    size = choose_size(sizes, native=native, multiple=multiple, requested=framing.size)
+    how = fit_of(framing)
+    images, alpha = torch.empty(len(sources), 3, *size), torch.ones(len(sources), 1, *size)
+    notes, warnings, transparent = [], [], False
+    for i, name in enumerate(names):
+        picture = at(i)
+        framed = fit(picture.on(background), *size, how)
+        images[i] = framed.image
+        if picture.alpha is not None:
+            alpha[i], transparent = _alpha(picture.alpha, size, how), True
+        notes.append("; ".join((*picture.notes, framed.note)))
+        warnings += [Diagnostic("image", f"{printable(name)}: {note}") for note in picture.notes]
+    if distinct:
+        _demand_distinct([_Seen.of(x) for x in images], names, f" at {size[1]}x{size[0]}")
+    return Pictures(
+        images,
+        names,
+        tuple(notes),
+        warnings=tuple(warnings),
+        alpha=alpha if transparent else None,
+        original=tuple(sizes),
     )
-    framed = [fit(x, height, width, fit_of(framing)) for x in loaded]
-    images = torch.stack([f.image for f in framed])
-    if distinct:
-        _demand_distinct(list(images), names, f" at {width}x{height}")
-    notes = ("; ".join((*p.notes, f.note)) for p, f in zip(read, framed, strict=True))
-    return Pictures(images, names, tuple(notes))
+
+
+def _alpha(alpha: Tensor, size: tuple[int, int], how: Fit) -> Tensor:
+    """Opacity at the working size; bars are opaque."""
+    return fit(alpha[None], *size, Pad(1.0) if isinstance(how, Pad) else how).image
+
+
+@final
+@dataclass(frozen=True)
+class _Seen:
+    """What is remembered of an image that is not held.
+
+    Args:
+        size: (height, width).
+        digest: of its pixels.
+    """
+
+    size: tuple[int, int]
+    digest: bytes
+
+    @staticmethod
+    def of(image: Tensor) -> _Seen:
+        pixels = image.contiguous().numpy()
+        return _Seen((image.shape[1], image.shape[2]), hashlib.sha256(pixels.data).digest())
 
 
 def _name(source: ImageSource, number: int) -> str:
@@ -88,11 +148,12 @@ def _name(source: ImageSource, number: int) -> str:
     return os.fspath(source) if path else f"image {number + 1}"
 
 
-def _demand_distinct(images: Sequence[Tensor], names: Sequence[str], where: str) -> None:
+def _demand_distinct(images: Sequence[_Seen], names: Sequence[str], where: str) -> None:
+    known: dict[_Seen, int] = {}
     for i, image in enumerate(images):
-        for j in range(i):
-            if images[j].shape == image.shape and bool(torch.equal(images[j], image)):
-                raise ValueError(
-                    f"images {j + 1} and {i + 1} ({names[j]}, {names[i]}) are identical{where}; "
-                    "give each only once"
-                )
+        j = known.setdefault(image, i)
+        if j != i:
+            raise ValueError(
+                f"images {j + 1} and {i + 1} ({names[j]}, {names[i]}) are identical{where}; "
+                "give each only once"
+            )

@@ -112,8 +112,8 @@ def _parse_size(value: Any) -> Any:
     return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
 
 
-MOST_PIXELS = 8192
-"""Largest edge of a working size: a latent model's memory grows with the square of it."""
+MOST_PIXELS = 4096
+"""Largest edge of a working size: at most this many pixels of an image are read."""
 Edge = Annotated[int, Field(ge=1, le=MOST_PIXELS)]
 Size = Annotated[
     Edge | tuple[Edge, Edge] | None, BeforeValidator(_parse_size), AsText("EDGE|HEIGHTxWIDTH")
@@ -154,7 +154,7 @@ class Prompts(SettingsGroup):
     """How the embedding changes along the path from one prompt to another."""
     invert_text: int = Field(default=0, ge=0, le=100_000)
     """Most steps of optimising an embedding for each image, from its prompt's; 0 for none."""
-    text_check_every: int = Field(default=15, ge=0)
+    text_check_every: int = Field(default=15, ge=0, le=100_000)
     """Steps between the checks that end this optimisation early; 0 for none."""
     cache: Annotated[Path | None, Marker.OUTPUT] = None
     """Folder that keeps optimised embeddings."""
@@ -179,10 +179,12 @@ class Prompts(SettingsGroup):
         return self.prompt
 
     def inert(self) -> Mapping[str, str]:
-        found: dict[str, str] = {}
-        if not self.invert_text:
-            reason = "no embedding is optimised (invert_text is 0)"
-            found |= {"text_check_every": reason, "cache": reason}
+        if self.invert_text:
+            return {}
+        reason = "no embedding is optimised (invert_text is 0)"
+        found = {"text_check_every": reason, "cache": reason}
+        if len(set(self.prompt)) <= 1:
+            found["blend"] = "all images have one prompt"
         return found
 
 
@@ -193,6 +195,16 @@ class SharedPrompt(SettingsGroup):
 
     prompt: str = ""
     """What all images show; empty for no prompt."""
+
+    @property
+    def prompts(self) -> Prompts:
+        """The same for jobs that take a prompt for each image."""
+        return Prompts(prompt=(self.prompt,))
+
+
+class ContrastedPrompt(SharedPrompt):
+    """What all images show, in words, and what densities are compared with."""
+
     negative: str = ""
     """What ratios of densities compare with."""
 
@@ -215,6 +227,9 @@ class Inversion(SettingsGroup):
     """Most further fixed-point iterations at each inversion step, for latents that still move."""
     sampler: SamplerName = SamplerName.DDIM
     """Rule of a step."""
+    start_noise: float = Field(default=0.0, ge=0, lt=1e9)
+    """Noise-to-signal ratio of noise put on clean latents before they are inverted, for networks
+    that find none in clean images; 0 for none."""
 
 
 class Strength(SettingsGroup):
@@ -257,7 +272,7 @@ def _intervals(value: Any) -> Any:
     return (value,) if isinstance(value, int) else value
 
 
-class Solve(SettingsGroup):
+class BoundarySolve(SettingsGroup):
     """The boundary value solver."""
 
     title: ClassVar[str] = "Solver"
@@ -275,16 +290,21 @@ class Solve(SettingsGroup):
         AsText("N,N,..."),
     ] = (16,)
     """Intervals between the nodes, level by level."""
-    starts: int = Field(default=1, ge=1, le=1000)
-    """Initial paths tried in one batch; the shortest solution is kept."""
-    seed: int = Field(default=0, ge=0, lt=2**63)
-    """Of the directions of further starts, and of all noise."""
 
     def inert(self) -> Mapping[str, str]:
         if self.solver is SolverName.PRECONDITIONED:
             return {}
         reason = f"the {self.solver.value} solver has a schedule of its own"
         return {"tol": reason, "max_steps": reason, "intervals": reason}
+
+
+class Solve(BoundarySolve):
+    """The boundary value solver, from one or several initial paths."""
+
+    starts: int = Field(default=1, ge=1, le=1000)
+    """Initial paths tried in one batch; the shortest solution is kept."""
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    """Of the directions of further starts, and of all noise."""
 
 
 class FormatName(Enum):
@@ -302,15 +322,9 @@ class FormatName(Enum):
     PNG = "png"
 
 
-class PlayOrder(Enum):
-    """The order in which the frames of a film are shown."""
-
-    THERE_AND_BACK = "there-and-back"
-    ONCE = "once"
-    LOOP = "loop"
-
-
 def _formats(value: Any) -> Any:
+    if isinstance(value, FormatName):
+        return (value,)
     return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
 

@@ -15,15 +15,20 @@ FINE = 257
 """Points between which the perceptual length of a path is summed."""
 
 
-def frame_times(spacing: Spacing, count: int, profile: LatentProfile) -> Float[Tensor, " frames"]:
+def frame_times(
+    spacing: Spacing, count: int, profile: LatentProfile, *, smooth: bool = False
+) -> Float[Tensor, " frames"]:
     """Curve parameters of frames, both ends included, increasing.
 
     Args:
         spacing: what is equal between neighbours.
         count: number of frames, at least 2.
         profile: of the path.
+        smooth: walk the share 3s² - 2s³ of it by the fraction s of the frames, slow at both ends.
     """
     even = torch.linspace(0, 1, count, dtype=torch.float64)
+    if smooth:
+        even = even.square() * (3 - 2 * even)
     if spacing is Spacing.PARAMETER or count == 2:
         return even
     if spacing is Spacing.METRIC:

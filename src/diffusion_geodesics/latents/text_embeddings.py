@@ -24,6 +24,9 @@ def optimise_embeddings(run: Run, encoded: Encoded, model_hash: str) -> Encoded:
         encoded: the images; ``encoded.prompts`` says how many steps, and where results are kept.
         model_hash: of the weights; part of the key under which results are kept.
 
+    Raises:
+        OSError: the folder of the settings cannot be written.
+
     Cost: ``TextInversion.most_nfe`` an image at most; none for images found in the cache.
     """
     method = text_inversion_of(encoded.prompts)
@@ -41,6 +44,8 @@ def optimise_embeddings(run: Run, encoded: Encoded, model_hash: str) -> Encoded:
     ]
     missing = [k for k, condition in enumerate(kept) if condition is None]
     if missing:
+        if cache is not None:
+            cache.demand_writable()
         with run.stage("text", total=method.steps) as stage:
             start = Condition.stack([encoded.conditions[k] for k in missing])
             found = invert_text(encoded.denoiser, encoded.clean[missing], start, method, stage)

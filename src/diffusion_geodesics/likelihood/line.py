@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from diffusion_geodesics.density import Score
-from diffusion_geodesics.length import chebyshev, measure
+from diffusion_geodesics.length import measure
 from diffusion_geodesics.manifold import Flat, Manifold
 from diffusion_geodesics.metric import Conformal
 from diffusion_geodesics.path import Path
@@ -63,9 +62,4 @@ def line_density(
     """
     space = Flat() if manifold is None else manifold
     profile = measure(Conformal(score, 0.0, space), path, intervals=intervals)
-    velocity = path(profile.t[::2], 1)
-    rate = (space.to_tangent(profile.points[::2], profile.score[::2]) * velocity).sum(-1)
-    _, half = chebyshev(intervals // 2)
-    coarse = torch.tensordot(half.to(rate), rate, dims=1)
-    error = (profile.log_density[::2] - coarse).abs().amax(0)
-    return LineDensity(profile.t, profile.log_density, error, profile.nfe)
+    return LineDensity(profile.t, profile.log_density, profile.log_density_error, profile.nfe)

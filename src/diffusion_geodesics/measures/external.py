@@ -1,8 +1,7 @@
-"""Measures with networks of other people: LPIPS, CLIP, TOPIQ, Inception.
+"""Measures with networks of other people: LPIPS, ST-LPIPS, CLIP, TOPIQ, Inception.
 
-The libraries are the user's (``pip install diffusion-geodesics[metrics]``) and so are the weights:
-they come from torch's cache, or a folder that is laid out like it. Nothing is ever downloaded; what
-is absent is `Skipped`, with how to get it.
+The libraries are the user's and so are the weights: they come from torch's cache, or a folder that
+is laid out like it. Nothing is ever downloaded; what is absent is `Skipped`, with how to get it.
 """
 
 from __future__ import annotations
@@ -20,9 +19,24 @@ from torch import Tensor
 from diffusion_geodesics.measures.measure import Better, Measure, Quantity, Strip
 from diffusion_geodesics.measures.pacing import Features
 from diffusion_geodesics.measures.perceptual import PerceptualDistance, PerceptualPath
+from diffusion_geodesics.measures.shift_tolerant import INSTALL as ST_INSTALL
+from diffusion_geodesics.measures.shift_tolerant import shift_tolerant_lpips
+from diffusion_geodesics.runtime.paths import expand
 
-INSTALL = 'pip install "diffusion-geodesics[metrics]"'
 CHUNK = 16
+
+
+class MissingWeightsError(FileNotFoundError):
+    """A library wanted to download its weights: from where, and the file where it looks for them.
+
+    Args:
+        url: of the weights.
+        file: where they belong.
+    """
+
+    def __init__(self, url: str, file: Path) -> None:
+        super().__init__(f"its weights are not in {file}")
+        self.remedy = f"download {url} to {file}"
 
 
 @final
@@ -159,8 +173,8 @@ def offline(folder: Path | None) -> Iterator[None]:
     """No library downloads anything inside; ``folder`` stands in for torch's cache."""
     import huggingface_hub.constants as hub
 
-    def refuse(url: str, *args: object, **options: object) -> NoReturn:
-        raise FileNotFoundError(f"the weights {Path(url).name} are not in {torch.hub.get_dir()}")
+    def refuse(url: str, dst: str, *args: object, **options: object) -> NoReturn:
+        raise MissingWeightsError(url, Path(dst))
 
     former = torch.hub.get_dir(), torch.hub.download_url_to_file, hub.HF_HUB_OFFLINE
     if folder is not None:
@@ -179,6 +193,11 @@ def lpips_measure(trunk: str = "alex") -> PerceptualPath:
 
     network = lpips.LPIPS(net=trunk, verbose=False).eval()
     return PerceptualPath(LPIPS(network, trunk))
+
+
+def shift_tolerant_measure(folder: Path | None) -> PerceptualPath:
+    """The same by ST-LPIPS, whose package has its weights; raises where they are absent."""
+    return PerceptualPath(shift_tolerant_lpips(folder), prefix="ST-")
 
 
 def topiq_measure() -> Quality:
@@ -230,6 +249,11 @@ class External:
     skipped: tuple[Skipped, ...] = ()
 
 
+def _install(library: str) -> str:
+    """The command that installs a library and leaves torch as it is."""
+    return f"pip install {library} torch=={torch.__version__.split('+')[0]}"
+
+
 def external_measures(weights: Path | None = None, clip: Path | None = None) -> External:
     """Every external measure that the user's libraries and weights allow.
 
@@ -241,19 +265,24 @@ def external_measures(weights: Path | None = None, clip: Path | None = None) -> 
     Raises:
         ValueError: a folder that is not there.
     """
+    weights, clip = (None if p is None else expand(p) for p in (weights, clip))
     for folder in (weights, clip):
         if folder is not None and not folder.is_dir():
             raise ValueError(f"{folder} is no folder; give the folder that holds the weights")
-    cache = f"in {weights or 'the torch cache'}/checkpoints"
     asked: list[tuple[str, Callable[[], Any], str]] = [
-        ("PPL, PDV, end LPIPS", lpips_measure, f"{INSTALL}; AlexNet's weights {cache}"),
+        ("ST-PPL, ST-PDV, end ST-LPIPS", lambda: shift_tolerant_measure(weights), ST_INSTALL),
+        ("PPL, PDV, end LPIPS", lpips_measure, _install("lpips")),
         (
             "TOPIQ",
             topiq_measure,
-            "pip install pyiqa (its licence is non-commercial), and run it once with a network",
+            f"{_install('pyiqa')} (its licence is non-commercial), and run it once with a network",
         ),
-        ("CLIP to ends, CLIP step", lambda: clip_measure(clip), "give --clip FOLDER"),
-        ("FID, KID", inception_features, f"{INSTALL}; Inception's weights {cache}"),
+        (
+            "CLIP to ends, CLIP step",
+            lambda: clip_measure(clip),
+            "name the folder of a CLIP model that transformers has saved",
+        ),
+        ("FID, KID", inception_features, _install("torch-fidelity")),
     ]
     made: list[Any] = []
     skipped: list[Skipped] = []
@@ -263,6 +292,7 @@ def external_measures(weights: Path | None = None, clip: Path | None = None) -> 
                 made.append(make())
             except (ImportError, OSError, RuntimeError, ValueError) as error:
                 line = " ".join(str(error).split())[:160] or type(error).__name__
+                remedy = getattr(error, "remedy", remedy)
                 skipped.append(Skipped(name, line, remedy))
     inception = next((m for m in made if isinstance(m, Features)), None)
     measures = tuple(m for m in made if isinstance(m, Measure))

@@ -39,29 +39,36 @@ class PerceptualDistance(ABC):
 @final
 @dataclass(frozen=True)
 class PerceptualPath(Measure):
-    """PPL, PDV, and the distance of both end frames to the images."""
+    """PPL, PDV, and the distance of both end frames to the images.
+
+    Args:
+        distance: d.
+        prefix: of the quantities' names, for a distance that is not LPIPS.
+    """
 
     distance: PerceptualDistance
+    prefix: str = ""
+
+    @property
+    def _names(self) -> tuple[str, str, str]:
+        return f"{self.prefix}PPL", f"{self.prefix}PDV", f"end {self.prefix}LPIPS"
 
     @property
     def quantities(self) -> tuple[Quantity, ...]:
-        name = self.distance.name
+        name, (ppl, pdv, end) = self.distance.name, self._names
         return (
             Quantity(
-                "PPL",
+                ppl,
                 Better.LOWER,
                 f"sum of {name} between neighbouring frames",
                 "cross-fades are the shortest paths of all",
             ),
-            Quantity("PDV", Better.LOWER, f"variance of {name} between neighbouring frames"),
-            Quantity("end LPIPS", Better.LOWER, f"{name} of both end frames to the images; mean"),
+            Quantity(pdv, Better.LOWER, f"variance of {name} between neighbouring frames"),
+            Quantity(end, Better.LOWER, f"{name} of both end frames to the images; mean"),
         )
 
     def __call__(self, strip: Strip) -> Mapping[str, float]:
         steps = self.distance(strip.frames[:-1], strip.frames[1:]).double()
         ends = self.distance(strip.frames[[0, -1]], strip.ends).double()
-        return {
-            "PPL": float(steps.sum()),
-            "PDV": float(steps.var(unbiased=False)),
-            "end LPIPS": float(ends.mean()),
-        }
+        values = float(steps.sum()), float(steps.var(unbiased=False)), float(ends.mean())
+        return dict(zip(self._names, values, strict=True))

@@ -19,14 +19,15 @@ References:
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from diffusion_geodesics.density import Density, Score
-from diffusion_geodesics.manifold import Flat, Manifold
+from diffusion_geodesics.density import Density, Score, as_score, evaluate
+from diffusion_geodesics.manifold import Flat, Manifold, as_manifold
 from diffusion_geodesics.metric.connection import Connection, Field, LogDensityOf, Metric
 from diffusion_geodesics.metric.weight import Weight, as_weight
 
@@ -35,14 +36,14 @@ def _dot(u: Tensor, v: Tensor) -> Tensor:
     return (u * v).sum(-1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Conformal(Connection):
     r"""The connection of :math:`g_x = p(x)^{-2\alpha} I`, from the score alone.
 
     With another weight f of log p it is the connection of :math:`g_x = e^{-2 f(l)} I`.
 
     Args:
-        score: s = ∇log p.
+        score: s = ∇log p, a :class:`Score` or a plain function x -> s(x).
         alpha: strength α ≥ 0, or any :class:`Weight`. 1 is the paper's metric, 0 the manifold's
             own geometry. In d dimensions log p varies by O(d), so α·d of order one is the choice
             that does not depend on the dimension (:meth:`Power.per_dimension`). A weight other
@@ -55,19 +56,31 @@ class Conformal(Connection):
         reference: log density in nats from which l counts where l is the density's ``log_prob``.
 
     Raises:
-        ValueError: ``alpha`` is negative or not finite, or ``reference`` is not finite.
+        TypeError: ``alpha`` or ``manifold`` is something else.
+        ValueError: ``score`` is something else, ``alpha`` is negative or not finite, or
+            ``reference`` is not finite.
     """
 
     score: Score
-    alpha: float | Weight = 1.0
-    manifold: Manifold = field(default_factory=Flat)
-    precision: float | None = None
-    reference: float = 0.0
+    alpha: float | Weight
+    manifold: Manifold
+    precision: float | None
+    reference: float
 
-    def __post_init__(self) -> None:
-        as_weight(self.alpha)
-        if not math.isfinite(self.reference):
-            raise ValueError(f"reference is {self.reference}; expected a finite number of nats")
+    def __init__(
+        self,
+        score: Score | Callable[[Tensor], Tensor],
+        alpha: float | Weight = 1.0,
+        manifold: Manifold | None = None,
+        precision: float | None = None,
+        reference: float = 0.0,
+    ):
+        as_weight(alpha)
+        if not math.isfinite(reference):
+            raise ValueError(f"reference is {reference}; expected a finite number of nats")
+        values = (as_score(score), alpha, as_manifold(manifold), precision, reference)
+        for name, value in zip(self.__dataclass_fields__, values, strict=True):
+            object.__setattr__(self, name, value)
 
     @property
     def weight(self) -> Weight:
@@ -85,7 +98,7 @@ class Conformal(Connection):
         v: Float[Tensor, "*batch dim"],
         log_density: LogDensityOf | None = None,
     ) -> Field:
-        raw = self.score(t, x)
+        raw = evaluate(self.score, t, x)
         score = self.manifold.to_tangent(x, raw)
         square = _dot(v, v)
         along = _dot(score, v)
@@ -144,7 +157,7 @@ class Conformal(Connection):
         z = z - (_dot(z, chord) / _dot(chord, chord).clamp_min(1e-30))[..., None] * chord
         reach = 1e-3 * torch.linalg.vector_norm(x[-1] - x[0], dim=-1, keepdim=True)
         z = z * reach / torch.linalg.vector_norm(z, dim=-1, keepdim=True).clamp_min(1e-30)
-        both = self.score(torch.cat([times, times]), torch.cat([inner + z, inner]))
+        both = evaluate(self.score, torch.cat([times, times]), torch.cat([inner + z, inner]))
         change = both[: len(inner)] - both[len(inner) :]
         curvature = -_dot(z, change) / _dot(z, z).clamp_min(1e-30)
         finite = curvature[torch.isfinite(curvature)]

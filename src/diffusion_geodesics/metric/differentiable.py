@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from diffusion_geodesics.density import Score
+from diffusion_geodesics.density import Score, evaluate
 
 
 def jacobian_product(
@@ -124,7 +124,7 @@ class _CentralDifference(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, t: Tensor, score: Score, step: float | None) -> Tensor:
         ctx.save_for_backward(x, t)
         ctx.score, ctx.step = score, step
-        return score(t, x.detach()).detach().clone()  # no inference tensor
+        return evaluate(score, t, x.detach()).clone()  # no inference tensor
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, None, None, None]:
@@ -136,5 +136,7 @@ class _CentralDifference(torch.autograd.Function):
         move = step * u / norm.clamp_min(1e-30)
         times = t.expand(x.shape[:-1])
         with torch.no_grad():
-            ahead, behind = ctx.score(torch.stack([times] * 2), torch.stack([x + move, x - move]))
+            ahead, behind = evaluate(
+                ctx.score, torch.stack([times] * 2), torch.stack([x + move, x - move])
+            )
         return (ahead - behind) * (norm / (2 * step)), None, None, None

@@ -180,8 +180,17 @@ def as_weight(weight: Weight | float) -> Weight:
 
     Args:
         weight: a weight, which is returned, or α for ``Power(α)``.
+
+    Raises:
+        TypeError: it is neither.
     """
-    return weight if isinstance(weight, Weight) else Power(float(weight))
+    if isinstance(weight, Weight):
+        return weight
+    if isinstance(weight, str) or not hasattr(weight, "__float__"):
+        raise TypeError(
+            f"alpha is {weight!r}; expected a number ≥ 0 or a Weight such as Power(0.1)"
+        )
+    return Power(float(weight))
 
 
 def _check(name: str, value: float, meaning: str) -> None:

@@ -14,7 +14,6 @@ from diffusion_geodesics.models.errors import ModelError
 
 __all__ = [
     "EMBEDDED",
-    "expanded",
     "pipeline_class_name",
     "read_index",
     "variant_among",
@@ -30,20 +29,6 @@ _WEIGHTS = re.compile(
 )
 """A component's weights: variant and number of the shard in either order, as both libraries write
 them."""
-
-
-def expanded(path: str | os.PathLike[str]) -> Path:
-    """A path with a leading ``~`` or ``~user`` replaced by that home folder.
-
-    A path that exists as it is written, and one of a user who does not exist, is left alone.
-    """
-    written = Path(path)
-    if os.path.lexists(written):
-        return written
-    try:
-        return written.expanduser()
-    except RuntimeError:
-        return written
 
 
 def read_index(folder: Path, name: str) -> dict[str, Any]:

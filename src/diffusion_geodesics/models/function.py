@@ -2,9 +2,11 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import final
+from threading import RLock
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -19,6 +21,7 @@ from diffusion_geodesics.diffusion import (
     SamplePrediction,
     ScorePrediction,
 )
+from diffusion_geodesics.models.array_level import ArrayLevel
 from diffusion_geodesics.models.errors import ModelError
 from diffusion_geodesics.models.function_network import (
     FeatureFunction,
@@ -37,7 +40,7 @@ PromptFunction = Callable[[str], Tensor]
 
 def from_denoiser(
     denoise: NoiseFunction,
-    image_shape: tuple[int, int, int],
+    shape: tuple[int, ...],
     *,
     schedule: NoiseSchedule | None = None,
     prediction: Prediction | None = None,
@@ -50,39 +53,44 @@ def from_denoiser(
     r"""A model from a function ``denoise(x, sigma)``, the mean of the clean data given :math:`x`.
 
     Args:
-        denoise: takes points (rows, channels, height, width), of ``image_shape`` in each row, and
-            the noise :math:`\sigma` as a float, and gives
+        denoise: takes points (rows, *shape) and the noise :math:`\sigma` as a float, and gives
             :math:`E[x_0 \mid x_0 + \sigma\varepsilon = x]` of the same shape. A `torch.nn.Module`
             will do; it should be in evaluation mode. Called once for all rows that fit into memory.
-        image_shape: (channels, height, width) of a point; values of images run from -1 to 1.
+        shape: of a point. (1 or 3, height, width) are images, whose values run from -1 to 1, unless
+            a codec says otherwise. Any other shape, such as (dim,), (channels, length) or
+            (channels, depth, height, width), makes a model of arrays without images; it is used
+            through `FunctionModel.at`.
         schedule: `EDMSchedule()` by default, :math:`x = x_0 + \sigma\varepsilon` with
             :math:`\sigma` from 0.002 to 80. With another one the second argument of ``denoise`` is
             its time step.
         prediction: `SamplePrediction()` by default; for example `EpsilonPrediction()` for a
             function that gives :math:`\varepsilon`.
-        codec: `PixelCodec` by default, which takes 1 or 3 channels; give your own for latents.
+        codec: `PixelCodec` by default for images; give your own for latents of images.
         embed: gives the embedding of a prompt or of a class's name, and for ``""`` that of no
             prompt; it raises `ValueError` for a text that it does not know. ``denoise`` then takes
             a third argument, the embeddings of all points with rows in front. On a path they are
             mixtures of both ends'. Without it there are no prompts.
-        flat: call ``denoise`` with points of shape (rows, channels * height * width) instead.
+        flat: call ``denoise`` with points of shape (rows, dim) instead.
         id: a name for records and caches; the function's own by default.
         features: called as ``denoise`` is, gives a tuple of inner features (rows, channels,
             height, width), coarse to fine, on grids of any size that cover the image, by which
             points of two images that show the same thing are found. Without it there are none.
 
     Raises:
-        ValueError: for a shape that no codec fits.
+        ValueError: for an empty shape, or one that the codec does not have.
     """
-    model_codec = codec or PixelCodec(*image_shape[1:], image_shape[0], _device_of(denoise))
-    if tuple(model_codec.latent_shape) != tuple(image_shape):
+    shape = _checked(shape)
+    if codec is None and len(shape) == 3 and shape[0] in (1, 3):
+        codec = PixelCodec(shape[1], shape[2], shape[0], _device_of(denoise))
+    if codec is not None and tuple(codec.latent_shape) != shape:
         raise ValueError(
-            f"got a codec of latents {tuple(model_codec.latent_shape)} for points of "
-            f"{tuple(image_shape)}; they must be the same"
+            f"got a codec of latents {tuple(codec.latent_shape)} for points of {shape}; they must "
+            "be the same"
         )
     return FunctionModel(
         denoise,
-        model_codec,
+        shape,
+        codec,
         schedule or EDMSchedule(),
         prediction or SamplePrediction(),
         embed,
@@ -94,7 +102,7 @@ def from_denoiser(
 
 def from_score(
     score: NoiseFunction,
-    image_shape: tuple[int, int, int],
+    shape: tuple[int, ...],
     *,
     schedule: NoiseSchedule | None = None,
     codec: Codec | None = None,
@@ -109,7 +117,7 @@ def from_score(
     """
     return from_denoiser(
         score,
-        image_shape,
+        shape,
         schedule=schedule,
         prediction=ScorePrediction(),
         codec=codec,
@@ -126,16 +134,19 @@ class FunctionModel(DiffusionModel):
     """A function with its codec, schedule and prediction type; see `from_denoiser`.
 
     It has one size, that of its codec, and only the null condition unless it can embed others.
+    Without a codec it is a model of arrays.
     """
 
     function: NoiseFunction
-    pixels: Codec
+    shape: tuple[int, ...]
+    images: Codec | None
     schedule: NoiseSchedule
     prediction: Prediction
     embed: PromptFunction | None
     flat: bool
     id: str
     features: FeatureFunction | None = None
+    lock: AbstractContextManager[Any] = field(default_factory=RLock, repr=False)
 
     @property
     def hash(self) -> str:
@@ -162,33 +173,67 @@ class FunctionModel(DiffusionModel):
 
     @property
     def native_size(self) -> int:
-        """The longer edge of the images."""
-        return max(self.pixels.image_shape[1:])
+        """The longer edge of the images; errors as `codec`."""
+        return max(self._images.image_shape[1:])
 
     @property
     def size_multiple(self) -> int:
         """1: there is only the one size."""
         return 1
 
+    @property
+    def _images(self) -> Codec:
+        if self.images is None:
+            raise ModelError(
+                f"{self.id} is a model of arrays of shape {self.shape}, which are no images: use "
+                "model.at(level), or give from_denoiser a codec of images"
+            )
+        return self.images
+
     def codec(self, height: int, width: int) -> Codec:
         """The codec.
 
         Raises:
+            ModelError: for a model of arrays.
             ValueError: for another size than its own.
         """
-        if (height, width) != tuple(self.pixels.image_shape[1:]):
-            own = "x".join(map(str, self.pixels.image_shape[1:]))
+        known = self._images
+        if (height, width) != tuple(known.image_shape[1:]):
+            own = "x".join(map(str, known.image_shape[1:]))
             raise ValueError(f"got images of {height}x{width}; {self.id} is made for {own}")
-        return self.pixels
+        return known
 
     def denoiser(self, height: int, width: int) -> Denoiser:
         """The denoiser; errors as `codec`."""
-        shape = self.codec(height, width).latent_shape
-        conditional = self.embed is not None
+        self.codec(height, width)
+        return self._denoiser
+
+    @property
+    def _denoiser(self) -> Denoiser:
         network = FunctionNetwork(
-            self.function, shape, conditional, self.flat, self.device, self.features
+            self.function,
+            self.shape,
+            self.embed is not None,
+            self.flat,
+            self.device,
+            self.features,
+            self.lock,
         )
         return Denoiser(network, self.schedule, self.prediction)
+
+    def at(self, level: float, *, steps: int = 25, prompt: str = "") -> ArrayLevel:
+        """The model at a noise level, for arrays of its shape: scores, and the way there and back.
+
+        Args:
+            level: fraction of the steps, in (0, 1].
+            steps: sampling steps from pure noise to clean arrays.
+            prompt: what the arrays show.
+
+        Raises:
+            ModelError: for a prompt that the model does not know.
+            ValueError: for a level out of range.
+        """
+        return ArrayLevel(self._denoiser, self.shape, self.encode_prompt(prompt), steps, level)
 
     def encode_prompt(self, text: str) -> Condition:
         """The embedding of a text, one row.
@@ -205,6 +250,16 @@ class FunctionModel(DiffusionModel):
         if text:
             raise ModelError(f"got prompt {text!r}; {self.id} takes none: leave it empty")
         return Condition((torch.zeros(1, 1, device=self.device),))
+
+
+def _checked(shape: tuple[int, ...]) -> tuple[int, ...]:
+    known = tuple(shape) if isinstance(shape, tuple | list | torch.Size) else (shape,)
+    if not known or any(not isinstance(n, int) or n < 1 for n in known):
+        raise ValueError(
+            f"got the shape {shape!r} of a point; expected lengths of its axes such as (64,) or "
+            "(3, 32, 32)"
+        )
+    return known
 
 
 def _device_of(function: NoiseFunction) -> torch.device:

@@ -2,13 +2,16 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from threading import RLock
 from typing import Any, final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from diffusion_geodesics.density import GradientUse
 from diffusion_geodesics.diffusion import ChunkedBatches, Condition, Features, Network
 
 __all__ = ["FeatureFunction", "FunctionNetwork", "NoiseFunction"]
@@ -36,14 +39,18 @@ class FunctionNetwork(Network):
         flat: whether the function takes points flat.
         device: where the function runs.
         inner: gives inner features, called as the function is; ``None`` for none.
+        lock: held during each call, for functions that keep state; that of the model.
+        use: whether the function takes gradients inside.
     """
 
     function: NoiseFunction
-    latent_shape: tuple[int, int, int]
+    latent_shape: tuple[int, ...]
     conditional: bool
     flat: bool
     device: torch.device
     inner: FeatureFunction | None = None
+    lock: AbstractContextManager[Any] = field(default_factory=RLock, repr=False)
+    use: GradientUse = field(default_factory=GradientUse, repr=False)
 
     @property
     def dim(self) -> int:
@@ -61,19 +68,27 @@ class FunctionNetwork(Network):
         """The function's value; it may use autograd inside.
 
         Raises:
-            ValueError: if the value has another shape than the points.
+            ValueError: if the value is no tensor of the points' shape.
         """
-        detached = torch.is_inference_mode_enabled()
-        with torch.inference_mode(False):
-            points, *given = self._arguments(x, condition)
-            shape = points.shape
-            value = self.function(points, timestep, *given)
-            if value.shape != shape:
-                raise ValueError(
-                    f"got values of shape {tuple(value.shape)} from the function at points of "
-                    f"{tuple(shape)}; expected the same shape"
-                )
-        return (value.detach() if detached else value).flatten(1)
+        alone = torch.is_inference_mode_enabled()
+
+        def value() -> Tensor:
+            return self._value(x, timestep, condition)
+
+        with self.lock, torch.inference_mode(False):
+            return self.use.values(value) if alone else value()
+
+    def _value(self, x: Tensor, timestep: float, condition: Condition) -> Tensor:
+        points, *given = self._arguments(x, condition)
+        shape = points.shape
+        value: Any = self.function(points, timestep, *given)
+        if not isinstance(value, Tensor) or value.shape != shape:
+            got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            raise ValueError(
+                f"got values of shape {got} from the function at points of {tuple(shape)}; "
+                "expected a tensor of the same shape"
+            )
+        return value.flatten(1)
 
     def features(
         self, x: Float[Tensor, "rows dim"], timestep: float, condition: Condition
@@ -85,7 +100,7 @@ class FunctionNetwork(Network):
         """
         if self.inner is None:
             return ()
-        with torch.inference_mode(False):
+        with self.lock, torch.inference_mode(False):
             points, *given = self._arguments(x, condition)
             values: Any = self.inner(points, timestep, *given)
         _check_features(values, len(x))

@@ -13,12 +13,13 @@ from diffusion_geodesics.models.embedded_model import EmbeddedModel
 from diffusion_geodesics.models.errors import ModelError
 from diffusion_geodesics.models.families import family_named, family_of
 from diffusion_geodesics.models.family import ModelFamily
-from diffusion_geodesics.models.folders import expanded, pipeline_class_name, weight_files
+from diffusion_geodesics.models.folders import pipeline_class_name, weight_files
 from diffusion_geodesics.models.hub import fetch
 from diffusion_geodesics.models.model import DiffusionModel
 from diffusion_geodesics.models.opening import open_pipeline, unapplied_loras
 from diffusion_geodesics.models.pipeline_model import PipelineModel
 from diffusion_geodesics.models.quiet import quiet
+from diffusion_geodesics.runtime.paths import expand
 
 __all__ = ["adapter_of", "from_pipeline", "load_model"]
 
@@ -64,6 +65,11 @@ def load_model(
     precision = torch.float32 if dtype is None else dtype
     if not precision.is_floating_point:
         raise ModelError(f"got dtype {dtype}; expected float16, bfloat16, float32 or float64")
+    if revision is not None and (name == "embedded" or os.path.isdir(expand(name))):
+        raise ModelError(
+            f"got revision {revision!r} for {name}, which is here in one version; leave it out, or "
+            "name a model on the hub"
+        )
     try:
         if name == "embedded":
             return EmbeddedModel.load(wanted, precision)
@@ -128,7 +134,7 @@ def _channels_last(pipe: Any) -> None:
 
 def _find(name: str, revision: str | None, local_files_only: bool) -> tuple[Path, ModelFamily]:
     """The folder and family of a model, fetched first where that is needed."""
-    folder = expanded(name)
+    folder = expand(name)
     if os.path.isdir(folder):
         return folder, _family(folder, name)
     if os.path.isfile(folder):

@@ -14,10 +14,10 @@ from diffusion_geodesics.models.errors import ModelError
 from diffusion_geodesics.models.families import family_named
 from diffusion_geodesics.models.folders import (
     EMBEDDED,
-    expanded,
     pipeline_class_name,
     weight_files,
 )
+from diffusion_geodesics.runtime.paths import expand
 
 __all__ = ["LocalModel", "local_models"]
 
@@ -63,7 +63,7 @@ def local_models(folders: Sequence[str | os.PathLike[str]] = ()) -> tuple[LocalM
 
 def _in_folders(folders: Sequence[str | os.PathLike[str]]) -> Iterator[tuple[str, Path, str]]:
     for given in folders:
-        folder = expanded(given)
+        folder = expand(given)
         if not os.path.isdir(folder):
             raise ModelError(f"no folder {given}; give the folder of a pipeline, or one of many")
         for path in (folder, *_subfolders(folder)):

@@ -119,7 +119,7 @@ def as_model(given: object) -> DiffusionModel:
     if isinstance(given, torch.nn.Module) or callable(given):
         raise ValueError(
             f"got a {kinds[0]} where a model is expected; wrap it: from_denoiser(function, "
-            "image_shape) or from_score(function, image_shape)"
+            "shape) or from_score(function, shape)"
         )
     raise ValueError(
         f"got a {kinds[0]} where a model is expected; make one with load_model, from_pipeline, "

@@ -61,6 +61,17 @@ def on_background(image: Image, colour: Colour = WHITE) -> Image:
     return Image.alpha_composite(ground, image).convert("RGB")
 
 
+def with_alpha(
+    images: Float[Tensor, "images 3 height width"],
+    alpha: Float[Tensor, "images 1 height width"],
+    colour: Colour = WHITE,
+) -> Float[Tensor, "images 4 height width"]:
+    """RGBA images that look, on a colour, like images that were made on it."""
+    behind = images.new_tensor(colour)[:, None, None] * (1 - alpha)
+    own = ((images - behind) / alpha.clamp_min(1e-6)).clamp(0, 1)
+    return torch.cat([torch.where(alpha > 0, own, images), alpha], 1)
+
+
 def fit_height(image: Image, height: int) -> Image:
     """The image at a height in pixels, aspect kept, by Lanczos resampling."""
     from PIL import Image

@@ -55,33 +55,31 @@ def write(report: Report, folder: str | Path, *, overwrite: bool = False) -> Wri
     Raises:
         FileExistsError, NotADirectoryError, ValueError: see `check_folder`.
         UnsavedError: it could not be written; the error names what was.
-        TypeError: ``report.result`` holds something that JSON cannot.
     """
-    to_json(report.result)  # complain about what cannot be written before the work is done
     with staged_folder(folder, overwrite=overwrite) as staging:
         for name, tensors in report.tensors.items():
-            _put(staging / name, _safetensors(tensors))
-        _put(staging / RESULT, to_json({**report.result, "program": PROGRAM, "files": []}))
+            put(staging / name, safetensors_bytes(tensors))
         for name, frames in report.frames.items():
             _write_frames(frames, staging / name)
+        put(staging / RESULT, to_json({**report.result, "program": PROGRAM, "files": []}))
         _write_texts(report, staging)
         films = _write_media(report, staging)
-        _put(staging / PAGE, render(report, films))
+        put(staging / PAGE, render(report, films))
         found = (f.relative_to(staging).as_posix() for f in staging.rglob("*") if f.is_file())
         files = tuple(sorted(found))
         notes = tuple(note for film in films.values() for note in film.notes)
         result = {**report.result, "program": PROGRAM, "files": files}
-        _put(staging / RESULT, to_json({**result, "film_notes": notes} if notes else result))
+        put(staging / RESULT, to_json({**result, "film_notes": notes} if notes else result))
     return Written(absolute_path(folder), files, notes)
 
 
 def _write_texts(report: Report, staging: Path) -> None:
     if report.settings:
-        _put(staging / SETTINGS, unicode_text(report.settings))
+        put(staging / SETTINGS, unicode_text(report.settings))
     for name, sheet in report.sheets.items():
-        _put(staging / name, csv_text(sheet))
+        put(staging / name, csv_text(sheet))
     for name, content in report.extra_files.items():
-        _put(staging / name, unicode_text(content) if isinstance(content, str) else content)
+        put(staging / name, unicode_text(content) if isinstance(content, str) else content)
 
 
 def _write_media(report: Report, staging: Path) -> dict[str, EmbeddedFilm]:
@@ -98,7 +96,7 @@ def _write_media(report: Report, staging: Path) -> dict[str, EmbeddedFilm]:
                 raise ValueError(
                     f"{block.file}: a drawing of {1 + len(others)} pictures is no file"
                 )
-            _put(staging / block.file, svg)
+            put(staging / block.file, svg)
         elif isinstance(block, VideoClip):
             path = staging / block.name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -121,7 +119,8 @@ def _write_frames(frames: Tensor, folder: Path) -> None:
         to_image(frame).save(folder / f"{number:0{digits}d}.png", format="PNG")
 
 
-def _safetensors(tensors: Mapping[str, Tensor]) -> bytes:
+def safetensors_bytes(tensors: Mapping[str, Tensor]) -> bytes:
+    """Tensors as the content of a safetensors file."""
     from safetensors.torch import save
 
     # Cloned, because safetensors refuses tensors that share memory.
@@ -129,6 +128,7 @@ def _safetensors(tensors: Mapping[str, Tensor]) -> bytes:
     return save(plain, metadata={"program": PROGRAM})
 
 
-def _put(path: Path, content: str | bytes) -> None:
+def put(path: Path, content: str | bytes) -> None:
+    """Write a file, making its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content if isinstance(content, bytes) else content.encode())

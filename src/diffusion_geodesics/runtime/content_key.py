@@ -82,4 +82,5 @@ def tensor_bytes(tensor: Tensor) -> memoryview:
     import torch
 
     flat = tensor.detach().cpu().contiguous().reshape(-1)
+    flat = flat.as_strided(flat.shape, (1,))  # one element may have any stride
     return flat.view(torch.uint8).numpy().data

@@ -145,6 +145,23 @@ class KeyedCache:
             os.replace(staging, file)
         sync_folder(file.parent)
 
+    def demand_writable(self) -> None:
+        """Find out whether entries can be kept, before what they are made of is computed.
+
+        Raises:
+            OSError: they cannot; the message names the folder.
+        """
+        folder = self.folder / self.kind
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with staged_file(folder / f"entry{SUFFIX}", bytes(4096)):
+                pass
+        except OSError as error:
+            raise OSError(
+                f"{folder} cannot be written: {error.strerror or error}; name another folder to "
+                "keep results in, or none"
+            ) from error
+
     def discard(self, key: str) -> None:
         """Delete an entry, if it is there."""
         self.path(key).unlink(missing_ok=True)

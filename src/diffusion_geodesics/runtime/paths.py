@@ -17,7 +17,8 @@ _FIRST_RAW, _LAST_RAW = 0xDC80, 0xDCFF
 def expand(path: str | os.PathLike[str]) -> Path:
     """The path with a leading ``~`` or ``~user`` replaced by that home directory.
 
-    A name such as ``~draft.png``, where no user has that name, stays as it is.
+    A name such as ``~draft.png``, where no user has that name, stays as it is, and so does what is
+    there as it is written.
 
     Args:
         path: as the user wrote it.
@@ -26,6 +27,8 @@ def expand(path: str | os.PathLike[str]) -> Path:
         The path; neither resolved nor checked.
     """
     plain = Path(path)
+    if os.path.lexists(plain):
+        return plain
     try:
         return plain.expanduser()
     except RuntimeError:  # no such user, or no home directory

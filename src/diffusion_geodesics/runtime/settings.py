@@ -13,11 +13,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar, final
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from pydantic.fields import FieldInfo
+
+from diffusion_geodesics.runtime.paths import expand
 
 
 class SettingsError(ValueError):
@@ -38,6 +41,14 @@ class SettingsGroup(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
     )
+
+    @field_validator("*")
+    @classmethod
+    def _expand(cls, value: Any) -> Any:
+        """Paths with a leading ``~`` replaced, alone or in a tuple."""
+        if isinstance(value, tuple):
+            return tuple(cls._expand(each) for each in value)
+        return expand(value) if isinstance(value, Path) else value
 
     def inert(self) -> Mapping[str, str]:
         """Settings of this group that can have no effect with the others as they are: by name, the
@@ -164,7 +175,7 @@ class JobSettings(SettingsGroup):
             if name in given:
                 raise SettingsError(f"{name} has no effect, because {reason}; leave it out")
         for first, second in self.exclusive:
-            if first in given and second in given:
+            if all(given.get(name) not in (None, False) for name in (first, second)):
                 raise SettingsError(f"got both {first} and {second}; give one of them")
         self.check()
         return self
@@ -179,7 +190,7 @@ class JobSettings(SettingsGroup):
         inert |= {
             b
             for a, b in self.exclusive
-            if _value(self, flat_fields(type(self))[a].path) is not None
+            if _value(self, flat_fields(type(self))[a].path) not in (None, False)
         }
         dumped = self.model_dump(mode="json", exclude_none=True)
         for name in inert:

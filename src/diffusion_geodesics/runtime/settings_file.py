@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import textwrap
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,19 @@ from diffusion_geodesics.runtime.paths import expand
 from diffusion_geodesics.runtime.settings import JobSettings, SettingsError, SettingsGroup
 
 
-def settings_toml(job: str, settings: JobSettings, header: Mapping[str, Any] | None = None) -> str:
+def settings_toml(
+    job: str,
+    settings: JobSettings,
+    header: Mapping[str, Any] | None = None,
+    without: Collection[str] = (),
+) -> str:
     """The text of a settings file: what has an effect, group by group, each value explained.
 
     Args:
         job: name of the command that runs it.
         settings: every choice. Those that are left open (None) are named in a comment.
         header: further values of the command, such as images, or groups of them, such as model.
+        without: groups that had no effect on this run.
     """
     import tomlkit
 
@@ -43,11 +49,13 @@ def settings_toml(job: str, settings: JobSettings, header: Mapping[str, Any] | N
                 if each is not None:
                     table.add(key, each)
             document.add(name, table)
-    for name, value in nested.items():
-        if isinstance(value, Mapping) and value:
+    for name in type(settings).model_fields:
+        group = getattr(settings, name)
+        if isinstance(group, SettingsGroup) and name not in without:
             table = tomlkit.table()
-            _fill(table, type(getattr(settings, name)), value, inert)
-            document.add(name, table)
+            _fill(table, type(group), nested.get(name, {}), inert)
+            if table.as_string().strip():
+                document.add(name, table)
     return tomlkit.dumps(document)
 
 

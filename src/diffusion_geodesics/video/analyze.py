@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from diffusion_geodesics.clips import Clip, ClipError, open_clip
+from diffusion_geodesics.clips import Clip, ClipError, in_mean_intervals, open_clip
 from diffusion_geodesics.diffusion import Condition, evaluation_flops
 from diffusion_geodesics.framing import choose_size
 from diffusion_geodesics.latents.decode import decode
@@ -151,7 +152,7 @@ def _clip(
     for shot in encoded_shots(work.run, clip, work.parts, work.settings, size):
         total += len(shot.frames)
         if len(shot.frames) >= least:
-            found.append(_shot(work, clip.name, len(found), shot))
+            found.append(_shot(work, clip, len(found), shot))
         elif shot.ended or found:
             notes.append(
                 f"{clip.name}: {len(shot.frames)} frames from number {shot.frames[0]} on were left "
@@ -165,8 +166,8 @@ def _clip(
     return found, notes
 
 
-def _shot(work: _Workplace, name: str, number: int, shot: EncodedShot) -> ShotAnalysis:
-    settings, parts = work.settings, work.parts
+def _shot(work: _Workplace, clip: Clip, number: int, shot: EncodedShot) -> ShotAnalysis:
+    settings, parts, name = work.settings, work.parts, clip.name
     clean = torch.cat(shot.clean)
     clean = clean.to(geometry_dtype(clean.device))
     latents = _invert(work, clean, name)
@@ -180,10 +181,11 @@ def _shot(work: _Workplace, name: str, number: int, shot: EncodedShot) -> ShotAn
     level = parts.level(settings.inversion)
     geometry = level_geometry(parts, work.condition, level, alpha)
     points = sphere.project(latents)
-    steps = torch.linalg.vector_norm(points.diff(dim=0), dim=1)
+    times = torch.from_numpy(in_mean_intervals(np.asarray(shot.times), clip.tick)).to(points)
+    steps = torch.linalg.vector_norm(points.diff(dim=0), dim=1) / times.diff(dim=0)
     if not bool((steps > 1e-6 * radius).any()):
         raise ClipError(f"{name} does not move from frame {shot.frames[0]} on; nothing to analyse")
-    measured = measure_shot(work.run, geometry, sphere, points, settings, name)
+    measured = measure_shot(work.run, geometry, sphere, points, settings, name, times)
     return ShotAnalysis(
         clip=name,
         number=number,
@@ -226,8 +228,8 @@ def _invert(work: _Workplace, clean: Tensor, name: str) -> Tensor:
 def _strips(
     work: _Workplace, points: Tensor, found: Measured, shot: EncodedShot
 ) -> tuple[PathFrames, ...]:
-    """Frames of the clip at equal times, and of the other paths at the same fractions of their
-    lengths, denoised and decoded."""
+    """Every so many frames of the clip, and frames of the other paths at the same fractions of
+    their lengths, denoised and decoded."""
     count = min(work.settings.windows.shown, len(points))
     if count == 0:
         return ()

@@ -42,15 +42,18 @@ class Windowed:
         index: which points, shape (k, windows).
         points: shape (k, windows, dim).
         scores: there.
+        times: when each is passed, in mean intervals between frames.
     """
 
     index: Int[Tensor, "k windows"]
     points: Float[Tensor, "k windows dim"]
     scores: Float[Tensor, "k windows dim"]
+    times: Float[Tensor, "k windows"]
 
     def select(self, which: Tensor) -> Windowed:
         """Some of the windows."""
-        return Windowed(self.index[:, which], self.points[:, which], self.scores[:, which])
+        parts = (self.index, self.points, self.scores, self.times)
+        return Windowed(*(part[:, which] for part in parts))
 
 
 def window_index(count: int, size: int, stride: int = 1) -> Int[Tensor, "k windows"]:
@@ -69,31 +72,44 @@ def window_index(count: int, size: int, stride: int = 1) -> Int[Tensor, "k windo
 
 
 def windowed(
-    points: Float[Tensor, "n dim"], scores: Float[Tensor, "n dim"], size: int, stride: int = 1
+    points: Float[Tensor, "n dim"],
+    scores: Float[Tensor, "n dim"],
+    times: Float[Tensor, " n"],
+    size: int,
+    stride: int = 1,
 ) -> Windowed:
-    """The windows of a sequence."""
+    """The windows of a sequence; with a stride, shown that many times as fast."""
     index = window_index(len(points), size, stride)
-    return Windowed(index, points[index], scores[index])
+    return Windowed(index, points[index], scores[index], times[index] / stride)
 
 
 def shuffled(source: Windowed, seed: int) -> Windowed:
-    """The inner points of every window in an order of its own, seeded."""
+    """The inner points of every window in an order of its own, seeded; the times stay."""
     k, count = source.index.shape
     generator = torch.Generator().manual_seed(seed)
     inner = torch.rand(k - 2, count, generator=generator).argsort(0) + 1
     order = torch.cat([torch.zeros(1, count).long(), inner, torch.full((1, count), k - 1)])
     which = torch.arange(count)
     return Windowed(
-        source.index[order, which], source.points[order, which], source.scores[order, which]
+        source.index[order, which],
+        source.points[order, which],
+        source.scores[order, which],
+        source.times,
     )
 
 
 def slowed(
     points: Float[Tensor, "k windows dim"], sphere: Sphere
 ) -> Float[Tensor, "k windows dim"]:
-    """The first half of every window at half the speed, by a cubic spline."""
+    """The first half of every window with a point between neighbours, by a cubic spline."""
     t = torch.linspace(0, 0.5, len(points), dtype=torch.float64)
     half = Spline(points, sphere)(t)
     if len(points) % 2:  # the middle is a point of the clip
         half = torch.cat([half[:-1], points[len(points) // 2][None]])
     return torch.cat([points[:1], half[1:]])
+
+
+def slowed_times(times: Float[Tensor, "k windows"]) -> Float[Tensor, "k windows"]:
+    """When the points of :func:`slowed` are passed, at half the speed."""
+    between = torch.stack([times[:-1], 0.5 * (times[:-1] + times[1:])], 1).flatten(0, 1)
+    return 2 * torch.cat([between, times[-1:]])[: len(times)]

@@ -40,7 +40,7 @@ class ShotAnalysis:
         ended: why the shot ended, in words; empty where the clip did.
         measured: statistics of clip and controls, densities, paths.
         norms: norm of each latent, before it is brought to the sphere.
-        steps: Euclidean distance of neighbouring frames.
+        steps: Euclidean distance of neighbouring frames, in the mean interval of frames.
         known: how well the model knows such frames; domain: what it knows.
         strips: frames of clip, geodesic, slerp and lerp.
         radius: of the sphere; sigma, alpha, dim: noise level, α, coordinates of a latent.

@@ -9,11 +9,11 @@ from pydantic import BeforeValidator, Field
 
 from diffusion_geodesics.latents.settings import (
     AsText,
+    BoundarySolve,
     Framing,
     Inversion,
     SettingsGroup,
     SharedPrompt,
-    Solve,
     Strength,
 )
 from diffusion_geodesics.runtime.settings import JobSettings, SettingsError
@@ -69,13 +69,15 @@ class Windows(SettingsGroup):
     """Frames of each strip in the report; 0 decodes none."""
 
 
-class VideoSolve(Solve):
+class VideoSolve(BoundarySolve):
     """The boundary value solver."""
 
     tol: float = Field(default=1e-2, gt=0, le=1)
     """Relative Euler-Lagrange residual at which it stops."""
     max_steps: int = Field(default=30, ge=1, le=100_000)
     """Most steps on the finest level."""
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    """Of the controls and of all resampling."""
 
 
 class VideoSettings(JobSettings):
@@ -95,9 +97,6 @@ class VideoSettings(JobSettings):
     def least(self) -> int:
         """Frames that a shot must have."""
         return max(LEAST_FRAMES, 2 * self.windows.half + 1)
-
-    def inert(self) -> dict[str, str]:
-        return {"negative": "clips are measured in the density at the level"}
 
     def check(self) -> None:
         windows = self.windows

@@ -16,12 +16,20 @@ from diffusion_geodesics.clips import ClipError
 from diffusion_geodesics.latents.choices import solver_of
 from diffusion_geodesics.latents.coordinates import Ambient
 from diffusion_geodesics.latents.geometry import Geometry
+from diffusion_geodesics.latents.memory import SOLVER_COPIES
 from diffusion_geodesics.latents.polygon import log_density
 from diffusion_geodesics.length import measure
 from diffusion_geodesics.manifold import Flat, Manifold, Sphere
 from diffusion_geodesics.path import GreatArc, Line
 from diffusion_geodesics.runtime.run import Run
-from diffusion_geodesics.video.controls import Variant, Windowed, shuffled, slowed, windowed
+from diffusion_geodesics.video.controls import (
+    Variant,
+    Windowed,
+    shuffled,
+    slowed,
+    slowed_times,
+    windowed,
+)
 from diffusion_geodesics.video.curves import arc_length, at_arc_length, random_paths
 from diffusion_geodesics.video.settings import VideoSettings
 from diffusion_geodesics.video.statistics import (
@@ -102,6 +110,7 @@ def measure_shot(
     points: Float[Tensor, "n dim"],
     settings: VideoSettings,
     detail: str = "",
+    times: Float[Tensor, " n"] | None = None,
 ) -> Measured:
     """A sequence of points on a sphere against geodesics, with its controls.
 
@@ -109,9 +118,10 @@ def measure_shot(
         run: that counts the cost.
         geometry: the metric.
         sphere: that the points are on.
-        points: at equal times.
+        points: in the order of time.
         settings: windows, controls and solver.
         detail: what to call the shot in messages.
+        times: when each point is passed, rising, in mean intervals; even by default.
 
     Raises:
         ClipError: every window ends where it began.
@@ -121,11 +131,12 @@ def measure_shot(
     window - 2 for each window of slerp, lerp and random paths.
     """
     chosen, n = settings.windows, len(points)
+    times = torch.arange(n, dtype=torch.float64) if times is None else times
     size = min(chosen.window, n)
     with run.stage("measure"):
         scores = geometry.scores(points)
-        whole = bends(geometry, points, scores, sphere, chosen.half)
-        parts = _parts(geometry, sphere, points, scores, settings)
+        whole = bends(geometry, points, scores, sphere, chosen.half, times)
+        parts = _parts(geometry, sphere, points, scores, times, settings)
     own = parts[Variant.CLIP]
     if not own.points.shape[1]:
         raise ClipError(
@@ -153,6 +164,7 @@ def measure_shot(
             solved.length[here],
             manifold=sphere,
             half=chosen.half,
+            times=part.times,
         )
     with run.stage("measure"):
         if chosen.controls:
@@ -173,18 +185,25 @@ def measure_shot(
 
 
 def _parts(
-    geometry: Geometry, sphere: Sphere, points: Tensor, scores: Tensor, settings: VideoSettings
+    geometry: Geometry,
+    sphere: Sphere,
+    points: Tensor,
+    scores: Tensor,
+    times: Tensor,
+    settings: VideoSettings,
 ) -> dict[Variant, Windowed]:
     """The windows of the clip, and of the two controls of speed, that have ends of their own."""
     size = min(settings.windows.window, len(points))
-    own = _open(windowed(points, scores, size))
+    own = _open(windowed(points, scores, times, size))
     parts = {Variant.CLIP: own}
     if settings.windows.controls and own.points.shape[1]:
-        fast = _open(windowed(points, scores, size, 2))
+        fast = _open(windowed(points, scores, times, size, 2))
         slow = slowed(own.points, sphere)
         if fast.points.shape[1]:
             parts[Variant.FAST] = fast
-        parts[Variant.SLOW] = _open(Windowed(own.index, slow, geometry.scores(slow)))
+        parts[Variant.SLOW] = _open(
+            Windowed(own.index, slow, geometry.scores(slow), slowed_times(own.times))
+        )
     return parts
 
 
@@ -211,9 +230,11 @@ def _controls(
     t = torch.linspace(0, 1, size, dtype=torch.float64)
     random = random_paths(start, end, arc_length(own.points)[-1], size, sphere, seed + 1)
     mixed = shuffled(own, seed)
-    made: dict[Variant, tuple[Tensor, Tensor, Manifold]] = {
-        Variant.REVERSED: (own.points.flip(0), own.scores.flip(0), sphere),
-        Variant.SHUFFLED: (mixed.points, mixed.scores, sphere),
+    backwards = own.times[-1] - own.times.flip(0)
+    even = own.times[:1] + t[:, None] * (own.times[-1] - own.times[0])
+    made: dict[Variant, tuple[Tensor, Tensor, Manifold, Tensor]] = {
+        Variant.REVERSED: (own.points.flip(0), own.scores.flip(0), sphere, backwards),
+        Variant.SHUFFLED: (mixed.points, mixed.scores, sphere, mixed.times),
     }
     ends = own.scores[:1], own.scores[-1:]
     for variant, curve, manifold in (
@@ -222,18 +243,19 @@ def _controls(
         (Variant.LERP, Line(start, end)(t), Flat()),
     ):
         inner = geometry.scores(curve[1:-1])
-        made[variant] = (curve, torch.cat([ends[0], inner, ends[1]]), manifold)
-    backwards = geodesic[0].flip(0), geodesic[1]
+        made[variant] = (curve, torch.cat([ends[0], inner, ends[1]]), manifold, even)
+    turned = geodesic[0].flip(0), geodesic[1]
     return {
         variant: statistics(
             geometry,
             points,
             scores,
-            *(backwards if variant is Variant.REVERSED else geodesic),
+            *(turned if variant is Variant.REVERSED else geodesic),
             manifold=manifold,
             half=settings.windows.half,
+            times=times,
         )
-        for variant, (points, scores, manifold) in made.items()
+        for variant, (points, scores, manifold, times) in made.items()
     }
 
 
@@ -249,7 +271,7 @@ def _solve(
     pairs, dim = ends.shape[1:]
     solve = settings.solve
     finest = solve.intervals[-1]
-    most = max(1, int(_SOLVER_BYTES / (22 * finest * dim * ends.element_size())))
+    most = max(1, int(_SOLVER_BYTES / (SOLVER_COPIES * finest * dim * ends.element_size())))
     t = torch.linspace(0, 1, 2 * finest + 1, dtype=torch.float64)
     fraction = torch.linspace(0, 1, FRACTIONS, dtype=torch.float64).to(ends)
     connection = geometry.connection(Ambient(sphere))

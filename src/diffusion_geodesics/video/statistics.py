@@ -1,6 +1,6 @@
 r"""How far sequences of points are from being geodesics.
 
-For points at equal times with velocity v and acceleration a (local parabolas), both tangent to the
+For points at known times with velocity v and acceleration a (local parabolas), both tangent to the
 manifold, and :math:`a_g` the acceleration of the geodesic through the point with that velocity,
 
 .. math:: \rho^2 = \frac{\sum_i |P_\perp (a - a_g)|^2}{\sum_i \max(|P_\perp a_g|,\,
@@ -67,8 +67,8 @@ class Statistics:
         greatest: the greatest such distance.
         middle: log density in the middle third of the length less the mean of both ends, in nats.
         energy: least noise energy σ‖s‖/√dim over that of the lower end.
-        speed: mean Euclidean step between neighbouring points.
-        variation: standard deviation of the steps over their mean.
+        speed: Euclidean length over time: the mean step between points that are a unit apart.
+        variation: standard deviation of the speeds between neighbours over their mean, in time.
         jitter: share of the acceleration that scatter about the local parabolas explains.
     """
 
@@ -95,9 +95,11 @@ def bends(
     scores: Float[Tensor, "n *batch dim"],
     manifold: Manifold,
     half: int,
+    times: Float[Tensor, "n *batch"] | None = None,
 ) -> Bends:
-    """The bends of curves, from points and the scores there. Costs nothing more."""
-    fit = local_fit(points, half)
+    """The bends of curves, from points at times (even ones by default) and the scores there. Costs
+    nothing more."""
+    fit = local_fit(points, half, times)
     inner = slice(half, len(points) - half)
     x = points[inner]
     velocity = manifold.to_tangent(x, fit.velocity)
@@ -114,7 +116,7 @@ def bends(
     least = LEAST_BENDING * square / chord.clamp_min(1e-30)
     scale = torch.maximum(torch.linalg.vector_norm(asked, dim=-1), least)
     wrong = torch.linalg.vector_norm(own - asked, dim=-1)
-    mean = torch.linalg.vector_norm(points.diff(dim=0), dim=-1).mean(0)
+    mean, _ = _speed(torch.linalg.vector_norm(points.diff(dim=0), dim=-1), times)
     moving = square.sqrt() > STILL * mean
     nothing = torch.full_like(wrong, torch.nan)
     return Bends(
@@ -148,19 +150,21 @@ def statistics(
     *,
     manifold: Manifold,
     half: int,
+    times: Float[Tensor, "n windows"] | None = None,
 ) -> Statistics:
     """Everything about curves between the ends of known geodesics. Costs no evaluation.
 
     Args:
         geometry: the metric.
-        points: of the curves, at equal times.
+        points: of the curves.
         scores: there.
         geodesic: points of the geodesic between the same ends, dense along it.
         geodesic_length: its length in the metric, with the reference of `metric_length`.
         manifold: where the curves live.
         half: of the local fits.
+        times: when each point is passed, rising; 0, 1, 2, ... by default.
     """
-    bent = bends(geometry, points, scores, manifold, half)
+    bent = bends(geometry, points, scores, manifold, half, times)
     arc = arc_length(points)
     chord = torch.linalg.vector_norm(points[-1] - points[0], dim=-1).clamp_min(1e-30)
     fraction = torch.linspace(0, 1, FRACTIONS).to(points)[:, None].expand(-1, points.shape[1])
@@ -171,8 +175,7 @@ def statistics(
     middle = (place > 1 / 3) & (place < 2 / 3)
     inside = torch.where(middle, log_p, 0).sum(0) / middle.sum(0)
     energy = geometry.noise_energy(scores)
-    steps = arc.diff(dim=0)
-    mean = steps.mean(0)
+    mean, spread = _speed(arc.diff(dim=0), times)
     return Statistics(
         residual=(bent.wrong.square().sum(0) / bent.asked.square().sum(0)).sqrt(),
         angle=bent.angle.nanmean(0),
@@ -182,6 +185,15 @@ def statistics(
         middle=inside - 0.5 * (log_p[0] + log_p[-1]),
         energy=energy.amin(0) / energy[[0, -1]].amin(0),
         speed=mean,
-        variation=(steps - mean).square().mean(0).sqrt() / mean.clamp_min(1e-30),
+        variation=spread / mean.clamp_min(1e-30),
         jitter=bent.jitter,
     )
+
+
+def _speed(
+    steps: Float[Tensor, "steps *batch"], times: Float[Tensor, "n *batch"] | None
+) -> tuple[Tensor, Tensor]:
+    """Mean of the speed between neighbours and its standard deviation, both over time."""
+    took = torch.ones_like(steps) if times is None else times.diff(dim=0).to(steps)
+    mean = steps.sum(0) / took.sum(0)
+    return mean, ((steps / took - mean).square() * took).sum(0).div(took.sum(0)).sqrt()

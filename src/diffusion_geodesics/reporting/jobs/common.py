@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from diffusion_geodesics.latents.pictures import Pictures
-from diffusion_geodesics.latents.settings import PlaybackSettings, PlayOrder
+from diffusion_geodesics.latents.settings import PlaybackSettings
 from diffusion_geodesics.models.info import ModelInfo
 from diffusion_geodesics.reporting.blocks import Fact, VideoClip
 from diffusion_geodesics.reporting.films import film_format
-from diffusion_geodesics.reporting.playback import Loop, Once, Order, Playback, ThereAndBack
+from diffusion_geodesics.reporting.pixels import WHITE, Colour, with_alpha
+from diffusion_geodesics.reporting.playback import Order, Playback
 from diffusion_geodesics.reporting.report import CostRow
 from diffusion_geodesics.reporting.upscaling import Lanczos, LanczosToHeight
 from diffusion_geodesics.runtime.cost import CostBreakdown
@@ -52,14 +53,17 @@ def model_header(model: ModelInfo) -> dict[str, str]:
     return {"model": place, "device": model.device, "dtype": model.dtype}
 
 
-def sources(pictures: Pictures) -> tuple[list[str], dict[str, Any]]:
+def sources(pictures: Pictures, background: Colour = WHITE) -> tuple[list[str], dict[str, Any]]:
     """Where the images are for a run that repeats this one, and the folder of those that came from
     no file, to be written."""
     files = [expand(name) for name in pictures.names]
     if all(file.is_file() for file in files):
         return [str(file.resolve()) for file in files], {}
     numbers = range(len(pictures.images))
-    return [f"{INPUTS}/{i:03d}.png" for i in numbers], {INPUTS: clamped(pictures.images)}
+    images = clamped(pictures.images)
+    if pictures.alpha is not None:
+        images = with_alpha(images, clamped(pictures.alpha), background)
+    return [f"{INPUTS}/{i:03d}.png" for i in numbers], {INPUTS: images}
 
 
 def clamped(images: Any) -> Any:
@@ -68,21 +72,18 @@ def clamped(images: Any) -> Any:
 
 
 def film_clip(
-    frames: Any, settings: PlaybackSettings, order: PlayOrder, rests: Sequence[int] | None = None
+    frames: Any,
+    settings: PlaybackSettings,
+    order: Order,
+    rests: Sequence[int] | None = None,
+    background: Colour = WHITE,
 ) -> VideoClip:
     """A film as the settings want it played and written."""
-    orders: Mapping[PlayOrder, Order] = {
-        PlayOrder.THERE_AND_BACK: ThereAndBack(),
-        PlayOrder.ONCE: Once(),
-        PlayOrder.LOOP: Loop(),
-    }
     upscale = LanczosToHeight() if settings.upscale is None else Lanczos(settings.upscale)
     return VideoClip(
         clamped(frames),
         formats=tuple(film_format(kind.value) for kind in settings.format),
-        playback=Playback(
-            fps=settings.fps, hold=settings.hold, order=orders[order], upscale=upscale
-        ),
+        playback=Playback(settings.fps, settings.hold, order, upscale, background),
         rests=rests,
         alt="the film",
     )

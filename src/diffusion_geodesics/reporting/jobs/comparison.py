@@ -109,7 +109,7 @@ def comparison_report(result: ComparisonResult) -> Report:
             *(_pair(pair) for pair in pairs[:SHOWN_PAIRS]),
         ),
         result=comparison_result(result, lines),
-        sheets={"table.csv": _table_sheet(result, lines), "pairs.csv": _pairs_sheet(result)},
+        sheets={"table.csv": table_sheet(result, lines), "pairs.csv": _pairs_sheet(result)},
         extra_files={"table.tex": latex_table(means, f"{lead}.")},
         frames={
             f"frames/{file_name(method)}/{file_name(pair.name)}": clamped(outcome.frames)
@@ -208,7 +208,8 @@ def _pair(pair: PairResult) -> Section:
     return Section(pair.name, blocks, note=f"Methods differ by {pair.disagreement:.2f}.")
 
 
-def _table_sheet(result: ComparisonResult, lines: Sequence[ScoreLine]) -> Sheet:
+def table_sheet(result: ComparisonResult, lines: Sequence[ScoreLine]) -> Sheet:
+    """Means and win rates, a row a method and quantity."""
     head = ("method", "quantity", "better", "mean", "low", "high", "pairs", "wins", "wins_low",
             "wins_high")  # fmt: skip
     rows: list[tuple[object, ...]] = []

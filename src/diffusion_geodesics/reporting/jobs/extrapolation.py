@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from diffusion_geodesics.extrapolation.ray import LatentRay
 from diffusion_geodesics.extrapolation.result import ExtrapolationResult
-from diffusion_geodesics.latents.settings import PlayOrder
 from diffusion_geodesics.reporting.blocks import (
     Fact,
     Facts,
@@ -29,6 +28,7 @@ from diffusion_geodesics.reporting.jobs.common import (
     model_header,
     sources,
 )
+from diffusion_geodesics.reporting.playback import Once
 from diffusion_geodesics.reporting.plots import Band, Level, LinePlot, Panel, Trace
 from diffusion_geodesics.reporting.report import Report
 from diffusion_geodesics.runtime.settings_file import settings_toml
@@ -43,11 +43,12 @@ def extrapolation_report(result: ExtrapolationResult) -> Report:
         "direction": dict(result.direction_settings),
         "model": model_header(result.model),
     }
+    unused = () if result.launch.solution else ("solve",)
     starts = [
         Picture([image], name)
         for image, name in zip(clamped(result.pictures.images), result.pictures.names, strict=True)
     ]
-    clip = film_clip(result.frames, result.settings.playback, PlayOrder.ONCE)
+    clip = film_clip(result.frames, result.settings.playback, Once())
     return Report(
         title="A density ray",
         lead=f"{result.direction[0].upper()}{result.direction[1:]}. "
@@ -62,7 +63,7 @@ def extrapolation_report(result: ExtrapolationResult) -> Report:
             Section("Is the ray typical?", [_typicality(result)]),
         ),
         result=extrapolation_result(result),
-        settings=settings_toml("extrapolate", result.settings, header),
+        settings=settings_toml("extrapolate", result.settings, header, unused),
         tensors={
             "path.safetensors": {
                 "t": result.ray.t,

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 
 import torch
+from torch import Tensor
 
-from diffusion_geodesics.bvp import Solution
-from diffusion_geodesics.interpolation.result import InterpolationResult, Segment, Strip
+from diffusion_geodesics.interpolation.result import InterpolationResult, Strip
+from diffusion_geodesics.interpolation.settings import Film as FilmSettings
 from diffusion_geodesics.interpolation.settings import PathName
 from diffusion_geodesics.reporting.blocks import (
     Block,
-    Fact,
     Facts,
     Film,
     FilmRow,
@@ -20,32 +20,29 @@ from diffusion_geodesics.reporting.blocks import (
     Pictures,
     Plot,
     Section,
-    Text,
     time_captions,
 )
 from diffusion_geodesics.reporting.jobs.common import (
     clamped,
-    cost_fact,
     cost_rows,
     film_clip,
     messages,
-    model_fact,
     model_header,
     sources,
 )
-from diffusion_geodesics.reporting.plots import (
-    Band,
-    Level,
-    LinePlot,
-    Mark,
-    Panel,
-    Trace,
-    convergence_plot,
-)
+from diffusion_geodesics.reporting.jobs.interpolation_curves import density, typicality
+from diffusion_geodesics.reporting.jobs.interpolation_facts import facts, segment_table
+from diffusion_geodesics.reporting.jobs.interpolation_record import interpolation_result
+from diffusion_geodesics.reporting.pixels import with_alpha
+from diffusion_geodesics.reporting.playback import Loop, Once, Order, ThereAndBack
+from diffusion_geodesics.reporting.plots import convergence_plot
 from diffusion_geodesics.reporting.report import Report
+from diffusion_geodesics.reporting.strip import thin
 from diffusion_geodesics.runtime.settings_file import settings_toml
 from diffusion_geodesics.runtime.versions import versions
 
+MOST_SHOWN = 72
+"""Frames of a film that its strip shows at most."""
 TITLES: Mapping[PathName, str] = {
     PathName.NATURAL: "A natural morph",
     PathName.GEODESIC: "A density geodesic",
@@ -65,92 +62,46 @@ WORDS: Mapping[PathName, str] = {
 
 def interpolation_report(result: InterpolationResult) -> Report:
     """Everything that is written about an interpolation."""
-    images, inputs = sources(result.pictures)
     settings, film = result.settings, result.settings.film
+    images, inputs = sources(result.pictures, film.colour)
     header = {"images": images, "model": model_header(result.model)}
-    clip = film_clip(result.frames, settings.playback, film.order, result.strip.timeline.keyframes)
+    places, frames = result.strip.timeline, _seen(result.strip, film)
+    clip = film_clip(frames, settings.playback, _order(film), places.keyframes, film.colour)
+    several = [segment_table(result)] if len(result.segments) > 1 else []
     return Report(
         title=TITLES[settings.path],
         lead=_lead(result),
         opening=(_keyframes(result), clip),
         warnings=messages(result.warnings),
         sections=(
-            Section("", [Facts(list(_facts(result)))]),
-            Section("The film", [_film(result)]),
+            Section("", [Facts(list(facts(result))), *several]),
+            Section("The film", [_film(result, frames)]),
             *_compared(result),
-            Section("Density", list(_density(result))),
-            Section("Is the path typical?", [_typicality(result)]),
+            Section("Density", list(density(result))),
+            Section("Is the path typical?", [typicality(result)]),
             *_convergence(result),
         ),
         result=interpolation_result(result),
         settings=settings_toml("interpolate", settings, header),
         tensors={"path.safetensors": _tensors(result)},
-        frames={"frames": clamped(result.frames), **inputs},
+        frames={"frames": frames, **inputs},
         cost=cost_rows(result.costs),
         versions=versions(),
     )
 
 
-def interpolation_result(result: InterpolationResult) -> dict[str, object]:
-    """The contents of result.json."""
-    height, width = result.pictures.size
-    places = result.strip.timeline
-    return {
-        "job": "interpolate",
-        "path": result.settings.path.value,
-        "length": result.lengths,
-        "distance": result.distance,
-        "distance_error": result.distance_error,
-        "log_density": result.log_density.tolist(),
-        "log_density_reference": "the first image; natural logarithms, at the noise level",
-        "times": result.times.tolist(),
-        "keyframes": list(places.keyframes),
-        "segments": [_segment(segment) for segment in result.segments],
-        "keyframe_psnr": list(result.keyframe_psnr),
-        "codec_psnr": list(result.codec_psnr),
-        "alpha": result.alpha,
-        "dim": result.dim,
-        "cost": result.costs.as_dict(),
-        "settings": result.settings.as_nested(),
-        "images": [
-            {"source": source, "framing": note}
-            for source, note in zip(result.pictures.names, result.pictures.notes, strict=True)
-        ],
-        "size": [height, width],
-        "model": result.model.as_dict(),
-        "warnings": [warning.as_dict() for warning in result.warnings],
-        "versions": versions(),
-    }
+def _order(film: FilmSettings) -> Order:
+    if film.loop:
+        return Loop()
+    return Once() if film.once else ThereAndBack()
 
 
-def _segment(segment: Segment) -> dict[str, object]:
-    return {
-        "images": [segment.first, segment.last],
-        "length": segment.lengths,
-        "distance": segment.distance,
-        "distance_error": segment.distance_error,
-        "log_density_disagreement": segment.density_disagreement,
-        "moved": None if segment.matches is None else segment.matches.moved,
-        "solver": None if segment.solution is None else _solver(segment.solution),
-        "typicality": {
-            p.name: {
-                "least_noise_energy": p.least_energy,
-                "density_gain": p.gain,
-                "least_norm": float(p.norm.min()),
-            }
-            for p in segment.profiles
-        },
-    }
-
-
-def _solver(solution: Solution) -> dict[str, object]:
-    return {
-        "result": solution.result.name,
-        "message": solution.result.message,
-        "residual": float(solution.residual),
-        "iterations": solution.iterations,
-        "given_up": [{"intervals": g.intervals, "steps": g.steps} for g in solution.given_up],
-    }
+def _seen(strip: Strip, film: FilmSettings) -> Tensor:
+    """Frames as they are written, with an alpha channel where the images have one."""
+    frames = clamped(strip.frames)
+    if strip.alpha is None:
+        return frames
+    return with_alpha(frames, clamped(strip.alpha), film.colour)
 
 
 def _lead(result: InterpolationResult) -> str:
@@ -175,149 +126,38 @@ def _keyframes(result: InterpolationResult) -> Block:
     return Pictures(items)
 
 
-def _facts(result: InterpolationResult) -> Iterator[Fact]:
-    yield model_fact(result.model)
-    own, others = result.segments[0].profile, result.segments[0].references
-    lengths = result.lengths
-    yield Fact(
-        "Length in the metric",
-        f"{lengths[own.name]:.5g}",
-        ", ".join(f"{name} {value:.5g}" for name, value in lengths.items() if name != own.name),
-    )
-    if result.distance is not None:
-        error = result.distance_error or 0.0
-        strength = result.alpha * result.dim
-        yield Fact(
-            "Distance",
-            f"{result.distance:.5g} ± {error:.1g}",
-            f"strength α·d = {strength:.3g}, α = {result.alpha:.3g}, d = {result.dim}",
-        )
-    moved = [s.matches.moved for s in result.segments if s.matches is not None]
-    if moved:
-        yield Fact(
-            "Motion",
-            f"{100 * sum(moved) / len(moved):.1f}% of the edge",
-            "mean distance between places that correspond; the path follows them, is shortest in "
-            "no fixed metric, and has no distance",
-        )
-    yield Fact(
-        "Log density, lowest",
-        f"{min(float(s.profile.log_density.min()) for s in result.segments):+.1f} nats",
-        ", ".join(f"{p.name} {float(p.log_density.min()):+.1f}" for p in others)
-        + "; relative to the first image, at the noise level",
-    )
-    disagreement = max(s.density_disagreement for s in result.segments)
-    yield Fact(
-        "Log density, error",
-        f"{disagreement:.1f} nats",
-        "by how much the paths disagree on log p at the images; an exact score gives 0",
-    )
-    yield Fact(
-        "Noise energy, lowest",
-        f"{min(s.profile.least_energy for s in result.segments):.2f}",
-        ", ".join(f"{p.name} {p.least_energy:.2f}" for p in others) + "; relative to the ends",
-    )
-    yield Fact(
-        "Images reproduced at",
-        " and ".join(f"{x:.1f}" for x in result.keyframe_psnr) + " dB",
-        "the autoencoder alone: " + " and ".join(f"{x:.1f}" for x in result.codec_psnr) + " dB",
-    )
-    yield cost_fact(result.costs)
-
-
-def _film(result: InterpolationResult) -> Film:
-    captions = time_captions(result.times)
-    row = FilmRow(result.strip.name, clamped(result.frames), captions)
-    return Film([row], file="strip.png")
+def _film(result: InterpolationResult, frames: Tensor) -> Film:
+    shown = thin(len(frames), MOST_SHOWN)
+    row = FilmRow(result.strip.name, frames[shown], time_captions(result.times[shown]))
+    few = "" if len(shown) == len(frames) else f"{len(shown)} of {len(frames)} frames."
+    return Film([row], caption=few, file="strip.png")
 
 
 def _compared(result: InterpolationResult) -> Iterator[Section]:
-    other = result.compared
+    other, film = result.compared, result.settings.film
     if other is None:
         return
-    rows = [_row(result.strip, None), _row(other, None)]
-    yield Section(
-        f"Beside {other.name}",
-        [Film(rows, caption="Both at equal steps.", file="comparison.png")],
-    )
-
-
-def _row(strip: Strip, captions: tuple[str, ...] | None) -> FilmRow:
-    return FilmRow(strip.name, clamped(strip.frames), captions or ())
-
-
-def _traces(result: InterpolationResult, quantity: str) -> list[Trace]:
-    """A quantity of every path over the whole chain."""
-    traces = []
-    for which, profile in enumerate(result.segments[0].profiles):
-        t, values, below = [], [], 0.0
-        for number, segment in enumerate(result.segments):
-            found = getattr(segment.profiles[which], quantity).cpu().double()
-            t.append(number + segment.profiles[which].t.cpu())
-            values.append(found + (below if quantity == "log_density" else 0.0))
-            below += float(found[-1])
-        traces.append(Trace(profile.name, torch.cat(t), torch.cat(values)))
-    return traces
-
-
-def _axis(result: InterpolationResult) -> tuple[str, list[Mark], tuple[float, float]]:
-    count = len(result.segments)
-    marks = [Mark(float(i)) for i in range(1, count)]
-    label = "t, from the first image to the second" if count == 1 else "t, image by image"
-    return label, marks, (0.0, float(count))
-
-
-def _density(result: InterpolationResult) -> Iterator[Block]:
-    label, marks, limits = _axis(result)
-    panel = Panel(
-        "log density less that of the first image, nats",
-        label,
-        _traces(result, "log_density"),
-        levels=[Level(0.0, "the first image")],
-        marks=marks,
-        limits=limits,
-    )
-    yield Plot(LinePlot([panel]))
-    projected = [p.name for p in result.segments[0].profiles if p.projected]
-    if projected:
-        yield Text(
-            [
-                f"Lengths of {' and '.join(projected)} are those of the paths brought to the "
-                "coordinates of the metric; their densities are those of the paths themselves."
-            ]
-        )
-
-
-def _typicality(result: InterpolationResult) -> Plot:
-    label, marks, limits = _axis(result)
-    ends = result.segments[0].profile.noise_energy[[0, -1]]
-    band = Band(0.75 * float(ends.min()), 1.25 * float(ends.max()), "typical")
-    panels = [
-        Panel("norm of the latent", label, _traces(result, "norm"), marks=marks, limits=limits),
-        Panel(
-            "noise energy σ‖s‖/√d",
-            label,
-            _traces(result, "noise_energy"),
-            bands=[band],
-            marks=marks,
-            limits=limits,
-        ),
-    ]
-    return Plot(LinePlot(panels))
+    rows = [FilmRow(strip.name, _seen(strip, film)) for strip in (result.strip, other)]
+    caption = "Both at equal steps." if result.settings.film.even else ""
+    yield Section(f"Beside {other.name}", [Film(rows, caption=caption, file="comparison.png")])
 
 
 def _convergence(result: InterpolationResult) -> Iterator[Section]:
-    solution = result.segments[0].solution
-    steps = () if solution is None else solution.steps
-    if len(steps) < 2:
+    """How the solver went for the segment with the largest residual."""
+    found = [(float(s.solution.residual), s) for s in result.segments if s.solution is not None]
+    segment = max(found, key=lambda pair: pair[0])[1] if found else None
+    solution = None if segment is None else segment.solution
+    if segment is None or solution is None or len(solution.steps) < 2:
         return
     drawing = convergence_plot(
-        [float(s.residual.min()) for s in steps],
-        [float(s.length.min()) for s in steps],
-        [s.intervals for s in steps],
+        [float(s.residual.min()) for s in solution.steps],
+        [float(s.length.min()) for s in solution.steps],
+        [s.intervals for s in solution.steps],
         result.settings.solve.tol,
     )
-    yield Section("How the solver went", [Plot(drawing)], folded=True)
+    which = f"Images {segment.first + 1} → {segment.last + 1}, where the residual is largest."
+    note = which if len(result.segments) > 1 else ""
+    yield Section("How the solver went", [Plot(drawing)], note=note, folded=True)
 
 
 def _tensors(result: InterpolationResult) -> dict[str, torch.Tensor]:

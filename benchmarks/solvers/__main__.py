@@ -1,0 +1,133 @@
+"""Compare the solvers on problems whose geodesics are known, and print what they cost.
+
+python -m benchmarks.solvers [--quick] [--seeds 20] [--only PART ...] [--write]
+
+Counts and lengths are the same on every run; seconds are not, and nothing depends on them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import time
+from collections.abc import Callable
+from enum import Enum
+from typing import Annotated, Any
+
+import cyclopts
+import torch
+from rich.console import Console
+
+import diffusion_geodesics as dg
+from benchmarks.record import RESULTS, Data, commit
+from benchmarks.solvers.families import families, references
+from benchmarks.solvers.scaling import DIMENSIONS, NODES, NODES_ON, dimensions, nodes
+from benchmarks.solvers.tables import page
+
+SEEDS = 20
+SCALING_SEEDS = 2
+MATHEMATICS = tuple(
+    f"src/diffusion_geodesics/{name}"
+    for name in (
+        "bvp",
+        "density.py",
+        "geodesics.py",
+        "ivp",
+        "length.py",
+        "manifold.py",
+        "metric",
+        "path.py",
+    )
+)
+"""What the figures depend on."""
+
+
+class Part(Enum):
+    """Of the benchmark."""
+
+    REFERENCES = "references"
+    FAMILIES = "families"
+    NODES = "nodes"
+    DIMENSIONS = "dimensions"
+
+
+def _about(seeds: int) -> Data:
+    return {
+        "commit": commit(*MATHEMATICS),
+        "version": dg.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "processor": platform.machine(),
+        "threads": torch.get_num_threads(),
+        "seeds": seeds,
+    }
+
+
+def _finite(value: Any) -> Any:
+    """The same for JSON, which knows no infinity."""
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _measure(part: Part, seeds: int, quick: bool, tell: Callable[[str], None]) -> Data:
+    few = 2 if quick else None
+    match part:
+        case Part.REFERENCES:
+            return references(few, tell)
+        case Part.FAMILIES:
+            return families(seeds, few, tell)
+        case Part.NODES:
+            return nodes(NODES[1:4] if quick else NODES, NODES_ON[:few], tell)
+        case Part.DIMENSIONS:
+            return dimensions(DIMENSIONS[:few], 1 if quick else SCALING_SEEDS, tell)
+
+
+def main(
+    *,
+    quick: bool = False,
+    seeds: int | None = None,
+    only: Annotated[tuple[Part, ...], cyclopts.Parameter(consume_multiple=True)] = tuple(Part),
+    write: bool = False,
+) -> None:
+    """Run the benchmark.
+
+    Args:
+        quick: a few small problems, in a minute.
+        seeds: problems of each family; 20, or 2 if quick.
+        only: parts to measure.
+        write: put what is measured among the committed results.
+    """
+    seeds = (2 if quick else SEEDS) if seeds is None else seeds
+    if seeds < 1:
+        raise SystemExit(f"seeds is {seeds}; expected at least 1")
+    if quick and write:
+        raise SystemExit("the committed results are of full runs; leave --quick or --write out")
+    torch.set_num_threads(1)
+    console = Console(width=None if Console().is_terminal else 200)
+    started = time.perf_counter()
+    for part in only:
+        with console.status(part.value) as status:
+            found = _finite({"about": _about(seeds), **_measure(part, seeds, quick, status.update)})
+        text = page({part.value: found})
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+        if write:
+            _write(part, found)
+    console.print(f"{time.perf_counter() - started:.0f} s")
+
+
+def _write(part: Part, found: Data) -> None:
+    """Put one part among the results, and make the page anew."""
+    file = RESULTS / "bench.json"
+    data = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    data |= {part.value: found}
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False) + "\n"
+    file.write_text(text.replace('}, {"', '},\n{"'), encoding="utf-8")
+    file.with_suffix(".md").write_text(page(data), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    cyclopts.run(main)

@@ -1,0 +1,73 @@
+"""The comparison on random families and on the reference problems."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+
+import torch
+
+from benchmarks.record import Data
+from benchmarks.solvers.compare import Row, compare, tuned
+from benchmarks.solvers.contenders import (
+    ENERGY,
+    FLOW,
+    FLOW_STARTS,
+    MULTIPLE,
+    PUBLISHED,
+    RATES,
+    SINGLE,
+    STRING,
+    published,
+)
+from benchmarks.solvers.lengths import shortest
+from tests.problems.families import FAMILIES, Family
+from tests.problems.reference import REFERENCES
+from tests.problems.stacking import stacked
+
+FIRST_SEED = 5000
+"""First of the seeds that no solver was developed or tuned on."""
+SHOOTING_SEEDS = 4
+"""Most problems of a family that shooting is tried on: it is slow."""
+
+
+def family_rows(family: Family, seeds: int) -> tuple[list[Row], Data]:
+    """All contenders on fresh problems of one family, and how well its lengths are known."""
+    problems = [family.make(FIRST_SEED + i) for i in range(seeds)]
+    problem, part = stacked(problems), stacked(problems[:SHOOTING_SEEDS])
+    known, named = shortest(problem), (family.name, family.strong)
+    rows = [compare(*named, problem, c, known.length) for c in (FLOW, FLOW_STARTS)]
+    rows += tuned(*named, problem, known.length)
+    rows += [compare(*named, problem, c, known.length) for c in (ENERGY, STRING)]
+    some = known.length[:SHOOTING_SEEDS]
+    rows += [compare(*named, part, c, some) for c in (MULTIPLE, SINGLE)]
+    about = {**asdict(known), "family": family.name, "strong": family.strong}
+    return rows, {k: v for k, v in about.items() if k != "length"}
+
+
+def families(seeds: int, only: int | None, tell: Callable[[str], None]) -> Data:
+    """The comparison on all families, or the first few."""
+    rows: list[Row] = []
+    lengths: list[Data] = []
+    for family in FAMILIES[:only]:
+        tell(family.name)
+        found, about = family_rows(family, seeds)
+        rows += found
+        lengths.append(about)
+    return {
+        "seeds": [FIRST_SEED, FIRST_SEED + seeds - 1],
+        "rows": [asdict(r) for r in rows],
+        "references": lengths,
+    }
+
+
+def references(only: int | None, tell: Callable[[str], None]) -> Data:
+    """The quick contenders on the problems whose lengths are known exactly."""
+    rows: list[Row] = []
+    for reference in REFERENCES[:only]:
+        tell(reference.name)
+        problem = stacked([reference.make()])
+        length = torch.tensor([reference.length], dtype=torch.float64)
+        for contender in (FLOW, PUBLISHED, published(RATES[2]), ENERGY):
+            rows.append(compare(reference.name, reference.strong, problem, contender, length))
+    return {"rows": [asdict(r) for r in rows]}

@@ -1,0 +1,1 @@
+"""What pairs are computed on: this machine, a Ray cluster, SLURM."""

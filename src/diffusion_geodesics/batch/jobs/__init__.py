@@ -1,0 +1,1 @@
+"""What can be done with pairs: interpolate, extrapolate, compare, measure distances."""

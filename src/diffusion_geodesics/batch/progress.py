@@ -1,0 +1,63 @@
+"""How far a batch is, over all workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import final
+
+from diffusion_geodesics.batch.worker import Outcome, Status
+
+
+@final
+@dataclass(frozen=True)
+class BatchProgress:
+    """How far a batch is.
+
+    Args:
+        total: pairs in all.
+        before: finished when it was started.
+        done: finished since, by this process or another.
+        failed: written off.
+        workers: that compute.
+        seconds: since the first pair was begun.
+        slowest: name of the pair that took longest, and its seconds; "" where there is none.
+        names: failed pairs with the reason, the last few.
+    """
+
+    total: int
+    before: int = 0
+    done: int = 0
+    failed: int = 0
+    workers: int = 0
+    seconds: float = 0.0
+    slowest: tuple[str, float] = ("", 0.0)
+    names: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def settled(self) -> int:
+        """Pairs that need nothing more."""
+        return self.before + self.done + self.failed
+
+    @property
+    def pairs_per_minute(self) -> float:
+        """Since the start; 0 where that is not known yet."""
+        return 60 * (self.done + self.failed) / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At the same rate; None where that is not known yet."""
+        rate = self.pairs_per_minute
+        return 60 * (self.total - self.settled) / rate if rate > 0 else None
+
+    def after(self, outcome: Outcome) -> BatchProgress:
+        """The progress after a pair is settled."""
+        if outcome.status is Status.FAILED:
+            names = (*self.names, (outcome.pair.name, outcome.reason))[-20:]
+            return replace(self, failed=self.failed + 1, names=names)
+        slowest = max(self.slowest, (outcome.pair.name, outcome.seconds), key=lambda s: s[1])
+        return replace(self, done=self.done + 1, slowest=slowest)
+
+
+BatchObserver = Callable[[BatchProgress], None]
+"""Called whenever something has changed, and about once a second."""

@@ -1,0 +1,38 @@
+"""``geodesic demo``: a morph between the two example portraits."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from diffusion_geodesics.cli.interpolate import InterpolateCommand, run
+from diffusion_geodesics.cli.options import chosen, options_of
+
+OUTPUT = Path("geodesic-demo")
+
+if TYPE_CHECKING:
+    Options = dict[str, Any]
+else:
+    Options = options_of(InterpolateCommand, without=("images",))
+
+
+def demo(*, options: Annotated[Options | None, Parameter(name="*")] = None) -> None:
+    """Morph between the two example portraits with the model inside the package, into the folder
+    geodesic-demo. Takes the options of interpolate.
+    """
+    given = {"output": OUTPUT, **(options or {})}
+    run(chosen(InterpolateCommand, given, images=example_portraits()))
+
+
+def example_portraits() -> tuple[Path, Path]:
+    """The two example pictures: in the installed package, or in the checkout.
+
+    Raises:
+        FileNotFoundError: an installation without them.
+    """
+    package = Path(__file__).parents[1]
+    for folder in (package / "examples", package.parents[1] / "examples"):
+        a, b = folder / "portrait_a.png", folder / "portrait_b.png"
+        if a.is_file() and b.is_file():
+            return a, b
+    raise FileNotFoundError(f"the example pictures are not in {package}; install the package again")

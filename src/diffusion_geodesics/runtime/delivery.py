@@ -1,0 +1,135 @@
+"""What several processes deliver to one place: the first one wins, and nothing is half there."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from diffusion_geodesics.runtime._durable import sync_folder
+from diffusion_geodesics.runtime._entries import Entry, entries, remove
+from diffusion_geodesics.runtime._staged_file import staged_file
+
+_ATTEMPTS = 20
+_TAKEN = {errno.ENOTEMPTY, errno.EEXIST}
+"""Errors of a rename onto a folder that another process has delivered."""
+
+
+def deliver_once(target: Path, work: Path, write: Callable[[Path], object]) -> bool:
+    """Write a folder and let it appear by one rename, unless another process was faster.
+
+    Args:
+        target: where it appears; its parent is made.
+        work: folder on the same file system to write in; it is made.
+        write: writes a folder that does not exist yet, down to the disk, as `staged_folder` does.
+
+    Returns:
+        False where the target was there; it stays, and what was written is deleted.
+
+    Raises:
+        OSError: it cannot be written or renamed; what ``write`` raises.
+    """
+    room = Entry.new(work, target.name).path
+    try:
+        _made(room, room.mkdir)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write(room / target.name)
+        os.rename(room / target.name, target)
+    except OSError as error:
+        if error.errno in _TAKEN or target.is_dir():
+            return False
+        raise
+    finally:
+        remove(room)
+    sync_folder(target.parent)
+    return True
+
+
+def create_once(path: Path, content: str) -> float | None:
+    """Create a small file with its content at once, if it is not there; its folder is made.
+
+    It is not brought to the disk: for what need not survive the machine.
+
+    Returns:
+        None where the file was created, else the file system's time now, in seconds, to which the
+        age of the file can be compared.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    staging = Entry.new(path.parent, path.name).path
+    try:
+        _made(staging, lambda: staging.write_text(content, encoding="utf-8"))
+        now = staging.stat().st_mtime
+        try:
+            os.link(staging, path)
+        except FileExistsError:
+            return now
+        except OSError:  # no links on this file system
+            try:
+                with path.open("x", encoding="utf-8") as file:
+                    file.write(content)
+            except FileExistsError:
+                return now
+        return None
+    finally:
+        remove(staging)
+
+
+def replace_file(path: Path, content: str | bytes) -> None:
+    """Write a file of ours atomically, whatever was there.
+
+    Raises:
+        OSError: it cannot be written; what was there stays.
+    """
+    data = content.encode() if isinstance(content, str) else content
+
+    def replace() -> None:
+        with staged_file(path, data) as staging:
+            os.replace(staging, path)
+
+    _made(path, replace)
+
+
+def sweep_work(folder: Path, is_done: Callable[[str], bool] = lambda target: False) -> None:
+    """Delete what processes that have ended left in a folder of unfinished work, and the folder if
+    it is empty.
+
+    Args:
+        folder: of `deliver_once`, `create_once` or `replace_file`.
+        is_done: whether a target has been delivered; what other hosts left of it goes as well.
+    """
+    for entry in entries(folder):
+        foreign = not entry.owner.is_local
+        if entry.is_gone() or (foreign and is_done(entry.target)):
+            remove(entry.path)
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def _made(path: Path, make: Callable[[], object]) -> None:
+    """Make something in a folder that other processes delete when it is empty."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            make()
+            return
+        except FileNotFoundError:
+            if attempt == _ATTEMPTS:
+                raise
+
+
+def file_age(path: Path, now: float | None = None) -> float:
+    """Seconds since a file was last touched; infinite where it is gone.
+
+    Args:
+        path: of the file.
+        now: the time of its file system, from `create_once`; this machine's clock by default.
+    """
+    try:
+        return (time.time() if now is None else now) - path.stat().st_mtime
+    except OSError:
+        return float("inf")

@@ -1,0 +1,198 @@
+"""The jobs that are for exploring: each is that of a command, and shows its report. No Gradio."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+from diffusion_geodesics.extrapolation.settings import ExtrapolationSettings
+from diffusion_geodesics.image_sets.settings import DensitySettings, DistanceSettings
+from diffusion_geodesics.runtime.settings import JobSettings
+from diffusion_geodesics.video.settings import VideoSettings
+from diffusion_geodesics.web.pictures import MOST, Entries, added, named, pixels
+
+if TYPE_CHECKING:
+    from diffusion_geodesics.extrapolation.directions import Direction
+    from diffusion_geodesics.models import DiffusionModel
+    from diffusion_geodesics.runtime.run import Observer
+    from diffusion_geodesics.web.job import Work
+
+Inputs = Mapping[str, Any]
+"""What a visitor gave, by name: files, texts, choices."""
+Compute = Callable[["DiffusionModel", Any, "Observer"], object]
+"""What gives a result, from the model, the settings and an observer."""
+
+PAST, TOWARDS, PROMPT, RANDOM = (
+    "past the second picture",
+    "towards the second picture",
+    "towards a prompt",
+    "in a random direction",
+)
+"""Directions of an extrapolation."""
+
+
+@final
+@dataclass(frozen=True)
+class Exploration:
+    """One job of a command.
+
+    Args:
+        part: its name, short.
+        title, about: in words.
+        settings: of the job.
+        first: settings that stand above the others.
+        prepare: checks the inputs and gives what computes the result.
+    """
+
+    part: str
+    title: str
+    about: str
+    settings: type[JobSettings]
+    first: tuple[str, ...]
+    prepare: Callable[[Inputs], Compute]
+
+
+@final
+@dataclass(frozen=True)
+class ExplorationOutcome:
+    """The report as a page, and files to be downloaded."""
+
+    page: str
+    files: list[str]
+
+
+def exploration_work(compute: Compute, settings: JobSettings, folder: Path) -> Work:
+    """The job that computes a result and writes its report into a folder."""
+
+    def work(model: DiffusionModel, observer: Observer) -> ExplorationOutcome:
+        from diffusion_geodesics.reporting.save import save
+
+        written = save(compute(model, settings, observer), folder / "run", observer=observer)
+        page = (written.folder / "report.html").read_text("utf-8")
+        films = [str(written.folder / f) for f in written.files if f.startswith("morph.")]
+        everything = shutil.make_archive(str(folder / "everything"), "zip", written.folder)
+        return ExplorationOutcome(page, [str(written.folder / "report.html"), *films, everything])
+
+    return work
+
+
+def taken(files: Sequence[str] | None, least: int, what: str) -> Entries:
+    """Pictures, each looked at.
+
+    Raises:
+        ValueError: too few, too many, or one that cannot be used.
+    """
+    given = list(files or [])
+    if not least <= len(given) <= MOST:
+        raise ValueError(f"Got {len(given)} pictures; {what} takes {least} to {MOST}")
+    entries, problems = added((), given)
+    if problems:
+        raise ValueError(problems[0].rstrip("."))
+    return entries
+
+
+def _distances(inputs: Inputs) -> Compute:
+    entries = taken(inputs["pictures"], 2, "a distance matrix")
+
+    def compute(model: DiffusionModel, settings: Any, observer: Observer) -> object:
+        from diffusion_geodesics.image_sets.distances import image_distances
+
+        return named(image_distances(model, pixels(entries), settings, observer=observer), entries)
+
+    return compute
+
+
+def _densities(inputs: Inputs) -> Compute:
+    entries = taken(inputs["pictures"], 1, "a density")
+
+    def compute(model: DiffusionModel, settings: Any, observer: Observer) -> object:
+        from diffusion_geodesics.image_sets.densities import image_densities
+
+        return named(image_densities(model, pixels(entries), settings, observer=observer), entries)
+
+    return compute
+
+
+def _extrapolation(inputs: Inputs) -> Compute:
+    where, prompt = inputs["direction"], (inputs["towards"] or "").strip()
+    second = where in (PAST, TOWARDS)
+    entries = taken(inputs["pictures"], 2 if second else 1, f"a ray {where}")
+    entries = entries[: 2 if second else 1]
+    if where == PROMPT and not prompt:
+        raise ValueError("Got no prompt to go towards; write what the picture shall become")
+
+    def compute(model: DiffusionModel, settings: Any, observer: Observer) -> object:
+        from diffusion_geodesics.extrapolation.extrapolate import extrapolate
+
+        start, *others = pixels(entries)
+        direction = _direction(where, others, prompt)
+        return named(extrapolate(model, start, direction, settings, observer=observer), entries)
+
+    return compute
+
+
+def _direction(where: str, others: Sequence[Any], prompt: str) -> Direction:
+    from diffusion_geodesics.extrapolation.directions import (
+        Past,
+        RandomTangent,
+        Towards,
+        TowardsPrompt,
+    )
+
+    if where == PAST:
+        return Past(others[0])
+    if where == TOWARDS:
+        return Towards(others[0])
+    return TowardsPrompt(prompt) if where == PROMPT else RandomTangent()
+
+
+def _analysis(inputs: Inputs) -> Compute:
+    clip = inputs["clip"]
+    if not clip:
+        raise ValueError("Got no clip; drop a video")
+
+    def compute(model: DiffusionModel, settings: Any, observer: Observer) -> object:
+        from diffusion_geodesics.video.analyze import analyze
+
+        return analyze(model, clip, settings, observer=observer)
+
+    return compute
+
+
+EXPLORATIONS = (
+    Exploration(
+        "distances",
+        "Distances",
+        "Geodesic distances between all pairs of pictures, and a map of them.",
+        DistanceSettings,
+        ("strength", "level"),
+        _distances,
+    ),
+    Exploration(
+        "density",
+        "Density",
+        "How probable pictures are: absolute log densities with error bars.",
+        DensitySettings,
+        ("level", "probes"),
+        _densities,
+    ),
+    Exploration(
+        "extrapolation",
+        "Extrapolation",
+        "On from a picture along a geodesic.",
+        ExtrapolationSettings,
+        ("frames", "t_max", "strength"),
+        _extrapolation,
+    ),
+    Exploration(
+        "clip",
+        "Clip",
+        "How far a video is from density geodesics, window by window, with controls.",
+        VideoSettings,
+        ("window", "start", "end"),
+        _analysis,
+    ),
+)

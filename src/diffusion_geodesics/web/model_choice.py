@@ -1,0 +1,109 @@
+"""The choice of a model: those on this machine, or an id typed in; loaded once and kept."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
+
+import gradio as gr
+from markupsafe import escape
+
+from diffusion_geodesics.web.failures import explain
+from diffusion_geodesics.web.job import Job, State
+from diffusion_geodesics.web.job_board import JobBoard
+from diffusion_geodesics.web.progress import duration
+from diffusion_geodesics.web.runner import LOOK_EVERY
+from diffusion_geodesics.web.templates import alert
+
+if TYPE_CHECKING:
+    from diffusion_geodesics.models import DiffusionModel
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class ModelChoice:
+    """The components: the name that is typed or chosen, and how the model stands.
+
+    Args:
+        name: what is chosen.
+        status: in words.
+        ready: state that changes when a model has become ready.
+    """
+
+    name: Any
+    status: Any
+    ready: Any
+
+
+def model_choice(default: str, folders: Sequence[Path]) -> ModelChoice:
+    """Lay it out.
+
+    Raises:
+        ModelError: one of the folders is not there.
+    """
+    from diffusion_geodesics.models.local import local_models
+
+    names = [m.name for m in local_models(folders) if m.family or m.name == "embedded"]
+    name = gr.Dropdown(
+        list(dict.fromkeys([default, *names])),
+        value=default,
+        allow_custom_value=True,
+        label="Model",
+        info="one of this machine, or the id or folder of another",
+        elem_id="model",
+    )
+    return ModelChoice(name, gr.HTML(elem_id="model-status"), gr.State(0))
+
+
+async def load_model(board: JobBoard, token: str, name: str) -> AsyncIterator[tuple[str, Any]]:
+    """Load a model if it is not, and say how that goes; then change the state `ready`.
+
+    Args:
+        board: where jobs are.
+        token: of the page.
+        name: of the model.
+    """
+    queue = board.queue(name)
+    while queue.model is None and queue.loading:
+        yield f"<p>Loading {escape(name)} …</p>", gr.skip()
+        await asyncio.sleep(LOOK_EVERY)
+    if queue.model is None:
+        key = f"{token}/model"
+        earlier = board.find(key)
+        if earlier is not None:
+            earlier.stop()
+        job = Job(lambda model, observer: None)
+        try:
+            board.start(key, name, job)
+        except ValueError as error:
+            yield alert(explain(error)), gr.skip()
+            return
+        async for words in _loading(job, name):
+            yield words, gr.skip()
+    if queue.model is not None:
+        yield _described(queue.model), next(_LOADS)
+
+
+_LOADS = itertools.count(1)
+
+
+async def _loading(job: Job, name: str) -> AsyncIterator[str]:
+    while not (seen := job.look()).over:
+        yield f"<p>Loading {escape(name)}: {duration(seen.seconds)} so far.</p>"
+        await asyncio.sleep(LOOK_EVERY)
+    if seen.state is State.FAILED:
+        yield alert(seen.error)
+
+
+def _described(model: DiffusionModel) -> str:
+    from diffusion_geodesics.models import as_model
+
+    size = as_model(model).native_size
+    height, width = (size, size) if isinstance(size, int) else size
+    caveat = f" It is {escape(model.caveat)}." if model.caveat else ""
+    toy = " It knows cartoon portraits and nothing else." if model.id == "embedded" else ""
+    return f"<p>Loaded, {width} × {height} pixels, on {escape(str(model.device))}.{toy}{caveat}</p>"
