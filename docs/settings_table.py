@@ -19,17 +19,20 @@ from diffusion_geodesics.latents.settings import AsText
 from diffusion_geodesics.runtime.settings import JobSettings, SettingsGroup
 
 PAGE = Path(__file__).parent / "reference" / "settings.md"
-COMMANDS = (
-    "interpolate",
-    "extrapolate",
-    "analyze",
-    "distance",
-    "density",
-    "compare",
-    "evaluate",
-    "estimate",
-)
-"""Commands that have settings, in the order of the page."""
+COMMANDS = {
+    "interpolate": "InterpolateCommand",
+    "extrapolate": "ExtrapolateCommand",
+    "analyze": "AnalyzeCommand",
+    "distance": "DistanceCommand",
+    "density": "DensityCommand",
+    "compare": "CompareCommand",
+    "evaluate": "EvaluateCommand",
+    "estimate": "EstimateCommand",
+    "batch": "InterpolateBatch",
+    "web": "WebCommand",
+}
+"""Commands that have settings and their classes, in the order of the page. That of `batch` depends
+on its job; the one of interpolations stands for all."""
 
 OPENING = """# Settings
 
@@ -56,7 +59,7 @@ def page() -> str:
     for name, job in jobs.items():
         for group in _groups(job).values():
             users.setdefault(group, []).append(name)
-    shared = [g for g, names in users.items() if len(set(names) - {"estimate"}) > 1]
+    shared = [g for g, names in users.items() if len(set(names) - {"estimate", "batch"}) > 1]
     parts = [OPENING, *(_job(name, job, users, shared) for name, job in jobs.items())]
     parts.append("## Groups that several commands share\n")
     for group in shared:
@@ -67,7 +70,7 @@ def page() -> str:
 def _command(name: str) -> type[JobSettings]:
     """The settings of a command."""
     module = import_module(f"diffusion_geodesics.cli.{name}")
-    return getattr(module, f"{name.capitalize()}Command")
+    return getattr(module, COMMANDS[name])
 
 
 def _groups(job: type[JobSettings]) -> dict[str, type[SettingsGroup]]:
