@@ -99,11 +99,7 @@ def try_outside(wheel: Path, constraints: Path | None) -> None:
 
 def main() -> None:
     """See the module."""
-<<<<<<< HEAD
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-=======
-    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
->>>>>>> hub
     parser.add_argument("folder", type=Path, help="for what is built")
     parser.add_argument("--latest", action="store_true", help="dependencies without constraints")
     options = parser.parse_args()
