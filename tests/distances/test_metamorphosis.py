@@ -62,19 +62,19 @@ def test_without_motion_it_is_the_euclidean_distance(size: tuple[int, ...]):
 def test_equal_arrays_are_at_distance_zero(size: tuple[int, ...], segments: int):
     a = wavy(size, 0)[None].requires_grad_()
     found = replace(METRIC, segments=segments, steps=3).between(a, a.detach())
-    assert float(found.value) == 0
+    assert float(found.value.detach()) == 0
     (slope,) = torch.autograd.grad(found.value.sum(), a)
     assert_close(slope, torch.zeros_like(slope))
 
 
 def test_a_ramp_that_is_shifted():
     """A = g x, B = g x + c: the shift v = -c g/(λ γ^s + g²) is best, and
-    F = c² λ γ^s / (λ γ^s + g²); the border, where nothing more comes in, matters to order v."""
-    g, c, metric = 3.0, 2e-3, Metamorphosis(modes=1, steps=200, motion_weight=20.0)
-    (x,) = _axes((64,))
+    F = c² λ γ^s / (λ γ^s + g²), but for the outermost of 512 cells, beyond which nothing comes."""
+    g, c, metric = 3.0, 2e-3, Metamorphosis(modes=1, steps=60, motion_weight=20.0)
+    (x,) = _axes((512,))
     found = metric.between((g * x)[None, None], (g * x + c)[None, None])
     price = 20.0 * 0.5
-    assert float(found.value) ** 2 == pytest.approx(c**2 * price / (price + g**2), rel=2e-3)
+    assert float(found.value) ** 2 == pytest.approx(c**2 * price / (price + g**2), rel=5e-3)
     motion = price * (c * g / (price + g**2)) ** 2
     assert float(found.motion) == pytest.approx(motion, rel=5e-3)
 
@@ -83,38 +83,33 @@ def test_a_ramp_that_is_shifted():
 def test_moving_a_thing_costs_no_more_than_the_shift(size: tuple[int, ...]):
     shift = 0.12
     a, b = (blob(size, *[sign * shift / 2] * len(size))[None] for sign in (-1, 1))
-    found = replace(METRIC, motion_weight=1e-3, steps=200).between(a, b)
+    found = replace(METRIC, motion_weight=1e-3, steps=100).between(a, b)
     whole = 1e-3 * 0.5 * len(size) * shift**2  # of moving everything alike
-    assert float(found.appearance + found.motion) < whole + 2e-5
+    assert float(found.appearance + found.motion) < whole + 1.5e-4  # what linear sampling blurs
     euclid = float((a - b).square().mean())
     assert float(found.value) ** 2 < 0.1 * euclid
 
 
-@pytest.mark.parametrize("size", [(24,), (9, 8)], ids=str)
+@pytest.mark.parametrize("size", [(24,), (16, 14)], ids=str)
 def test_small_steps_have_the_length_of_the_metric(size: tuple[int, ...]):
     """d(x - εu/2, x + εu/2) -> ε |u|_G, with G the inverse of the cometric, here as a matrix."""
-    metric = Metamorphosis(modes=3, steps=400, motion_weight=0.5)
+    metric = Metamorphosis(modes=3, steps=200, motion_weight=0.5)
     x, u = wavy(size, 2), wavy(size, 3)
-    cells = x.numel()
-    units = torch.eye(cells, dtype=torch.float64).reshape(cells, *x.shape)
-    diagonal = torch.stack([metric.cometric(x, e) for e in units])
-    inner = torch.zeros(cells, cells, dtype=torch.float64)
-    for i in range(cells):
-        inner[i, i] = diagonal[i]
-        for j in range(i):
-            both = metric.cometric(x, units[i] + units[j])
-            inner[i, j] = inner[j, i] = 0.5 * (both - diagonal[i] - diagonal[j])
-    flat = u.flatten() / cells  # means over the grid are inner products over cells
+    square: Any = torch.autograd.functional.hessian(
+        lambda p: metric.cometric(x, p), torch.zeros_like(x)
+    )
+    inner = 0.5 * square.reshape(x.numel(), x.numel())
+    flat = u.flatten() / x.numel()  # means over the grid are inner products over cells
     exact = math.sqrt(float(flat @ torch.linalg.solve(inner, flat)))
     epsilon = 1e-3
     found = metric.between((x - epsilon * u / 2)[None], (x + epsilon * u / 2)[None])
-    assert float(found.value) / epsilon == pytest.approx(exact, rel=0.03)
-    assert exact < 0.97 * float(u.square().mean().sqrt())
+    assert float(found.value) / epsilon == pytest.approx(exact, rel=0.06)  # of coarse grids
+    assert exact < 0.85 * float(u.square().mean().sqrt())
 
 
 @pytest.mark.parametrize("size", GRIDS, ids=str)
 def test_it_is_symmetric(size: tuple[int, ...]):
-    a, b = torch.stack([wavy(size, 0), blob(size, *[0.2] * len(size))]), None
+    a = torch.stack([wavy(size, 0), blob(size, *[0.2] * len(size))])
     b = a.flip(0)
     for segments in (1, 2):
         there, back = replace(METRIC, segments=segments, steps=20).between(a, b).value
@@ -193,6 +188,7 @@ def test_things_of_one_kind_are_near_wherever_they_are(blobs: Tensor):
         nearest_neighbours(torch.zeros(5, 5), 5)
 
 
+@pytest.mark.usefixtures("unchecked_types")
 def test_lists_arrays_and_one_channel(blobs: Tensor):
     whole = METRIC.matrix(blobs[:3]).values
     plain = blobs[:3, 0]
@@ -213,7 +209,7 @@ def test_the_mean_is_sharp():
     size = (16, 16)
     left, right = blob(size, 0, -0.25, width=0.25), blob(size, 0, 0.25, width=0.25)
     metric = Metamorphosis(modes=6, steps=40, motion_weight=1e-3)
-    mean, distances = metamorphosis_mean(metric, torch.stack([left, right]), rounds=30)
+    mean, distances = metamorphosis_mean(metric, torch.stack([left, right]))
     middle = blob(size, 0, 0, width=0.25)
     average = 0.5 * (left + right)
     assert float((mean - middle).square().mean()) < 0.2 * float((average - middle).square().mean())
@@ -238,6 +234,7 @@ def test_bad_settings(setting: dict[str, Any]):
         Metamorphosis(**setting)
 
 
+@pytest.mark.usefixtures("unchecked_types")
 def test_bad_input(blobs: Tensor):
     with pytest.raises(ValueError, match="twice the same"):
         METRIC.between(blobs, blobs[:2])

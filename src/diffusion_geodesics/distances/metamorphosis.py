@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -144,8 +144,7 @@ class Metamorphosis:
                 f"got arrays of shapes {tuple(first.shape)} and {tuple(second.shape)}; expected "
                 "(pairs, channels, *grid) twice the same, with one to three axes in the grid"
             )
-        size = tuple(first.shape[2:])
-        grid = Grid(size, self.modes, self.smoothness, self.gamma, first.detach())
+        grid = self.grid_of(first)
         a, b = first.detach(), second.detach()
         m = self._start(grid, len(a)) if coefficients is None else coefficients.clone()
         with torch.enable_grad():
@@ -193,7 +192,7 @@ class Metamorphosis:
                 f"{tuple(level.shape)}; expected at least 2, 1, 0, and one for each array"
             )
         pairs = torch.combinations(torch.arange(len(x)))
-        finer = Metamorphosis(**{**vars(self), "segments": 2, "steps": 2 * self.steps})
+        finer = replace(self, segments=2, steps=2 * self.steps)
         found: list[Tensor] = []
         for now in pairs.split(batch):
             a, b = x[now[:, 0]], x[now[:, 1]]
@@ -219,15 +218,25 @@ class Metamorphosis:
             x: the array.
             covector: π.
         """
-        grid = Grid(tuple(x.shape[1:]), self.modes, self.smoothness, self.gamma, x)
+        grid = self.grid_of(x[None])
         coefficients = torch.zeros(len(grid.size), *grid.counts).to(x).requires_grad_()
         with torch.enable_grad():
             field = grid.fields(coefficients)
             change = sum(
                 slope[0] * field[..., axis] for axis, slope in enumerate(grid.slopes(x[None]))
             )
-            (dual,) = torch.autograd.grad((change * covector).sum(0).mean(), coefficients)
+            pairing = (change * covector).sum(0).mean()
+            (dual,) = torch.autograd.grad(pairing, coefficients, create_graph=pairing.requires_grad)
         return covector.square().sum(0).mean() + dual.square().sum() / self.motion_weight
+
+    def grid_of(self, arrays: Float[Tensor, "arrays channels *grid"]) -> Grid:
+        """The grid of arrays, with the modes of this metric.
+
+        Args:
+            arrays: whose grid.
+        """
+        size = tuple(arrays.shape[2:])
+        return Grid(size, self.modes, self.smoothness, self.gamma, arrays.detach())
 
     def _start(self, grid: Grid, pairs: int) -> Tensor:
         return torch.zeros(pairs, self.segments, len(grid.size), *grid.counts).to(grid.like)
@@ -296,18 +305,19 @@ def metamorphosis_mean(
     arrays: Float[Tensor, "arrays channels *grid"],
     *,
     weights: ArrayLike | None = None,
-    rounds: int = 20,
+    rounds: int = 8,
 ) -> tuple[Float[Tensor, "channels *grid"], Float[Tensor, " arrays"]]:
     """The Fréchet mean of arrays, and its distances from them.
 
-    Starts from the array that is nearest to all others and moves it along the derivative of the
-    mean square distance, with the fields carried along.
+    Starts from the array that is nearest to all others. In each round the arrays are carried to the
+    frame of the mean, averaged there, and the frame moves by the mean of the displacements; the best
+    round is kept.
 
     Args:
         metric: the distance.
         arrays: at least one.
         weights: ≥ 0, normalised here; equal by default.
-        rounds: of moving the mean.
+        rounds: of moving the mean, ≥ 0.
 
     Raises:
         ValueError: no arrays, or weights that do not fit.
@@ -327,16 +337,21 @@ def metamorphosis_mean(
     nearest = 0
     if count > 1:
         nearest = int((metric.matrix(arrays).values.square() @ share).argmin())
-    mean, fields = arrays[nearest].clone(), None
-    cells = mean[0].numel()
-    for _ in range(rounds):
-        at = mean.clone().requires_grad_()
-        found = metric.between(at.expand_as(arrays), arrays, fields)
-        with torch.enable_grad():
-            square = (share * found.appearance).sum()
-            (slope,) = torch.autograd.grad(square, at)
-        mean, fields = mean - 0.5 * cells * slope, found.coefficients
-    return mean, metric.between(mean.expand_as(arrays), arrays, fields).value.detach()
+    one = replace(metric, segments=1)
+    grid = one.grid_of(arrays)
+    mean, fields = arrays[nearest], None
+    best: tuple[Tensor, Tensor] | None = None
+    for _ in range(rounds + 1):
+        found = one.between(mean.expand_as(arrays), arrays, fields)
+        distances = found.value.detach()
+        if best is None or float(share @ distances.square()) < float(share @ best[1].square()):
+            best = mean, distances
+        m = found.coefficients
+        fields = m - torch.tensordot(share, m, dims=1)
+        carried = grid.sample(arrays, grid.points + grid.fields(fields[:, 0]))
+        mean = torch.tensordot(share, carried, dims=1)
+    assert best is not None
+    return best
 
 
 def nearest_neighbours(
@@ -354,7 +369,7 @@ def nearest_neighbours(
     if not 1 <= count < len(distances):
         raise ValueError(f"count is {count} for {len(distances)} points; expected 1 or more, fewer")
     others = distances + torch.diag(distances.new_full((len(distances),), torch.inf))
-    return torch.argsort(others, dim=1, stable=True)[:, :count]
+    return others.argsort(dim=1, stable=True)[:, :count]
 
 
 def _square(values: Tensor, pairs: Tensor, count: int) -> Tensor:
