@@ -310,8 +310,8 @@ def metamorphosis_mean(
     """The Fréchet mean of arrays, and its distances from them.
 
     Starts from the array that is nearest to all others. In each round the arrays are carried to the
-    frame of the mean, averaged there, and the frame moves by the mean of the displacements; the best
-    round is kept.
+    frame of the mean, averaged there, and the frame moves by the mean of the displacements; the
+    best round is kept.
 
     Args:
         metric: the distance.
