@@ -169,6 +169,7 @@ def test_the_callback_follows_and_stops(morph: GeodesicInterpolationPipeline, ph
     assert len(morph(photos, **FEW).frames) == 3  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_a_generator_seeds_the_starts(morph: GeodesicInterpolationPipeline, photos: Any) -> None:
     def directions(seed: int) -> torch.Tensor:
         generator = torch.Generator().manual_seed(seed)

@@ -195,6 +195,7 @@ def test_a_level_that_is_left_gives_its_iterations_to_the_next():
             assert sum(taken[2**k] for k in range(1, level + 1)) == 100 * level
 
 
+@pytest.mark.slow
 def test_levels_bound_the_cost():
     for gives_up, most in ((True, 5966), (False, 2600)):
         levels = PublishedDescent(gives_up=gives_up).levels(1e-3, 60)
@@ -215,6 +216,7 @@ def test_new_points_are_on_the_segments():
     assert solution.given_up == ()
 
 
+@pytest.mark.slow
 def test_pairs_that_leave_at_different_times_are_as_alone():
     first = CASES["constant score, leaves the last levels"]()
     far = 30.0 * vector(math.cos(3.0), math.sin(3.0), 0, 0)

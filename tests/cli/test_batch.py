@@ -75,6 +75,7 @@ def test_each_job_has_its_own_options(geodesic: Geodesic, tmp_path: Path) -> Non
     assert all("--retries" in text and "--pairs-per-batch" in text for text in helps.values())
 
 
+@pytest.mark.slow
 def test_the_settings_of_a_run_can_be_taken_for_a_batch(
     geodesic: Geodesic, folder: Path, tmp_path: Path
 ) -> None:

@@ -166,6 +166,7 @@ def test_timing_and_order_solve_nothing_again(
     assert longer.costs["decode"].nfe > 0
 
 
+@pytest.mark.slow
 def test_a_film_that_is_cancelled_anywhere_ends_as_it_would_have(
     model: DiffusionModel, images: list[Tensor], tmp_path: Path, done: InterpolationResult
 ) -> None:

@@ -48,6 +48,7 @@ def nodes(folder: Path) -> dict[str, int]:
     return {f.name: f.stat().st_ino for f in kept.glob("[!.]*")} if kept.exists() else {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kills", "group"),
     [

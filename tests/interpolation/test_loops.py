@@ -108,6 +108,7 @@ def test_groups_are_equal_and_cover_all() -> None:
         assert max(sizes) - min(sizes) <= 1
 
 
+@pytest.mark.slow
 def test_fifty_keyframes(model: DiffusionModel) -> None:
     done = interpolate(model, pictures(50, 16, 16), QUICK, frames=99)
     assert len(done.segments) == 49

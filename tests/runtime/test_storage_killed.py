@@ -81,6 +81,7 @@ def test_a_kill_at_any_call_of_a_first_run_leaves_all_or_nothing(
             break
 
 
+@pytest.mark.slow
 def test_a_kill_while_recovering_from_a_kill(tmp_path: Path, placement: str) -> None:
     """Every state that a kill leaves, and a kill at every call of what the next start does."""
     for k in itertools.count(1):
@@ -190,6 +191,7 @@ def test_a_killed_process_that_nobody_waits_for_counts_as_dead(tmp_path: Path) -
     child.wait()
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.tuples(st.sampled_from(["run", "overwrite", "check"]), st.integers(0, 40)), max_size=6
