@@ -25,7 +25,7 @@ help:
 	@echo "make test-faults  kill batches 200 times on every engine; an hour on 2 cores"
 	@echo "make check      ruff, pyright, import contract"
 	@echo "make format     let ruff format and fix what it can"
-	@echo "make bench      every solver on the reference problems and fresh ones: tables and a plot"
+	@echo "make bench      every solver on the reference problems and fresh ones: tables"
 	@echo "make bench-gpu  seconds and memory of a pair at Stable Diffusion 2.1's size, on a GPU"
 	@echo "make evidence   measure every claim of docs/evidence.md and write it anew, an hour on 2 cores"
 	@echo "                (make evidence QUICK=--quick: a few pairs, in minutes)"
@@ -64,10 +64,10 @@ format: .venv/.installed-dev
 	$(BIN)/ruff format
 
 bench: .venv/.installed
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.solvers
 
 bench-gpu: .venv/.installed
-	$(BIN)/python -m benchmarks.gpu
+	$(BIN)/python -m benchmarks.cost --model sd21 --pairs 0 --device cuda --dtype float16
 
 evidence: .venv/.installed
 	$(BIN)/python -m benchmarks.evidence $(QUICK)

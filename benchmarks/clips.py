@@ -15,6 +15,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
 import cyclopts
 import numpy as np
@@ -44,6 +45,7 @@ DECODED = 5
 MEASURES = ("deviation", "length", "residual", "angle", "middle")
 ORDER = ("shuffled", "random", "fast", "slow")
 PATHS = ("geodesic", "slerp", "lerp")
+SETTINGS = VideoSettings()
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def measure(model: DiffusionModel, actor: int, motion: Motion, settings: VideoSe
     for x, controls in zip(latents.split(FRAMES), (True, False), strict=True):
         sphere = Sphere(float(x.norm(dim=1).square().mean().sqrt()))
         points.append(sphere.project(x))
-        chosen = settings.updated(controls=controls)
+        chosen = settings.updated(controls=controls, window=FRAMES)
         found.append(measure_shot(run, geometry, sphere, points[-1], chosen))
     figures = {
         "fast": figures_of(found[0].statistics[Variant.CLIP]),
@@ -174,10 +176,8 @@ def main(
     *,
     actors: int = 10,
     first: int = 0,
-    strength: float = 1.0,
-    level: float = 0.4,
-    steps: int = 25,
     model: str = "embedded",
+    settings: Annotated[VideoSettings, cyclopts.Parameter("*")] = SETTINGS,
     write: Path | None = None,
     keep: Path | None = None,
 ) -> None:
@@ -186,14 +186,11 @@ def main(
     Args:
         actors: three motions each.
         first: number of the first actor.
-        strength: of the metric.
-        level: of noise.
-        steps: sampling steps.
         model: name or folder.
+        settings: of the analysis, but for windows and controls.
         write: folder for clips.md and clips.json.
         keep: file of rows to resume from and add to.
     """
-    settings = VideoSettings.of(window=FRAMES, level=level, strength=strength, steps=steps)
     measured_at, loaded = commit(), load_model(model)
     rows = [Row(**row) for row in read_rows(keep)]
     for actor in range(first, first + actors):
@@ -206,7 +203,8 @@ def main(
     head = (
         "Clips against geodesics\n\n"
         f"Made by `python -m benchmarks.clips` at commit {measured_at}: {len(rows)} rendered "
-        f"motions of {FRAMES} frames, strength {strength:g}, level {level:g}. What the "
+        f"motions of {FRAMES} frames, strength {settings.metric.strength:g}, level "
+        f"{settings.inversion.level:g}. What the "
         "columns mean: [docs](../../docs/clips.md)."
     )
     about = {

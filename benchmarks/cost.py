@@ -12,14 +12,20 @@ different ends, so only such ratios compare; `published` and `published, our sol
 Geodesics are those of the shell: slerp is shortest in no moving frame. *Film* leaves out the
 evaluations of measuring and of the comparison film, which the official code lacks.
 
+With ``--model sd21`` it is Stable Diffusion 2.1's architecture with random weights, on an
+accelerator: only costs and peak memory mean something then, and a random network's geodesic may
+take more or fewer steps than a trained one's.
+
     python -m benchmarks.cost --pairs 2 --write benchmarks/results
+    python -m benchmarks.cost --model sd21 --pairs 0 --device cuda --dtype float16
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any, Literal
 
 import cyclopts
 import torch
@@ -36,7 +42,7 @@ from diffusion_geodesics.latents.encode import encode, invert
 from diffusion_geodesics.latents.geometry import path_geometry
 from diffusion_geodesics.latents.settings import Metric, ScoreKind, SolverName
 from diffusion_geodesics.length import measure
-from diffusion_geodesics.models import DiffusionModel
+from diffusion_geodesics.models import DiffusionModel, StableDiffusionModel
 from diffusion_geodesics.path import chord
 from diffusion_geodesics.runtime.run import Run
 from training.bank import held_out
@@ -79,6 +85,18 @@ class Row:
     ends: float
     codec: float
     result: str
+    gigabytes: float | None
+
+
+def load(name: str, device: str, dtype: str) -> DiffusionModel:
+    """A model by its name or folder, or Stable Diffusion 2.1's architecture."""
+    if name != "sd21":
+        return load_model(name, device=device)
+    from tests.sd21 import random_sd21
+
+    with TemporaryDirectory() as folder:
+        pipeline = random_sd21(Path(folder), 512, getattr(torch, dtype)).to(device)
+    return StableDiffusionModel.from_pipeline(pipeline)
 
 
 def pairs(count: int, size: int) -> list[Pair]:
@@ -117,7 +135,11 @@ def relative_lengths(
 
 def run(model: DiffusionModel, pair: Pair, name: str, settings: InterpolationSettings) -> Row:
     """One interpolation."""
+    on_gpu = model.device.type == "cuda"
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats()
     done = interpolate(model, pair.images, settings, prompt=pair.prompts)
+    peak = torch.cuda.max_memory_allocated() / 2**30 if on_gpu else None
     costs, total, (segment,) = done.costs, done.costs.total, done.segments
     published, exact = relative_lengths(model, done, (PUBLISHED, EXACT))
     return Row(
@@ -134,6 +156,7 @@ def run(model: DiffusionModel, pair: Pair, name: str, settings: InterpolationSet
         min(done.keyframe_psnr),
         min(done.codec_psnr),
         "" if segment.solution is None else segment.solution.result.name,
+        peak,
     )
 
 
@@ -165,12 +188,14 @@ def page(rows: list[Row]) -> str:
     head = (
         "pair", "settings", "NFE", "film", "solver", "calls", "TFLOP", "seconds",
         "published length / slerp's", "exact length / slerp's", "ends, dB", "codec, dB", "result",
+        "peak GiB",
     )  # fmt: skip
     cells = (
         [
             r.pair, r.settings, str(r.nfe), str(r.film_nfe), str(r.solver_nfe), str(r.batches),
             f"{r.tflop:.2f}", f"{r.seconds:.0f}", f"{r.published:.6f}", f"{r.exact:.6f}",
             f"{r.ends:.2f}", f"{r.codec:.2f}", r.result,
+            "–" if r.gigabytes is None else f"{r.gigabytes:.1f}",
         ]
         for r in rows
     )  # fmt: skip
@@ -184,6 +209,8 @@ def main(
     settings: Annotated[tuple[str, ...], Listed] = (),
     text: bool = False,
     model: str = "embedded",
+    device: str = "cpu",
+    dtype: Literal["float16", "bfloat16", "float32"] = "float32",
     size: int | None = None,
     steps: int | None = None,
     write: Path | None = None,
@@ -195,14 +222,17 @@ def main(
         only: names of pairs to run, such as "rendered 1"; all by default.
         settings: names of settings to run; all by default.
         text: also with the paper's text inversion.
-        model: name or folder.
+        model: name or folder, or sd21.
+        device: cpu or cuda.
+        dtype: precision of sd21.
         size: edge of the images; the model's own by default.
         steps: sampling steps, instead of those of each setting.
         write: folder for cost.md and cost.json.
     """
     torch.set_num_threads(1)
-    loaded, rows = load_model(model), []
-    changes = {k: v for k, v in (("size", size), ("steps", steps)) if v is not None}
+    loaded, rows = load(model, device, dtype), []
+    changes: dict[str, Any] = {"size": size, "steps": steps, "allow_atypical": model == "sd21"}
+    changes = {name: value for name, value in changes.items() if value}
     for pair in pairs(pairs_of_heads, loaded.native_size):
         for name, chosen in variants(text).items():
             if (only and pair.name not in only) or (settings and name not in settings):

@@ -16,9 +16,9 @@ from benchmarks.evidence.pairs import Kind, true_pairs
 from diffusion_geodesics import load_model, save
 from diffusion_geodesics.cli.methods import read_method
 from diffusion_geodesics.comparison.settings import ComparisonSettings
-from diffusion_geodesics.runtime.run import Event
 
-Listed = cyclopts.Parameter(consume_multiple=True)
+SETTINGS = ComparisonSettings()
+Listed, Flat = cyclopts.Parameter(consume_multiple=True), cyclopts.Parameter("*")
 
 
 def main(
@@ -26,9 +26,7 @@ def main(
     pairs: int = 4,
     kinds: Annotated[tuple[Kind, ...], Listed] = tuple(Kind),
     methods: Annotated[tuple[str, ...], Listed] = ("lerp", "slerp", "hlerp", "geodesic"),
-    level: float = 0.4,
-    frames: int = 9,
-    steps: int = 25,
+    settings: Annotated[ComparisonSettings, Flat] = SETTINGS,
     prompts: bool = False,
     model: str = "embedded",
     write: Path = Path("runs/truth"),
@@ -39,31 +37,23 @@ def main(
         pairs: of each kind.
         kinds: of pairs.
         methods: as `geodesic compare` knows them.
-        level: of noise.
-        frames: of each strip.
-        steps: sampling steps.
+        settings: of the comparison.
         prompts: take captions as prompts.
         model: name or folder.
         write: where the reports go; finished pairs are kept beside it.
     """
     cases = true_pairs(pairs, kinds)
-
-    def tell(event: Event) -> None:
-        if event.stage == "pairs":
-            print(event.done, "of", event.total, event.detail, flush=True)
-
     done = run(
         load_model(model),
         cases,
         [read_method(m) for m in methods],
-        ComparisonSettings.of(level=level, frames=frames, steps=steps),
+        settings,
         prompts=prompts,
         resume=write.with_name(f"{write.name}.partial"),
-        observer=tell,
     )
-    kind_of = {c.name: c.kind for c in cases}
     for kind in kinds:
-        part = replace(done, pairs=[p for p in done.pairs if kind_of[p.name] is kind])
+        names = {c.name for c in cases if c.kind is kind}
+        part = replace(done, pairs=[p for p in done.pairs if p.name in names])
         print(kind.value)
         for quantity in part.measured:
             values = [part.mean(m, quantity.name).mean for m in part.methods]

@@ -150,13 +150,13 @@ def test_log_density_and_both_lengths():
 def test_a_density_that_moves_along_the_curve():
     """Run backwards with the movement reversed it is the same curve; and not that at rest."""
     start, end, a, b = vector(0, 0), vector(1, 1.5), vector(-1, 1), vector(1.5, 0)
-    there = geodesic(MovingGaussian(start, end), a, b)
-    back = geodesic(MovingGaussian(end, start), b, a)
-    rest = geodesic(Gaussian(start), a, b)
+    there = geodesic(MovingGaussian(start, end), a, b, starts=1)
+    back = geodesic(MovingGaussian(end, start), b, a, starts=1)
+    rest = geodesic(Gaussian(start), a, b, starts=1)
     assert there.converged
     assert_close(there.path(_grid(9)), back.path(1 - _grid(9)), rtol=0, atol=1e-7)
     assert float((there.path(_grid(9)) - rest.path(_grid(9))).abs().max()) > 0.05
-    still = geodesic(MovingGaussian(start, start), a, b)
+    still = geodesic(MovingGaussian(start, start), a, b, starts=1)
     assert_close(still.path(_grid(9)), rest.path(_grid(9)))
 
 

@@ -201,7 +201,7 @@ def test_the_seed_turns_the_bumps():
         for seed in (0, 0, 1)
     ]
     assert_close(starts[0][1].residual, starts[1][1].residual, rtol=0, atol=0)
-    assert_close(starts[0][0].residual, starts[2][0].residual, rtol=0, atol=0)
+    assert_close(starts[0][0].residual, starts[2][0].residual, rtol=0, atol=1e-12)
 
 
 def test_own_initial_paths():
@@ -219,7 +219,7 @@ def test_own_initial_paths():
 @pytest.mark.parametrize("manifold", [Flat(), Sphere(2.0)], ids=["flat", "sphere"])
 def test_without_a_barrier_it_is_the_chord(manifold: SpaceForm):
     a, b = manifold.project(vector(1, 2, 0)), manifold.project(vector(-0.5, 1, 1))
-    solution = geodesic(Gaussian([0.0, 1, 2]), a, b, alpha=0.0, manifold=manifold)
+    solution = geodesic(Gaussian([0.0, 1, 2]), a, b, alpha=0.0, manifold=manifold, starts=1)
     assert solution.converged
     assert solution.iterations <= 6
     exact = manifold.log(a, b).norm()

@@ -71,8 +71,13 @@ def test_it_is_the_same_morph_as_the_function(
 
 def test_a_loop(morph: GeodesicInterpolationPipeline, photos: Any) -> None:
     three = [*photos, photos[0].rotate(90)]
-    few = {"num_frames": 4, "num_inference_steps": 4, "compare": False, "path": "slerp"}
-    out = morph(three, output_type="pt", loop=True, **few)
+    few: dict[str, Any] = {
+        "num_frames": 4,
+        "num_inference_steps": 4,
+        "compare": False,
+        "path": "slerp",
+    }
+    out: Any = morph(three, output_type="pt", loop=True, **few)
     assert out.interpolation is not None
     assert [(s.first, s.last) for s in out.interpolation.segments] == [(0, 1), (1, 2), (2, 0)]
     assert len(out.frames) == 4

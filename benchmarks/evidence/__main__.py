@@ -6,7 +6,6 @@ python -m benchmarks.evidence [--quick] [--pairs N] [--only rendered|digits] [--
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import final
 import cyclopts
 import torch
 
-from benchmarks.digits.study import run as run_digits
+from benchmarks.evidence import digits
 from benchmarks.evidence.claims import reading
 from benchmarks.evidence.density import Weighing, weigh_all
 from benchmarks.evidence.figures import save_figures, save_strips
@@ -23,13 +22,24 @@ from benchmarks.evidence.page import IMAGES, PAGE
 from benchmarks.evidence.page import page as page_of
 from benchmarks.evidence.plan import DENSITY_LEVEL, OURS, PAIRS, Study, plan
 from benchmarks.evidence.results import about, studies_of, table_of
-from benchmarks.evidence.work import KEPT, MODEL, fingerprint, jobs_of, processes, seconds, work
+from benchmarks.evidence.work import (
+    KEPT,
+    MODEL,
+    fingerprint,
+    jobs_of,
+    processes,
+    result_of,
+    seconds,
+    work,
+)
 from benchmarks.record import RESULTS, Data, commit, write_json
 from diffusion_geodesics.cli.methods import read_method
 from diffusion_geodesics.interpolation.settings import InterpolationSolve
 from diffusion_geodesics.runtime.settings import flattened
 
 PLACE = RESULTS / "evidence"
+STRIPS = ("turn-000", "hair-000", "expression-000", "all-000")
+"""Pairs whose frames are shown."""
 
 
 class Part(Enum):
@@ -41,15 +51,15 @@ class Part(Enum):
 
 def rendered(studies: list[Study], pool_size: int, images: Path) -> Data:
     """Every study on rendered pairs."""
-    started, folder = time.perf_counter(), KEPT / fingerprint()
-    main = studies[0]
+    folder, main = KEPT / fingerprint(), studies[0]
     placed = next(s for s in studies if s.name == f"level {DENSITY_LEVEL:g}")
     with processes(pool_size) as pool:
-        work(jobs_of(studies, folder), pool, lambda text: print(text, flush=True))
+        work(jobs_of(studies, folder), pool)
         densities = weigh_all([Weighing(c, placed, folder) for c in placed.cases()], pool)
     tables = {study.name: table_of(folder, study) for study in studies}
-    print(f"rendered pairs: {time.perf_counter() - started:.0f} s", flush=True)
-    save_strips(folder, main, images / "evidence-strips.png")
+    cases = [c for c in main.cases() if c.name in STRIPS]
+    strips = [result_of(folder, main, case).pairs[0] for case in cases]
+    save_strips([(p, list(p.outcomes)) for p in strips], images / "evidence-strips.png")
     data: Data = {
         "commit": commit(),
         "model": MODEL,
@@ -100,15 +110,6 @@ class Place:
         write_json(self.results / f"{part.value}.json", data)
 
 
-def digits(quick: bool, pool_size: int, images: Path) -> Data | None:
-    """MNIST with a user's own model, where its weights and images are."""
-    try:
-        return run_digits(quick=quick, pool_size=pool_size, picture=images / "evidence-digits.png")
-    except SystemExit as missing:
-        print(f"{missing}; the section on digits is left out, or kept as it was", flush=True)
-        return None
-
-
 def main(
     *,
     quick: bool = False,
@@ -135,9 +136,11 @@ def main(
         short = pairs if pairs < PAIRS else None
         place.write(Part.RENDERED, {**found, "quick": quick, "short": short})
     if not page and only is not Part.RENDERED:
-        known = digits(quick, pool_size, place.images)
-        if known is not None:
-            place.write(Part.DIGITS, known)
+        try:
+            picture = place.images / "evidence-digits.png"
+            place.write(Part.DIGITS, digits.run(quick=quick, picture=picture))
+        except SystemExit as missing:
+            print(f"{missing}; the section on digits is left out, or kept as it was", flush=True)
     data = place.read(Part.RENDERED)
     if data is None:
         raise SystemExit("there are no results of rendered pairs yet; run without --page")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.evidence.methods import TRUTH
 from benchmarks.evidence.numbers import AGAINST, methods, study, value, wins
-from benchmarks.evidence.plan import Study
-from benchmarks.evidence.work import result_of
 from benchmarks.record import Data
+from diffusion_geodesics.comparison.result import PairResult
 
 RANKED = ("truth", "detour", "coverage", "drift")
 LEVELS = ("0.2", "0.4", "0.6", "0.8")
@@ -19,8 +19,6 @@ LABELS = {
     "log p middle": "log density of the middle, nats",
 }
 """What is drawn over the noise level."""
-STRIPS = ("turn", "hair", "expression", "all")
-"""Kinds whose first pair is shown."""
 
 
 def save_figures(data: Data, folder: Path) -> None:
@@ -34,8 +32,8 @@ def save_figures(data: Data, folder: Path) -> None:
         _levels(data, folder / "evidence-levels.png")
 
 
-def save_strips(folder: Path, main: Study, path: Path) -> None:
-    """The first pair of some kinds, every method a row."""
+def save_strips(pairs: Sequence[tuple[PairResult, Sequence[str]]], path: Path) -> None:
+    """Some methods of some pairs, a row each, one pair below the other."""
     from PIL import Image
 
     from diffusion_geodesics.reporting.blocks import Film, FilmRow
@@ -43,17 +41,13 @@ def save_strips(folder: Path, main: Study, path: Path) -> None:
 
     layout = StripLayout(frame_height=80, text=14, gap=3, margin=10, radius=3)
     sheets = []
-    for case in main.cases():
-        if case.name not in {f"{kind}-000" for kind in STRIPS}:
-            continue
-        outcomes = result_of(folder, main, case).pairs[0].outcomes
-        rows = [
-            FilmRow(f"{case.kind.value}: {name}" if name == TRUTH else name, o.frames)
-            for name, o in outcomes.items()
-        ]
+    for pair, names in pairs:
+        told = [f"{pair.name}: {names[0]}", *names[1:]]
+        frames = (pair.outcomes[name].frames for name in names)
+        rows = [FilmRow(title, strip) for title, strip in zip(told, frames, strict=True)]
         sheets.append(film_strip(Film(rows), layout))
-    width, height = max(s.width for s in sheets), sum(s.height for s in sheets)
-    whole = Image.new("RGB", (width, height), "white")
+    size = max(s.width for s in sheets), sum(s.height for s in sheets)
+    whole = Image.new("RGB", size, "white")
     for i, sheet in enumerate(sheets):
         whole.paste(sheet, (0, sum(s.height for s in sheets[:i])))
     path.parent.mkdir(parents=True, exist_ok=True)

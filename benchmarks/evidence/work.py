@@ -11,8 +11,8 @@ import json
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -29,7 +29,7 @@ from diffusion_geodesics.comparison.result import ComparisonResult
 from diffusion_geodesics.models import DiffusionModel
 
 KEPT = Path("runs") / "evidence"
-CODE = ("src/diffusion_geodesics", "benchmarks/evidence", "benchmarks/digits", "training")
+CODE = ("src/diffusion_geodesics", "benchmarks/evidence", "training")
 """What results depend on."""
 MODEL = "embedded"
 
@@ -75,14 +75,14 @@ def processes(count: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(count, mp_context=spawn, initializer=single_thread)
 
 
-def work(jobs: Sequence[Job], pool: ProcessPoolExecutor, tell: Callable[[str], None]) -> None:
-    """Do what is not done yet."""
+def work(jobs: Sequence[Job], pool: Executor) -> None:
+    """Do what is not done yet, and say how far it is."""
     started = time.perf_counter()
     waiting = {pool.submit(do, job): job for job in jobs}
     for count, future in enumerate(as_completed(waiting), 1):
         future.result()
-        name = waiting[future].case.name
-        tell(f"{count} of {len(jobs)} pairs, {time.perf_counter() - started:.0f} s: {name}")
+        took, name = time.perf_counter() - started, waiting[future].case.name
+        print(f"{count} of {len(jobs)} pairs, {took:.0f} s: {name}", flush=True)
 
 
 def do(job: Job) -> None:

@@ -133,11 +133,11 @@ class Campaign:
             "PYTHONPATH": f"{root / 'src'}{os.pathsep}{root}",
             "RAY_USAGE_STATS_ENABLED": "0",
         }
-        log = (self.folder / f"{name}.log").open("ab")
         command = [sys.executable, "-m", "tests.batch.campaign", str(self.folder / name)]
-        return subprocess.Popen(
-            [*command, "--drive", *arguments], env=environment, stdout=log, stderr=log
-        )
+        with (self.folder / f"{name}.log").open("ab") as log:
+            return subprocess.Popen(
+                [*command, "--drive", *arguments], env=environment, stdout=log, stderr=log
+            )
 
     def _disturb(self, report: Report) -> None:
         """Kill at random moments, more often where the batch is ahead of the kills."""

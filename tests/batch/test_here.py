@@ -209,6 +209,8 @@ def test_a_driver_that_is_ended_leaves_no_process_and_a_clean_folder(
     assert workers
     driver.send_signal(signum)
     driver.wait(60)
+    assert driver.stderr is not None
+    driver.stderr.close()
     while any(map(running, workers)) and time.monotonic() < limit:
         time.sleep(0.05)
     assert not any(map(running, workers))

@@ -161,7 +161,7 @@ def test_comparisons(batch: Batch, images: list[Path]) -> None:
     store = batch(job, pairs)
     with (store.out / "methods.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert {row["method"] for row in rows} == {"pixel"}
+    assert {row["method"] for row in rows} == {"pixel blend"}
     assert {row["pairs"] for row in rows} == {"3"}
 
 

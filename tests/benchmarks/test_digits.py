@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 
 import diffusion_geodesics as dg
-from benchmarks.digits.data import Shown, deal, digits_model
-from benchmarks.digits.measures import (
+from benchmarks.evidence.digit_data import Shown, deal, digits_model
+from benchmarks.evidence.digit_measures import (
     DigitFrames,
     Reality,
     classifier,
     fitted,
 )
-from benchmarks.digits.study import reading, study
+from benchmarks.evidence.digits import reading, study
 from benchmarks.record import as_data, write_json
 from diffusion_geodesics.comparison.result import ComparisonResult, Outcome, PairResult
 from diffusion_geodesics.comparison.settings import ComparisonSettings
@@ -260,7 +260,9 @@ def test_it_interpolates_like_any_model(model: FunctionModel, stored: Stored) ->
 def test_digits_are_dealt_once(
     model: FunctionModel, stored: Stored, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("benchmarks.digits.measures.fitted", lambda images, labels: classifier())
+    monkeypatch.setattr(
+        "benchmarks.evidence.digit_measures.fitted", lambda images, labels: classifier()
+    )
     np.savez(tmp_path / "few.npz", images=stored["images"][:900], labels=stored["labels"][:900])
     digits = deal(tmp_path / "few.npz", 12, model.codec(28, 28), bank=300)
     classes = [name.name.split("-")[1:] for name in digits.pairs]

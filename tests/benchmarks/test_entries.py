@@ -12,16 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
-from benchmarks import clips, cost, endpoints, extrapolation, gpu, startup, truth
+from benchmarks import clips, cost, endpoints, extrapolation, startup, truth
 from benchmarks.evidence import __main__ as evidence
 from benchmarks.evidence.pairs import Kind
 from benchmarks.evidence.plan import Study
 from benchmarks.record import ROOT
 from diffusion_geodesics.comparison.settings import ComparisonSettings
 from diffusion_geodesics.extrapolation.settings import ExtrapolationSettings
-from diffusion_geodesics.interpolation.settings import InterpolationSettings
 from diffusion_geodesics.models import FunctionModel
 from diffusion_geodesics.video.settings import VideoSettings
 from tests.gaussian_model import gaussian_model
@@ -29,7 +27,7 @@ from training.clips import Law, Motion
 
 Loads = Callable[[str, FunctionModel], None]
 ENTRIES = (
-    "clips", "cost", "digits", "endpoints", "evidence", "extrapolation", "gpu", "solvers",
+    "clips", "cost", "endpoints", "evidence", "extrapolation", "solvers",
     "startup", "truth",
 )  # fmt: skip
 
@@ -49,7 +47,7 @@ def larger() -> FunctionModel:
 def loads(monkeypatch: pytest.MonkeyPatch) -> Loads:
     """Put a model in the place of any that a benchmark loads."""
     return lambda name, model: monkeypatch.setattr(
-        f"benchmarks.{name}.load_model", lambda asked: model
+        f"benchmarks.{name}.load_model", lambda asked, **options: model
     )
 
 
@@ -81,7 +79,7 @@ def test_every_entry_has_help(name: str) -> None:
 def test_clips(model: FunctionModel, loads: Loads, tmp_path: Path) -> None:
     loads("clips", model)
     keep = tmp_path / "kept"
-    clips.main(actors=1, steps=5, write=tmp_path, keep=keep)
+    clips.main(actors=1, settings=VideoSettings.of(steps=5), write=tmp_path, keep=keep)
     rows = json.loads((tmp_path / "clips.json").read_text())["rows"]
     assert [r["motion"] for r in rows] == [m.value for m in Motion]
     for row in rows:
@@ -93,7 +91,7 @@ def test_clips(model: FunctionModel, loads: Loads, tmp_path: Path) -> None:
     text = (tmp_path / "clips.md").read_text()
     assert "| all (3) | deviation |" in text
     again = keep.read_text()
-    clips.main(actors=1, steps=5, keep=keep)  # finds all its rows
+    clips.main(actors=1, settings=VideoSettings.of(steps=5), keep=keep)  # finds all its rows
     assert keep.read_text() == again
 
 
@@ -156,26 +154,15 @@ def test_startup(capsys: pytest.CaptureFixture[str]) -> None:
         startup.measure(0)
 
 
-def test_without_a_gpu_nothing_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(SystemExit, match="no GPU here"):
-        gpu.main()
-
-
-def test_what_a_pair_costs(model: FunctionModel) -> None:
-    settings = InterpolationSettings.of(steps=5, frames=3, allow_atypical=True)
-    name, nfe, calls, _, seconds, peak = gpu.measure(model, "ours", settings, 16)
-    assert (name, peak) == ("ours", "–")
-    assert int(nfe) > int(calls) > 0
-    assert float(seconds) >= 0
-
-
 def test_truth(larger: FunctionModel, loads: Loads, tmp_path: Path) -> None:
     loads("truth", larger)
     truth.main(
-        pairs=1, kinds=(Kind.TURN,), methods=("lerp", "slerp"), frames=5, steps=5,
+        pairs=1,
+        kinds=(Kind.TURN,),
+        methods=("lerp", "slerp"),
+        settings=ComparisonSettings.of(frames=5, steps=5),
         write=tmp_path / "run",
-    )  # fmt: skip
+    )
     found = json.loads((tmp_path / "run" / "turn" / "result.json").read_text())
     assert "detour" in json.dumps(found)
     assert (tmp_path / "run" / "turn" / "report.html").is_file()

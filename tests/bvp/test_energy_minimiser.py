@@ -247,9 +247,7 @@ def test_cancel():
 @pytest.mark.parametrize("bad", [{"tol": 0.0}, {"tol": math.nan}, {"max_steps": 0}], ids=str)
 def test_bad_options(bad: dict[str, Any]):
     line = Line(vector(0, 0), vector(1, 0))
-    with pytest.raises(
-        ValueError, match="relative residual 0 < tol ≤ 1, and max_steps ≥ 1"
-    ):
+    with pytest.raises(ValueError, match="relative residual 0 < tol ≤ 1, and max_steps ≥ 1"):
         solve_bvp(BoundaryProblem(ScoreJacobian(_MIXTURE), line), EnergyMinimiser(8), **bad)
 
 

@@ -35,6 +35,8 @@ COMMANDS: tuple[type[JobSettings], ...] = (
     ExtrapolateCommand,
     InterpolateCommand,
 )
+NEEDED: dict[str, dict[str, Any]] = {"cache": {"invert_text": 5}, "mask_b": {"mask": "y"}}
+"""What a path goes with."""
 every_command = pytest.mark.parametrize("command", COMMANDS, ids=lambda c: c.__name__)
 
 
@@ -54,11 +56,7 @@ def test_a_home_folder_is_meant_in_every_path(
     paths = [name for name, field in fields.items() if Path in kinds(field.info.annotation)]
     for name in paths:
         several = get_origin(fields[name].info.annotation) is tuple
-        given = {name: ("~/x", "y") if several else "~/x"}
-        if name == "mask_b":
-            given["mask"] = "~/y"
-        if name == "cache":
-            given["invert_text"] = 5  # type: ignore[assignment]
+        given = {**NEEDED.get(name, {}), name: ("~/x", "y") if several else "~/x"}
         found = command.of(**given).explicit()[name]
         assert (found[0] if several else found) == tmp_path / "x", name
     if command is not EvaluateCommand:

@@ -37,6 +37,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[list[st
             monkeypatch.setattr(module, name, _of_the_same_kind(getattr(module, name), seen))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "examples").symlink_to(ROOT / "examples", target_is_directory=True)
+    (tmp_path / "settings.toml").write_text('job = "interpolate"\nframes = 5\n')
     for folder in ("out", "OUT", "runs/mine"):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "settings.toml").write_text('job = "interpolate"\nframes = 5\n')

@@ -39,12 +39,12 @@ def test_a_page_runs(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) 
     """One block after the other, with the names of those before."""
     monkeypatch.chdir(folder)
     monkeypatch.setenv("MPLBACKEND", "agg")
-    names: dict[str, object] = {"__name__": name_of(page)}
+    names: dict[str, object] = {"__name__": "__main__"}
     for block in python_blocks(page):
         text = block.text
         for shown, run in REPLACED.items():
             text = text.replace(shown, run)
-        code = compile("\n" * (block.line - 1) + text, str(page), "exec")
+        code = compile("\n" * (block.line - 1) + text, str(page), "exec", dont_inherit=True)
         exec(code, names)
 
 

@@ -55,9 +55,7 @@ def test_alpha_goes_from_one_to_the_other(done: InterpolationResult) -> None:
 
 def test_alpha_follows_the_correspondences(model: DiffusionModel) -> None:
     a, b = pictures(2)
-    natural = InterpolationSettings.of(
-        steps=4, level=0.5, frames=5, compare=False, strength=0
-    )
+    natural = InterpolationSettings.of(steps=4, level=0.5, frames=5, compare=False, strength=0)
     done = interpolate(model, [clear(a, 8), clear(b, 16)], natural)
     (segment,) = done.segments
     assert segment.matches is not None

@@ -83,3 +83,14 @@ def test_numbers_arrive_as_they_were_entered(level: float, steps: int) -> None:
 def test_settings_that_name_files_are_no_fields() -> None:
     assert "cache" not in fields_of(InterpolationSettings)
     assert flat_fields(InterpolationSettings)["cache"].info.annotation == Path | None
+
+
+def test_numbers_that_may_be_left_open_are_texts() -> None:
+    fields, start = fields_of(InterpolationSettings), preset_values(InterpolationSettings, None)
+    assert (start["frames"], start["upscale"]) == ("", "")
+    found = settings_from(InterpolationSettings, None, {**start, "frames": " 33"})
+    assert found.film.frames == 33
+    with pytest.raises(SettingsError, match="frames is 'many'; it should be a valid integer"):
+        settings_from(InterpolationSettings, None, {**start, "frames": "many"})
+    assert fields["level"].limits == "From 0 to 1."
+    assert fields["frames"].limits == "At least 2."

@@ -33,7 +33,7 @@ COMMANDS = {
     "distance": "Geodesic distances of all pairs of images.",
     "density": "Absolute log densities of images, with error bars.",
     "compare": "Compare methods of interpolation on the same images.",
-    "batch": "Any of these for many pairs, on one machine or on many.",
+    "batch": "Interpolate, measure or compare many pairs, on one machine or on many.",
     "evaluate": "Measure and rank strips of frames, whoever made them.",
     "estimate": "Predict what an interpolation will cost.",
     "settings": "Print every setting of a job: a configuration file, or a JSON schema.",

@@ -80,7 +80,7 @@ class Grid:
             )
             basis[0] = 1.0
             place = values.ndim - rank + axis
-            values = torch.movedim(torch.tensordot(values, basis, ([place], [0])), -1, place)
+            values = torch.movedim(torch.tensordot(values, basis, dims=[[place], [0]]), -1, place)
         return torch.movedim(values, values.ndim - rank - 1, -1)
 
     def sample(

@@ -266,7 +266,7 @@ class Metamorphosis:
         """Descent with momentum, preconditioned by the mean structure tensor, pair by pair."""
         each = [1, len(grid.size), *[1] * len(grid.size)]
         steep = [
-            0.5 * sum(x.square().sum(1).flatten(1).mean(1) for x in both)
+            0.5 * torch.stack([x.square().sum(1).flatten(1).mean(1) for x in both]).sum(0)
             for both in zip(grid.slopes(a), grid.slopes(b), strict=True)
         ]
         curvature = torch.stack(steep, 1).reshape(len(a), *each) / grid.eigenvalues
@@ -354,7 +354,7 @@ def nearest_neighbours(
     if not 1 <= count < len(distances):
         raise ValueError(f"count is {count} for {len(distances)} points; expected 1 or more, fewer")
     others = distances + torch.diag(distances.new_full((len(distances),), torch.inf))
-    return others.argsort(1, stable=True)[:, :count]
+    return torch.argsort(others, dim=1, stable=True)[:, :count]
 
 
 def _square(values: Tensor, pairs: Tensor, count: int) -> Tensor:

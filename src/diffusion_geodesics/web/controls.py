@@ -17,7 +17,8 @@ Controls: TypeAlias = dict[str, Any]
 
 def control(field: Field) -> Any:
     """The component of one setting."""
-    common = {"label": field.label, "info": field.info, "value": field_value(field, field.value)}
+    info = " ".join(filter(None, (field.info, field.limits)))
+    common = {"label": field.label, "info": info, "value": field_value(field, field.value)}
     match field.form:
         case Form.TICK:
             return gr.Checkbox(**common)
@@ -25,16 +26,10 @@ def control(field: Field) -> Any:
             return gr.Dropdown(choices=list(field.choices), filterable=False, **common)
         case Form.CHOICES:
             return gr.Dropdown(choices=list(field.choices), multiselect=True, **common)
-        case Form.NUMBER:
-            return gr.Number(
-                minimum=field.minimum,
-                maximum=field.maximum,
-                step=field.step,
-                precision=0 if field.whole else None,
-                placeholder="by itself" if field.optional else None,
-                **common,
-            )
-        case Form.TEXT:
+        case Form.NUMBER if not field.optional:
+            # limits are checked with the settings, which say in a sentence what is wrong
+            return gr.Number(step=field.step, precision=0 if field.whole else None, **common)
+        case Form.NUMBER | Form.TEXT:
             placeholder = "by itself" if field.optional else None
             return gr.Textbox(max_lines=1, placeholder=placeholder, **common)
 

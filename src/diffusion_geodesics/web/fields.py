@@ -54,6 +54,13 @@ class Field:
     whole: bool = False
     optional: bool = False
 
+    @property
+    def limits(self) -> str:
+        """The limits of a number in words."""
+        if self.minimum is None or self.maximum is None:
+            return "" if self.minimum in (None, 0) else f"At least {self.minimum:g}."
+        return f"From {self.minimum:g} to {self.maximum:g}."
+
 
 def fields_of(cls: type[JobSettings], without: tuple[str, ...] = ()) -> dict[str, Field]:
     """A field for every setting that a visitor may choose, by its name.
@@ -110,14 +117,14 @@ def field_value(field: Field, value: Any) -> Any:
     """A plain value as its field shows it: lists in a text field as one text."""
     if field.form is Form.TEXT and isinstance(value, list):
         return ",".join(map(str, value))
-    return "" if value is None and field.form is Form.TEXT else value
+    return "" if value is None and field.form in (Form.TEXT, Form.NUMBER) else value
 
 
 def _entered(field: Field, value: Any) -> Any:
     """What was entered as the settings take it; a field left empty is its default."""
     if field.form is Form.NUMBER and isinstance(value, int | float):
         return int(value) if field.whole and float(value).is_integer() else float(value)
-    if value is None or (field.form is Form.TEXT and not str(value).strip()):
+    if value is None or (isinstance(value, str) and not value.strip()):
         return None if field.optional else field_value(field, field.value)
     return tuple(value) if isinstance(value, list) else value
 

@@ -7,7 +7,7 @@ import pytest
 
 
 def test_examples(capsys: pytest.CaptureFixture[str]):
-    page = Path(__file__).parents[1] / "docs" / "metrics.md"
+    page = Path(__file__).parents[2] / "docs" / "metrics.md"
     blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
     assert len(blocks) == 4
     names: dict[str, object] = {}

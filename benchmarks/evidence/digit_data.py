@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.digits.measures import Reality
+from benchmarks.evidence.digit_measures import Reality
 from benchmarks.record import ROOT
 from diffusion_geodesics.comparison.method import Context, Method
 from diffusion_geodesics.comparison.pairs import Pair
@@ -55,13 +55,13 @@ class Digits:
         pairs: of images, with their digits as prompts; the two kinds take turns.
         strips: by name of the pair as many held-out images as there are frames between, through
             the autoencoder: the classes of both ends, half each.
-        reference: all held-out images that ``strips`` leaves, through the autoencoder.
-        real: what is known of real digits.
+        held_out: further images that are in no strip.
+        real: what is known of real digits, from the bank and from these.
     """
 
     pairs: Sequence[Pair]
     strips: Mapping[str, Tensor]
-    reference: Tensor
+    held_out: int
     real: Reality
 
 
@@ -73,13 +73,14 @@ def deal(file: Path, count: int, codec: Codec, bank: int = BANK) -> Digits:
             f"missing: {file}; DIFFUSION_GEODESICS_DATA names the folder that holds it"
         )
     stored, random = np.load(file), np.random.default_rng(SEED)
-    labels = stored["labels"].astype(int)
+    labels = torch.from_numpy(stored["labels"].astype(int))
     order = random.permutation(len(labels)).tolist()
     queues = {k: [i for i in order if labels[i] == k] for k in range(10)}
     same, other = cycle((k, k) for k in range(10)), cycle(random.permutation(DIFFERENT).tolist())
     classes = [tuple(next(other if n % 2 else same)) for n in range(count)]
     ends = [(queues[a].pop(), queues[b].pop()) for a, b in classes]
     images = torch.from_numpy(stored["images"]).float()[:, None].expand(-1, 3, -1, -1) / 255
+    coded = torch.cat([codec.decode(codec.encode(part)) for part in images.split(500)])
     pairs = [
         Pair(f"{n:03d}-{first}-{last}", images[a], images[b], str(first), str(last))
         for n, ((a, b), (first, last)) in enumerate(zip(ends, classes, strict=True))
@@ -87,26 +88,13 @@ def deal(file: Path, count: int, codec: Codec, bank: int = BANK) -> Digits:
     used = {i for pair in ends for i in pair}
     rest = [i for i in order if i not in used]
     known, held = rest[:bank], rest[bank:]
-    coded = {
-        i: image
-        for part in torch.tensor(rest).split(500)
-        for i, image in zip(
-            part.tolist(), codec.decode(codec.encode(images[part])).unbind(), strict=True
-        )
-    }
-
-    def shown(index: Sequence[int]) -> Tensor:
-        return torch.stack([coded[i] for i in index])
-
     drawn = [cycle([i for i in held if labels[i] == k]) for k in range(10)]
     sides = [[a] * 3 + [random.choice((a, b))] + [b] * 3 for a, b in classes]
-    taken = [[next(drawn[k]) for k in side] for side in sides]
-    reference = [i for i in held if i not in {i for strip in taken for i in strip}]
-    told = torch.from_numpy(labels)
-    kept = shown(reference)
-    real = Reality.of(shown(known), told[known], kept, told[reference])
-    strips = {pair.name: shown(index) for pair, index in zip(pairs, taken, strict=True)}
-    return Digits(pairs, strips, kept, real)
+    strips = {p.name: [next(drawn[k]) for k in side] for p, side in zip(pairs, sides, strict=True)}
+    taken = {i for strip in strips.values() for i in strip}
+    others = [i for i in held if i not in taken]
+    real = Reality.of(coded[known], labels[known], coded[others], labels[others])
+    return Digits(pairs, {n: coded[strip] for n, strip in strips.items()}, len(others), real)
 
 
 @final

@@ -1,1 +1,0 @@
-"""Frames between handwritten digits, by a pretrained model that nobody here trained."""
