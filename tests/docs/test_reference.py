@@ -101,3 +101,22 @@ def test_the_site_builds_and_has_every_public_name(tmp_path: Path) -> None:
     for name in public_names():
         last = name.rpartition(".")[2]
         assert re.search(rf'id="{PACKAGE}[\w.]*\.{last}"', pages), name
+
+
+def test_every_warning_is_explained() -> None:
+    """The codes of all diagnostics are on the page of questions."""
+    page = (ROOT / "docs" / "questions.md").read_text(encoding="utf-8")
+    explained = set(re.findall(r"`([a-z_]+)`", page))
+    sources = (ROOT / "src" / PACKAGE).rglob("*.py")
+    code = re.compile(r'Diagnostic\(\s*"([a-z_]+)"')
+    used = {c for file in sources for c in code.findall(file.read_text(encoding="utf-8"))}
+    assert len(used) > 20
+    assert not used - explained
+
+
+def test_the_architecture_names_every_package() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    parts = (ROOT / "src" / PACKAGE).iterdir()
+    names = {p.stem for p in parts if p.suffix == ".py" or (p / "__init__.py").is_file()}
+    named = {name.strip("/") for name in re.findall(r"`([a-z_]+/?)`", text)}
+    assert not {n for n in names if not n.startswith("__")} - named
