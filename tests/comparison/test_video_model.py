@@ -21,7 +21,10 @@ from tests.tiny.video import tiny_ltx, tiny_wan
 from tests.tiny_pipelines import tiny_pipeline
 
 # LTX's pipeline gives tensors to numpy in a way that numpy is about to end.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.*torch_dtype.* is deprecated:FutureWarning"),
+]
 
 FEW: dict[str, Any] = {"length": 9, "steps": 2, "options": {"max_sequence_length": 16}}
 
