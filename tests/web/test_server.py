@@ -71,7 +71,7 @@ def the_example_of_the_documentation_makes_a_film(server: Server) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert len(code.strip().splitlines()) <= 10
     patient = (
-        f'"{server.address}", httpx_kwargs={{"timeout": {PATIENCE}}}'  # machines of tests are busy
+        f'"{server.address}", httpx_kwargs={{"timeout": {PATIENCE}}}'
     )
     program = code.replace('"http://127.0.0.1:7860"', patient)
     assert patient in program
