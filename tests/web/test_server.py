@@ -70,9 +70,7 @@ def the_example_of_the_documentation_makes_a_film(server: Server) -> None:
     """And what programs may not do is refused in a sentence."""
     (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert len(code.strip().splitlines()) <= 10
-    patient = (
-        f'"{server.address}", httpx_kwargs={{"timeout": {PATIENCE}}}'
-    )
+    patient = f'"{server.address}", httpx_kwargs={{"timeout": {PATIENCE}}}'
     program = code.replace('"http://127.0.0.1:7860"', patient)
     assert patient in program
     small = '{"preset": "draft", "frames": 3, "steps": 4, "level": 0.5}'

@@ -36,10 +36,15 @@ def explore(kind: Exploration, shared: Shared) -> None:
             controls = control_row(kind.settings, kind.first)
             controls |= control_accordion(kind.settings, without=kind.first)
         with gr.Column(scale=7, min_width=320):
-            progress = gr.HTML(elem_id=f"{kind.part}-progress")
+            progress = gr.HTML(elem_id=f"{kind.part}-progress", elem_classes="job")
             with gr.Column(visible=False) as shown:
-                page = gr.HTML(elem_id=f"{kind.part}-report")
-                files = gr.File(label="Downloads", file_count="multiple", interactive=False)
+                page = gr.HTML(elem_id=f"{kind.part}-report", elem_classes="job")
+                files = gr.File(
+                    label="Downloads",
+                    file_count="multiple",
+                    interactive=False,
+                    elem_classes="files",
+                )
 
     def prepare(name: str, values: Sequence[Any]) -> Job:
         given = dict(zip(inputs, values, strict=False))

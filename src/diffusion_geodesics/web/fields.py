@@ -133,7 +133,7 @@ def _field(name: str, field: FlatField, value: Any) -> Field | None:
     kind, optional = _plain(field.info.annotation)
     basic = {
         "name": name,
-        "group": getattr(field.group, "title", "More"),
+        "group": getattr(field.group, "title", "General"),
         "label": name.replace("_", " "),
         "info": " ".join((field.info.description or "").split()),
         "value": value,

@@ -96,8 +96,8 @@ def demand_enough(entries: Entries) -> None:
         ValueError: there are fewer.
     """
     if len(entries) < 2:
-        missing = "two pictures" if not entries else "a second picture"
-        raise ValueError(f"A film needs {missing}: drop them above, or take an example")
+        missing = "a second picture: drop it" if entries else "two pictures: drop them"
+        raise ValueError(f"A film needs {missing} above, or take an example")
 
 
 def api_settings(values: dict[str, Any]) -> InterpolationSettings:

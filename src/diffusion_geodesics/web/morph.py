@@ -92,7 +92,7 @@ def morph(shared: Shared, ready: Any) -> Morph:
                 controls |= control_row(InterpolationSettings, names)
             controls |= control_accordion(InterpolationSettings, without=(*controls, *ABSENT))
         with gr.Column(scale=6, min_width=340):
-            progress = gr.HTML(_WELCOME, elem_id="morph-progress")
+            progress = gr.HTML(_WELCOME, elem_id="morph-progress", elem_classes="job")
             with gr.Column(visible=False, elem_id="results") as shown:
                 results = _results()
     runner = Runner(shared, "morph", run, stop, message, progress, shown)
@@ -117,11 +117,15 @@ def _results() -> dict[str, Any]:
                 found[name] = gr.HTML()
         with gr.Tab("Downloads"):
             found["files"] = gr.File(
-                label="Files", file_count="multiple", interactive=False, elem_id="files"
+                label="Files",
+                file_count="multiple",
+                interactive=False,
+                elem_id="files",
+                elem_classes="files",
             )
             found["command"] = gr.Code(
                 label="The command that makes the same",
-                language="shell",
+                language=None,
                 interactive=False,
                 lines=1,
                 wrap_lines=True,
