@@ -18,11 +18,7 @@ MOST_KEPT = 64
 
 @final
 class Estimates:
-    """Estimates of films by models that are loaded; the last ones are kept.
-
-    Args:
-        board: has the models.
-    """
+    """Estimates of films by models that are loaded; the last ones are kept."""
 
     def __init__(self, board: JobBoard) -> None:
         self._board = board
@@ -30,11 +26,6 @@ class Estimates:
 
     def words(self, model: str, settings: InterpolationSettings, count: int) -> str:
         """The cost of a film in a sentence.
-
-        Args:
-            model: its name.
-            settings: of the film.
-            count: of pictures.
 
         Raises:
             ValueError: as `estimate`.

@@ -26,13 +26,7 @@ if TYPE_CHECKING:
 @final
 @dataclass(frozen=True, eq=False)
 class ModelChoice:
-    """The components: the name that is typed or chosen, and how the model stands.
-
-    Args:
-        name: what is chosen.
-        status: in words.
-        ready: state that changes when a model has become ready, or cannot.
-    """
+    """The components: the name that is typed or chosen, and how the model stands."""
 
     name: Any
     status: Any

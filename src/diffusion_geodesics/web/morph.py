@@ -22,7 +22,7 @@ from diffusion_geodesics.web.film import FilmOutcome, demand_enough, film_settin
 from diffusion_geodesics.web.job import Job
 from diffusion_geodesics.web.picture_rows import PictureRows, picture_rows
 from diffusion_geodesics.web.pictures import Entries, prompted
-from diffusion_geodesics.web.runner import Runner, Shared, Updates
+from diffusion_geodesics.web.runner import QUIET, Runner, Shared, Updates
 from diffusion_geodesics.web.templates import alert
 
 ROWS = (("frames", "strength", "level"), ("loop", "format"))
@@ -67,12 +67,7 @@ class Morph:
 
 
 def morph(shared: Shared, ready: Any) -> Morph:
-    """Lay it out and connect it.
-
-    Args:
-        shared: by all parts of the page.
-        ready: component that changes when a model has been loaded.
-    """
+    """Lay it out and connect it."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=5, min_width=340):
             pictures = picture_rows()
@@ -171,14 +166,13 @@ def _connect(found: Morph, shared: Shared, ready: Any) -> None:
         return {component: values[name] for name, component in controls.items()}
 
     shown = [*pictures.shown, found.preset, *controls.values(), *found.results.values()]
-    direct: Any = {"show_progress": "hidden", "api_visibility": "private"}
-    found.preset.input(start_from, found.preset, list(controls.values()), queue=False, **direct)
+    found.preset.input(start_from, found.preset, list(controls.values()), queue=False, **QUIET)
     gr.on(
         [c.change for c in (pictures.entries, ready, *controls.values())],
         price,
         [shared.model, *inputs],
         found.estimate,
         trigger_mode="always_last",
-        **direct,
+        **QUIET,
     )
     found.runner.wire(inputs, prepare, show, shown, restore)

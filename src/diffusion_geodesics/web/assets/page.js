@@ -14,7 +14,7 @@ function geodesicToken() {
 function geodesicReveal(id) {
   // On a narrow screen the progress is far below the button.
   const place = document.getElementById(id);
-  if (place && window.innerWidth < 800) place.scrollIntoView({ behavior: "smooth", block: "center" });
+  if (place && window.innerWidth < 800) place.scrollIntoView({ block: "center" });
 }
 
 function geodesicFrame(range) {
