@@ -64,9 +64,13 @@ def test_a_report_of_the_command(
 
 def test_what_is_missing_is_said(folder: Path) -> None:
     for part, more, words in (
-        ("distances", {"count": 1}, "Got 1 pictures; a distance matrix takes 2 to 12"),
-        ("density", {"count": 0}, "Got 0 pictures; a density takes 1 to 12"),
-        ("extrapolation", {"count": 1}, "Got 1 pictures; a ray past the second picture takes 2"),
+        ("distances", {"count": 1}, "a distance matrix takes 2 to 12 pictures; got 1"),
+        ("density", {"count": 0}, "a density takes 1 to 12 pictures; got 0"),
+        (
+            "extrapolation",
+            {"count": 1},
+            "a ray past the second picture takes 2 to 12 pictures; got 1",
+        ),
         ("extrapolation", {"direction": PROMPT}, "Got no prompt to go towards"),
         ("clip", {"clip": None}, "Got no clip"),
     ):

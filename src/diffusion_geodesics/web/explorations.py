@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -12,7 +12,7 @@ from diffusion_geodesics.extrapolation.settings import ExtrapolationSettings
 from diffusion_geodesics.image_sets.settings import DensitySettings, DistanceSettings
 from diffusion_geodesics.runtime.settings import JobSettings
 from diffusion_geodesics.video.settings import VideoSettings
-from diffusion_geodesics.web.pictures import MOST, Entries, added, named, pixels
+from diffusion_geodesics.web.pictures import Entries, named, pixels, taken
 
 if TYPE_CHECKING:
     from diffusion_geodesics.models import DiffusionModel
@@ -68,21 +68,6 @@ def exploration_work(compute: Compute, settings: JobSettings, folder: Path) -> W
         return ExplorationOutcome(page, [str(written.folder / "report.html"), *films, everything])
 
     return work
-
-
-def taken(files: Sequence[str] | None, least: int, what: str) -> Entries:
-    """Pictures, each looked at.
-
-    Raises:
-        ValueError: too few, too many, or one that cannot be used.
-    """
-    given = list(files or [])
-    if not least <= len(given) <= MOST:
-        raise ValueError(f"Got {len(given)} pictures; {what} takes {least} to {MOST}")
-    entries, problems = added((), given)
-    if problems:
-        raise ValueError(problems[0].rstrip("."))
-    return entries
 
 
 def _over(job: Callable[..., Any], entries: Entries) -> Compute:
