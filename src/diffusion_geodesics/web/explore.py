@@ -25,7 +25,7 @@ from diffusion_geodesics.web.runner import Runner, Shared, Updates
 
 def explore(kind: Exploration, shared: Shared) -> None:
     """Lay out one job and connect it."""
-    with gr.Row(equal_height=False):
+    with gr.Row(equal_height=False, elem_classes="work"):
         with gr.Column(scale=4, min_width=320):
             gr.Markdown(kind.about)
             inputs = _inputs(kind.part)

@@ -68,7 +68,7 @@ class Morph:
 
 def morph(shared: Shared, ready: Any) -> Morph:
     """Lay it out and connect it."""
-    with gr.Row(equal_height=False):
+    with gr.Row(equal_height=False, elem_classes="work"):
         with gr.Column(scale=5, min_width=340):
             pictures = picture_rows()
             preset = gr.Radio(

@@ -114,7 +114,6 @@ class Runner:
         outputs = [self.run, self.stop, self.message, self.progress, self.results, *shown]
         self.run.click(begin, [token_of, self.shared.model, *inputs], outputs, **QUIET)
         self.shared.opened.then(resume, [token_of], outputs, **QUIET)
-        self.run.click(None, js=f"() => geodesicReveal('{self.part}-progress')")
         self.stop.click(self._stop, [token_of], [self.stop], queue=False, **QUIET)
 
     async def _follow(
