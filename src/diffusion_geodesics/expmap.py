@@ -167,12 +167,7 @@ def log(
     start, end = ends.reshape(2, -1, dim)
     velocity, cost = _corrected(connection, options, solution, start, end, corrections)
     ray = exp(
-        score_or_density,
-        start,
-        velocity,
-        alpha=alpha,
-        manifold=manifold,
-        integrator=integrator,
+        score_or_density, start, velocity, alpha=alpha, manifold=manifold, integrator=integrator
     )
     miss = torch.linalg.vector_norm(ray.end - end, dim=-1)
     return Log(

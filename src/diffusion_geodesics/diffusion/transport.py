@@ -231,11 +231,7 @@ class _Guidance:
     """Which rows need which condition, worked out once for all steps."""
 
     def __init__(
-        self,
-        x: Tensor,
-        condition: Condition,
-        negative: Condition | None,
-        guidance: float | Tensor,
+        self, x: Tensor, condition: Condition, negative: Condition | None, guidance: float | Tensor
     ) -> None:
         count = x.shape[0]
         weight = torch.as_tensor(guidance, dtype=x.dtype, device=x.device).expand(count)

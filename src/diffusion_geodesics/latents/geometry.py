@@ -11,12 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from diffusion_geodesics.density import Score
-from diffusion_geodesics.diffusion import (
-    Condition,
-    ConditionCurve,
-    LevelScore,
-    PathConditions,
-)
+from diffusion_geodesics.diffusion import Condition, ConditionCurve, LevelScore, PathConditions
 from diffusion_geodesics.latents.choices import curve_of, scores_of
 from diffusion_geodesics.latents.coordinates import Coordinates
 from diffusion_geodesics.latents.encode import ModelParts, Noised, NoiseLevel

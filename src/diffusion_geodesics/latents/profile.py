@@ -95,10 +95,7 @@ class LatentProfile:
 
 
 def measure_paths(
-    geometry: Geometry,
-    reference: Coordinates,
-    paths: LatentPath,
-    known: Profile | None = None,
+    geometry: Geometry, reference: Coordinates, paths: LatentPath, known: Profile | None = None
 ) -> tuple[LatentProfile, ...]:
     """Measure one path for each pair.
 

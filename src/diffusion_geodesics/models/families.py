@@ -46,10 +46,7 @@ SDXL = ModelFamily(
     ),
     prediction="noise, v, sample, flow or EDM: the scheduler's configuration",
     prompt="text",
-    readers=(
-        TextReader("tokenizer", "text_encoder"),
-        TextReader("tokenizer_2", "text_encoder_2"),
-    ),
+    readers=(TextReader("tokenizer", "text_encoder"), TextReader("tokenizer_2", "text_encoder_2")),
 )
 STABLE_DIFFUSION_3 = ModelFamily(
     name="Stable Diffusion 3, 3.5",

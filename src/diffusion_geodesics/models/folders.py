@@ -12,13 +12,7 @@ from typing import Any
 
 from diffusion_geodesics.models.errors import ModelError
 
-__all__ = [
-    "EMBEDDED",
-    "pipeline_class_name",
-    "read_index",
-    "variant_among",
-    "weight_files",
-]
+__all__ = ["EMBEDDED", "pipeline_class_name", "read_index", "variant_among", "weight_files"]
 
 EMBEDDED = Path(__file__).parent / "embedded"
 """The folder of the model inside this package."""

@@ -12,11 +12,7 @@ from typing import final
 
 from diffusion_geodesics.models.errors import ModelError
 from diffusion_geodesics.models.families import family_named
-from diffusion_geodesics.models.folders import (
-    EMBEDDED,
-    pipeline_class_name,
-    weight_files,
-)
+from diffusion_geodesics.models.folders import EMBEDDED, pipeline_class_name, weight_files
 from diffusion_geodesics.runtime.paths import expand
 
 __all__ = ["LocalModel", "local_models"]

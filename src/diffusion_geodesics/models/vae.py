@@ -139,11 +139,7 @@ class VAECodec(Codec):
         return 16 * channels * self.height * self.width * size
 
     def _join(
-        self,
-        function: Callable[[slice], Tensor],
-        count: int,
-        shape: tuple[int, ...],
-        part: str,
+        self, function: Callable[[slice], Tensor], count: int, shape: tuple[int, ...], part: str
     ) -> Tensor:
         tiled = self._bytes_per_image > 0.8 * free_bytes(self.device)
         batches = ChunkedBatches(self._bytes_per_image, self.device, max_rows=32)
