@@ -22,13 +22,8 @@ above would only enlarge them, and the cost of attention grows with the edge's f
 @final
 @dataclass(frozen=True, eq=False)
 class Framed:
-    """An image brought to a size.
-
-    Args:
-        image: (channels, height, width).
-        box: (top, left, height, width) of what shows the original; all of it unless padded.
-        note: what was done, in words.
-    """
+    """An image brought to a size; ``box`` is (top, left, height, width) of what shows the original,
+    all of it unless padded, and ``note`` says in words what was done."""
 
     image: Float[Tensor, "channels height width"]
     box: tuple[int, int, int, int]
@@ -56,7 +51,6 @@ class CentreCrop(Fit):
     def __call__(
         self, image: Float[Tensor, "channels old_height old_width"], height: int, width: int
     ) -> Framed:
-        """The image at height x width, cut at two opposite edges where shapes differ."""
         _, old_height, old_width = image.shape
         scale = min(old_height / height, old_width / width)
         kept = min(old_height, round(height * scale)), min(old_width, round(width * scale))
@@ -75,14 +69,8 @@ class CentreCrop(Fit):
 @final
 @dataclass(frozen=True)
 class Pad(Fit):
-    """The whole image, with bars where shapes differ.
-
-    Args:
-        value: of the bars in every channel, in [0, 1]; white by default.
-
-    Raises:
-        ValueError: a value out of range.
-    """
+    """The whole image, with bars where shapes differ, of a gray ``value`` in [0, 1]; `ValueError`
+    for another."""
 
     value: float = 1.0
 
@@ -93,7 +81,6 @@ class Pad(Fit):
     def __call__(
         self, image: Float[Tensor, "channels old_height old_width"], height: int, width: int
     ) -> Framed:
-        """The image at height x width, whole."""
         _, old_height, old_width = image.shape
         scale = min(height / old_height, width / old_width)
         inner = max(1, round(old_height * scale)), max(1, round(old_width * scale))
@@ -116,16 +103,8 @@ def fit(
     width: int,
     how: Fit | None = None,
 ) -> Framed:
-    """The image at a size, its aspect ratio kept.
-
-    Args:
-        image: (channels, height, width), values in [0, 1].
-        height, width: of the result, in pixels.
-        how: cropped to the centre by default.
-
-    Raises:
-        ValueError: an edge below one pixel.
-    """
+    """The image, values in [0, 1], at a size, its aspect ratio kept; cropped to the centre by
+    default. `ValueError` for an edge below one pixel."""
     if height < 1 or width < 1:
         raise ValueError(f"got a size of {height}x{width}; expected positive edges")
     return (how or CentreCrop())(image, height, width)
@@ -138,7 +117,7 @@ def choose_size(
     multiple: int,
     requested: int | tuple[int, int] | None = None,
 ) -> tuple[int, int]:
-    """The (height, width) at which to work on images.
+    """The (height, width) at which to work on images, rounded to the nearest multiples.
 
     Args:
         sizes: (height, width) of each image.
@@ -147,9 +126,6 @@ def choose_size(
         requested: None for the area of a native square in the images' own aspect ratio (the
             geometric mean of theirs, at most 2:1); one number for the area of that square
             instead; or height and width themselves.
-
-    Returns:
-        Edges rounded to the nearest multiple.
 
     Raises:
         ValueError: no images; a requested pair that is not made of multiples, naming the nearest

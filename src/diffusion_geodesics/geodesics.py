@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from diffusion_geodesics.bvp import (
@@ -19,11 +18,12 @@ from diffusion_geodesics.bvp import (
     solve_bvp,
 )
 from diffusion_geodesics.bvp.circulation import circulation
-from diffusion_geodesics.density import ArrayLike, Score, as_points
+from diffusion_geodesics.density import Score
 from diffusion_geodesics.length import Profile
 from diffusion_geodesics.manifold import Manifold, placed
 from diffusion_geodesics.metric import Conformal
 from diffusion_geodesics.path import Path, Spline, chord, separation
+from diffusion_geodesics.points import ArrayLike, Points, as_points
 
 STARTS = 3
 """Initial paths by default: the chord, and one displaced to either side."""
@@ -126,8 +126,8 @@ def geodesic(
 
 def solve_pairs(
     connection: Conformal,
-    start: Float[Tensor, "*batch dim"],
-    end: Float[Tensor, "*batch dim"],
+    start: Points,
+    end: Points,
     *,
     solver: BVPSolver | None = None,
     tol: float = 1e-3,
@@ -136,20 +136,8 @@ def solve_pairs(
     seed: int = 0,
     callback: Callable[[Step], None] | None = None,
 ) -> Solution:
-    """The geodesics of pairs of points on a manifold, without the checks of :func:`geodesic`.
-
-    Args:
-        connection: the geometry.
-        start, end: points of its manifold.
-        solver, tol, max_steps, starts, seed, callback: as for :func:`geodesic`.
-
-    Raises:
-        ValueError: a setting is out of range.
-
-    Cost:
-        About 170 to 330 score evaluations in 7 to 13 batches for a smooth problem and one initial
-        path.
-    """
+    """The geodesics of pairs of points on a manifold, without the checks of :func:`geodesic`;
+    arguments and errors as there."""
     if isinstance(starts, int):
         starts = initial_paths(start, end, connection.manifold, starts, seed)
     return solve_bvp(
@@ -162,14 +150,8 @@ def solve_pairs(
 
 
 def end_points(x0: ArrayLike, x1: ArrayLike) -> tuple[Tensor, Tensor]:
-    """Two end points as floating-point tensors of one type and device.
-
-    Args:
-        x0, x1: shape (*batch, dim).
-
-    Raises:
-        ValueError: the shapes differ, are scalar or empty, or a value is not finite.
-    """
+    """Two end points, shape (*batch, dim), as floating-point tensors of one type and device;
+    `ValueError` if the shapes differ, are scalar or empty, or a value is not finite."""
     start, end = as_points(x0, "x0"), as_points(x1, "x1")
     if start.shape != end.shape:
         raise ValueError(
@@ -182,18 +164,8 @@ def end_points(x0: ArrayLike, x1: ArrayLike) -> tuple[Tensor, Tensor]:
 def initial_paths(
     start: Tensor, end: Tensor, manifold: Manifold, count: int, seed: int = 0
 ) -> list[Path]:
-    """The chord, and chords displaced sideways in pairs of opposite random directions.
-
-    The displacement is half a sine wave whose amplitude is half the length of the chord.
-
-    Args:
-        start, end: end points, shape (*batch, dim).
-        manifold: the space of the paths.
-        count: number of paths, at least 1.
-        seed: of the random directions.
-
-    Raises:
-        ValueError: ``count`` is below 1.
+    """The chord, and chords displaced sideways in pairs of opposite random directions: ``count`` ≥
+    1 paths. The displacement is half a sine wave whose amplitude is half the length of the chord.
     """
     if count < 1:
         raise ValueError(f"starts is {count}; expected at least 1")

@@ -6,7 +6,7 @@ up to that level and down; a `Codec` turns images into latents. Nothing here imp
 library.
 """
 
-from diffusion_geodesics.diffusion.codec import Codec, MeteredCodec
+from diffusion_geodesics.diffusion.codec import Codec, Images, Latents, MeteredCodec
 from diffusion_geodesics.diffusion.condition import (
     Condition,
     ConditionArc,
@@ -38,6 +38,7 @@ from diffusion_geodesics.diffusion.prediction import (
     EpsilonPrediction,
     FlowPrediction,
     Prediction,
+    Rows,
     SamplePrediction,
     ScorePrediction,
     VelocityPrediction,
@@ -80,6 +81,8 @@ __all__ = [
     "FlowSchedule",
     "GuidedScore",
     "Heun",
+    "Images",
+    "Latents",
     "LevelScore",
     "MeteredCodec",
     "Network",
@@ -93,6 +96,7 @@ __all__ = [
     "Quadrature",
     "RandomWindow",
     "RatioScore",
+    "Rows",
     "SamplePrediction",
     "Sampler",
     "ScorePrediction",

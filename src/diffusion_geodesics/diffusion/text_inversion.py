@@ -24,8 +24,6 @@ from torch import Tensor
 from diffusion_geodesics.diffusion.condition import Condition
 from diffusion_geodesics.diffusion.denoiser import Denoiser, NonFiniteError
 
-__all__ = ["TextInversion", "invert_text"]
-
 
 @final
 @dataclass(frozen=True)
@@ -77,11 +75,10 @@ def invert_text(
 
     - `x0`: clean latents; `condition`: where to start, one row or one an image.
 
-    All images share a batch and, since a network takes one time step a call, the time step;
-    noises are their own. Without checks the last embeddings are
-    returned, else those with the lowest loss on the fixed set, at worst the prompt's own.
-    Cost: see `TextInversion.most_nfe`; a training step counts one evaluation an image.
-    Raises `NonFiniteError` where the loss is not finite.
+    All images share a batch and, since a network takes one time step a call, the time step; noises
+    are their own. Without checks the last embeddings are returned, else those with the lowest loss
+    on the fixed set, at worst the prompt's own. Cost: see `TextInversion.most_nfe`; a training step
+    counts one evaluation an image. Raises `NonFiniteError` where the loss is not finite.
     """
     method = method or TextInversion()
     images = len(x0)

@@ -17,12 +17,9 @@ from typing import final
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
+from diffusion_geodesics.diffusion.prediction import Rows
 from diffusion_geodesics.diffusion.schedule import NoiseSchedule
-
-__all__ = ["FixedWindow", "Node", "Quadrature", "RandomWindow", "window_timestep"]
 
 
 @final
@@ -31,7 +28,7 @@ class Node:
     """One time step of a quadrature, and the noise added to get there, (rows or 1, dim)."""
 
     timestep: float
-    noise: Float[Tensor, "rows dim"]
+    noise: Rows
 
 
 class Quadrature(ABC):
@@ -40,18 +37,8 @@ class Quadrature(ABC):
     level: float
     """The time step of the level."""
 
-    @property
     @abstractmethod
-    def size(self) -> int:
-        """How many nodes there are."""
-
-    @property
-    @abstractmethod
-    def deterministic(self) -> bool:
-        """Whether all calls give the same nodes."""
-
-    @abstractmethod
-    def nodes(self, x: Float[Tensor, "rows dim"]) -> list[Node]:
+    def nodes(self, x: Rows) -> list[Node]:
         """The nodes for a call with the latents `x`."""
 
 
@@ -75,15 +62,7 @@ class FixedWindow(Quadrature):
         if not self.timesteps:
             raise ValueError("got a window of no time steps; expected at least one")
 
-    @property
-    def size(self) -> int:
-        return len(self.timesteps)
-
-    @property
-    def deterministic(self) -> bool:
-        return True
-
-    def nodes(self, x: Float[Tensor, "rows dim"]) -> list[Node]:
+    def nodes(self, x: Rows) -> list[Node]:
         generator = torch.Generator().manual_seed(self.seed)
         shape = (len(self.timesteps), 1, x.shape[1])
         noise = torch.randn(shape, generator=generator, dtype=torch.float64).to(x.device, x.dtype)
@@ -126,15 +105,7 @@ class RandomWindow(Quadrature):
     high: float
     generator: torch.Generator = field(default_factory=lambda: torch.Generator().manual_seed(0))
 
-    @property
-    def size(self) -> int:
-        return 1
-
-    @property
-    def deterministic(self) -> bool:
-        return False
-
-    def nodes(self, x: Float[Tensor, "rows dim"]) -> list[Node]:
+    def nodes(self, x: Rows) -> list[Node]:
         draw = float(torch.rand((), generator=self.generator, dtype=torch.float64))
         noise = torch.randn(x.shape, generator=self.generator, dtype=torch.float64)
         timestep = self.low + draw * (self.high - self.low)
@@ -148,8 +119,8 @@ def window_timestep(schedule: NoiseSchedule, steps: int, level: float) -> float:
 
 
 def carried(
-    schedule: NoiseSchedule, x: Float[Tensor, "rows dim"], level: float, node: Node
-) -> tuple[Float[Tensor, "rows dim"], float, float]:
+    schedule: NoiseSchedule, x: Rows, level: float, node: Node
+) -> tuple[Rows, float, float]:
     r"""(x_t, a_t/a_0, \kappa_t): latents of a level at a node of the window."""
     a0, s0 = schedule.coefficients(level)
     a, s = schedule.coefficients(node.timestep)

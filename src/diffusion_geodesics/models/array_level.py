@@ -7,7 +7,6 @@ from typing import final
 from jaxtyping import Float
 from torch import Tensor
 
-from diffusion_geodesics.density import ArrayLike, as_points
 from diffusion_geodesics.diffusion import (
     Condition,
     Denoiser,
@@ -17,8 +16,7 @@ from diffusion_geodesics.diffusion import (
     noise_scale,
     sample,
 )
-
-__all__ = ["ArrayLevel", "NoiseWarning"]
+from diffusion_geodesics.points import ArrayLike, as_points
 
 
 class NoiseWarning(UserWarning):
@@ -103,12 +101,7 @@ class ArrayLevel:
         return x
 
     def clean(self, latents: Float[Tensor, "arrays dim"]) -> Tensor:
-        """Latents of the level denoised to arrays, shape (arrays, *shape).
-
-        Args:
-            latents: points at the level.
-
-        Cost: one evaluation an array and step.
-        """
+        """Latents of the level denoised to arrays, shape (arrays, *shape). Cost: one evaluation an
+        array and step."""
         flat = sample(self.denoiser, latents, self.condition, steps=self.steps, level=self.level)
         return flat.unflatten(1, self.shape)

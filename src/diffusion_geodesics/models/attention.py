@@ -29,9 +29,7 @@ from diffusion_geodesics.models.embedded_networks.blocks import Attention as Emb
 from diffusion_geodesics.models.embedded_networks.blocks import AttentionProcessor
 from diffusion_geodesics.models.embedded_networks.unet import UNet
 from diffusion_geodesics.models.locks import exclusive
-from diffusion_geodesics.models.unet import UNetNetwork
-
-__all__ = ["interpolated_attention", "plain_attention_layers"]
+from diffusion_geodesics.models.pipeline_network import UNetNetwork
 
 
 @contextmanager
@@ -40,9 +38,9 @@ def interpolated_attention(
 ) -> Iterator[None]:
     """Within, the network's rows attend to the first and the last row as well as to themselves.
 
-    The first and the last row attend as usual, so they stay what they are, to the bit. The
-    processors are put back in the end, whatever happens. Compiled networks run uncompiled within.
-    Other threads' evaluations of the network wait until the end.
+    The first and the last row attend as usual, so they stay what they are, to the bit. Compiled
+    networks run uncompiled within, and other threads' evaluations of the network wait until the
+    end.
 
     Args:
         network: of a denoiser; Stable Diffusion's or SDXL's, a `UNetNetwork`.
@@ -55,7 +53,7 @@ def interpolated_attention(
             these rows, as when memory cut it.
 
     Cost: about four times the attention of a row in the outer form, twice in the inner one, and
-        plain attention once more; all else costs what it did.
+        plain attention once more.
     """
     if len(t) < 2 or not bool(((t >= 0) & (t <= 1)).all()):
         raise ValueError(f"got parameters {t.tolist()}; expected at least two, all in [0, 1]")
@@ -75,10 +73,8 @@ def interpolated_attention(
 def plain_attention_layers(network: Network) -> list[Any]:
     """The attention layers of a network whose attention can be interpolated.
 
-    Raises:
-        ValueError: for another network, a U-Net without attention or with attention that
-            normalises its keys or pictures, and for processors other than diffusers'
-            ``AttnProcessor2_0``.
+    `ValueError` for another network, a U-Net without attention or with attention that normalises
+    its keys or pictures, and for processors other than diffusers' ``AttnProcessor2_0``.
     """
     unet = _unet(network)
     if not isinstance(unet, UNet):
@@ -94,7 +90,7 @@ def _unet(network: Network) -> Any:
             f"got a {type(network).__name__}; only the U-Nets with cross attention of Stable "
             "Diffusion and SDXL offer their attention"
         )
-    return network.unet
+    return network.module
 
 
 def _diffusers_layers(unet: Any) -> list[Any]:

@@ -20,15 +20,13 @@ from diffusion_geodesics.models.folders import EMBEDDED, weight_files
 from diffusion_geodesics.models.hashing import hash_files
 from diffusion_geodesics.models.model import DiffusionModel
 from diffusion_geodesics.models.pipeline_model import as_condition, check_size
+from diffusion_geodesics.models.pipeline_network import UNetNetwork
 from diffusion_geodesics.models.schedulers import (
     PREDICTIONS,
     discrete_schedule,
     scaled_linear_alphas,
 )
-from diffusion_geodesics.models.unet import UNetNetwork
 from diffusion_geodesics.models.vae import VAECodec, vae_factor
-
-__all__ = ["EmbeddedModel"]
 
 Part = TypeVar("Part", bound=nn.Module)
 
@@ -36,13 +34,8 @@ Part = TypeVar("Part", bound=nn.Module)
 @final
 @dataclass(frozen=True, eq=False)
 class EmbeddedModel(DiffusionModel):
-    """The Stable Diffusion pipeline inside this package, without diffusers.
-
-    Args:
-        unet, autoencoder: its networks, in evaluation mode.
-        folder: where its weights and configurations are.
-        id: its name.
-    """
+    """The Stable Diffusion pipeline inside this package, without diffusers, read
+    from ``folder``."""
 
     unet: UNet
     autoencoder: Autoencoder
@@ -51,15 +44,8 @@ class EmbeddedModel(DiffusionModel):
 
     @staticmethod
     def load(device: torch.device, dtype: torch.dtype, folder: Path = EMBEDDED) -> "EmbeddedModel":
-        """Read the networks; the text encoder is read when a prompt is first encoded.
-
-        Args:
-            device, dtype: where the networks run, in which precision.
-            folder: of the pipeline.
-
-        Raises:
-            ModelError: if files are missing or damaged.
-        """
+        """Read the networks; the text encoder is read when a prompt is first encoded. `ModelError`
+        if files are missing or damaged."""
         try:
             unet = _read(UNet, folder / "unet", device, dtype)
             autoencoder = _read(Autoencoder, folder / "vae", device, dtype)
@@ -71,23 +57,15 @@ class EmbeddedModel(DiffusionModel):
             ) from error
         return EmbeddedModel(unet, autoencoder, folder)
 
-    @property
-    def hash(self) -> str:
-        """SHA-256 over the weight files, 64 hexadecimal digits, computed when first asked for."""
-        return self._hash
-
-    @cached_property
-    def _hash(self) -> str:
+    def _weights_hash(self) -> str:
         return hash_files(weight_files(self.folder))
 
     @property
     def device(self) -> torch.device:
-        """Where the networks run."""
         return self.unet.conv_in.weight.device
 
     @property
     def dtype(self) -> torch.dtype:
-        """The networks' precision; geometry stays in float32 or float64."""
         return self.unet.dtype
 
     @property
@@ -102,16 +80,10 @@ class EmbeddedModel(DiffusionModel):
         return vae_factor(self.autoencoder) * 2**halvings
 
     def codec(self, height: int, width: int) -> VAECodec:
-        """The codec for images of a size in pixels.
-
-        Raises:
-            ValueError: for a size that is no multiple of :attr:`size_multiple`.
-        """
         check_size(height, width, self.size_multiple, self.id)
         return VAECodec(self.autoencoder, height, width, self.device)
 
     def denoiser(self, height: int, width: int) -> Denoiser:
-        """The denoiser for latents of images of a size; errors as :meth:`codec`."""
         shape = self.codec(height, width).latent_shape
         config = self._scheduler
         schedule = discrete_schedule(config, scaled_linear_alphas(config))
@@ -119,19 +91,11 @@ class EmbeddedModel(DiffusionModel):
         return Denoiser(network, schedule, PREDICTIONS[config["prediction_type"]])
 
     def encode_prompt(self, text: str) -> Condition:
-        """The condition of a prompt, one row of one part; ``""`` is the null condition.
-
-        Text beyond the text encoder's length is cut off; see :meth:`prompt_notes`.
-
-        Cost: seconds for the first prompt but ``""``, for which transformers is imported.
-
-        Raises:
-            ModelError: if the tokenizer knows nothing of the prompt.
-        """
+        """As for every model. The first prompt but ``""`` costs seconds: transformers
+        is imported."""
         return as_condition(self._prompts.encode(text))
 
     def prompt_notes(self, text: str) -> tuple[str, ...]:
-        """What the tokenizer cuts off or does not know of a prompt, a sentence each."""
         return self._prompts.notes(text)
 
     @cached_property

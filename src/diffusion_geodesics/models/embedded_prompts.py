@@ -23,8 +23,6 @@ from diffusion_geodesics.models.text import (
     tokenizer_notes,
 )
 
-__all__ = ["EMPTY_PROMPT", "PromptEncoder"]
-
 EMPTY_PROMPT = "empty_prompt.safetensors"
 """The text encoder's hidden states of "", one tensor for each precision, named by it."""
 
@@ -32,25 +30,17 @@ EMPTY_PROMPT = "empty_prompt.safetensors"
 @final
 @dataclass(frozen=True, eq=False)
 class PromptEncoder:
-    """A CLIP tokenizer and text encoder that are loaded when a prompt is first encoded.
-
-    Args:
-        folder: of the pipeline.
-        device, dtype: of the text encoder.
-    """
+    """A CLIP tokenizer and text encoder that are loaded when a prompt is first encoded."""
 
     folder: Path
     device: torch.device
     dtype: torch.dtype
 
     def encode(self, text: str) -> Float[Tensor, "1 tokens width"]:
-        """The hidden states of a prompt.
+        """The hidden states of a prompt; `ModelError` if the tokenizer knows nothing of it.
 
-        Those of ``""`` are read from the package; where they are missing, the text encoder
-        computes them like any other's.
-
-        Raises:
-            ModelError: if the tokenizer knows nothing of the prompt.
+        Those of ``""`` are read from the package; where they are missing, the text encoder computes
+        them like any other's.
         """
         stored = None if text else self._stored()
         if stored is not None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, final
 
-__all__ = ["ModelInfo"]
-
 
 @final
 @dataclass(frozen=True)
@@ -33,9 +31,7 @@ class ModelInfo:
 
     @staticmethod
     def of(model: Any) -> ModelInfo:
-        """The record of a `DiffusionModel` as it is now (its class is above this one).
-
-        Cost: the first time the weights are read once for their hash.
-        """
+        """The record of a `DiffusionModel` as it is now (its class is above this one);
+        see `hash`."""
         dtype = str(model.dtype).removeprefix("torch.")
         return ModelInfo(model.id, model.hash, model.caveat, str(model.device), dtype)

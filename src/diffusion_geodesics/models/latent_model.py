@@ -1,6 +1,5 @@
 """Models whose network works on the latents of an autoencoder."""
 
-from abc import abstractmethod
 from dataclasses import dataclass
 from typing import final
 
@@ -8,23 +7,15 @@ from diffusion_geodesics.models.errors import ModelError
 from diffusion_geodesics.models.pipeline_model import PipelineModel, check_size, largest_edge
 from diffusion_geodesics.models.vae import VAECodec, vae_factor
 
-__all__ = ["LatentModel"]
-
 
 @dataclass(frozen=True, eq=False)
 class LatentModel(PipelineModel):
-    """A pipeline of a network, an autoencoder and a scheduler.
-
-    All else as in `PipelineModel`.
-    """
+    """A pipeline of a network, an autoencoder and a scheduler. All else as in `PipelineModel`."""
 
     @property
     def native_size(self) -> int:
-        """The edge, in pixels, of the square images that the model was trained on.
-
-        Raises:
-            ModelError: if neither the network's nor the autoencoder's configuration says.
-        """
+        """The edge of the square images that the model was trained on; `ModelError` if neither
+        the network's nor the autoencoder's configuration says."""
         edge = self._native_latent_edge
         if edge is not None:
             return edge * self._factor
@@ -36,31 +27,14 @@ class LatentModel(PipelineModel):
             )
         return -(-largest_edge(pixels) // self.size_multiple) * self.size_multiple
 
-    @property
-    @abstractmethod
-    def size_multiple(self) -> int:
-        """Heights and widths must be multiples of this many pixels."""
-
     def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
-        """(channels, height, width) of the latents of images of a size in pixels.
-
-        Raises:
-            ValueError: for a size that the model does not take.
-        """
+        """(channels, height, width) of the latents of images of a size; errors as `codec`."""
         self._check_size(height, width)
         channels = self.pipeline.vae.config["latent_channels"]
         return (channels, height // self._factor, width // self._factor)
 
     @final
     def codec(self, height: int, width: int) -> VAECodec:
-        """The codec for images of a size in pixels.
-
-        A half-precision autoencoder that its configuration calls too narrow (``force_upcast``)
-        runs in float32 where the family asks for it.
-
-        Raises:
-            ValueError: for a size that the model does not take.
-        """
         self._check_size(height, width)
         return VAECodec(self.pipeline.vae, height, width, self.device, self._upcasts)
 
@@ -69,6 +43,7 @@ class LatentModel(PipelineModel):
 
     @property
     def _upcasts(self) -> bool:
+        """Whether a half-precision autoencoder runs in float32."""
         return False
 
     @property

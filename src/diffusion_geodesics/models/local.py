@@ -15,27 +15,22 @@ from diffusion_geodesics.models.families import family_named
 from diffusion_geodesics.models.folders import EMBEDDED, pipeline_class_name, weight_files
 from diffusion_geodesics.runtime.paths import expand
 
-__all__ = ["LocalModel", "local_models"]
-
 
 @final
 @dataclass(frozen=True)
 class LocalModel:
-    """A pipeline found on this machine.
-
-    Args:
-        name: what to give to `load_model`.
-        pipeline: its class, by its model_index.json; ``"damaged"`` where that cannot be read.
-        family: the family that opens it; empty where none does.
-        revision: the commit, of a model in the hub's cache.
-        bytes: of its weights; 0 where they were not downloaded.
-    """
+    """A pipeline found on this machine."""
 
     name: str
+    """What to give to `load_model`."""
     pipeline: str
+    """Its class, by its model_index.json; ``"damaged"`` where that cannot be read."""
     family: str
+    """The family that opens it; empty where none does."""
     revision: str
+    """The commit, of a model in the hub's cache."""
     bytes: int
+    """Of its weights; 0 where they were not downloaded."""
 
 
 def local_models(folders: Sequence[str | os.PathLike[str]] = ()) -> tuple[LocalModel, ...]:

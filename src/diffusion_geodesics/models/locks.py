@@ -12,19 +12,14 @@ from contextlib import contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
 
-__all__ = ["exclusive"]
-
 _locks: WeakKeyDictionary[Any, threading.RLock] = WeakKeyDictionary()
 _registry = threading.Lock()
 
 
 @contextmanager
 def exclusive(owner: Any) -> Iterator[None]:
-    """Hold the lock of an object; a thread may take it again while it holds it.
-
-    Args:
-        owner: a network, a pipeline or a model; each has one lock as long as it lives.
-    """
+    """Hold the lock of a network, a pipeline or a model; a thread may take it again while it holds
+    it."""
     with _registry:
         lock = _locks.setdefault(owner, threading.RLock())
     with lock:

@@ -10,24 +10,14 @@ import torch
 from diffusion_geodesics.models.errors import ModelError
 from diffusion_geodesics.models.folders import variant_among
 
-__all__ = ["load_network", "one_line"]
-
 
 def load_network(
     kind: Any, folder: Path, part: str, dtype: torch.dtype, name: str
 ) -> torch.nn.Module:
     """A component's network, from safetensors, with every weight read from them.
 
-    Args:
-        kind: its class, of diffusers or transformers.
-        folder: the pipeline's.
-        part: the component, which is the name of its folder.
-        dtype: its precision.
-        name: names the model in errors.
-
-    Raises:
-        ModelError: if files are missing or damaged, and if the weights are not exactly those of
-            the network: keys that are missing, unexpected or of another shape.
+    `ModelError`, in which ``name`` names the model, if files are missing or damaged, and if the
+    weights are not exactly those of the network: keys missing, unexpected or of another shape.
     """
     library = kind.__module__.partition(".")[0]
     precision = {"dtype" if library == "transformers" else "torch_dtype": dtype}

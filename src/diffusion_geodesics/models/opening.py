@@ -11,22 +11,13 @@ from diffusion_geodesics.models.errors import ModelError
 from diffusion_geodesics.models.folders import read_index
 from diffusion_geodesics.models.networks import load_network, one_line
 
-__all__ = ["open_pipeline", "unapplied_loras"]
-
 
 def open_pipeline(folder: Path, dtype: torch.dtype, name: str) -> Any:
     """The pipeline saved in a folder, of the class that its model_index.json names.
 
     No safety checker is loaded, no code is taken from the folder, and gradients are off.
-
-    Args:
-        folder: the folder.
-        dtype: the networks' precision.
-        name: names the model in errors.
-
-    Raises:
-        ModelError: for a folder that is damaged or incomplete, naming the component, and for
-            weights that are not exactly those of a network.
+    `ModelError`, in which ``name`` names the model, for a folder that is damaged or incomplete, and
+    for weights that are not exactly those of a network.
     """
     import diffusers
 
@@ -52,10 +43,8 @@ def open_pipeline(folder: Path, dtype: torch.dtype, name: str) -> Any:
 
 
 def unapplied_loras(folder: Path) -> tuple[str, ...]:
-    """A note on every LoRA file that lies in a pipeline's folder: none of them is applied.
-
-    They are recognised by their name or, in safetensors, by the names of their weights.
-    """
+    """A note on every LoRA file in a pipeline's folder: none is applied. They are recognised by
+    their name or, in safetensors, by the names of their weights."""
     files = [Path(where, file) for where, _, names in os.walk(folder) for file in names]
     found = [file.relative_to(folder) for file in sorted(files) if _is_lora(file)]
     return tuple(

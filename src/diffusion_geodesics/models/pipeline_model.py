@@ -1,23 +1,19 @@
 """What all adapters over a diffusers pipeline share."""
 
-from abc import abstractmethod
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar, final
+from typing import Any, ClassVar, TypeVar, final
 
 import torch
 from torch import Tensor
 
 from diffusion_geodesics.diffusion import Condition
 from diffusion_geodesics.models.errors import ModelError
-from diffusion_geodesics.models.family import ModelFamily
+from diffusion_geodesics.models.families import ModelFamily
 from diffusion_geodesics.models.hashing import hash_files, hash_tensors
 from diffusion_geodesics.models.model import DiffusionModel
 from diffusion_geodesics.models.schedulers import read_scheduler
 from diffusion_geodesics.models.text import check_tokenizers, text_notes
-
-__all__ = ["PipelineModel", "as_condition", "check_size", "largest_edge"]
 
 Model = TypeVar("Model", bound="PipelineModel")
 
@@ -40,6 +36,8 @@ class PipelineModel(DiffusionModel):
             never loaded, or with a tokenizer or scheduler that cannot be used.
     """
 
+    family: ClassVar[ModelFamily]
+
     pipeline: Any
     id: str
     files: tuple[Path, ...] = ()
@@ -54,11 +52,6 @@ class PipelineModel(DiffusionModel):
             _check_loaded(name, network)
             network.eval()
 
-    @property
-    @abstractmethod
-    def family(self) -> ModelFamily:
-        """Which family this is."""
-
     def _check_usable(self) -> None:
         """Raise `ModelError` for a complete pipeline of the family that cannot be used."""
 
@@ -68,17 +61,8 @@ class PipelineModel(DiffusionModel):
         """The model of a pipeline in memory."""
         return cls(pipe, str(getattr(pipe, "name_or_path", "") or type(pipe).__name__))
 
-    @property
     @final
-    def hash(self) -> str:
-        """SHA-256 over the weights: of the files, or of the tensors of a pipeline in memory.
-
-        64 hexadecimal digits, computed when first asked for.
-        """
-        return self._hash
-
-    @cached_property
-    def _hash(self) -> str:
+    def _weights_hash(self) -> str:
         return hash_files(self.files) if self.files else hash_tensors(self._networks.values())
 
     @property
@@ -90,11 +74,9 @@ class PipelineModel(DiffusionModel):
     @property
     @final
     def dtype(self) -> torch.dtype:
-        """The denoiser's precision; geometry stays in float32 or float64."""
         return self._network.dtype
 
     def prompt_notes(self, text: str) -> tuple[str, ...]:
-        """What the tokenizers cut off or do not know of a prompt, a sentence each."""
         return text_notes(self.pipeline, self.family.readers, text)
 
     @property
@@ -121,11 +103,7 @@ def _check_loaded(name: str, network: torch.nn.Module) -> None:
 
 
 def check_size(height: int, width: int, multiple: int, name: str) -> None:
-    """Check that height and width are positive multiples of a number.
-
-    Raises:
-        ValueError: otherwise; ``name`` is the model's in it.
-    """
+    """`ValueError` unless height and width are positive multiples of a number."""
     if height < multiple or width < multiple or height % multiple or width % multiple:
         raise ValueError(
             f"got images of {height}x{width}; height and width must be multiples of "

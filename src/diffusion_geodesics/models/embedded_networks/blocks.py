@@ -5,24 +5,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import gelu, interpolate, pad, scaled_dot_product_attention, silu
 
-__all__ = [
-    "Attention",
-    "AttentionProcessor",
-    "Downsample",
-    "ResnetBlock",
-    "SpatialTransformer",
-    "Upsample",
-]
-
 
 class ResnetBlock(nn.Module):
-    """Two normalised convolutions and a shortcut, with the time added between the two.
-
-    Args:
-        channels, out_channels: in and out.
-        groups, eps: of the group normalisation.
-        time_channels: width of the time's embedding; 0 for none.
-    """
+    """Two normalised convolutions and a shortcut, with the time added between if it
+    has channels."""
 
     def __init__(
         self, channels: int, out_channels: int, groups: int, eps: float, time_channels: int = 0
@@ -48,12 +34,8 @@ class ResnetBlock(nn.Module):
 
 
 class Downsample(nn.Module):
-    """Half the size by a convolution.
-
-    Args:
-        channels: in and out.
-        symmetric: pad by one on all sides (the U-Net), or only right and below (the encoder).
-    """
+    """Half the size by a convolution, padded by one on all sides (symmetric, the U-Net) or only
+    right and below (the encoder)."""
 
     def __init__(self, channels: int, *, symmetric: bool) -> None:
         super().__init__()
@@ -97,13 +79,7 @@ class AttentionProcessor:
 
 
 class Attention(nn.Module):
-    """Attention of several heads; `processor` computes it and can be exchanged.
-
-    Args:
-        width: of the tokens that attend.
-        heads: number of heads.
-        context_width: of the tokens attended to.
-    """
+    """Attention of several heads; `processor` computes it and can be exchanged."""
 
     def __init__(self, width: int, heads: int, context_width: int) -> None:
         super().__init__()
@@ -159,13 +135,7 @@ class TransformerBlock(nn.Module):
 
 
 class SpatialTransformer(nn.Module):
-    """A transformer block over the pixels of a feature map.
-
-    Args:
-        channels: of the map.
-        heads, context_width: of the attention.
-        groups: of the group normalisation.
-    """
+    """A transformer block over the pixels of a feature map."""
 
     def __init__(self, channels: int, heads: int, context_width: int, groups: int) -> None:
         super().__init__()

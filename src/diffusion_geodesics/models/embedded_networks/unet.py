@@ -16,16 +16,11 @@ from diffusion_geodesics.models.embedded_networks.blocks import (
     Upsample,
 )
 
-__all__ = ["UNet"]
-
 
 @final
 class UNet(nn.Module):
-    """A network that predicts noise from a noisy latent, its time step and a text.
-
-    Args:
-        config: as in ``unet/config.json``.
-    """
+    """A network that predicts noise from a noisy latent, its time step and a text, by
+    ``unet/config.json``."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__()
@@ -58,7 +53,6 @@ class UNet(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the weights."""
         return self.conv_in.weight.dtype
 
     def forward(
@@ -100,14 +94,8 @@ class _TimeEmbedding(nn.Module):
 
 
 class _Level(nn.Module):
-    """Blocks of one resolution, the first of them followed by a transformer each.
-
-    Args:
-        entering: channels that enter each block.
-        width: channels that leave it.
-        attentions: how many blocks a transformer follows.
-        config: the U-Net's.
-    """
+    """Blocks of one resolution; ``entering`` are the channels that enter each, ``width`` those that
+    leave it. A transformer follows each of the first ``attentions`` blocks."""
 
     def __init__(
         self, entering: Sequence[int], width: int, attentions: int, config: Mapping[str, Any]
