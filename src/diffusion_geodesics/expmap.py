@@ -28,7 +28,7 @@ from diffusion_geodesics.ivp import AdaptiveRungeKutta, AfterLength, Integrator,
 from diffusion_geodesics.ivp.integrator import space_form
 from diffusion_geodesics.manifold import Manifold, as_manifold, placed
 from diffusion_geodesics.metric import Conformal
-from diffusion_geodesics.points import ArrayLike, Points, Values
+from diffusion_geodesics.points import ArrayLike, Points, Values, norm
 
 
 def exp(
@@ -187,16 +187,14 @@ def _corrected(
     times = torch.linspace(0, 1, 33, dtype=torch.float64)
     arc = solution.path.arc_length()[-1].reshape(-1, 1)
     tangent = manifold.to_tangent(start, _initial_velocity(solution, manifold).reshape(-1, dim))
-    norm = torch.linalg.vector_norm(tangent, dim=-1, keepdim=True)
-    guess = ShootingNodes(start[None], (arc * tangent / norm.clamp_min(1e-30))[None])
+    guess = ShootingNodes(start[None], (arc * tangent / norm(tangent).clamp_min(1e-30))[None])
     calibrated, spent = connection.calibrated(times, solution.path(times).reshape(33, -1, dim))
     state, solved = newton_shooting(
         calibrated, options, guess, end, max_steps=corrections, report=lambda step: None
     )
     velocity = torch.where(solved[:, None], state.nodes.v[0], guess.v[0])
     length = torch.where(solved, state.defects.length, solution.length.reshape(-1))[:, None]
-    size = torch.linalg.vector_norm(velocity, dim=-1, keepdim=True)
-    velocity = length * velocity / size.clamp_min(1e-30)
+    velocity = length * velocity / norm(velocity).clamp_min(1e-30)
     return velocity, (int(spent > 0) + state.batches, spent + state.nfe)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -48,15 +48,15 @@ def one_pair(x: Tensor, batch: Sequence[int], index: int, leading: int) -> Tenso
     return x.reshape(*lead, -1, *rest).select(leading, index)
 
 
+Measured = TypeVar("Measured", bound="LengthProfile")
+
+
 @dataclass(frozen=True)
 class LengthProfile:
     """Length along paths, at increasing parameters.
 
     Args:
-        t: parameters in [0, 1].
-        points: γ(t).
-        arc_length: metric length from 0 to t.
-        length: metric length of the whole path.
+        arc_length: metric length from 0 to t; ``length`` is that of the whole path.
         distance: the length in units that do not depend on which end is the start. Equal to
             ``length`` for geometries without a reference density.
         length_error: estimated quadrature error of ``length``.
@@ -71,16 +71,17 @@ class LengthProfile:
     length_error: Values
     nfe: int
 
-    def pair(self, index: int) -> LengthProfile:
-        """The profile of one path of a batch, by its flat index; ``nfe`` remains that of
-        the batch."""
-        return replace(self, **self._fields_of(index))
+    _along: ClassVar[tuple[str, ...]] = ("points", "arc_length")
+    """Fields with an axis of time before those of the batch."""
+    _whole: ClassVar[tuple[str, ...]] = ("length", "distance", "length_error")
+    """Fields with the axes of the batch alone."""
 
-    def _fields_of(self, index: int) -> dict[str, Any]:
+    def pair(self: Measured, index: int) -> Measured:
+        """The profile of one path of a batch, by flat index; ``nfe`` stays that of the batch."""
         batch = self.length.shape
-        along = {n: one_pair(getattr(self, n), batch, index, 1) for n in ("points", "arc_length")}
-        whole = ("length", "distance", "length_error")
-        return along | {n: one_pair(getattr(self, n), batch, index, 0) for n in whole}
+        along = {name: one_pair(getattr(self, name), batch, index, 1) for name in self._along}
+        whole = {name: one_pair(getattr(self, name), batch, index, 0) for name in self._whole}
+        return replace(self, **along, **whole)
 
 
 @dataclass(frozen=True)
@@ -104,15 +105,8 @@ class Profile(LengthProfile):
     log_density: Float[Tensor, "time *batch"]
     log_density_error: Values
 
-    def pair(self, index: int) -> Profile:
-        batch = self.length.shape
-        return replace(
-            self,
-            **self._fields_of(index),
-            score=one_pair(self.score, batch, index, 1),
-            log_density=one_pair(self.log_density, batch, index, 1),
-            log_density_error=one_pair(self.log_density_error, batch, index, 0),
-        )
+    _along: ClassVar[tuple[str, ...]] = (*LengthProfile._along, "score", "log_density")
+    _whole: ClassVar[tuple[str, ...]] = (*LengthProfile._whole, "log_density_error")
 
     def log_density_at(self, t: Float[Tensor, " n"]) -> Float[Tensor, "n *batch"]:
         """Log density relative to the start at any parameters in [0, 1]."""

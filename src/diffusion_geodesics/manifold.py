@@ -20,18 +20,14 @@ import torch
 from torch import Tensor
 
 from diffusion_geodesics.density import Score, evaluate
-from diffusion_geodesics.points import Points, Values
-
-
-def _norm(x: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+from diffusion_geodesics.points import Points, Values, norm
 
 
 def angle_between(x: Points, y: Points) -> Values:
     """The angle of two vectors in [0, π], exact to rounding near 0 and π by Kahan's atan2 form; 0
     for a zero vector."""
-    a, b = x * _norm(y), y * _norm(x)
-    return 2 * torch.atan2(_norm(a - b), _norm(a + b)).squeeze(-1)
+    a, b = x * norm(y), y * norm(x)
+    return 2 * torch.atan2(norm(a - b), norm(a + b)).squeeze(-1)
 
 
 class Manifold(ABC):
@@ -117,7 +113,7 @@ class Sphere(SpaceForm):
                 "got points of one coordinate on a sphere, which in one dimension is two points "
                 "without a path between them; expected at least 2 coordinates, or Flat()"
             )
-        return x * (self.radius / _norm(x))
+        return x * (self.radius / norm(x))
 
     def to_tangent(self, x: Points, v: Points) -> Points:
         square = x.square().sum(-1, keepdim=True).clamp_min(1e-30)
@@ -127,7 +123,7 @@ class Sphere(SpaceForm):
         return -self.curvature * v.square().sum(-1, keepdim=True) * x
 
     def exp(self, x: Points, v: Points) -> Points:
-        angle = _norm(v) / self.radius
+        angle = norm(v) / self.radius
         return x * angle.cos() + v * torch.sinc(angle / torch.pi)
 
     def log(self, x: Points, y: Points) -> Points:
@@ -135,10 +131,10 @@ class Sphere(SpaceForm):
         same is returned."""
         angle = angle_between(x, y)[..., None]
         across = self.to_tangent(x, y)
-        length = _norm(across)
+        length = norm(across)
         antipodal = (angle > 3) & (length <= 1e-12 * self.radius)
         across = torch.where(antipodal, self.to_tangent(x, _least_aligned_axis(x)), across)
-        length = _norm(across)
+        length = norm(across)
         direction = torch.where(length > 0, across / length.clamp_min(1e-30), 0)
         return direction * angle * self.radius
 
@@ -269,9 +265,9 @@ class TypicalShell(Manifold):
             if points.shape == x.shape and points.dtype == x.dtype and torch.equal(points, x):
                 return normal
         score = self._evaluate(x)
-        size = _norm(score).clamp_min(1e-30)
+        size = norm(score).clamp_min(1e-30)
         reach = torch.finfo(x.dtype).eps ** 0.5 * self.sigma * math.sqrt(x.shape[-1])
         change = self._evaluate(x + reach * score / size) - score
-        normal = change / _norm(change).clamp_min(1e-30)
+        normal = change / norm(change).clamp_min(1e-30)
         self._cache.known[:] = [(x, normal), *self._cache.known][:4]
         return normal

@@ -17,7 +17,7 @@ from scipy.interpolate import CubicSpline as ScipyCubicSpline
 from torch import Tensor
 
 from diffusion_geodesics.manifold import Flat, Manifold, Sphere, angle_between
-from diffusion_geodesics.points import Points, Values
+from diffusion_geodesics.points import Points, Values, norm
 
 Curve = Float[Tensor, "time *batch dim"]
 """Points of a path, or derivatives, the time axis first."""
@@ -57,11 +57,16 @@ def _column(t: Tensor, like: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Line(Path):
-    """Linear interpolation (lerp), :math:`(1 - t) x_0 + t x_1`."""
+class _Between(Path):
+    """A path given by its ends."""
 
     start: Points
     end: Points
+
+
+@dataclass(frozen=True)
+class Line(_Between):
+    """Linear interpolation (lerp), :math:`(1 - t) x_0 + t x_1`."""
 
     def __call__(self, t: Float[Tensor, " time"], order: int = 0) -> Curve:
         _check(t, order, 2)
@@ -72,7 +77,7 @@ class Line(Path):
 
 
 @dataclass(frozen=True)
-class GreatArc(Path):
+class GreatArc(_Between):
     r"""Spherical interpolation (slerp) with the norm interpolated linearly.
 
     .. math:: \gamma(t) = r(t) \frac{\sin((1-t)\theta)\,\hat x_0 + \sin(t\theta)\,\hat x_1}
@@ -82,16 +87,13 @@ class GreatArc(Path):
     Between antipodal points it is a half circle through an arbitrary but fixed direction.
     """
 
-    start: Points
-    end: Points
-
     def __call__(self, t: Float[Tensor, " time"], order: int = 0) -> Curve:
         _check(t, order, 2)
-        r0, r1 = (torch.linalg.vector_norm(x, dim=-1, keepdim=True) for x in (self.start, self.end))
-        a, b = (x / r.clamp_min(1e-30) for x, r in ((self.start, r0), (self.end, r1)))
+        r0, r1 = norm(self.start), norm(self.end)
+        a, b = self.start / r0.clamp_min(1e-30), self.end / r1.clamp_min(1e-30)
         a, b = torch.where(r0 > 0, a, b), torch.where(r1 > 0, b, a)
         velocity = Sphere(1.0).log(a, b)
-        angle = torch.linalg.vector_norm(velocity, dim=-1, keepdim=True)
+        angle = norm(velocity)
         u = _column(t, self.start)
         cos, sin = (u * angle).cos(), velocity * u * torch.sinc(u * angle / torch.pi)
         point = a * cos + sin
@@ -105,19 +107,14 @@ class GreatArc(Path):
 
 
 @dataclass(frozen=True)
-class HalfwayNorm(Path):
+class HalfwayNorm(_Between):
     """The direction of lerp with the mean of the norms of lerp and slerp (hlerp)."""
-
-    start: Points
-    end: Points
 
     def __call__(self, t: Float[Tensor, " time"], order: int = 0) -> Curve:
         _check(t, order, 0)
         u = _column(t, self.start)
         line = (1 - u) * self.start + u * self.end
-        short = torch.linalg.vector_norm(line, dim=-1, keepdim=True)
-        r0, r1 = (torch.linalg.vector_norm(x, dim=-1, keepdim=True) for x in (self.start, self.end))
-        full = (1 - u) * r0 + u * r1
+        short, full = norm(line), (1 - u) * norm(self.start) + u * norm(self.end)
         return line * (0.5 * (short + full) / short.clamp_min(1e-30))
 
 
@@ -167,10 +164,7 @@ class Spline(Path):
         point = self.manifold.project(raw)
         if order == 0:
             return point
-        shrink = torch.linalg.vector_norm(point, dim=-1, keepdim=True) / torch.linalg.vector_norm(
-            raw, dim=-1, keepdim=True
-        )
-        return self.manifold.to_tangent(point, self._raw(t, 1)) * shrink
+        return self.manifold.to_tangent(point, self._raw(t, 1)) * (norm(point) / norm(raw))
 
 
 @dataclass(frozen=True)

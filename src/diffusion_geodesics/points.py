@@ -56,3 +56,8 @@ def as_points(value: ArrayLike, name: str, axes: int | None = None) -> Points:
     if points.ndim == 0 or axes not in (None, points.ndim) or not points.shape[-1]:
         raise ValueError(f"{name} has shape {tuple(points.shape)}; expected {expected}")
     return points
+
+
+def norm(x: Points) -> Float[Tensor, "*batch 1"]:
+    """Euclidean norms along the last axis, which stays with length 1."""
+    return torch.linalg.vector_norm(x, dim=-1, keepdim=True)

@@ -3,8 +3,7 @@
 import pytest
 
 from diffusion_geodesics.models import FAMILIES, ModelError, PipelineModel
-from diffusion_geodesics.models.families import SDXL, family_named, family_of
-from diffusion_geodesics.models.families import ModelFamily
+from diffusion_geodesics.models.families import SDXL, ModelFamily, family_named, family_of
 from diffusion_geodesics.models.loading import adapter_of
 
 

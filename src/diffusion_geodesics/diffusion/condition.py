@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from diffusion_geodesics.points import norm
+
 
 class ConditionCurve(ABC):
     """A condition for every point of a curve with parameter t in [0, 1]."""
@@ -160,19 +162,15 @@ class PathConditions(ConditionCurve):
 def _turn(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
     """The arc from a to b at parameters t; see `ConditionArc`."""
     u = _column(t, a)
-    r, q = _norm(a), _norm(b)
+    r, q = norm(a), norm(b)
     first, last = a / r.clamp_min(1e-30), b / q.clamp_min(1e-30)
-    angle = 2 * torch.atan2(_norm(last - first), _norm(last + first))
+    angle = 2 * torch.atan2(norm(last - first), norm(last + first))
     sine = angle.sin()
     straight = sine.abs() < 1e-6
     safe = torch.where(straight, 1.0, sine)
     arc = ((1 - u) * angle).sin() / safe * first + (u * angle).sin() / safe * last
     arc = torch.where(straight, torch.lerp(a, b, u), ((1 - u) * r + u * q) * arc)
     return torch.where(u == 0, a, torch.where(u == 1, b, arc))
-
-
-def _norm(x: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(x, dim=-1, keepdim=True)
 
 
 def _column(t: Tensor, like: Tensor) -> Tensor:

@@ -1,14 +1,12 @@
 r"""Text inversion: the prompt embedding that explains an image best.
 
-Minimises over the embedding e, starting from a prompt's,
+Minimises over the embedding e, starting from a prompt's, with AdamW,
 
-$$\mathbb E_{t, \xi} \bigl\| \hat\varepsilon(a_t x_0 + s_t \xi, t, e) - \xi \bigr\|^2,$$
+$$\mathbb E_{t, \xi} \bigl\| \hat\varepsilon(a_t x_0 + s_t \xi, t, e) - \xi \bigr\|^2.$$
 
-with AdamW. A training step counts as one row an image, and as three in operations: the gradient
-takes about twice those of the evaluation.
-
-References: Gal et al., arXiv 2208.01618 (optimising text embeddings). Yu et al., CVPR 2025,
-section 4 (500 steps at a rate of 5e-3, one image at a time).
+A training step counts as one row an image, and as three in operations. References: Gal et al.,
+arXiv 2208.01618 (optimising text embeddings); Yu et al., CVPR 2025, section 4 (500 steps at a rate
+of 5e-3, one image at a time).
 """
 
 import math

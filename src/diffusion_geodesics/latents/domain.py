@@ -7,13 +7,9 @@ the model itself draws:
 - the autoencoder's reconstruction, in dB;
 - the *denoising error*: noise drawn at the level is added, :math:`x = a x_0 + \sigma\varepsilon`,
   and removed again, :math:`|\hat x_0 - x_0| / \sqrt d`. It is the term of that level in the bound
-  on the log likelihood, so the nearest thing to an absolute density that one evaluation gives;
+  on the log likelihood (Kingma et al., NeurIPS 2021; Graham et al., CVPR workshops 2023);
 - the noise energy :math:`\sigma |s| / \sqrt d` of the *inverted* latent: about 1 where the latent
   carries noise as the level implies.
-
-References:
-    Kingma et al., Variational diffusion models, NeurIPS 2021 (the bound). Graham et al., Denoising
-    diffusion models for out-of-distribution detection, CVPR workshops 2023.
 """
 
 from __future__ import annotations

@@ -73,10 +73,10 @@ def load_pictures(
         return held[number] if number < _HELD else read_image(sources[number])
 
     names = tuple(_name(source, i) for i, source in enumerate(sources))
-    seen = [_Seen.of(at(i).on(background)) for i in range(len(sources))]
+    seen = [_seen(at(i).on(background)) for i in range(len(sources))]
     if distinct:
         _demand_distinct(seen, names, "")
-    sizes = [each.size for each in seen]
+    sizes = [size for size, _ in seen]
     size = choose_size(sizes, native=native, multiple=multiple, requested=framing.size)
     how = fit_of(framing)
     images, alpha = torch.empty(len(sources), 3, *size), torch.ones(len(sources), 1, *size)
@@ -90,7 +90,7 @@ def load_pictures(
         notes.append("; ".join((*picture.notes, framed.note)))
         warnings += [Diagnostic("image", f"{printable(name)}: {note}") for note in picture.notes]
     if distinct:
-        _demand_distinct([_Seen.of(x) for x in images], names, f" at {size[1]}x{size[0]}")
+        _demand_distinct([_seen(x) for x in images], names, f" at {size[1]}x{size[0]}")
     opacity = alpha if transparent else None
     return Pictures(images, names, tuple(notes), (), 0.0, tuple(warnings), opacity, tuple(sizes))
 
@@ -100,18 +100,13 @@ def _alpha(alpha: Tensor, size: tuple[int, int], how: Fit) -> Tensor:
     return fit(alpha[None], *size, Pad(1.0) if isinstance(how, Pad) else how).image
 
 
-@final
-@dataclass(frozen=True)
-class _Seen:
-    """What is remembered of an image that is not held: its size and a digest of its pixels."""
+_Seen = tuple[tuple[int, int], bytes]
+"""What is remembered of an image that is not held: (height, width) and a digest of its pixels."""
 
-    size: tuple[int, int]
-    digest: bytes
 
-    @staticmethod
-    def of(image: Tensor) -> _Seen:
-        pixels = image.contiguous().numpy()
-        return _Seen((image.shape[1], image.shape[2]), hashlib.sha256(pixels.data).digest())
+def _seen(image: Tensor) -> _Seen:
+    pixels = image.contiguous().numpy()
+    return (image.shape[1], image.shape[2]), hashlib.sha256(pixels.data).digest()
 
 
 def _name(source: ImageSource, number: int) -> str:

@@ -90,15 +90,12 @@ class DiTModel(TransformerModel):
         numbers = {name.casefold(): number for name, number in self.pipeline.labels.items()}
         if text.casefold() in numbers:
             return numbers[text.casefold()]
-        if not numbers:
-            raise ModelError(
-                f"got class {text!r}; {self.id} came without names of classes: give a number from "
-                f"0 to {self.classes - 1}, or nothing for no class"
-            )
         near = difflib.get_close_matches(text.casefold(), list(numbers), n=5)
-        hint = f"did you mean {', '.join(near)}?" if near else "see pipeline.labels for the names"
+        hint = f"did you mean {', '.join(near)}?" if near else "see pipeline.labels for the names."
+        if not numbers:
+            hint = f"{self.id} came without names of classes."
         raise ModelError(
-            f"got class {text!r}; {hint} Or give a number from 0 to {self.classes - 1}, or nothing "
+            f"got class {text!r}; {hint} Give a number from 0 to {self.classes - 1}, or nothing "
             "for no class"
         )
 

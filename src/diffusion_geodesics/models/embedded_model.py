@@ -9,26 +9,38 @@ from typing import Any, TypeVar, final
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from diffusion_geodesics.diffusion import Condition, Denoiser
 from diffusion_geodesics.models.embedded_networks.autoencoder import Autoencoder
 from diffusion_geodesics.models.embedded_networks.unet import UNet
-from diffusion_geodesics.models.embedded_prompts import PromptEncoder
 from diffusion_geodesics.models.errors import ModelError
+from diffusion_geodesics.models.families import STABLE_DIFFUSION
 from diffusion_geodesics.models.folders import EMBEDDED, weight_files
 from diffusion_geodesics.models.hashing import hash_files
+from diffusion_geodesics.models.locks import exclusive
 from diffusion_geodesics.models.model import DiffusionModel
+from diffusion_geodesics.models.opening import load_network
 from diffusion_geodesics.models.pipeline_model import as_condition, check_size
 from diffusion_geodesics.models.pipeline_network import UNetNetwork
+from diffusion_geodesics.models.quiet import quiet
 from diffusion_geodesics.models.schedulers import (
     PREDICTIONS,
     discrete_schedule,
     scaled_linear_alphas,
 )
+from diffusion_geodesics.models.text import (
+    check_characters,
+    check_known,
+    check_tokenizer,
+    tokenizer_notes,
+)
 from diffusion_geodesics.models.vae import VAECodec, vae_factor
 
 Part = TypeVar("Part", bound=nn.Module)
+
+EMPTY_PROMPT = "empty_prompt.safetensors"
+"""The text encoder's hidden states of "", one tensor for each precision, named by it."""
 
 
 @final
@@ -91,16 +103,52 @@ class EmbeddedModel(DiffusionModel):
         return Denoiser(network, schedule, PREDICTIONS[config["prediction_type"]])
 
     def encode_prompt(self, text: str) -> Condition:
-        """As for every model. The first prompt but ``""`` costs seconds: transformers
-        is imported."""
-        return as_condition(self._prompts.encode(text))
+        """As for every model. The empty prompt's embedding is read from the package; the first
+        other one costs seconds, since transformers is imported."""
+        stored = None if text else self._stored()
+        if stored is not None:
+            return as_condition(stored.to(self.device))
+        check_characters(text)
+        with exclusive(self), quiet("transformers"), torch.inference_mode():
+            tokenizer, encoder = self._text
+            check_known([(tokenizer, encoder.config)], text)
+            length = tokenizer.model_max_length
+            fixed = {"padding": "max_length", "max_length": length, "truncation": True}
+            tokens = tokenizer(text, return_tensors="pt", **fixed).input_ids
+            states = encoder(tokens.to(self.device))[0]
+        return as_condition(states)
 
     def prompt_notes(self, text: str) -> tuple[str, ...]:
-        return self._prompts.notes(text)
+        if not text:
+            return ()
+        check_characters(text)
+        with exclusive(self), quiet("transformers"):
+            tokenizer, _ = self._text
+            return tokenizer_notes(tokenizer, text, tokenizer.model_max_length, "tokenizer")
+
+    def _stored(self) -> Tensor | None:
+        try:
+            stored = load_file(self.folder / EMPTY_PROMPT)
+        except (OSError, SafetensorError):
+            return None
+        return stored.get(str(self.dtype).removeprefix("torch."))
 
     @cached_property
-    def _prompts(self) -> PromptEncoder:
-        return PromptEncoder(self.folder, self.device, self.dtype)
+    def _text(self) -> tuple[Any, Any]:
+        """Tokenizer and text encoder."""
+        from transformers.models.clip.modeling_clip import CLIPTextModel
+        from transformers.models.clip.tokenization_clip import CLIPTokenizer
+
+        encoder = load_network(CLIPTextModel, self.folder, "text_encoder", self.dtype, self.id)
+        try:
+            tokenizer = CLIPTokenizer.from_pretrained(str(self.folder / "tokenizer"))
+        except (OSError, ValueError) as error:
+            raise ModelError(
+                "the tokenizer of the embedded model is damaged; reinstall the package"
+            ) from error
+        (reader,) = STABLE_DIFFUSION.readers
+        check_tokenizer(tokenizer, encoder.config, reader)
+        return tokenizer, encoder.to(self.device)
 
     @cached_property
     def _scheduler(self) -> dict[str, Any]:

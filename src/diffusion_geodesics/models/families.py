@@ -15,10 +15,8 @@ from diffusion_geodesics.models.errors import ModelError
 class TextReader:
     """The components of a pipeline that cut a prompt into tokens and read them.
 
-    Args:
-        capped: whether the pipeline's ``max_sequence_length`` bounds the number of tokens (T5);
-            otherwise the tokenizer's ``model_max_length`` does (CLIP).
-        required: whether prompts cannot be encoded without it.
+    ``capped``: the pipeline's ``max_sequence_length`` bounds the number of tokens (T5), not the
+    tokenizer's ``model_max_length`` (CLIP). ``required``: prompts cannot be encoded without it.
     """
 
     tokenizer: str

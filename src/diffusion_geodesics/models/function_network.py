@@ -29,14 +29,10 @@ FeatureFunction = (
 class FunctionNetwork(Network):
     """A function as a network. Points come in the geometry's own precision, on their device.
 
-    Args:
-        function: what is predicted at (points, time step). It receives copies, which it may
-            change.
-        conditional: whether it takes embeddings as well.
-        flat: whether the function takes points flat.
-        inner: gives inner features, called as the function is; ``None`` for none.
-        lock: held during each call, for functions that keep state.
-        use: whether the function takes gradients inside.
+    ``function`` gives what is predicted at (points, time step), and embeddings if it is
+    ``conditional``; it receives copies, which it may change, flat or in the latents' shape.
+    ``inner`` gives inner features, called as the function is. ``lock`` is held during each call,
+    for functions that keep state; ``use`` knows whether the function takes gradients inside.
     """
 
     function: NoiseFunction

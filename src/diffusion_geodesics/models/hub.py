@@ -10,7 +10,7 @@ from urllib.request import getproxies
 from diffusion_geodesics.models.errors import ModelError
 from diffusion_geodesics.models.families import family_named
 from diffusion_geodesics.models.folders import pipeline_class_name, variant_among
-from diffusion_geodesics.models.networks import one_line
+from diffusion_geodesics.models.opening import one_line
 from diffusion_geodesics.models.quiet import quiet
 
 

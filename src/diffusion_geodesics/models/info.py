@@ -9,14 +9,9 @@ from typing import Any, final
 @final
 @dataclass(frozen=True)
 class ModelInfo:
-    """A model, for the record.
-
-    Args:
-        id: the name it was asked for by.
-        hash: SHA-256 over its weights, 64 hexadecimal digits.
-        caveat: what its score is, where it is the score of no density; else empty.
-        device: where its networks ran, such as ``"cpu"`` or ``"cuda:0"``.
-        dtype: their precision, such as ``"float32"``.
+    """A model, for the record: the name it was asked for by, SHA-256 over its weights (64
+    hexadecimal digits), what its score is where it is the score of no density, and where and in
+    which precision its networks ran, such as ``"cuda:0"`` and ``"float32"``.
     """
 
     id: str

@@ -35,6 +35,7 @@ def load_model(
 
     Weights are read from safetensors only (those of a variant such as ``fp16`` where there are no
     others), all of them or the model is refused, and no code is taken from a repository.
+    `ModelError`, in one line, for anything that cannot be found, fetched or used.
 
     Args:
         name_or_path: ``"embedded"`` (the small portrait model inside this package), the folder of
@@ -44,9 +45,6 @@ def load_model(
         dtype: the networks' precision, float32 by default; float16 halves memory on a GPU.
         revision: branch, tag or commit on the hub.
         local_files_only: never go to the network.
-
-    Raises:
-        ModelError: in one line, for anything that cannot be found, fetched or used.
 
     Cost: the embedded model takes two seconds with torch's import, others about ten more for
         diffusers and transformers, besides reading the weights.
@@ -81,11 +79,9 @@ def load_model(
 def from_pipeline(pipe: Any) -> DiffusionModel:
     """The model of a diffusers pipeline in memory, whichever family it belongs to.
 
-    LoRAs, textual inversions, offloading, custom schedulers and components all act; the pipeline
-    is only read, and stays usable.
-
-    Raises:
-        ModelError: for a pipeline of an unknown class, with parts missing, or that cannot be used.
+    LoRAs, textual inversions, offloading, custom schedulers and components all act; the pipeline is
+    only read, and stays usable. `ModelError` for one of an unknown class, with parts missing, or
+    that cannot be used.
     """
     if isinstance(pipe, str | os.PathLike):
         raise ModelError(

@@ -36,13 +36,9 @@ class LocalModel:
 def local_models(folders: Sequence[str | os.PathLike[str]] = ()) -> tuple[LocalModel, ...]:
     """The embedded model, then those in ``folders`` and their subfolders, then the hub's cache.
 
-    Nothing is loaded or fetched. Subfolders, links and files that cannot be read are passed over.
-
-    Args:
-        folders: the folder of a pipeline, or one of many; a leading ``~`` is a home folder.
-
-    Raises:
-        ModelError: for one of ``folders`` that is not there.
+    ``folders`` are those of a pipeline or of many; a leading ``~`` is a home folder, and
+    `ModelError` is raised for one that is not there. Nothing is loaded or fetched, and what cannot
+    be read is passed over.
     """
     places = [("embedded", EMBEDDED, ""), *_in_folders(folders), *_in_cache()]
     return tuple(

@@ -2,8 +2,7 @@
 
 Reading inner features, mixing classes and interpolating attention change a network for the time of
 a call; offloading moves its weights; a tokenizer keeps its padding and truncation. Adapters hold
-the lock of what they use for each call, so that threads that share a model get what each of them
-would get alone.
+the lock of what they use for each call.
 """
 
 import threading

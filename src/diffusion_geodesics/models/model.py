@@ -96,21 +96,14 @@ def as_model(given: object) -> DiffusionModel:
     if isinstance(given, DiffusionModel):
         return given
     kinds = [kind.__name__ for kind in type(given).__mro__]
+    got = f"a {kinds[0]}"
     if isinstance(given, str | os.PathLike):
-        name = os.fspath(given)
-        raise ValueError(
-            f"got the name {name!r} where a model is expected; load it first: load_model({name!r})"
-        )
-    if "DiffusionPipeline" in kinds:
-        raise ValueError(
-            f"got a {kinds[0]} where a model is expected; wrap it: from_pipeline(pipeline)"
-        )
-    if isinstance(given, torch.nn.Module) or callable(given):
-        raise ValueError(
-            f"got a {kinds[0]} where a model is expected; wrap it: from_denoiser(function, "
-            "shape) or from_score(function, shape)"
-        )
-    raise ValueError(
-        f"got a {kinds[0]} where a model is expected; make one with load_model, from_pipeline, "
-        "from_denoiser or from_score"
-    )
+        got = f"the name {os.fspath(given)!r}"
+        advice = f"load it first: load_model({os.fspath(given)!r})"
+    elif "DiffusionPipeline" in kinds:
+        advice = "wrap it: from_pipeline(pipeline)"
+    elif isinstance(given, torch.nn.Module) or callable(given):
+        advice = "wrap it: from_denoiser(function, shape) or from_score(function, shape)"
+    else:
+        advice = "make one with load_model, from_pipeline, from_denoiser or from_score"
+    raise ValueError(f"got {got} where a model is expected; {advice}")

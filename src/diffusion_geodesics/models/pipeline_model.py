@@ -14,6 +14,7 @@ from diffusion_geodesics.models.hashing import hash_files, hash_tensors
 from diffusion_geodesics.models.model import DiffusionModel
 from diffusion_geodesics.models.schedulers import read_scheduler
 from diffusion_geodesics.models.text import check_tokenizers, text_notes
+from diffusion_geodesics.models.vae import VAECodec, vae_factor
 
 Model = TypeVar("Model", bound="PipelineModel")
 
@@ -24,16 +25,10 @@ class PipelineModel(DiffusionModel):
 
     The pipeline is only read: its LoRAs, offloading hooks and custom components act, and its
     scheduler and its settings stay as they are. Its networks are put into evaluation mode.
+    ``files`` are its weight files, where it was read from files; `hash` is taken over them.
 
-    Args:
-        pipeline: the pipeline.
-        id: the name it was asked for by.
-        files: its weight files, where it was read from files; `hash` is taken over them.
-        notes: what must be known about how it was loaded.
-
-    Raises:
-        ModelError: for a pipeline of another class, with parts missing, with weights that were
-            never loaded, or with a tokenizer or scheduler that cannot be used.
+    `ModelError` for a pipeline of another class, with parts missing, with weights that were never
+    loaded, or with a tokenizer or scheduler that cannot be used.
     """
 
     family: ClassVar[ModelFamily]
@@ -90,6 +85,54 @@ class PipelineModel(DiffusionModel):
         names = (*self.family.parts, *self.family.optional)
         parts = {name: getattr(self.pipeline, name, None) for name in names}
         return {name: part for name, part in parts.items() if isinstance(part, torch.nn.Module)}
+
+
+@dataclass(frozen=True, eq=False)
+class LatentModel(PipelineModel):
+    """A pipeline of a network, an autoencoder and a scheduler. All else as in `PipelineModel`."""
+
+    @property
+    def native_size(self) -> int:
+        """The edge of the square images that the model was trained on; `ModelError` if neither
+        the network's nor the autoencoder's configuration says."""
+        edge = self._native_latent_edge
+        if edge is not None:
+            return edge * self._factor
+        pixels = self.pipeline.vae.config.get("sample_size")
+        if pixels is None:
+            raise ModelError(
+                f"the configurations of {self.id} do not say what size its images have "
+                f"(sample_size of {self.family.parts[0]}); give the size"
+            )
+        return -(-largest_edge(pixels) // self.size_multiple) * self.size_multiple
+
+    def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
+        """(channels, height, width) of the latents of images of a size; errors as `codec`."""
+        self._check_size(height, width)
+        channels = self.pipeline.vae.config["latent_channels"]
+        return (channels, height // self._factor, width // self._factor)
+
+    @final
+    def codec(self, height: int, width: int) -> VAECodec:
+        self._check_size(height, width)
+        return VAECodec(self.pipeline.vae, height, width, self.device, self._upcasts)
+
+    def _check_size(self, height: int, width: int) -> None:
+        check_size(height, width, self.size_multiple, self.id)
+
+    @property
+    def _upcasts(self) -> bool:
+        """Whether a half-precision autoencoder runs in float32."""
+        return False
+
+    @property
+    def _factor(self) -> int:
+        return vae_factor(self.pipeline.vae)
+
+    @property
+    def _native_latent_edge(self) -> int | None:
+        size = self._network.config["sample_size"]
+        return None if size is None else largest_edge(size)
 
 
 def _check_loaded(name: str, network: torch.nn.Module) -> None:

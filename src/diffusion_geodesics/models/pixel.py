@@ -14,14 +14,9 @@ from diffusion_geodesics.models.vae import check_images, check_latents
 class PixelCodec(Codec):
     """Pixels in [0, 1] as coordinates in [-1, 1]; no network, nothing lost.
 
-    Args:
-        height, width: of the images, in pixels.
-        channels: 3, or 1 for a grey model: images are averaged over their colours on the way in
-            and repeated on the way out.
-        device: where results live. Precision follows the input.
-
-    Raises:
-        ValueError: for another number of channels or a size below 1.
+    With 1 channel, for a grey model, images are averaged over their colours on the way in and
+    repeated on the way out. Precision follows the input. `ValueError` for other channels than 1 or
+    3, and a size below 1.
     """
 
     height: int

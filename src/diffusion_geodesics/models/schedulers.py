@@ -57,11 +57,24 @@ def read_scheduler(scheduler: Any, tokens: int | None = None) -> tuple[NoiseSche
 
 def read_schedule(scheduler: Any, tokens: int | None = None) -> NoiseSchedule:
     """The noise schedule alone; arguments and errors as `read_scheduler`."""
+    config = scheduler.config
     if _is_flow(scheduler):
-        return _flow(scheduler.config, tokens)
+        return _flow(config, tokens)
     if _is_edm(scheduler):
-        return _edm(scheduler.config)
-    return _discrete(scheduler)
+        low = config["sigma_min"]
+        return EDMSchedule(
+            sigma_min=low,
+            sigma_max=config["sigma_max"],
+            rho=config.get("rho", 7.0),
+            spacing=SigmaSpacing(config.get("sigma_schedule", "karras")),
+            final_sigma=low if config.get("final_sigmas_type") == "sigma_min" else 0.0,
+        )
+    if "beta_start" not in config and "trained_betas" not in config:
+        raise ModelError(
+            f"got a {type(scheduler).__name__}; expected a scheduler with a table of betas (for "
+            "example DDIMScheduler), one of flow matching, or one of EDM"
+        )
+    return discrete_schedule(config, _alphas_cumprod(scheduler))
 
 
 def read_prediction(scheduler: Any) -> Prediction:
@@ -144,27 +157,6 @@ def _flow(config: Any, tokens: int | None) -> FlowSchedule:
         return FlowSchedule(config["flow_shift"], None, terminal, train)
     shift = config.get("shift", 1.0)
     return FlowSchedule(shift, shift / (train + shift - 1.0), terminal, train)
-
-
-def _edm(config: Any) -> EDMSchedule:
-    low = config["sigma_min"]
-    return EDMSchedule(
-        sigma_min=low,
-        sigma_max=config["sigma_max"],
-        rho=config.get("rho", 7.0),
-        spacing=SigmaSpacing(config.get("sigma_schedule", "karras")),
-        final_sigma=low if config.get("final_sigmas_type") == "sigma_min" else 0.0,
-    )
-
-
-def _discrete(scheduler: Any) -> DiscreteSchedule:
-    config = scheduler.config
-    if "beta_start" not in config and "trained_betas" not in config:
-        raise ModelError(
-            f"got a {type(scheduler).__name__}; expected a scheduler with a table of betas (for "
-            "example DDIMScheduler), one of flow matching, or one of EDM"
-        )
-    return discrete_schedule(config, _alphas_cumprod(scheduler))
 
 
 def _alphas_cumprod(scheduler: Any) -> torch.Tensor:

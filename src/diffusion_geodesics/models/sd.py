@@ -8,8 +8,7 @@ import torch
 from diffusion_geodesics.diffusion import Condition, Denoiser, EDMPrediction
 from diffusion_geodesics.models.errors import ModelError
 from diffusion_geodesics.models.families import SDXL, STABLE_DIFFUSION, ModelFamily
-from diffusion_geodesics.models.latent_model import LatentModel
-from diffusion_geodesics.models.pipeline_model import as_condition
+from diffusion_geodesics.models.pipeline_model import LatentModel, as_condition
 from diffusion_geodesics.models.pipeline_network import UNetNetwork
 from diffusion_geodesics.models.schedulers import read_scheduler
 from diffusion_geodesics.models.text import reading

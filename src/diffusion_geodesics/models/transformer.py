@@ -17,7 +17,7 @@ from diffusion_geodesics.diffusion import (
 )
 from diffusion_geodesics.models.activations import middle_block, tokens_to_grid
 from diffusion_geodesics.models.errors import ModelError
-from diffusion_geodesics.models.latent_model import LatentModel
+from diffusion_geodesics.models.pipeline_model import LatentModel
 from diffusion_geodesics.models.pipeline_network import PipelineNetwork, check_variance
 from diffusion_geodesics.models.schedulers import read_scheduler
 

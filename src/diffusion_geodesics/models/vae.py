@@ -21,14 +21,11 @@ class VAECodec(Codec):
 
     :math:`\mu` is never a sample; :math:`m` and :math:`k` come from the autoencoder's configuration
     (``shift_factor``, ``scaling_factor``, or ``latents_mean`` and ``latents_std`` for each
-    channel). Images have values in [0, 1] here and in [-1, 1] in there.
-
-    Args:
-        vae: the `AutoencoderKL`, `AutoencoderTiny` or embedded `Autoencoder`. Slicing and tiling
-            set on it act; tiling is also used, and reset after, where one image would not fit.
-        height, width: of the images, in pixels; both multiples of the autoencoder's factor.
-        device: where it runs. Results are float32 (float64 for a float64 autoencoder).
-        upcast: run a half-precision autoencoder in float32, and reset it after.
+    channel). Images have values in [0, 1] here and in [-1, 1] in there. ``vae`` is an
+    `AutoencoderKL`, `AutoencoderTiny` or embedded `Autoencoder` in evaluation mode; slicing and
+    tiling set on it act, and tiling is also used, and reset after, where one image would not fit.
+    ``upcast`` runs it in float32 meanwhile. Results are float32 (float64 for a float64
+    autoencoder).
     """
 
     vae: Any

@@ -1,5 +1,7 @@
 """The layers of Stable Diffusion's U-Net and autoencoder, named as in diffusers' weight files."""
 
+from collections import OrderedDict
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -106,18 +108,6 @@ class GatedLinear(nn.Module):
         return value * gelu(gate)
 
 
-class FeedForward(nn.Module):
-    """The two layers after attention, four times as wide inside."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        inner = GatedLinear(width, 4 * width)
-        self.net = nn.Sequential(inner, nn.Identity(), nn.Linear(4 * width, width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.net(x)
-
-
 class TransformerBlock(nn.Module):
     """Attention of tokens to themselves, to the text, and a feed-forward layer."""
 
@@ -126,7 +116,9 @@ class TransformerBlock(nn.Module):
         self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(width) for _ in range(3))
         self.attn1 = Attention(width, heads, width)
         self.attn2 = Attention(width, heads, context_width)
-        self.ff = FeedForward(width)
+        inner = GatedLinear(width, 4 * width)
+        layers = nn.Sequential(inner, nn.Identity(), nn.Linear(4 * width, width))
+        self.ff = nn.Sequential(OrderedDict(net=layers))
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
         x = self.attn1(self.norm1(x)) + x

@@ -39,7 +39,7 @@ class UNet(nn.Module):
                 down.downsamplers.append(Downsample(width, symmetric=True))
             skips += [width] * (layers + (not last))
             before = width
-        self.mid_block = _Middle([before, before], before, 1, config)
+        self.mid_block = _Level([before, before], before, 1, config)
         for kind, width in zip(config["up_block_types"], reversed(widths), strict=True):
             last = len(self.up_blocks) == len(widths) - 1
             entering = [channels + skips.pop() for channels in [before, *[width] * layers]]
@@ -69,7 +69,8 @@ class UNet(nn.Module):
         for level in self.down_blocks:
             x, outputs = level(x, time, text)
             skips += outputs
-        x = self.mid_block(x, time, text)
+        for index in range(2):
+            x = self.mid_block.block(index, x, time, text)
         for level in self.up_blocks:
             x = level(x, time, text, skips)
         return (self.conv_out(silu(self.conv_norm_out(x))),)
@@ -127,13 +128,6 @@ class _Down(_Level):
             x = sampler(x)
             outputs.append(x)
         return x, outputs
-
-
-@final
-class _Middle(_Level):
-    def forward(self, x: Tensor, time: Tensor, text: Tensor) -> Tensor:
-        """A block with a transformer, and one without."""
-        return self.block(1, self.block(0, x, time, text), time, text)
 
 
 @final
