@@ -298,12 +298,12 @@ def as_score(score: Score | Callable[[Tensor], Tensor]) -> Score:
     image_model = "DiffusionPipeline" in kinds or "DiffusionModel" in kinds
     if callable(score) and not isinstance(score, type) and not image_model:
         return FunctionScore(score)
-    advice = (
+    got = repr(score) if isinstance(score, str | type) else f"a {kinds[0]}"
+    images = (
         "geodesics between images are made by dg.interpolate(model, images), with "
         "dg.from_pipeline(pipeline) for a pipeline. Here "
-        * image_model
-        + "expected a Score, a Density such as dg.Gaussian(mean, std), or a function x -> score "
-        "of the same shape"
     )
-    got = repr(score) if isinstance(score, str | type) else f"a {kinds[0]}"
-    raise ValueError(f"got {got} as a score; {advice}")
+    raise ValueError(
+        f"got {got} as a score; {images if image_model else ''}expected a Score, a Density such as "
+        "dg.Gaussian(mean, std), or a function x -> score of the same shape"
+    )

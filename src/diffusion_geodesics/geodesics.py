@@ -23,7 +23,7 @@ from diffusion_geodesics.length import Profile
 from diffusion_geodesics.manifold import Manifold, placed
 from diffusion_geodesics.metric import Conformal
 from diffusion_geodesics.path import Path, Spline, chord, separation
-from diffusion_geodesics.points import ArrayLike, Points, as_points, norm
+from diffusion_geodesics.points import ArrayLike, Points, as_points, norm, seeded_noise
 
 STARTS = 3
 """Initial paths by default: the chord, and one displaced to either side."""
@@ -172,7 +172,7 @@ def initial_paths(
     direction = torch.zeros_like(start)
     for number in range(1, count):
         if number % 2:
-            noise = torch.randn(start.shape, generator=generator, dtype=torch.float64).to(start)
+            noise = seeded_noise(start.shape, generator, start)
             noise = manifold.to_tangent(manifold.project(start + end + 1e-9 * noise), noise)
             noise = noise - (noise * along).sum(-1, keepdim=True) * along
             direction = noise / norm(noise).clamp_min(1e-30)

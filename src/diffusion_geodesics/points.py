@@ -61,3 +61,9 @@ def as_points(value: ArrayLike, name: str, axes: int | None = None) -> Points:
 def norm(x: Points) -> Float[Tensor, "*batch 1"]:
     """Euclidean norms along the last axis, which stays with length 1."""
     return torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+
+
+def seeded_noise(shape: Sequence[int], seed: int | torch.Generator, like: Tensor) -> Tensor:
+    """Standard normal numbers, drawn on the CPU in double precision, as ``like`` is kept."""
+    generator = torch.Generator().manual_seed(seed) if isinstance(seed, int) else seed
+    return torch.randn(*shape, generator=generator, dtype=torch.float64).to(like)

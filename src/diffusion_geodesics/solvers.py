@@ -12,7 +12,8 @@ To add a solver derive from :class:`RelaxationSolver` if it moves the nodes of a
 otherwise from :class:`BVPSolver`.
 """
 
-from diffusion_geodesics import bvp
+import diffusion_geodesics.bvp as bvp
 from diffusion_geodesics.bvp import *  # noqa: F403
 
-__all__ = bvp.__all__
+__all__: list[str] = []
+__all__ += bvp.__all__

@@ -13,7 +13,6 @@ from diffusion_geodesics.diffusion import (
     ConditionLine,
     Denoiser,
     EpsilonPrediction,
-    GuidedScore,
     LevelScore,
     PathConditions,
     Prediction,
@@ -44,24 +43,6 @@ def test_the_score_of_a_gaussian_is_exact(prediction: Prediction, level: float) 
     score = LevelScore(denoiser, timestep, ConditionLine(shifts(0.0), shifts(2.0)))
     exact = data.score(x, a, s, 2.0 * t[..., None])
     assert (score(t, x) - exact).abs().max() < 1e-12 * exact.abs().max()
-
-
-@every_prediction
-@pytest.mark.parametrize("weight", [-0.5, 0.0, 1.0, 2.5])
-def test_the_guided_score_is_that_of_the_gaussian_with_the_extrapolated_mean(
-    prediction: Prediction, weight: float
-) -> None:
-    """Gaussians of one covariance: guidance is linear in their means."""
-    denoiser, data, network = exact_denoiser(prediction)
-    x, t = points(7, 5), parameters(7)
-    timestep = denoiser.schedule.timestep(100, 0.5)
-    curve = ConditionLine(shifts(1.0), shifts(3.0))
-    score = GuidedScore(denoiser, timestep, curve, shifts(-0.5), weight)
-    a, s = denoiser.schedule.coefficients(timestep)
-    shift = -0.5 + weight * (1.0 + 2.0 * t[:, None] + 0.5)
-    assert_close(score(t, x), data.score(x, a, s, shift), rtol=1e-11, atol=1e-11)
-    assert network.seen == [7 if weight in (0.0, 1.0) else 14]
-    assert score.true_density == (weight in (0.0, 1.0))
 
 
 @every_prediction
@@ -114,17 +95,15 @@ def test_batches_and_pieces_change_nothing() -> None:
     assert torch.equal(whole, torch.cat(single))
 
 
-@pytest.mark.parametrize("kind", ["level", "guided", "ratio"])
+@pytest.mark.parametrize("kind", ["level", "ratio"])
 def test_paths_of_a_batch_have_conditions_of_their_own(kind: str) -> None:
     """Three paths in one batch score as each of them alone; `select` picks some of them."""
     denoiser, _, _ = exact_denoiser(EpsilonPrediction())
     curves = [ConditionLine(shifts(float(k)), shifts(1.0 - k)) for k in range(3)]
 
-    def score(of: PathConditions | ConditionLine) -> LevelScore | GuidedScore | RatioScore:
+    def score(of: PathConditions | ConditionLine) -> LevelScore | RatioScore:
         if kind == "level":
             return LevelScore(denoiser, 300, of)
-        if kind == "guided":
-            return GuidedScore(denoiser, 300, of, shifts(-2.0), 2.5)
         return RatioScore(denoiser, 300, of, shifts(-2.0))
 
     x, t = points(4, 3, 5), parameters(4)[:, None]

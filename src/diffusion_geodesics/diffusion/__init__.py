@@ -1,7 +1,7 @@
 r"""Diffusion models as geometry sees them: a score at a noise level, and the way there and back.
 
-`Denoiser` is a network with its `NoiseSchedule` and prediction type; `LevelScore`, `GuidedScore`
-and `RatioScore` are scores $-\hat\varepsilon/s$ at one level; `invert` and `sample` carry latents
+`Denoiser` is a network with its `NoiseSchedule` and prediction type; `LevelScore` and
+`RatioScore` are scores $-\hat\varepsilon/s$ at one level; `invert` and `sample` carry latents
 up to that level and down; a `Codec` turns images into latents. Nothing here imports a model
 library.
 """
@@ -45,7 +45,7 @@ from diffusion_geodesics.diffusion.prediction import (
 )
 from diffusion_geodesics.diffusion.sampler import DDIM, LMS, DPMSolver, Heun, Sampler
 from diffusion_geodesics.diffusion.schedule import NoiseSchedule
-from diffusion_geodesics.diffusion.score import GuidedScore, LevelScore, RatioScore
+from diffusion_geodesics.diffusion.score import LevelScore, RatioScore
 from diffusion_geodesics.diffusion.text_inversion import TextInversion, invert_text
 from diffusion_geodesics.diffusion.transport import (
     OnStep,
@@ -79,7 +79,6 @@ __all__ = [
     "FixedWindow",
     "FlowPrediction",
     "FlowSchedule",
-    "GuidedScore",
     "Heun",
     "Images",
     "Latents",

@@ -1,7 +1,7 @@
 r"""Scores of a diffusion model at one noise level: deterministic and exact, $-\hat\varepsilon/s$.
 
 No noise is drawn and nothing is averaged over time steps: the score at level $t$ is one
-evaluation of the network. What guidance and ratios are scores *of* is said in each class. Scores
+evaluation of the network. What ratios are scores *of* is said in each class. Scores
 that are averaged over time steps are in `distilled`.
 """
 
@@ -42,9 +42,6 @@ class _AtLevel(Score):
     def _direction(self, parameter: Tensor, rows: Rows) -> Rows:
         """The score times s."""
 
-    def _noise(self, curve: ConditionCurve, parameter: Tensor, rows: Rows) -> Rows:
-        return self.denoiser.epsilon(rows, self.timestep, curve.at(parameter))
-
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -61,12 +58,18 @@ class LevelScore(_AtLevel):
         return self.denoiser.schedule.coefficients(self.timestep)[1] ** -2
 
     def _direction(self, parameter: Tensor, rows: Rows) -> Rows:
-        return -self._noise(self.condition, parameter, rows)
+        return -self.denoiser.epsilon(rows, self.timestep, self.condition.at(parameter))
 
 
+@final
 @dataclass(frozen=True, eq=False)
-class _Contrasted(_AtLevel):
-    """A score that compares the condition with a negative one: two rows a point, in one call."""
+class RatioScore(_AtLevel):
+    r"""The score of $p_t(x \mid c)/p_t(x \mid c_-)$: $(\hat\varepsilon_- - \hat\varepsilon_c)/s$.
+
+    A true function of the point, $\nabla \log$ of a ratio of two densities, which need not be
+    normalisable; where both prompts say the same it vanishes and the metric is flat. It cancels
+    the preference for smooth images that both densities share. Two rows a point, in one call.
+    """
 
     negative: ConditionCurve
 
@@ -74,51 +77,8 @@ class _Contrasted(_AtLevel):
         negative = self.negative.select(index)
         return replace(self, condition=self.condition.select(index), negative=negative)
 
-    def _both(self, parameter: Tensor, rows: Rows) -> tuple[Rows, Rows]:
-        """Noise given the condition and given the negative one."""
+    def _direction(self, parameter: Tensor, rows: Rows) -> Rows:
         both = Condition.stack([self.condition.at(parameter), self.negative.at(parameter)])
-        given, without = self.denoiser.epsilon(torch.cat([rows, rows]), self.timestep, both).chunk(
-            2
-        )
-        return given, without
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class GuidedScore(_Contrasted):
-    r"""Guided score: $-(\hat\varepsilon_- + w(\hat\varepsilon_c - \hat\varepsilon_-))/s$.
-
-    At w = 1 the conditional score. **At any other weight this is the score of no true density**
-    (the guided fields of different levels do not belong to one noised density): lengths and
-    densities computed from it are labelled so, see `true_density`. Two rows a point, in one
-    call; one row at w = 0 and w = 1.
-    """
-
-    weight: float
-
-    @property
-    def true_density(self) -> bool:
-        """Whether a probability density has this score."""
-        return self.weight in (0.0, 1.0)
-
-    def _direction(self, parameter: Tensor, rows: Rows) -> Rows:
-        if self.true_density:
-            alone = self.condition if self.weight == 1.0 else self.negative
-            return -self._noise(alone, parameter, rows)
-        given, without = self._both(parameter, rows)
-        return -(without + self.weight * (given - without))
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class RatioScore(_Contrasted):
-    r"""The score of $p_t(x \mid c)/p_t(x \mid c_-)$: $(\hat\varepsilon_- - \hat\varepsilon_c)/s$.
-
-    A true function of the point, $\nabla \log$ of a ratio of two densities, which need not be
-    normalisable; where both prompts say the same it vanishes and the metric is flat. It cancels
-    the preference for smooth images that both densities share.
-    """
-
-    def _direction(self, parameter: Tensor, rows: Rows) -> Rows:
-        given, without = self._both(parameter, rows)
+        noise = self.denoiser.epsilon(torch.cat([rows, rows]), self.timestep, both)
+        given, without = noise.chunk(2)
         return without - given

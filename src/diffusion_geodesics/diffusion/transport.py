@@ -19,6 +19,7 @@ from diffusion_geodesics.diffusion.denoiser import Denoiser
 from diffusion_geodesics.diffusion.prediction import Rows
 from diffusion_geodesics.diffusion.sampler import DDIM, Field, Guess, Memory, Rung, Sampler, Step
 from diffusion_geodesics.diffusion.schedule import NoiseSchedule
+from diffusion_geodesics.points import seeded_noise
 
 OnStep = Callable[[int, int], None]
 
@@ -109,8 +110,7 @@ def _started(rungs: tuple[Rung, ...], x0: Rows, ratio: float) -> tuple[tuple[Run
             f"the level, {most:.3g}"
         )
     last = rungs[enough[-1]]
-    generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(x0.shape[1], generator=generator, dtype=torch.float64).to(x0)
+    noise = seeded_noise(x0.shape[1:], 0, x0)
     return rungs[: enough[-1] + 1], last.a * x0 + last.s * noise
 
 

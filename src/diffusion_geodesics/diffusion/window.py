@@ -20,6 +20,7 @@ import torch
 
 from diffusion_geodesics.diffusion.prediction import Rows
 from diffusion_geodesics.diffusion.schedule import NoiseSchedule
+from diffusion_geodesics.points import seeded_noise
 
 
 @final
@@ -63,9 +64,7 @@ class FixedWindow(Quadrature):
             raise ValueError("got a window of no time steps; expected at least one")
 
     def nodes(self, x: Rows) -> list[Node]:
-        generator = torch.Generator().manual_seed(self.seed)
-        shape = (len(self.timesteps), 1, x.shape[1])
-        noise = torch.randn(shape, generator=generator, dtype=torch.float64).to(x.device, x.dtype)
+        noise = seeded_noise((len(self.timesteps), 1, x.shape[1]), self.seed, x)
         return [Node(t, n) for t, n in zip(self.timesteps, noise, strict=True)]
 
     @staticmethod
@@ -107,9 +106,8 @@ class RandomWindow(Quadrature):
 
     def nodes(self, x: Rows) -> list[Node]:
         draw = float(torch.rand((), generator=self.generator, dtype=torch.float64))
-        noise = torch.randn(x.shape, generator=self.generator, dtype=torch.float64)
-        timestep = self.low + draw * (self.high - self.low)
-        return [Node(timestep, noise.to(x.device, x.dtype))]
+        noise = seeded_noise(x.shape, self.generator, x)
+        return [Node(self.low + draw * (self.high - self.low), noise)]
 
 
 def window_timestep(schedule: NoiseSchedule, steps: int, level: float) -> float:

@@ -24,6 +24,7 @@ from diffusion_geodesics.diffusion import Condition, Latents, sample
 from diffusion_geodesics.images import psnr
 from diffusion_geodesics.latents.encode import ModelParts, carry_up, geometry_dtype
 from diffusion_geodesics.latents.settings import Inversion
+from diffusion_geodesics.points import seeded_noise
 
 SETTLED = 1e-2
 """Change of an inverted latent, root mean square, at which it is refined no further."""
@@ -103,11 +104,10 @@ def learn_domain(parts: ModelParts, condition: Condition, inversion: Inversion) 
     default level, and no more than 16 inversions else.
     """
     denoiser, codec = parts.denoiser, parts.codec
-    generator = torch.Generator().manual_seed(0)
-    dim = denoiser.network.dim
-    noise = torch.randn(SAMPLES, dim, generator=generator, dtype=torch.float64)
-    device = condition.parts[0].device
-    noise = noise.to(device, geometry_dtype(device))
+    dim, device = denoiser.network.dim, condition.parts[0].device
+    noise = seeded_noise(
+        (SAMPLES, dim), 0, torch.empty(0, dtype=geometry_dtype(device), device=device)
+    )
     drawn = sample(denoiser, noise, condition, steps=_SAMPLING_STEPS, level=1.0)
     images = codec.decode(drawn)
     coded = codec.encode(images)
@@ -125,7 +125,6 @@ def denoising_error(
     """Root mean square error per coordinate of latents noised to the level (seeded) and denoised in
     one evaluation each."""
     level = parts.level(inversion)
-    generator = torch.Generator().manual_seed(1)
-    noise = torch.randn(clean.shape, generator=generator, dtype=torch.float64).to(clean)
+    noise = seeded_noise(clean.shape, 1, clean)
     found = parts.denoiser.epsilon(level.a * clean + level.sigma * noise, level.timestep, condition)
     return (found - noise).square().mean(1).sqrt() * (level.sigma / level.a)
