@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from diffusion_geodesics.density import Score, evaluate
 from diffusion_geodesics.points import Points, Values, norm
@@ -133,7 +134,8 @@ class Sphere(SpaceForm):
         across = self.to_tangent(x, y)
         length = norm(across)
         antipodal = (angle > 3) & (length <= 1e-12 * self.radius)
-        across = torch.where(antipodal, self.to_tangent(x, _least_aligned_axis(x)), across)
+        axis = one_hot(x.abs().argmin(-1), x.shape[-1]).to(x)  # the least aligned one
+        across = torch.where(antipodal, self.to_tangent(x, axis), across)
         length = norm(across)
         direction = torch.where(length > 0, across / length.clamp_min(1e-30), 0)
         return direction * angle * self.radius
@@ -164,10 +166,6 @@ def placed(x: Points, manifold: Manifold, name: str) -> Points:
             "move it, or use Flat()"
         )
     return points
-
-
-def _least_aligned_axis(x: Tensor) -> Tensor:
-    return torch.nn.functional.one_hot(x.abs().argmin(-1), x.shape[-1]).to(x)
 
 
 @dataclass

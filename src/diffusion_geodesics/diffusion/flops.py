@@ -44,11 +44,8 @@ def network_bytes(*parts: Any) -> int:
     tensors = {
         id(t): t.numel() * t.element_size()
         for part in parts
-        for module in _roots(part)
+        for module in vars(part).values()
+        if isinstance(module, nn.Module)
         for t in (*module.parameters(), *module.buffers())
     }
     return sum(tensors.values())
-
-
-def _roots(part: Any) -> list[nn.Module]:
-    return [value for value in vars(part).values() if isinstance(value, nn.Module)]
