@@ -19,7 +19,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from diffusion_geodesics.points import ArrayLike, Points, Times, Values, as_points, as_tensor
+from diffusion_geodesics.points import (
+    ArrayLike,
+    GradientUse,
+    Points,
+    Times,
+    Values,
+    as_points,
+    as_tensor,
+)
 
 
 class Score(ABC):
@@ -69,29 +77,6 @@ def evaluate(score: Score, t: Times, x: Points) -> Points:
     if torch.is_grad_enabled() and x.requires_grad:
         return score(t, x)
     return score(t.clone(), x.detach().clone()).detach()
-
-
-@dataclass
-class GradientUse:
-    """Whether a user's function takes gradients itself; found out by calling it."""
-
-    inside: bool = False
-
-    def values(self, function: Callable[[], Tensor]) -> Tensor:
-        """The value of a function, called without gradients and, if that fails, once more with
-        them."""
-        if not self.inside:
-            try:
-                with torch.no_grad():
-                    return function()
-            except torch.OutOfMemoryError:
-                raise
-            except RuntimeError:
-                pass
-        with torch.enable_grad():
-            value = function()
-        self.inside = True
-        return value.detach()
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
-"""Points and numbers as users give them, and the shapes that functions of points have."""
+"""What users give, points and functions of them, and the shapes that such functions have."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -67,3 +68,26 @@ def seeded_noise(shape: Sequence[int], seed: int | torch.Generator, like: Tensor
     """Standard normal numbers, drawn on the CPU in double precision, as ``like`` is kept."""
     generator = torch.Generator().manual_seed(seed) if isinstance(seed, int) else seed
     return torch.randn(*shape, generator=generator, dtype=torch.float64).to(like)
+
+
+@dataclass
+class GradientUse:
+    """Whether a user's function takes gradients itself; found out by calling it."""
+
+    inside: bool = False
+
+    def values(self, function: Callable[[], Tensor]) -> Tensor:
+        """The value of a function, called without gradients and, if that fails, once more with
+        them."""
+        if not self.inside:
+            try:
+                with torch.no_grad():
+                    return function()
+            except torch.OutOfMemoryError:
+                raise
+            except RuntimeError:
+                pass
+        with torch.enable_grad():
+            value = function()
+        self.inside = True
+        return value.detach()

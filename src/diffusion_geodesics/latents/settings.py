@@ -1,12 +1,10 @@
-"""The groups of settings that jobs share, with defaults that follow from the documentation.
-
-Plain data: nothing here imports a tensor library. What the names stand for is in
-:mod:`diffusion_geodesics.latents.choices`.
-"""
+"""The groups of settings that jobs share: plain data, without a tensor library. What the names
+stand for is in :mod:`diffusion_geodesics.latents.choices`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -94,11 +92,11 @@ class Spacing(Enum):
     """The curve parameter."""
 
 
+@dataclass(frozen=True)
 class AsText:
     """Marks a setting that the command line takes as one text, and shows under a name."""
 
-    def __init__(self, shown: str) -> None:
-        self.shown = shown
+    shown: str
 
 
 def _parse_size(value: Any) -> Any:

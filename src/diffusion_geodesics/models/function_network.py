@@ -11,8 +11,8 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from diffusion_geodesics.density import GradientUse
 from diffusion_geodesics.diffusion import ChunkedBatches, Condition, Features, Network, Rows
+from diffusion_geodesics.points import GradientUse
 
 NoiseFunction = Callable[[Tensor, float], Tensor] | Callable[[Tensor, float, Tensor], Tensor]
 """(points, sigma), or (points, sigma, embeddings), -> what is predicted, of the points' shape."""
