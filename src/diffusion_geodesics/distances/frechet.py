@@ -25,11 +25,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from diffusion_geodesics.bvp import BVPSolver, Solution
-from diffusion_geodesics.density import ArrayLike, Score, as_points
+from diffusion_geodesics.density import Score
 from diffusion_geodesics.geodesics import solve_pairs
 from diffusion_geodesics.manifold import SpaceForm, Sphere, placed
 from diffusion_geodesics.metric import Conformal
 from diffusion_geodesics.path import Path
+from diffusion_geodesics.points import ArrayLike, as_points
 
 STENCIL = 6
 """Order of the one-sided differences that give the initial direction of a path."""

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from diffusion_geodesics.bvp import BVPSolver, PreconditionedFlow, Result, Solution, Step
-from diffusion_geodesics.density import ArrayLike, Score, as_points
+from diffusion_geodesics.density import Score
 from diffusion_geodesics.distances.checkpoint import (
     RESULTS,
     PairTable,
@@ -25,6 +25,7 @@ from diffusion_geodesics.geodesics import solve_pairs
 from diffusion_geodesics.manifold import Manifold, placed
 from diffusion_geodesics.metric import Conformal
 from diffusion_geodesics.path import Path
+from diffusion_geodesics.points import ArrayLike, as_points
 
 
 @dataclass(frozen=True)

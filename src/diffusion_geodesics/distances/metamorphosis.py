@@ -32,8 +32,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from diffusion_geodesics.density import ArrayLike, as_points
 from diffusion_geodesics.distances.deformation import Grid
+from diffusion_geodesics.points import ArrayLike, as_points
 
 MOMENTUM = 0.85
 SHARPNESS = 4.0

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from diffusion_geodesics.bvp import BVPSolver, Result, Solution
-from diffusion_geodesics.density import ArrayLike, Score
+from diffusion_geodesics.density import Score
 from diffusion_geodesics.geodesics import geodesic
 from diffusion_geodesics.manifold import Manifold
+from diffusion_geodesics.points import ArrayLike
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,7 @@ from diffusion_geodesics.ivp import (
     solve_ivp,
 )
 from diffusion_geodesics.latents.coordinates import Coordinates
-from diffusion_geodesics.latents.geometry import Geometry
-from diffusion_geodesics.latents.polygon import log_density
+from diffusion_geodesics.latents.geometry import Geometry, log_density
 from diffusion_geodesics.manifold import Manifold
 
 BETWEEN = 4

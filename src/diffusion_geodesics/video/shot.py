@@ -15,9 +15,8 @@ from diffusion_geodesics.bvp import BoundaryProblem, Solution, Step, solve_bvp
 from diffusion_geodesics.clips import ClipError
 from diffusion_geodesics.latents.choices import solver_of
 from diffusion_geodesics.latents.coordinates import Ambient
-from diffusion_geodesics.latents.geometry import Geometry
+from diffusion_geodesics.latents.geometry import Geometry, log_density
 from diffusion_geodesics.latents.memory import SOLVER_COPIES
-from diffusion_geodesics.latents.polygon import log_density
 from diffusion_geodesics.length import measure
 from diffusion_geodesics.manifold import Flat, Manifold, Sphere
 from diffusion_geodesics.path import GreatArc, Line

@@ -21,8 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from diffusion_geodesics.latents.geometry import Geometry
-from diffusion_geodesics.latents.polygon import log_density
+from diffusion_geodesics.latents.geometry import Geometry, log_density
 from diffusion_geodesics.manifold import Manifold, angle_between
 from diffusion_geodesics.path import separation
 from diffusion_geodesics.video.curves import arc_length, at_arc_length

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from diffusion_geodesics.interpolation.settings import InterpolationSettings
-from diffusion_geodesics.latents.settings import FormatName
+from diffusion_geodesics.latents.playback import FormatName
 from diffusion_geodesics.web.command_line import interpolate_command
 from diffusion_geodesics.web.fields import fields_of
 from diffusion_geodesics.web.match_lines import matches_html

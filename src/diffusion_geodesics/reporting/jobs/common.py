@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from diffusion_geodesics.latents.pictures import Pictures
-from diffusion_geodesics.latents.settings import PlaybackSettings
+from diffusion_geodesics.latents.playback import PlaybackSettings
 from diffusion_geodesics.models.info import ModelInfo
 from diffusion_geodesics.reporting.blocks import Fact, VideoClip
 from diffusion_geodesics.reporting.films import film_format
