@@ -14,13 +14,7 @@ from diffusion_geodesics.runtime.settings import FlatField, JobSettings, Marker,
 
 
 def beside_file(cls: type[JobSettings], values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Values with the paths of inputs made absolute.
-
-    Args:
-        cls: the settings.
-        values: by flat names, as the file has them.
-        folder: of the file.
-    """
+    """Values with the paths of inputs made absolute."""
     places = flat_fields(cls)
     return {
         name: _resolved(places[name], value, folder.resolve()) for name, value in values.items()

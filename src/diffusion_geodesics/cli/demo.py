@@ -25,11 +25,7 @@ def demo(*, options: Annotated[Options | None, Parameter(name="*")] = None) -> N
 
 
 def example_portraits() -> tuple[Path, Path]:
-    """The two example pictures: in the installed package, or in the checkout.
-
-    Raises:
-        FileNotFoundError: an installation without them.
-    """
+    """The two example pictures: in the installed package, or in the checkout."""
     package = Path(__file__).parents[1]
     for folder in (package / "examples", package.parents[1] / "examples"):
         a, b = folder / "portrait_a.png", folder / "portrait_b.png"

@@ -58,11 +58,7 @@ class DirectionSettings(SettingsGroup):
 
     @property
     def choice(self) -> str:
-        """The one direction that was given.
-
-        Raises:
-            SettingsError: none, several, or an option that goes with another one.
-        """
+        """The one direction that was given."""
         given = self.given
         if len(given) != 1:
             got = " and ".join(given) if given else "no direction"

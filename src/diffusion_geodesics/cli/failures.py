@@ -15,11 +15,7 @@ PACKAGE = __name__.partition(".")[0]
 
 
 class Interrupted(BaseException):
-    """The process was asked to end (SIGTERM, SIGHUP); what was begun is cleaned up on the way.
-
-    Args:
-        number: of the signal.
-    """
+    """The process was asked to end (SIGTERM, SIGHUP); what was begun is cleaned up on the way."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)

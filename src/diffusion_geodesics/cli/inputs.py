@@ -17,12 +17,7 @@ if TYPE_CHECKING:
 
 
 def demand_images(images: Sequence[Path], *, least: int) -> None:
-    """Read every image once.
-
-    Raises:
-        SettingsError: too few.
-        ImageError: one that cannot be used.
-    """
+    """Read every image once."""
     if len(images) < least:
         needed = "one image" if least == 1 else f"{least} images"
         raise SettingsError(f"got {len(images)} images; give at least {needed}")
@@ -35,11 +30,7 @@ def demand_images(images: Sequence[Path], *, least: int) -> None:
 
 
 def demand_file(path: Path) -> None:
-    """That a file or folder is there, at once.
-
-    Raises:
-        SettingsError: it is not.
-    """
+    """That a file or folder is there, at once."""
     if not expand(path).exists():
         raise SettingsError(f"{path} does not exist; check the path")
 
@@ -48,11 +39,7 @@ def demand_space(
     output: OutputSettings, model: DiffusionModel, framing: Framing, images: int
 ) -> None:
     """That the disk of the output has room for so many images, twice: as files, and in films and
-    the report.
-
-    Raises:
-        OSError: it has not.
-    """
+    the report."""
     from diffusion_geodesics.latents.memory import usual_size
     from diffusion_geodesics.runtime.storage import check_folder
 
@@ -69,12 +56,7 @@ def place_beside(folder: Path, suffix: str) -> Path | None:
 
 
 def demand_clips(clips: Sequence[Path], stream: int | None = None) -> None:
-    """Open every clip once.
-
-    Raises:
-        SettingsError: none was named, or one that does not exist.
-        ClipError: one that cannot be used.
-    """
+    """Open every clip once."""
     if not clips:
         raise SettingsError("got no clip; name at least one file or folder")
     for clip in clips:

@@ -46,11 +46,7 @@ PROMPTED = ("slerp:bump=2", "geodesic:score=ratio")
 
 
 def read_method(text: str) -> Method:
-    """``NAME`` or ``NAME:option=value,...`` as a method.
-
-    Raises:
-        ValueError: a name, an option or a value that there is not.
-    """
+    """``NAME`` or ``NAME:option=value,...`` as a method."""
     name, _, rest = text.partition(":")
     options: Options = {}
     for part in filter(None, rest.split(",")):
@@ -69,11 +65,7 @@ def read_method(text: str) -> Method:
 
 
 def read_named(text: str) -> tuple[str, Path]:
-    """``NAME=FOLDER``, or a folder that is called by its own name.
-
-    Raises:
-        ValueError: an empty name or folder.
-    """
+    """``NAME=FOLDER``, or a folder that is called by its own name."""
     name, equals, folder = text.partition("=")
     if not equals:
         path = expand(text)

@@ -71,12 +71,7 @@ HEADER = ("job", "program", "versions")
 
 
 def options_of(cls: type[JobSettings], *, without: tuple[str, ...] = ()) -> Any:
-    """A dictionary type with an optional key for every leaf of a settings tree.
-
-    Args:
-        cls: the settings.
-        without: names of leaves that are arguments, not options.
-    """
+    """A dictionary type with an optional key for every leaf of a settings tree."""
     defaults = cls()
     fields = {
         name: _annotated(name, field, _shown(_default(defaults, field)))
@@ -143,19 +138,7 @@ def chosen(
     preset: str | None = None,
     **arguments: Any,
 ) -> Settings:
-    """The settings of a command: options, above a preset, above a file, above the file's preset.
-
-    Args:
-        cls: the settings.
-        options: those that were given on the command line.
-        config: a file of settings.
-        preset: name of a preset.
-        **arguments: values of arguments by the names of the settings; empty ones are left to the
-            file.
-
-    Raises:
-        SettingsError: a name or a value that is not allowed, or settings that do not go together.
-    """
+    """The settings of a command: options, above a preset, above a file, above the file's preset."""
     values = dict(options or {})
     values |= {name: value for name, value in arguments.items() if value}
     if preset is not None:
@@ -169,11 +152,7 @@ def chosen(
 
 
 def from_file(cls: type[JobSettings], config: Path) -> dict[str, Any]:
-    """The settings that a file gives, by their flat names; inputs are relative to the file.
-
-    Raises:
-        SettingsError: a file that cannot be read, or a name in it that there is not.
-    """
+    """The settings that a file gives, by their flat names; inputs are relative to the file."""
     content = {k: v for k, v in read_settings_file(config).items() if k not in HEADER}
     preset = content.pop("preset", None)
     try:

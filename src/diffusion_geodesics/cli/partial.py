@@ -13,12 +13,7 @@ KINDS = {"pairs": "compared-pair", "segments": "film-segment-1"}
 @contextmanager
 def kept_work(folder: Path, what: str) -> Iterator[Path | None]:
     """The folder that keeps finished work; it is gone when the body has ended well. None where
-    nothing can be made beside the output.
-
-    Args:
-        folder: that the run writes.
-        what: is kept: a name in `KINDS`.
-    """
+    nothing can be made beside the output."""
     from diffusion_geodesics.cli.console import say
     from diffusion_geodesics.cli.inputs import place_beside
 

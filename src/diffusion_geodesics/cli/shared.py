@@ -27,11 +27,7 @@ class OutputFolder(SettingsGroup):
 
     @property
     def folder(self) -> Path:
-        """The folder.
-
-        Raises:
-            SettingsError: none was named.
-        """
+        """The folder."""
         if self.output is None:
             raise SettingsError("got no folder for the output; name one: output (-o) FOLDER")
         return self.output

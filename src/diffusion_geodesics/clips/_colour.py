@@ -76,27 +76,16 @@ _ROWS = 128
 @final
 @dataclass(frozen=True)
 class Colours:
-    """What a frame's values mean.
+    """What a frame's values mean."""
 
-    Args:
-        matrix: between RGB and luma, as H.273 numbers it.
-        primaries: of H.273; 1 where they count as those of sRGB.
-        transfer: of H.273; 1 where values count as those of sRGB.
-        notes: what is done about it, in words.
-    """
-
-    matrix: int
-    primaries: int
-    transfer: int
-    notes: tuple[str, ...] = ()
+    matrix: int  # between RGB and luma, as H.273 numbers it
+    primaries: int  # of H.273; 1 where they count as those of sRGB
+    transfer: int  # of H.273; 1 where values count as those of sRGB
+    notes: tuple[str, ...] = ()  # what is done about it, in words
 
     @classmethod
     def of(cls, frame: VideoFrame, name: str) -> Colours:
-        """Those of a frame. A file that does not name its matrix has that of its size.
-
-        Raises:
-            ClipError: colours that cannot be read, by name.
-        """
+        """Those of a frame. A file that does not name its matrix has that of its size."""
         primaries, transfer = int(frame.color_primaries), int(frame.color_trc)
         refused = _REFUSED_MATRICES.get(int(frame.colorspace)) or _REFUSED_TRANSFERS.get(transfer)
         if refused:

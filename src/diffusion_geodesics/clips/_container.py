@@ -35,11 +35,7 @@ _STILLS = "_pipe"
 
 @contextmanager
 def opened(path: Path) -> Iterator[InputContainer]:
-    """The file, open. Only this file is read: no other protocol, and no format that names others.
-
-    Raises:
-        ClipError: it cannot be opened.
-    """
+    """The file, open. Only this file is read: no other protocol, and no format that names others."""
     import av
 
     name = printable(path)
@@ -75,16 +71,7 @@ def _formats() -> str:
 
 
 def choose_stream(container: InputContainer, name: str, wanted: int | None) -> int:
-    """Which of the file's video streams is read, counted from 0.
-
-    Args:
-        container: the open file.
-        name: of it, for messages.
-        wanted: the number among those that are no covers; the file's default if None.
-
-    Raises:
-        ClipError: there is none, or not that one, or its frames are too large.
-    """
+    """Which of the file's video streams is read, counted from 0."""
     streams = moving_pictures(container)
     if not streams:
         if container.streams.video and not all(is_cover(s) for s in container.streams.video):

@@ -30,15 +30,10 @@ _BESIDE_NUMBER = 8
 @final
 @dataclass(frozen=True, eq=False)
 class DecodedFrame:
-    """A frame as it comes from the decoder.
+    """A frame as it comes from the decoder."""
 
-    Args:
-        frame: its colours, and its opacity where the pixel format has one.
-        opacity: a frame whose luma is the opacity, where it is coded apart.
-    """
-
-    frame: VideoFrame
-    opacity: VideoFrame | None = None
+    frame: VideoFrame  # its colours, and its opacity where the pixel format has one
+    opacity: VideoFrame | None = None  # a frame whose luma is the opacity, where it is coded apart
 
     @property
     def has_alpha(self) -> bool:

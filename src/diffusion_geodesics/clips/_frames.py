@@ -32,33 +32,20 @@ _LARGEST = {1: 255.0, 2: 65535.0}
 @final
 @dataclass(frozen=True)
 class FrameLayout:
-    """What all frames of a clip are brought to.
+    """What all frames of a clip are brought to."""
 
-    Args:
-        width, height: with square pixels, before they are turned.
-        orientation: what puts them upright. That of the first frame, read once: FFmpeg's side
-            data and its frame refer to each other, so that a frame whose side data was read stays
-            in memory until Python's garbage collector finds both.
-        notes: what was done, in words.
-    """
-
+    # width, height: with square pixels, before they are turned
     width: int
     height: int
+    # what puts them upright. That of the first frame, read once: FFmpeg's side data and its frame
+    # refer to each other, so that a frame whose side data was read stays in memory until Python's
+    # garbage collector finds both.
     orientation: Orientation
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # what was done, in words
 
     @classmethod
     def of(cls, decoded: DecodedFrame, aspect: float, name: str) -> FrameLayout:
-        """That of a clip's first frame.
-
-        Args:
-            decoded: the frame.
-            aspect: width of a pixel over its height.
-            name: of the clip, for messages.
-
-        Raises:
-            ClipError: colours that cannot be read.
-        """
+        """That of a clip's first frame."""
         frame = decoded.frame
         notes = [*Colours.of(frame, name).notes]
         width, height = frame.width, frame.height
@@ -84,11 +71,7 @@ class FrameLayout:
 
 
 def read_pixels(decoded: DecodedFrame, layout: FrameLayout, name: str) -> Tensor:
-    """The frame's pixels, (3, height, width) with values in [0, 1].
-
-    Raises:
-        ClipError: they cannot be converted.
-    """
+    """The frame's pixels, (3, height, width) with values in [0, 1]."""
     frame = decoded.frame
     colours = Colours.of(frame, name)
     inside = decoded.has_alpha and decoded.opacity is None

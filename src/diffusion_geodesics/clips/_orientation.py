@@ -24,19 +24,12 @@ _OBLIQUE = 0.02
 @final
 @dataclass(frozen=True)
 class Orientation:
-    """One of the eight ways to put a picture upright.
+    """One of the eight ways to put a picture upright."""
 
-    Args:
-        transposed: whether rows become columns, first.
-        mirrored: whether left and right are exchanged, then.
-        upside_down: whether top and bottom are exchanged, then.
-        note: a word where the file asks for something else.
-    """
-
-    transposed: bool = False
-    mirrored: bool = False
-    upside_down: bool = False
-    note: str = ""
+    transposed: bool = False  # whether rows become columns, first
+    mirrored: bool = False  # whether left and right are exchanged, then
+    upside_down: bool = False  # whether top and bottom are exchanged, then
+    note: str = ""  # a word where the file asks for something else
 
     @classmethod
     def of(cls, frame: VideoFrame) -> Orientation:

@@ -32,17 +32,7 @@ _TICK = 0.01
 
 @final
 class AnimatedImage(Clip):
-    """An animated GIF, WebP, PNG or AVIF; transparency is laid on white.
-
-    Args:
-        path: of the file.
-
-    Raises:
-        ClipError: in one line, for a file that is missing, damaged, or a still.
-
-    Cost:
-        Every frame is decoded once to see that the file is whole.
-    """
+    """An animated GIF, WebP, PNG or AVIF; transparency is laid on white."""
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = expand(path)

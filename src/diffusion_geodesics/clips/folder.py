@@ -26,15 +26,6 @@ class FolderClip(Clip):
     """The pictures of a folder in natural order (frame2 before frame10).
 
     Hidden files and files of other kinds are left out. Transparency is laid on white.
-
-    Args:
-        path: of the folder.
-        rate: frames a second, which the folder does not know.
-
-    Raises:
-        ClipError: a folder that cannot be read or has no two pictures, or a first picture that
-            cannot be used; while reading, pictures of unequal sizes.
-        ValueError: a rate that is not positive.
     """
 
     def __init__(self, path: str | os.PathLike[str], rate: float = 25.0):

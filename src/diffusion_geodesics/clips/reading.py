@@ -20,16 +20,9 @@ class Moment(ABC):
 @final
 @dataclass(frozen=True)
 class Seconds(Moment):
-    """A time in a clip.
+    """A time in a clip."""
 
-    Args:
-        value: seconds after the first frame; 0 or more.
-
-    Raises:
-        ValueError: a negative or infinite time.
-    """
-
-    value: float
+    value: float  # seconds after the first frame; 0 or more
 
     def __post_init__(self) -> None:
         if not 0 <= self.value < math.inf:
@@ -42,16 +35,9 @@ class Seconds(Moment):
 @final
 @dataclass(frozen=True)
 class FrameNumber(Moment):
-    """A frame of a clip by its number.
+    """A frame of a clip by its number."""
 
-    Args:
-        value: the number, counted from 0 in the file.
-
-    Raises:
-        ValueError: a negative number.
-    """
-
-    value: int
+    value: int  # the number, counted from 0 in the file
 
     def __post_init__(self) -> None:
         if self.value < 0:
@@ -78,23 +64,14 @@ _P = TypeVar("_P", bound=Placed)
 @final
 @dataclass(frozen=True)
 class Reading:
-    """Which frames of a clip are wanted.
+    """Which frames of a clip are wanted."""
 
-    Args:
-        fps: frames a second to keep, at most what the clip has: of each 1/fps seconds the first
-            frame. All by default.
-        start: the first frame that is wanted; the first of the clip by default.
-        end: the first frame that is wanted no more; read to the end by default.
-        stride: of the frames that are left, keep every ``stride``-th; at least 1.
-
-    Raises:
-        ValueError: a value out of range.
-    """
-
+    # frames a second to keep, at most what the clip has: of each 1/fps seconds the first frame.
+    # All by default.
     fps: float | None = None
-    start: Moment | None = None
-    end: Moment | None = None
-    stride: int = 1
+    start: Moment | None = None  # the first frame that is wanted; the first of the clip by default
+    end: Moment | None = None  # the first frame that is wanted no more; read to the end by default
+    stride: int = 1  # of the frames that are left, keep every ``stride``-th; at least 1
 
     def __post_init__(self) -> None:
         if self.fps is not None and not 0 < self.fps < math.inf:
@@ -103,13 +80,7 @@ class Reading:
             raise ValueError(f"stride is {self.stride}; expected at least 1")
 
     def select(self, frames: Iterable[_P], tick: float) -> Iterator[_P]:
-        """Those frames that are wanted.
-
-        Args:
-            frames: in order, from the first of the clip or from any before ``start``.
-            tick: seconds to which their times are rounded. A frame that comes early by half of
-                it still counts for the later interval of 1/fps seconds.
-        """
+        """Those frames that are wanted."""
         first: float | None = None
         slot, kept = -1, 0
         for frame in frames:

@@ -20,20 +20,13 @@ from diffusion_geodesics.images import read_image
 @final
 @dataclass(frozen=True, eq=False)
 class TensorClip(Clip):
-    """Frames in memory.
+    """Frames in memory."""
 
-    Args:
-        images: (frames, 3, height, width), values in [0, 1]; at least two frames.
-        name: what it is called in reports.
-        rate: frames a second.
-
-    Raises:
-        ClipError: fewer than two frames, another shape, or frames below 16 pixels.
-        ValueError: a rate that is not positive.
-    """
-
+    # (frames, 3, height, width), values in [0, 1]; at least two frames
     images: Float[Tensor, "frames 3 height width"]
+    # what it is called in reports
     name: str = "clip"  # type: ignore[misc]
+    # frames a second
     rate: float = 25.0  # type: ignore[misc]
 
     def __post_init__(self) -> None:

@@ -26,19 +26,6 @@ class VideoClip(Clip):
     Frames are upright and mirrored as the file's display matrix says, with square pixels, in
     sRGB: high dynamic range (PQ, HLG) is tone-mapped and wide colours (BT.2020, P3) are brought
     to sRGB; transparency is laid on white. More than 4096 pixels along an edge are scaled down.
-
-    Args:
-        path: the file.
-        stream: which video stream, counted from 0; by default, of those that the file marks as
-            its default, the one with most frames.
-
-    Raises:
-        ClipError: in one line, for a file that is missing, empty, no video, without pictures,
-            damaged, cut short, too large, or of colours that cannot be read.
-
-    Cost:
-        Nothing is decoded but the first frame; the file is read through once, to learn the times
-        of its frames and to see that it is whole.
     """
 
     def __init__(self, path: str | os.PathLike[str], stream: int | None = None):

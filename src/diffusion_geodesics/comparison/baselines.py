@@ -82,14 +82,10 @@ class CorrectedNoise(Method):
     t}{2}`, clean latents z, signal a of the level and :math:`[\cdot]_c` clipping to :math:`\pm c`.
     No fresh noise is added. It is in the style of the paper: their latents come from added noise,
     these from our inversion. Neither end is exact.
-
-    Args:
-        bound: c, in standard deviations of the latents at the level.
-        signal: m, how much of the clean latents comes back.
     """
 
-    bound: float = 2.0
-    signal: float = 1.2
+    bound: float = 2.0  # c, in standard deviations of the latents at the level
+    signal: float = 1.2  # m, how much of the clean latents comes back
 
     @property
     def name(self) -> str:
@@ -116,15 +112,11 @@ class CorrectedNoise(Method):
 @final
 @dataclass(frozen=True)
 class OtherProgram(Method):
-    """Frames that another program made, one folder for a single pair or one a pair.
+    """Frames that another program made, one folder for a single pair or one a pair."""
 
-    Args:
-        label: what to call it.
-        folder: of pictures in natural order; or of folders named after the pairs, with the
-            pictures in them or in ``frames`` in them.
-    """
-
-    label: str
+    label: str  # what to call it
+    # of pictures in natural order; or of folders named after the pairs, with the pictures in them
+    # or in ``frames`` in them
     folder: Path
 
     @property

@@ -155,14 +155,7 @@ def measured(
 
 
 def context_of(model: DiffusionModel, pair: Pair, settings: ComparisonSettings) -> Context:
-    """Both images of a pair at the noise level.
-
-    Raises:
-        ImageError: an image that cannot be used.
-        ValueError: identical images, or a size that the model does not take.
-
-    Cost: an inversion, and the text inversion that was asked for.
-    """
+    """Both images of a pair at the noise level."""
     run, own = Run(), _for_pair(settings, pair)
     pictures = load_pictures(model, (pair.a, pair.b), own.framing, least=2)
     encoded = optimise_embeddings(run, encode(run, model, pictures, own.prompts), model.hash)

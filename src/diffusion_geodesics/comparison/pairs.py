@@ -27,17 +27,13 @@ COLUMNS = ("a", "b", "name", "prompt_a", "prompt_b")
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """Two images to join.
+    """Two images to join."""
 
-    Args:
-        name: unlike that of any other pair of a run.
-        a, b: the images.
-        prompt_a, prompt_b: what they show; None is the settings' prompt.
-    """
-
-    name: str
+    name: str  # unlike that of any other pair of a run
+    # a, b: the images
     a: ImageSource
     b: ImageSource
+    # prompt_a, prompt_b: what they show; None is the settings' prompt
     prompt_a: str | None = None
     prompt_b: str | None = None
 
@@ -48,9 +44,6 @@ def read_pairs(source: str | Path) -> list[Pair]:
     A CSV file has a header with ``a`` and ``b`` and may have ``name``, ``prompt_a`` and
     ``prompt_b``; a JSON file is a list of objects with these keys, a JSONL file one such object a
     line. Image paths are relative to the file.
-
-    Raises:
-        ValueError: a file that cannot be read, lacks a column, or names a pair twice.
     """
     path = expand(source)
     if path.is_dir():
@@ -132,9 +125,6 @@ def strips_in(folder: Path) -> dict[str, Path]:
 
     A folder with pictures, or with ``frames`` in it, is one strip, called "" ; otherwise every
     folder in it that is one, called by its name.
-
-    Raises:
-        ValueError: no folder, or none with pictures.
     """
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder; give one with frames, as PNG, JPEG or WebP")
@@ -161,11 +151,7 @@ def _strip(folder: Path) -> Path | None:
 
 
 def frames_of(folder: Path, pair: str) -> list[Tensor]:
-    """The frames that a folder holds for a pair, in natural order.
-
-    Raises:
-        ValueError: none for this pair, or fewer than three.
-    """
+    """The frames that a folder holds for a pair, in natural order."""
     strips = strips_in(folder)
     chosen = strips.get("") or strips.get(pair) or strips.get(slug(pair))
     if chosen is None:

@@ -27,17 +27,11 @@ Render = Callable[[Float[Tensor, " frames"]], Images]
 @final
 @dataclass(frozen=True, eq=False)
 class EvenFrames:
-    """Frames at equal feature steps.
+    """Frames at equal feature steps."""
 
-    Args:
-        frames: in 256 levels, so that files hold exactly these.
-        t: curve parameter of each.
-        cost: of as many frames, had it been known where they are.
-    """
-
-    frames: Images
-    t: Float[Tensor, " frames"]
-    cost: Cost
+    frames: Images  # in 256 levels, so that files hold exactly these
+    t: Float[Tensor, " frames"]  # curve parameter of each
+    cost: Cost  # of as many frames, had it been known where they are
 
 
 class Renderable(ABC):
@@ -61,14 +55,10 @@ class Renderable(ABC):
 @final
 @dataclass(frozen=True, eq=False)
 class Rendered(Renderable):
-    """A path that can be rendered anywhere.
+    """A path that can be rendered anywhere."""
 
-    Args:
-        render: curve parameters to images.
-        latent_path, note, own_inversion: as in `Renderable`.
-    """
-
-    render: Render
+    render: Render  # curve parameters to images
+    # latent_path, note, own_inversion: as in `Renderable`
     latent_path: LatentPath | None = None
     note: str = ""
     own_inversion: bool = False
@@ -95,13 +85,9 @@ class Rendered(Renderable):
 @final
 @dataclass(frozen=True, eq=False)
 class Fixed(Renderable):
-    """Frames that are there already, in order: those nearest to equal steps are taken.
+    """Frames that are there already, in order: those nearest to equal steps are taken."""
 
-    Args:
-        images: at least 3.
-    """
-
-    images: Images
+    images: Images  # at least 3
 
     def frames(self, run: Run, features: Features, count: int) -> EvenFrames:
         images = eight_bits(self.images)

@@ -34,34 +34,22 @@ DRAWS = 10
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """One method on one pair.
+    """One method on one pair."""
 
-    Args:
-        frames: at equal feature steps, (frames, 3, height, width).
-        scores: quantities by name; NaN where one is not defined.
-        note: what must be known about it, such as how a solver ended; empty if all is well.
-        failed: there are no frames, only black ones in their place.
-    """
-
+    # at equal feature steps, (frames, 3, height, width)
     frames: Float[Tensor, "frames 3 height width"]
-    scores: Mapping[str, float]
-    note: str = ""
-    failed: bool = False
+    scores: Mapping[str, float]  # quantities by name; NaN where one is not defined
+    note: str = ""  # what must be known about it, such as how a solver ended; empty if all is well
+    failed: bool = False  # there are no frames, only black ones in their place
 
 
 @dataclass(frozen=True, eq=False)
 class PairResult:
-    """Every method on one pair.
+    """Every method on one pair."""
 
-    Args:
-        name: of the pair.
-        ends: both images at the working size.
-        outcomes: by the name of the method.
-    """
-
-    name: str
-    ends: Float[Tensor, "2 3 height width"]
-    outcomes: Mapping[str, Outcome]
+    name: str  # of the pair
+    ends: Float[Tensor, "2 3 height width"]  # both images at the working size
+    outcomes: Mapping[str, Outcome]  # by the name of the method
 
     @property
     def disagreement(self) -> float:
@@ -81,37 +69,24 @@ class PairResult:
 
 @dataclass(frozen=True, eq=False)
 class ComparisonResult:
-    """Several methods on the same pairs.
+    """Several methods on the same pairs."""
 
-    Args:
-        methods: names, in order.
-        quantities: what every pair has.
-        pairs: the results.
-        baseline: the method that win rates are against; None where it is not there.
-        features: what frames are re-timed in, in words.
-        inception: for FID and KID; None where it is absent.
-        truth: the method whose frames are real, for the two-sample test; None without one.
-        skipped: measures that could not be made.
-        settings: every choice; None where frames of others are evaluated.
-        model: that was used; None where none was.
-        record: what else results depend on, by name.
-        seed: of every resampling.
-        warnings: what must be known before the figures are believed.
-    """
-
-    methods: Sequence[str]
-    quantities: Sequence[Quantity]
-    pairs: Sequence[PairResult]
-    baseline: str | None
-    features: str
-    inception: Features | None = None
+    methods: Sequence[str]  # names, in order
+    quantities: Sequence[Quantity]  # what every pair has
+    pairs: Sequence[PairResult]  # the results
+    baseline: str | None  # the method that win rates are against; None where it is not there
+    features: str  # what frames are re-timed in, in words
+    inception: Features | None = None  # for FID and KID; None where it is absent
+    # the method whose frames are real, for the two-sample test; None without one
     truth: str | None = None
-    skipped: Sequence[Skipped] = ()
+    skipped: Sequence[Skipped] = ()  # measures that could not be made
+    # every choice; None where frames of others are evaluated
     settings: ComparisonSettings | None = None
-    model: ModelInfo | None = None
+    model: ModelInfo | None = None  # that was used; None where none was
+    # what else results depend on, by name
     record: Mapping[str, object] = field(default_factory=dict)
-    seed: int = 0
-    warnings: tuple[Diagnostic, ...] = ()
+    seed: int = 0  # of every resampling
+    warnings: tuple[Diagnostic, ...] = ()  # what must be known before the figures are believed
 
     def values(self, method: str, quantity: str) -> list[float]:
         """Pair by pair; NaN where a pair lacks the method or the quantity."""

@@ -28,23 +28,15 @@ class VideoModel(Method):
 
     Wan, SkyReels and FramePack take `image` and `last_image`; LTX takes conditions. Its network is
     not ours: evaluations are not counted, only seconds are.
-
-    Args:
-        pipeline: loaded, on its device.
-        label: what to call it.
-        length: frames to make; most models want a multiple of 4 or 8, and 1.
-        steps: denoising steps.
-        seed: of the noise.
-        multiple: height and width are rounded to multiples of this.
-        options: further arguments of the pipeline's call.
     """
 
-    pipeline: Any
-    label: str
-    length: int = 81
-    steps: int = 30
-    seed: int = 0
-    multiple: int = 32
+    pipeline: Any  # loaded, on its device
+    label: str  # what to call it
+    length: int = 81  # frames to make; most models want a multiple of 4 or 8, and 1
+    steps: int = 30  # denoising steps
+    seed: int = 0  # of the noise
+    multiple: int = 32  # height and width are rounded to multiples of this
+    # further arguments of the pipeline's call
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -56,11 +48,7 @@ class VideoModel(Method):
 
     @classmethod
     def load(cls, folder: Path, device: torch.device, **choices: Any) -> VideoModel:
-        """The model in a folder; in bfloat16 and moved to the GPU part by part where there is one.
-
-        Raises:
-            ValueError: no pipeline, or one that takes no last image.
-        """
+        """The model in a folder; in bfloat16 and moved to the GPU part by part where there is one."""
         from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
         large = device.type == "cuda"

@@ -11,14 +11,7 @@ _CONVERTED_BY_PROFILE = ("CMYK", "L", "LAB")
 
 
 def in_srgb(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
-    """The colours in sRGB without transparency, by the embedded profile where it is usable.
-
-    Args:
-        image: of any mode that Pillow converts.
-
-    Returns:
-        An image of mode RGB, and a word where the profile could not be followed.
-    """
+    """The colours in sRGB without transparency, by the embedded profile where it is usable."""
     if image.has_transparency_data:
         base = image.convert("RGBA").convert("RGB")
     elif image.mode in _CONVERTED_BY_PROFILE:

@@ -27,16 +27,7 @@ _RESIZED_AS_RGB = ("1", "P", "PA", "La", "LA")
 
 
 def read_pillow(image: Image.Image, name: str | None = None, *, ours: bool = False) -> Picture:
-    """The picture of a Pillow image; see :func:`~diffusion_geodesics.images.read_image`.
-
-    Args:
-        image: open; loaded if it was not.
-        name: in messages; of its file, or its class, by default.
-        ours: whether it may be closed as soon as nothing more is needed of it.
-
-    Raises:
-        ImageError: it cannot be used.
-    """
+    """The picture of a Pillow image; see :func:`~diffusion_geodesics.images.read_image`."""
     own = printable(str(getattr(image, "filename", "") or "")) or type(image).__name__
     with pillow_errors(name or own):
         return _decode(image, name or own, ours)

@@ -23,14 +23,7 @@ _NOT_TURNED = (None, 0, 1)
 
 
 def read_turn(image: Image.Image) -> tuple[Transpose | None, tuple[str, ...]]:
-    """What puts a picture upright, and a word where its EXIF is damaged.
-
-    Args:
-        image: loaded; Pillow turns TIFF files while loading.
-
-    Returns:
-        None where it is upright, or where nothing can be known.
-    """
+    """What puts a picture upright, and a word where its EXIF is damaged."""
     try:
         with warnings.catch_warnings(record=True) as raised:
             warnings.simplefilter("always")

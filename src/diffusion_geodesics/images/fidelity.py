@@ -13,17 +13,7 @@ __all__ = ["psnr"]
 def psnr(
     a: Float[Tensor, "*batch 3 height width"], b: Float[Tensor, "*batch 3 height width"]
 ) -> Float[Tensor, "*batch"]:
-    r"""Peak signal-to-noise ratio :math:`-10 \log_{10} \overline{(a - b)^2}`, image by image.
-
-    Args:
-        a, b: images with values in [0, 1].
-
-    Returns:
-        In dB; infinite where the two are identical.
-
-    Raises:
-        ValueError: unequal shapes.
-    """
+    r"""Peak signal-to-noise ratio :math:`-10 \log_{10} \overline{(a - b)^2}`, image by image."""
     if a.shape != b.shape:
         raise ValueError(
             f"got images of shapes {tuple(a.shape)} and {tuple(b.shape)}; expected equal ones"

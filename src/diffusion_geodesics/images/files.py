@@ -28,11 +28,7 @@ _IN_PNG = re.compile(rb"cICP.(.)", re.DOTALL)
 
 
 def read_file(source: str | os.PathLike[str]) -> Picture:
-    """The picture in a file; see :func:`~diffusion_geodesics.images.read_image`.
-
-    Raises:
-        ImageError: it cannot be used.
-    """
+    """The picture in a file; see :func:`~diffusion_geodesics.images.read_image`."""
     path = expand(source)
     name = printable(path)
     check_file(path, ImageError)
@@ -43,12 +39,7 @@ def read_file(source: str | os.PathLike[str]) -> Picture:
 
 
 def check_file(path: Path, error: type[ValueError]) -> None:
-    """Refuse what is no regular file.
-
-    Args:
-        path: of the file.
-        error: what is raised.
-    """
+    """Refuse what is no regular file."""
     name = printable(path)
     try:
         mode = path.stat().st_mode
@@ -87,11 +78,7 @@ def _decoded_formats() -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def refuse_high_dynamic_range(path: Path) -> None:
-    """Refuse an AVIF or PNG in PQ or HLG, whose values Pillow gives as they are stored.
-
-    Raises:
-        ImageError: it is of high dynamic range.
-    """
+    """Refuse an AVIF or PNG in PQ or HLG, whose values Pillow gives as they are stored."""
     with path.open("rb") as file:
         header = file.read(_HEADER)
     if header[4:8] == b"ftyp":

@@ -22,10 +22,6 @@ def pillow_errors(name: str, error: type[ValueError] = ImageError) -> Iterator[N
 
     Pillow's warnings are left out, that of many pixels too: our own limit is checked where the
     size is known. Not to be held open over a ``yield``: warnings are global.
-
-    Args:
-        name: of the file, for the message.
-        error: what is raised.
     """
     try:
         with warnings.catch_warnings():

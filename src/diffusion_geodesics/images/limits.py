@@ -31,15 +31,7 @@ _HELD_DEEP = 12
 
 
 def check_edges(name: str, width: int, height: int) -> None:
-    """Refuse pictures too small to show anything, and those too large to hold.
-
-    Args:
-        name: of the picture, for the message.
-        width, height: in pixels.
-
-    Raises:
-        ImageError: an edge below 16 pixels, or more than 100 megapixels.
-    """
+    """Refuse pictures too small to show anything, and those too large to hold."""
     if min(width, height) < SMALLEST_EDGE:
         raise ImageError(
             f"{name} is {width}x{height} pixels; expected at least {SMALLEST_EDGE} along each edge"
@@ -49,15 +41,7 @@ def check_edges(name: str, width: int, height: int) -> None:
 
 
 def check_memory(name: str, image: Image.Image) -> None:
-    """Refuse pictures whose decoding would take too much memory, from what the header says.
-
-    Args:
-        name: of the picture, for the message.
-        image: open and not loaded.
-
-    Raises:
-        ImageError: more than 700 MB.
-    """
+    """Refuse pictures whose decoding would take too much memory, from what the header says."""
     width, height = image.size
     decoding, held = _decoding(image), _held(image)
     if image.format in _KEPT:

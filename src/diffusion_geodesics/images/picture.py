@@ -15,35 +15,21 @@ __all__ = ["Picture"]
 @final
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A still picture on the CPU.
+    """A still picture on the CPU."""
 
-    Args:
-        pixels: red, green and blue in sRGB, float32 in [0, 1], shape (3, height, width). Not
-            multiplied by ``alpha``.
-        alpha: opacity from 0 (transparent) to 1, shape (height, width); None where all is opaque.
-        name: what it is called in records: the path of a file, else the kind of object.
-        notes: what must be known of how it was read, in words; empty where nothing was changed.
-    """
-
+    # red, green and blue in sRGB, float32 in [0, 1], shape (3, height, width). Not multiplied by
+    # ``alpha``.
     pixels: Float[Tensor, "3 height width"]
+    # opacity from 0 (transparent) to 1, shape (height, width); None where all is opaque
     alpha: Float[Tensor, "height width"] | None = None
-    name: str = "image"
+    name: str = "image"  # what it is called in records: the path of a file, else the kind of object
+    # what must be known of how it was read, in words; empty where nothing was changed
     notes: tuple[str, ...] = ()
 
     def on(
         self, background: float | tuple[float, float, float] = 1.0
     ) -> Float[Tensor, "3 height width"]:
-        r"""The colours laid on a background, :math:`\alpha c + (1 - \alpha) b` in sRGB values.
-
-        Args:
-            background: one grey value or red, green and blue, each in [0, 1]; white by default.
-
-        Returns:
-            The pixels themselves where the picture is opaque.
-
-        Raises:
-            ValueError: a background out of range.
-        """
+        r"""The colours laid on a background, :math:`\alpha c + (1 - \alpha) b` in sRGB values."""
         colour = (background,) * 3 if isinstance(background, int | float) else tuple(background)
         if len(colour) != 3 or not all(0.0 <= value <= 1.0 for value in colour):
             raise ValueError(

@@ -28,29 +28,6 @@ def read_image(source: object) -> Picture:
     The camera's orientation (EXIF) is applied, colours are brought from the embedded profile to
     sRGB, and grey, palette, CMYK and 16-bit pictures are converted. More than 4096 pixels along
     an edge are scaled down. What could not be followed (a damaged EXIF or profile) is in `notes`.
-
-    Args:
-        source: an :data:`ImageSource`, that is one of
-
-            - a path, with ``~`` for the home directory;
-            - a Pillow image;
-            - a numpy array of shape (height, width), (height, width, 1), (height, width, 3) for
-              red, green, blue, or (height, width, 4) with opacity;
-            - a torch tensor of shape (height, width), (1, height, width), (3, height, width) or
-              (4, height, width), on any device.
-
-            In arrays and tensors, unsigned integers of 8 and 16 bits mean fractions of 255 and
-            65535, as in image files; floats are in [0, 1] (beyond it by at most 1e-5, which is
-            clipped). Other types are refused, as nothing says what their range is.
-
-    Returns:
-        The picture, in memory of its own, on the CPU.
-
-    Raises:
-        ImageError: in one line, for a file that is missing, a folder, no image, damaged, an
-            animation, high dynamic range, under 16 pixels along an edge, or too large to decode
-            in 700 MB; for values out of range or not finite, and for shapes and types other than
-            these.
     """
     if isinstance(source, str | os.PathLike):
         return read_file(source)
@@ -69,17 +46,5 @@ def read_image(source: object) -> Picture:
 def load_image(
     source: object, background: float | tuple[float, float, float] = 1.0
 ) -> Float[Tensor, "3 height width"]:
-    """A still picture as a tensor, transparency laid on a background.
-
-    Args:
-        source: as for :func:`read_image`.
-        background: one grey value or red, green and blue, each in [0, 1]; white by default.
-
-    Returns:
-        Values in [0, 1], float32, on the CPU.
-
-    Raises:
-        ImageError: as :func:`read_image`.
-        ValueError: a background out of range.
-    """
+    """A still picture as a tensor, transparency laid on a background."""
     return read_image(source).on(background)

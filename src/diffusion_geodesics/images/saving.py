@@ -15,26 +15,11 @@ __all__ = ["save_png", "to_uint8"]
 
 
 def to_uint8(image: Float[torch.Tensor, "3 height width"]) -> UInt8[np.ndarray, "height width 3"]:
-    """The image in 8 bits a channel.
-
-    Args:
-        image: values in [0, 1]; what lies beyond is clipped.
-
-    Returns:
-        Rounded values from 0 to 255, channels last.
-    """
+    """The image in 8 bits a channel."""
     values = image.detach().to("cpu", torch.float32).clamp(0.0, 1.0) * 255.0
     return values.round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
 
 
 def save_png(path: str | os.PathLike[str], image: Float[torch.Tensor, "3 height width"]) -> None:
-    """Write an image as an 8-bit PNG.
-
-    Args:
-        path: of the file, ``~`` for the home directory; written over if it is there.
-        image: values in [0, 1].
-
-    Raises:
-        OSError: the file cannot be written.
-    """
+    """Write an image as an 8-bit PNG."""
     Image.fromarray(to_uint8(image)).save(expand(path), format="PNG")

@@ -25,21 +25,13 @@ RGB_FORMATS = {"bgr0", "bgra"}
 @final
 @dataclass(frozen=True)
 class Encoder:
-    """An encoder of FFmpeg and how it is used.
+    """An encoder of FFmpeg and how it is used."""
 
-    Args:
-        name: as FFmpeg calls it.
-        pixel_format: that frames are converted to; luma and chroma are of limited range.
-        options: of the encoder.
-        container: options of the container.
-        stream: metadata of the stream.
-    """
-
-    name: str
-    pixel_format: str
-    options: Mapping[str, str] = field(default_factory=dict)
-    container: Mapping[str, str] = field(default_factory=dict)
-    stream: Mapping[str, str] = field(default_factory=dict)
+    name: str  # as FFmpeg calls it
+    pixel_format: str  # that frames are converted to; luma and chroma are of limited range
+    options: Mapping[str, str] = field(default_factory=dict)  # of the encoder
+    container: Mapping[str, str] = field(default_factory=dict)  # options of the container
+    stream: Mapping[str, str] = field(default_factory=dict)  # metadata of the stream
 
     @property
     def is_there(self) -> bool:

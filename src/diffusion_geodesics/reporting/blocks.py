@@ -54,40 +54,24 @@ class Tone(Enum):
 @final
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table.
+    """A cell of a table."""
 
-    Args:
-        text: what it says.
-        detail: a second, smaller line, such as an interval.
-        tone: how it stands out.
-        hint: shown when one points at it.
-    """
-
-    text: str
-    detail: str = ""
-    tone: Tone = Tone.PLAIN
-    hint: str = ""
+    text: str  # what it says
+    detail: str = ""  # a second, smaller line, such as an interval
+    tone: Tone = Tone.PLAIN  # how it stands out
+    hint: str = ""  # shown when one points at it
 
 
 @final
 @dataclass(frozen=True)
 class Table:
-    """Rows and columns; the first column names the rows.
+    """Rows and columns; the first column names the rows."""
 
-    Args:
-        head: the columns' names, or empty.
-        rows: as many cells in each as in ``head``.
-        title: above it; note: below it.
-        numeric: whether the columns after the first hold numbers, which are set to the right.
-
-    Raises:
-        ValueError: a row of another length.
-    """
-
-    head: Sequence[str | Cell]
-    rows: Sequence[Sequence[str | Cell]]
-    title: str = ""
+    head: Sequence[str | Cell]  # the columns' names, or empty
+    rows: Sequence[Sequence[str | Cell]]  # as many cells in each as in ``head``
+    title: str = ""  # above it; note: below it
     note: str = ""
+    # whether the columns after the first hold numbers, which are set to the right
     numeric: bool = True
 
     def __post_init__(self) -> None:
@@ -111,37 +95,22 @@ class Text:
 @final
 @dataclass(frozen=True, eq=False)
 class Plot:
-    """A drawing with a caption.
+    """A drawing with a caption."""
 
-    Args:
-        drawing: what is drawn.
-        title: above it; caption: below or beside it.
-        file: name of an SVG file to be written, for a drawing of one picture.
-    """
-
-    drawing: Drawing
-    title: str = ""
+    drawing: Drawing  # what is drawn
+    title: str = ""  # above it; caption: below or beside it
     caption: str = ""
-    file: str = ""
+    file: str = ""  # name of an SVG file to be written, for a drawing of one picture
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """One image, or several close together.
+    """One image, or several close together."""
 
-    Args:
-        images: each of shape (3 or 4, height, width), of any sizes.
-        caption: below it.
-        alt: what it shows, for those who do not see it; the caption by default.
-
-    Raises:
-        ValueError: no image, or one with values outside [0, 1].
-    """
-
-    images: Sequence[Tensor]
-    caption: str = ""
-    alt: str = ""
+    images: Sequence[Tensor]  # each of shape (3 or 4, height, width), of any sizes
+    caption: str = ""  # below it
+    alt: str = ""  # what it shows, for those who do not see it; the caption by default
 
     def __post_init__(self) -> None:
         if not len(self.images):
@@ -163,20 +132,11 @@ class Pictures:
 @final
 @dataclass(frozen=True, eq=False)
 class FilmRow:
-    """The frames of one path.
+    """The frames of one path."""
 
-    Args:
-        name: what the path is called.
-        frames: shape (n, 3 or 4, height, width).
-        captions: one for each frame, such as "t = 0.25", or none at all.
-
-    Raises:
-        ValueError: no frame, values outside [0, 1], or captions that do not match.
-    """
-
-    name: str
-    frames: Tensor
-    captions: Sequence[str] = ()
+    name: str  # what the path is called
+    frames: Tensor  # shape (n, 3 or 4, height, width)
+    captions: Sequence[str] = ()  # one for each frame, such as "t = 0.25", or none at all
 
     def __post_init__(self) -> None:
         check_colours(self.frames, self.name)
@@ -193,22 +153,13 @@ class Film:
 
     Several rows are thinned to as many frames as the shortest has, and to at most ``columns``, at
     the same relative positions in each.
-
-    Args:
-        rows: one or more.
-        title: above it; caption: below it.
-        file: name of a PNG file with the strip, such as "strip.png".
-        columns: most frames in one row.
-
-    Raises:
-        ValueError: no row.
     """
 
-    rows: Sequence[FilmRow]
-    title: str = ""
+    rows: Sequence[FilmRow]  # one or more
+    title: str = ""  # above it; caption: below it
     caption: str = ""
-    file: str = ""
-    columns: int = 9
+    file: str = ""  # name of a PNG file with the strip, such as "strip.png"
+    columns: int = 9  # most frames in one row
 
     def __post_init__(self) -> None:
         if not self.rows:
@@ -220,29 +171,17 @@ class Film:
 @final
 @dataclass(frozen=True, eq=False)
 class VideoClip:
-    """A film that plays.
+    """A film that plays."""
 
-    Args:
-        frames: shape (n, 3 or 4, height, width).
-        name: of the files, without their ends.
-        formats: files to be written; the page shows the first that every browser can, or a preview.
-        playback: how it plays.
-        rests: frames on which it rests; see `Playback.shown`.
-        title: above it; caption: below it.
-        alt: what it shows, for those who do not see it; the caption by default.
-
-    Raises:
-        ValueError: frames with values outside [0, 1].
-    """
-
-    frames: Tensor
-    name: str = "morph"
+    frames: Tensor  # shape (n, 3 or 4, height, width)
+    name: str = "morph"  # of the files, without their ends
+    # files to be written; the page shows the first that every browser can, or a preview
     formats: Sequence[FilmFormat] = (Mp4(),)
-    playback: Playback = field(default_factory=Playback)
-    rests: Collection[int] | None = None
-    title: str = ""
+    playback: Playback = field(default_factory=Playback)  # how it plays
+    rests: Collection[int] | None = None  # frames on which it rests; see `Playback.shown`
+    title: str = ""  # above it; caption: below it
     caption: str = ""
-    alt: str = ""
+    alt: str = ""  # what it shows, for those who do not see it; the caption by default
 
     def __post_init__(self) -> None:
         check_colours(self.frames, self.name)
@@ -254,21 +193,13 @@ Block = Facts | Table | Text | Plot | Pictures | Film | VideoClip
 @final
 @dataclass(frozen=True, eq=False)
 class Section:
-    """A part of a report.
+    """A part of a report."""
 
-    Args:
-        title: its heading; empty for none.
-        blocks: one below the other.
-        note: below the heading.
-        warning: why its figures mean little; empty where they do not.
-        folded: shown only when it is asked for.
-    """
-
-    title: str
-    blocks: Sequence[Block]
-    note: str = ""
-    warning: str = ""
-    folded: bool = False
+    title: str  # its heading; empty for none
+    blocks: Sequence[Block]  # one below the other
+    note: str = ""  # below the heading
+    warning: str = ""  # why its figures mean little; empty where they do not
+    folded: bool = False  # shown only when it is asked for
 
 
 def time_captions(t: Tensor | Sequence[float], symbol: str = "t") -> tuple[str, ...]:

@@ -40,21 +40,12 @@ class Drawing(ABC):
 
     @abstractmethod
     def svgs(self, name: str) -> tuple[str, ...]:
-        """The pictures as SVG elements.
-
-        Args:
-            name: identifies the drawing on its page, so that no two share the identifiers inside.
-        """
+        """The pictures as SVG elements."""
 
 
 @contextmanager
 def axes(width: float, height: float, name: str) -> Iterator[tuple[Figure, Axes]]:
-    """A figure with one pair of axes; the project's looks hold while it is drawn.
-
-    Args:
-        width, height: in inches.
-        name: from which identifiers inside the picture are made.
-    """
+    """A figure with one pair of axes; the project's looks hold while it is drawn."""
     import matplotlib
     from matplotlib.figure import Figure
 

@@ -31,19 +31,12 @@ PREVIEW_EDGE = 640
 @final
 @dataclass(frozen=True)
 class EmbeddedFilm:
-    """A film as the page shows it.
+    """A film as the page shows it."""
 
-    Args:
-        address: that holds it.
-        is_video: whether it is shown by a video player, not as an image.
-        repeats: whether it begins again at the end.
-        notes: what differs from what was asked, in the files that were written.
-    """
-
-    address: str
-    is_video: bool
-    repeats: bool
-    notes: Sequence[str] = ()
+    address: str  # that holds it
+    is_video: bool  # whether it is shown by a video player, not as an image
+    repeats: bool  # whether it begins again at the end
+    notes: Sequence[str] = ()  # what differs from what was asked, in the files that were written
 
 
 def data_address(content: bytes, media_type: str) -> str:
@@ -52,13 +45,7 @@ def data_address(content: bytes, media_type: str) -> str:
 
 
 def embedded_image(pixels: Tensor, height: int, quality: int = 90) -> str:
-    """The address of an image, no higher than it is ever shown: WebP, or PNG where there is none.
-
-    Args:
-        pixels: shape (3 or 4, height, width), in [0, 1].
-        height: most pixels from top to bottom.
-        quality: of WebP, 0 to 100.
-    """
+    """The address of an image, no higher than it is ever shown: WebP, or PNG where there is none."""
     from PIL import features
 
     image, buffer = to_image(pixels), io.BytesIO()
@@ -71,12 +58,7 @@ def embedded_image(pixels: Tensor, height: int, quality: int = 90) -> str:
 
 
 def embedded_film(clip: VideoClip, files: Sequence[FilmFile]) -> EmbeddedFilm:
-    """The film of a clip for its page: the first file that every browser shows, or a preview.
-
-    Args:
-        clip: what is shown.
-        files: that were written of it.
-    """
+    """The film of a clip for its page: the first file that every browser shows, or a preview."""
     notes = [note for file in files for note in file.notes]
     repeats = clip.playback.order.repeats
     for file in files:

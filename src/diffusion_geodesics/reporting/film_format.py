@@ -16,19 +16,12 @@ if TYPE_CHECKING:
 @final
 @dataclass(frozen=True, eq=False)
 class FrameSequence:
-    """Frames in the order in which they are shown.
+    """Frames in the order in which they are shown."""
 
-    Args:
-        images: the different frames, of one size, all RGB or all RGBA.
-        order: indices of ``images``, one every ``1 / rate`` seconds.
-        rate: frames a second.
-        repeats: whether a player should begin again at the end.
-    """
-
-    images: tuple[Image, ...]
-    order: tuple[int, ...]
-    rate: Fraction
-    repeats: bool
+    images: tuple[Image, ...]  # the different frames, of one size, all RGB or all RGBA
+    order: tuple[int, ...]  # indices of ``images``, one every ``1 / rate`` seconds
+    rate: Fraction  # frames a second
+    repeats: bool  # whether a player should begin again at the end
 
     @property
     def size(self) -> tuple[int, int]:
@@ -50,20 +43,14 @@ class FrameSequence:
 @final
 @dataclass(frozen=True)
 class Encoded:
-    """What has become of a sequence in a file.
+    """What has become of a sequence in a file."""
 
-    Args:
-        frames: that the file shows, those that are shown longer counted as often as they fill
-            ``1 / rate`` seconds.
-        rate: frames a second that the file reaches, on average.
-        size: width and height in pixels.
-        notes: sentences on what differs from what was asked.
-    """
-
+    # that the file shows, those that are shown longer counted as often as they fill ``1 / rate``
+    # seconds
     frames: int
-    rate: Fraction
-    size: tuple[int, int]
-    notes: tuple[str, ...] = ()
+    rate: Fraction  # frames a second that the file reaches, on average
+    size: tuple[int, int]  # width and height in pixels
+    notes: tuple[str, ...] = ()  # sentences on what differs from what was asked
 
 
 class FilmFormat(ABC):
@@ -85,8 +72,4 @@ class FilmFormat(ABC):
 
     @abstractmethod
     def write(self, frames: FrameSequence, path: Path) -> Encoded:
-        """Write a new file. The frames have an alpha channel only if ``keeps_alpha``.
-
-        Raises:
-            OSError: it cannot be written.
-        """
+        """Write a new file. The frames have an alpha channel only if ``keeps_alpha``."""

@@ -44,31 +44,21 @@ FORMATS: Mapping[str, FilmFormat] = {
 @final
 @dataclass(frozen=True)
 class FilmFile:
-    """A film that was written.
+    """A film that was written."""
 
-    Args:
-        path: of the file, or of the folder of a `PngSequence`.
-        format: that it is in.
-        frames, rate, size: see `Encoded`.
-        has_alpha: whether it has an alpha channel.
-        notes: sentences on what differs from what was asked, each beginning with the file's name.
-    """
-
-    path: Path
-    format: FilmFormat
+    path: Path  # of the file, or of the folder of a `PngSequence`
+    format: FilmFormat  # that it is in
+    # frames, rate, size: see `Encoded`
     frames: int
     rate: Fraction
     size: tuple[int, int]
-    has_alpha: bool
+    has_alpha: bool  # whether it has an alpha channel
+    # sentences on what differs from what was asked, each beginning with the file's name
     notes: tuple[str, ...] = ()
 
 
 def film_format(name: str) -> FilmFormat:
-    """The format with a name.
-
-    Raises:
-        ValueError: there is none of this name, or it cannot be written on this machine.
-    """
+    """The format with a name."""
     if name not in FORMATS:
         raise ValueError(f"there is no film format {name!r}; there are {', '.join(FORMATS)}")
     if problem := FORMATS[name].problem():
@@ -85,24 +75,7 @@ def write_films(
     stem: str = "morph",
     rests: Collection[int] | None = None,
 ) -> tuple[FilmFile, ...]:
-    """Write a film, one file for each format.
-
-    Args:
-        frames: in [0, 1], RGB or RGBA. An alpha channel that is 1 everywhere is left out.
-        folder: that exists.
-        formats: one or more.
-        playback: how it plays.
-        stem: name of the files without their ends.
-        rests: see `Playback.shown`.
-
-    Returns:
-        The files in the order of the formats.
-
-    Raises:
-        ValueError: frames that are none, no format, a format that cannot be written here, or an
-            upscaler that does not return frames.
-        OSError: a file cannot be written.
-    """
+    """Write a film, one file for each format."""
     playback = playback or Playback()
     check_colours(frames, stem)
     if not formats:

@@ -52,15 +52,11 @@ class Gif(FilmFormat):
 @final
 @dataclass(frozen=True)
 class WebP(FilmFormat):
-    """Animated WebP: as simple to show as a GIF, in full colour and with alpha.
-
-    Args:
-        quality: 0 to 100.
-    """
+    """Animated WebP: as simple to show as a GIF, in full colour and with alpha."""
 
     suffix: ClassVar[str] = ".webp"
     keeps_alpha: ClassVar[bool] = True
-    quality: int = 90
+    quality: int = 90  # 0 to 100
 
     @property
     def media_type(self) -> str:
@@ -123,12 +119,7 @@ def _save(images: Sequence[Image], path: Path, durations: Sequence[int], **optio
 
 
 def _delays(frames: FrameSequence, ticks: int) -> tuple[list[int], list[int]]:
-    """Frames that differ from the one before, and for how many ticks each is shown.
-
-    Args:
-        frames: as they are shown.
-        ticks: in a second. The i-th frame begins at ``i / rate`` seconds, rounded.
-    """
+    """Frames that differ from the one before, and for how many ticks each is shown."""
     runs = [(i, len(list(run))) for i, run in groupby(frames.order)]
     starts = [0]
     for _, count in runs:

@@ -24,49 +24,33 @@ from diffusion_geodesics.reporting.plots import Level
 @final
 @dataclass(frozen=True)
 class Interval:
-    """A mean with its interval; an interval that is not finite is not drawn.
+    """A mean with its interval; an interval that is not finite is not drawn."""
 
-    Args:
-        name: beside it.
-        mean, low, high: the point and the ends of the line.
-        strong: drawn in colour, as what the others are held against.
-    """
-
-    name: str
+    name: str  # beside it
+    # mean, low, high: the point and the ends of the line
     mean: float
     low: float = math.nan
     high: float = math.nan
-    strong: bool = False
+    strong: bool = False  # drawn in colour, as what the others are held against
 
 
 @final
 @dataclass(frozen=True)
 class IntervalPanel:
-    """Means of one quantity, one below the other.
+    """Means of one quantity, one below the other."""
 
-    Args:
-        title: the quantity and its unit.
-        intervals: from top to bottom; those without a finite mean are left out.
-        log: logarithmic axis, where all means are positive.
-        level: a value to mark.
-    """
-
-    title: str
-    intervals: Sequence[Interval]
-    log: bool = False
-    level: Level | None = None
+    title: str  # the quantity and its unit
+    intervals: Sequence[Interval]  # from top to bottom; those without a finite mean are left out
+    log: bool = False  # logarithmic axis, where all means are positive
+    level: Level | None = None  # a value to mark
 
 
 @final
 @dataclass(frozen=True)
 class IntervalPlot(Drawing):
-    """Points with intervals, one picture a quantity.
+    """Points with intervals, one picture a quantity."""
 
-    Args:
-        panels: at least one.
-    """
-
-    panels: Sequence[IntervalPanel]
+    panels: Sequence[IntervalPanel]  # at least one
 
     def __post_init__(self) -> None:
         if not self.panels:

@@ -20,21 +20,12 @@ WRITTEN = 12
 @final
 @dataclass(frozen=True, eq=False)
 class HeatMap(Drawing):
-    """A matrix as coloured cells; the diagonal and values that are not finite are left blank.
-
-    Args:
-        values: shape (n, n).
-        names: of the rows and columns, n.
-        label: what the values are.
-
-    Raises:
-        ValueError: not as many names as rows.
-    """
+    """A matrix as coloured cells; the diagonal and values that are not finite are left blank."""
 
     narrowest: ClassVar[int] = 420
-    values: Float[Tensor, "n n"]
-    names: Sequence[str]
-    label: str = "distance"
+    values: Float[Tensor, "n n"]  # shape (n, n)
+    names: Sequence[str]  # of the rows and columns, n
+    label: str = "distance"  # what the values are
 
     def __post_init__(self) -> None:
         if len(self.names) != len(self.values):
@@ -71,21 +62,13 @@ class HeatMap(Drawing):
 @final
 @dataclass(frozen=True, eq=False)
 class Embedding(Drawing):
-    """Images as thumbnails at their places in the plane, both axes to one scale.
-
-    Args:
-        positions: shape (n, 2).
-        images: n tensors of shape (3 or 4, height, width) in [0, 1], of any sizes.
-        labels: of the two axes.
-
-    Raises:
-        ValueError: not as many images as positions, or an image outside [0, 1].
-    """
+    """Images as thumbnails at their places in the plane, both axes to one scale."""
 
     narrowest: ClassVar[int] = 420
-    positions: Float[Tensor, "n 2"]
+    positions: Float[Tensor, "n 2"]  # shape (n, 2)
+    # n tensors of shape (3 or 4, height, width) in [0, 1], of any sizes
     images: Sequence[Tensor] | Tensor
-    labels: tuple[str, str] = ("first axis, in units of distance", "second axis")
+    labels: tuple[str, str] = ("first axis, in units of distance", "second axis")  # of the two axes
 
     def __post_init__(self) -> None:
         if len(self.images) != len(self.positions):

@@ -15,12 +15,7 @@ LISTED_FROM = 7
 
 
 def render(report: Report, films: Mapping[str, EmbeddedFilm]) -> str:
-    """The report as HTML text. All text of the report is escaped; all media are inside.
-
-    Args:
-        report: what to show.
-        films: of the report's video clips, by their names.
-    """
+    """The report as HTML text. All text of the report is escaped; all media are inside."""
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(

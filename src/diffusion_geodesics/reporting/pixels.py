@@ -17,11 +17,7 @@ WHITE: Colour = (1.0, 1.0, 1.0)
 
 
 def check_colours(images: Float[Tensor, "*batch channels height width"], name: str) -> None:
-    """Refuse what is no image in [0, 1], rounding apart, naming the likely cause.
-
-    Raises:
-        ValueError: other than 3 or 4 channels, no pixels, or values outside [0, 1].
-    """
+    """Refuse what is no image in [0, 1], rounding apart, naming the likely cause."""
     if images.shape[-3] not in (3, 4) or images.numel() == 0:
         raise ValueError(
             f"{name}: got images of shape {tuple(images.shape)}; expected (..., 3 or 4, height, "

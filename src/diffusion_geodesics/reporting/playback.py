@@ -75,24 +75,13 @@ class Loop(Order):
 @final
 @dataclass(frozen=True)
 class Playback:
-    """How a film plays.
+    """How a film plays."""
 
-    Args:
-        fps: frames a second, 1 to 120; broken rates such as 23.976 are allowed.
-        hold: how often a frame is shown on which the film rests, at least 1.
-        order: in which frames are shown.
-        upscale: applied to every frame.
-        background: the colour that frames with an alpha channel are laid on where a format cannot
-            keep it.
-
-    Raises:
-        ValueError: a number out of its range.
-    """
-
-    fps: float | Fraction = 10
-    hold: int = 5
-    order: Order = field(default_factory=ThereAndBack)
-    upscale: Upscaler = field(default_factory=LanczosToHeight)
+    fps: float | Fraction = 10  # frames a second, 1 to 120; broken rates such as 23.976 are allowed
+    hold: int = 5  # how often a frame is shown on which the film rests, at least 1
+    order: Order = field(default_factory=ThereAndBack)  # in which frames are shown
+    upscale: Upscaler = field(default_factory=LanczosToHeight)  # applied to every frame
+    # the colour that frames with an alpha channel are laid on where a format cannot keep it
     background: Colour = WHITE
 
     def __post_init__(self) -> None:
@@ -109,16 +98,7 @@ class Playback:
         return Fraction(self.fps).limit_denominator(1001)
 
     def shown(self, n: int, rests: Collection[int] | None = None) -> list[int]:
-        """Indices of the frames of a film of n frames as they are shown, one every 1/fps seconds.
-
-        Args:
-            n: number of frames, at least 1.
-            rests: the frames on which the film rests, such as its keyframes; by default the first
-                and, unless it is a `Loop`, the last.
-
-        Raises:
-            ValueError: no frame, or a rest that is no frame of the film.
-        """
+        """Indices of the frames of a film of n frames as they are shown, one every 1/fps seconds."""
         if n < 1:
             raise ValueError("got a film without frames")
         held = self.order.ends(n) if rests is None else set(rests)

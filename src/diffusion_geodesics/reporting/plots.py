@@ -31,17 +31,10 @@ Values = Sequence[float] | Tensor
 @final
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """One curve of a panel; values that are not finite leave gaps.
+    """One curve of a panel; values that are not finite leave gaps."""
 
-    Args:
-        name: for the legend. Curves of one name look alike in all panels of a plot.
-        x, y: as many of one as of the other.
-
-    Raises:
-        ValueError: numbers of values that differ.
-    """
-
-    name: str
+    name: str  # for the legend. Curves of one name look alike in all panels of a plot.
+    # x, y: as many of one as of the other
     x: Values
     y: Values
 
@@ -85,35 +78,22 @@ class Mark:
 @final
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """One pair of axes.
+    """One pair of axes."""
 
-    Args:
-        title: above it: the quantity and its unit.
-        x_label: below it.
-        traces: its curves; at least one.
-        log_x, log_y: logarithmic axes; values that are not positive are left out.
-        levels, bands, marks: what is marked.
-        from_zero: let the values' axis begin at 0.
-        limits: of the horizontal axis.
-        dots: mark every value.
-        whole: mark whole numbers only on the horizontal axis.
-
-    Raises:
-        ValueError: no curve.
-    """
-
-    title: str
-    x_label: str
-    traces: Sequence[Trace]
+    title: str  # above it: the quantity and its unit
+    x_label: str  # below it
+    traces: Sequence[Trace]  # its curves; at least one
+    # log_x, log_y: logarithmic axes; values that are not positive are left out
     log_x: bool = False
     log_y: bool = False
+    # levels, bands, marks: what is marked
     levels: Sequence[Level] = ()
     bands: Sequence[Band] = ()
     marks: Sequence[Mark] = ()
-    from_zero: bool = False
-    limits: tuple[float, float] | None = None
-    dots: bool = False
-    whole: bool = False
+    from_zero: bool = False  # let the values' axis begin at 0
+    limits: tuple[float, float] | None = None  # of the horizontal axis
+    dots: bool = False  # mark every value
+    whole: bool = False  # mark whole numbers only on the horizontal axis
 
     def __post_init__(self) -> None:
         if not self.traces:
@@ -123,13 +103,9 @@ class Panel:
 @final
 @dataclass(frozen=True, eq=False)
 class LinePlot(Drawing):
-    """One or several panels of curves, a picture each, with legends where a panel has several.
+    """One or several panels of curves, a picture each, with legends where a panel has several."""
 
-    Args:
-        panels: at least one.
-    """
-
-    panels: Sequence[Panel]
+    panels: Sequence[Panel]  # at least one
 
     def __post_init__(self) -> None:
         if not self.panels:
@@ -146,14 +122,7 @@ def convergence_plot(
     intervals: Sequence[int] | None = None,
     tolerance: float | None = None,
 ) -> LinePlot:
-    """How a solver went, one point an iteration.
-
-    Args:
-        residual: relative residual of the geodesic equation, positive.
-        length: of the path in the metric.
-        intervals: of the grid on which each iteration ran; refinements are marked.
-        tolerance: the residual at which the solver stops.
-    """
+    """How a solver went, one point an iteration."""
     steps = list(range(1, len(residual) + 1))
     marks = [
         Mark(i + 1.5, f"{before} → {after} intervals")

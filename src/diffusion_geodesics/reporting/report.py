@@ -28,20 +28,13 @@ class Banner:
 @final
 @dataclass(frozen=True)
 class CostRow:
-    """What one stage cost.
-
-    Args:
-        stage: its name.
-        nfe: network function evaluations: single latents through the denoiser.
-        batches: calls of the network.
-        seconds: wall-clock time.
-        tflop: floating-point operations in units of 10^12; None where they are not known.
-    """
+    """What one stage cost."""
 
     stage: str
-    nfe: int
-    batches: int
-    seconds: float
+    nfe: int  # network function evaluations: single latents through the denoiser
+    batches: int  # calls of the network
+    seconds: float  # wall-clock time
+    # floating-point operations in units of 10^12; None where they are not known
     tflop: float | None = None
 
 
@@ -57,43 +50,29 @@ class Sheet:
 @final
 @dataclass(frozen=True, eq=False)
 class Report:
-    """A page and the files that go with it.
+    """A page and the files that go with it."""
 
-    Args:
-        title: headline.
-        result: contents of result.json; ``program``, ``files`` and, where a film is not as asked,
-            ``film_notes`` are added.
-        lead: a sentence below the headline: how it went.
-        opening: blocks side by side below that, such as the images and the film between them.
-        banner: what makes all figures doubtful.
-        warnings: what must be known before the figures are believed.
-        sections: the rest of the page.
-        settings: text of settings.toml.
-        tensors: by the name of a safetensors file, its tensors by name.
-        sheets: CSV files by name.
-        extra_files: further files by name: text in UTF-8, or bytes.
-        frames: by the name of a folder, images of shape (n, 3 or 4, height, width) that are written
-            into it as 000.png and on, in their own size.
-        cost: stages in the order in which they ran; the page adds a total.
-        versions: of every package that matters, by its name.
-
-    Raises:
-        ValueError: a file name that is not allowed or is given twice, or images outside [0, 1].
-    """
-
-    title: str
+    title: str  # headline
+    # contents of result.json; ``program``, ``files`` and, where a film is not as asked,
+    # ``film_notes`` are added
     result: Mapping[str, object]
-    lead: str = ""
+    lead: str = ""  # a sentence below the headline: how it went
+    # blocks side by side below that, such as the images and the film between them
     opening: Sequence[Block] = ()
-    banner: Banner | None = None
-    warnings: Sequence[str] = ()
-    sections: Sequence[Section] = ()
-    settings: str = ""
+    banner: Banner | None = None  # what makes all figures doubtful
+    warnings: Sequence[str] = ()  # what must be known before the figures are believed
+    sections: Sequence[Section] = ()  # the rest of the page
+    settings: str = ""  # text of settings.toml
+    # by the name of a safetensors file, its tensors by name
     tensors: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
-    sheets: Mapping[str, Sheet] = field(default_factory=dict)
+    sheets: Mapping[str, Sheet] = field(default_factory=dict)  # CSV files by name
+    # further files by name: text in UTF-8, or bytes
     extra_files: Mapping[str, str | bytes] = field(default_factory=dict)
+    # by the name of a folder, images of shape (n, 3 or 4, height, width) that are written into it
+    # as 000.png and on, in their own size
     frames: Mapping[str, Tensor] = field(default_factory=dict)
-    cost: Sequence[CostRow] = ()
+    cost: Sequence[CostRow] = ()  # stages in the order in which they ran; the page adds a total
+    # of every package that matters, by its name
     versions: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -30,11 +30,7 @@ from diffusion_geodesics.video.result import VideoResult
 
 @singledispatch
 def to_report(result: object) -> Report:
-    """The report of a job's result.
-
-    Raises:
-        TypeError: no result of a job.
-    """
+    """The report of a job's result."""
     raise TypeError(
         f"got a {type(result).__name__}; expected the result of interpolate, extrapolate, analyze, "
         "image_distances, compare or evaluate"

@@ -24,21 +24,13 @@ _FAINT = (118, 118, 126)
 @final
 @dataclass(frozen=True)
 class StripLayout:
-    """Sizes of a strip, in pixels.
+    """Sizes of a strip, in pixels."""
 
-    Args:
-        frame_height: height of every frame; frames are resized to it by Lanczos resampling.
-        gap: space between neighbouring frames.
-        margin: space around the strip.
-        radius: radius of the frames' corners; 0 for square ones.
-        text: size of the captions.
-    """
-
-    frame_height: int = 192
-    gap: int = 6
-    margin: int = 20
-    radius: int = 6
-    text: int = 18
+    frame_height: int = 192  # height of every frame; frames are resized to it by Lanczos resampling
+    gap: int = 6  # space between neighbouring frames
+    margin: int = 20  # space around the strip
+    radius: int = 6  # radius of the frames' corners; 0 for square ones
+    text: int = 18  # size of the captions
 
     def __post_init__(self) -> None:
         if self.frame_height < 8 or self.text < 6:

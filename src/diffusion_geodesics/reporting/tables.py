@@ -66,12 +66,7 @@ def _csv_value(value: object) -> object:
 
 
 def latex_table(table: Table, comment: str = "") -> str:
-    r"""A ``tabular`` for booktabs: strong and good cells in bold, details in a line below.
-
-    Args:
-        table: what it shows; its title and note are left out.
-        comment: a line above it.
-    """
+    r"""A ``tabular`` for booktabs: strong and good cells in bold, details in a line below."""
     columns = len(table.head or (table.rows[0] if table.rows else ("",)))
     lines = [f"% {_latex(comment)}"] if comment else []
     lines += [rf"\begin{{tabular}}{{l{('r' if table.numeric else 'l') * (columns - 1)}}}"]

@@ -20,13 +20,9 @@ the same channels: RGB, and alpha where there is one. It is given a few frames a
 @final
 @dataclass(frozen=True)
 class Lanczos:
-    """Lanczos resampling by a whole factor; colours are weighted by alpha.
+    """Lanczos resampling by a whole factor; colours are weighted by alpha."""
 
-    Args:
-        factor: 1 to 16; 1 leaves frames as they are.
-    """
-
-    factor: int = 1
+    factor: int = 1  # 1 to 16; 1 leaves frames as they are
 
     def __post_init__(self) -> None:
         if not 1 <= self.factor <= 16:
@@ -41,13 +37,9 @@ class Lanczos:
 @final
 @dataclass(frozen=True)
 class LanczosToHeight:
-    """Lanczos resampling by the smallest whole factor that gives at least a height.
+    """Lanczos resampling by the smallest whole factor that gives at least a height."""
 
-    Args:
-        height: in pixels, at least 1; frames that are as high already stay as they are.
-    """
-
-    height: int = 384
+    height: int = 384  # in pixels, at least 1; frames that are as high already stay as they are
 
     def __post_init__(self) -> None:
         if self.height < 1:

@@ -22,13 +22,11 @@ class Mp4(FilmFormat):
     """H.264 in MP4 with colour at half resolution (4:2:0), which plays everywhere.
 
     Sizes are even: an odd column or row is repeated.
-
-    Args:
-        crf: constant rate factor of x264, 0 (no loss) to 51; 16 is hard to tell from no loss.
     """
 
     suffix: ClassVar[str] = ".mp4"
     keeps_alpha: ClassVar[bool] = False
+    # constant rate factor of x264, 0 (no loss) to 51; 16 is hard to tell from no loss
     crf: int = 16
 
     @property
@@ -42,15 +40,11 @@ class Mp4(FilmFormat):
 @final
 @dataclass(frozen=True)
 class Mp4FullChroma(FilmFormat):
-    """H.264 in MP4 with colour at full resolution (4:4:4), in any size; fewer players show it.
-
-    Args:
-        crf: as for `Mp4`.
-    """
+    """H.264 in MP4 with colour at full resolution (4:4:4), in any size; fewer players show it."""
 
     suffix: ClassVar[str] = ".444.mp4"
     keeps_alpha: ClassVar[bool] = False
-    crf: int = 16
+    crf: int = 16  # as for `Mp4`
 
     def write(self, frames: FrameSequence, path: Path) -> Encoded:
         return _written(frames, _x264("yuv444p", self.crf), path, frames.size)
@@ -59,15 +53,11 @@ class Mp4FullChroma(FilmFormat):
 @final
 @dataclass(frozen=True)
 class WebM(FilmFormat):
-    """VP9 in WebM, with the alpha channel where frames have one.
-
-    Args:
-        crf: constant quality of VP9, 0 to 63; 20 is hard to tell from no loss.
-    """
+    """VP9 in WebM, with the alpha channel where frames have one."""
 
     suffix: ClassVar[str] = ".webm"
     keeps_alpha: ClassVar[bool] = True
-    crf: int = 20
+    crf: int = 20  # constant quality of VP9, 0 to 63; 20 is hard to tell from no loss
 
     @property
     def media_type(self) -> str:
@@ -90,17 +80,12 @@ class WebM(FilmFormat):
 @final
 @dataclass(frozen=True)
 class Av1(FilmFormat):
-    """AV1 in MP4: smaller files, slower to make; SVT-AV1 does it.
-
-    Args:
-        crf: constant quality of SVT-AV1, 1 to 63.
-        preset: 0 (slow) to 13 (fast).
-    """
+    """AV1 in MP4: smaller files, slower to make; SVT-AV1 does it."""
 
     suffix: ClassVar[str] = ".av1.mp4"
     keeps_alpha: ClassVar[bool] = False
-    crf: int = 20
-    preset: int = 6
+    crf: int = 20  # constant quality of SVT-AV1, 1 to 63
+    preset: int = 6  # 0 (slow) to 13 (fast)
 
     def problem(self) -> str:
         return "" if self._encoder().is_there else "this build of FFmpeg has no SVT-AV1 encoder"

@@ -34,13 +34,7 @@ View = dict[str, Any]
 
 
 def view(block: Block, name: str, films: Mapping[str, EmbeddedFilm]) -> View:
-    """What the template needs of a block, with its kind.
-
-    Args:
-        block: to be shown.
-        name: identifies it on the page.
-        films: of the video clips, by their names.
-    """
+    """What the template needs of a block, with its kind."""
     match block:
         case Facts():
             return {"kind": "facts", "title": block.title, "items": block.items}

@@ -24,16 +24,12 @@ from diffusion_geodesics.runtime.storage import PROGRAM, absolute_path, staged_f
 @final
 @dataclass(frozen=True)
 class Written:
-    """What was written.
+    """What was written."""
 
-    Args:
-        folder: absolute.
-        files: everything in it, relative to it, in alphabetical order, with forward slashes.
-        notes: what is not as it was asked for, such as a film's rate: a sentence each.
-    """
-
-    folder: Path
+    folder: Path  # absolute
+    # everything in it, relative to it, in alphabetical order, with forward slashes
     files: tuple[str, ...]
+    # what is not as it was asked for, such as a film's rate: a sentence each
     notes: tuple[str, ...] = ()
 
 
@@ -46,15 +42,6 @@ def write(report: Report, folder: str | Path, *, overwrite: bool = False) -> Wri
     - ``report.html``: everything on one page that needs no other file
 
     What took longest to compute is written first, so that it is kept if the rest fails.
-
-    Args:
-        report: what to write.
-        folder: new, empty, or with ``overwrite`` one that an earlier report was written into.
-        overwrite: whether that may be replaced.
-
-    Raises:
-        FileExistsError, NotADirectoryError, ValueError: see `check_folder`.
-        UnsavedError: it could not be written; the error names what was.
     """
     with staged_folder(folder, overwrite=overwrite) as staging:
         for name, tensors in report.tensors.items():

@@ -25,12 +25,7 @@ ATTEMPTS = 20
 
 
 def recover_beside(folder: Path, target: Path) -> None:
-    """Undo what processes that have ended left in a folder.
-
-    Args:
-        folder: where the entries are; the parent of every target among them.
-        target: the folder that is about to be written.
-    """
+    """Undo what processes that have ended left in a folder."""
     found = list(entries(folder))
     for entry in found:
         if not entry.target:
@@ -55,16 +50,7 @@ def _recover_former(former: Entry, target: Path) -> None:
 
 
 def install_beside(entry: Entry, target: Path, refuse: Callable[[Path], None]) -> None:
-    """Put a finished folder in the place of the target.
-
-    Args:
-        entry: complete and on disk, in state FINISHED.
-        target: where it goes.
-        refuse: raises where the target must not be replaced.
-
-    Raises:
-        OSError: as ``refuse``, or what the operating system says; the target is as it was.
-    """
+    """Put a finished folder in the place of the target."""
     for attempt in range(1, ATTEMPTS + 1):
         refuse(target)
         try:

@@ -8,12 +8,7 @@ from pathlib import Path
 
 
 def write_durably(path: Path, content: bytes) -> None:
-    """Write a new file and wait until it is on the disk.
-
-    Raises:
-        FileExistsError: the file is there.
-        OSError: whatever the operating system says; a part of the file may have been written.
-    """
+    """Write a new file and wait until it is on the disk."""
     with path.open("xb") as file:
         file.write(content)
         file.flush()
@@ -31,11 +26,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """Wait until every file below a folder, and the names of all of them, are on the disk.
-
-    Raises:
-        OSError: contents that cannot be stored after all, such as on a full disk.
-    """
+    """Wait until every file below a folder, and the names of all of them, are on the disk."""
     for parent, _, names in os.walk(folder):
         for name in names:
             descriptor = os.open(os.path.join(parent, name), os.O_RDONLY)

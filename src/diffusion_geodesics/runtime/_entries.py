@@ -48,16 +48,11 @@ class State(Enum):
 @final
 @dataclass(frozen=True)
 class Entry:
-    """A hidden file or folder that belongs to a target.
+    """A hidden file or folder that belongs to a target."""
 
-    Args:
-        folder: where it lies.
-        target: `label` of the target's name; empty for contents of ``folder`` itself.
-        state, owner, token: the rest of its name.
-    """
-
-    folder: Path
-    target: str
+    folder: Path  # where it lies
+    target: str  # `label` of the target's name; empty for contents of ``folder`` itself
+    # state, owner, token: the rest of its name
     state: State
     owner: Owner
     token: str

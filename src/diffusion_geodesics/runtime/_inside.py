@@ -39,16 +39,7 @@ def recover_inside(target: Path) -> None:
 
 
 def install_inside(entry: Entry, target: Path, refuse: Callable[[Path], None]) -> None:
-    """Move the contents of a finished folder into the target that it lies in.
-
-    Args:
-        entry: complete and on disk, in state FINISHED.
-        target: where its contents go.
-        refuse: raises where the target must not be replaced.
-
-    Raises:
-        OSError: as ``refuse``, or what the operating system says.
-    """
+    """Move the contents of a finished folder into the target that it lies in."""
     refuse(target)
     former = entry.to(State.FORMER).path
     try:

@@ -10,11 +10,7 @@ from diffusion_geodesics.runtime.paths import expand
 
 
 def absolute_path(path: str | Path) -> Path:
-    """The path without links and with a leading ``~`` replaced.
-
-    Raises:
-        ValueError: links that lead to themselves.
-    """
+    """The path without links and with a leading ``~`` replaced."""
     try:
         return expand(path).resolve()
     except (OSError, RuntimeError) as error:
@@ -31,17 +27,7 @@ def contents(folder: Path) -> list[Path]:
 
 
 def refuse(path: Path, *, overwrite: bool) -> None:
-    """Raise where a run must not be written.
-
-    Args:
-        path: absolute.
-        overwrite: whether a former run may be replaced.
-
-    Raises:
-        FileExistsError: the folder is there and must not be replaced.
-        NotADirectoryError: a file is in the way.
-        ValueError: the folder is the current one, or contains it.
-    """
+    """Raise where a run must not be written."""
     for part in (path, *path.parents):
         if part.exists() and not part.is_dir():
             raise NotADirectoryError(f"{part} is a file; name a folder for the output")

@@ -13,11 +13,7 @@ from diffusion_geodesics.runtime.owner import hold
 
 @contextmanager
 def staged_file(target: Path, content: bytes) -> Iterator[Path]:
-    """A file with this content, on disk, beside the target; deleted if it is there at the end.
-
-    Raises:
-        OSError: it cannot be written.
-    """
+    """A file with this content, on disk, beside the target; deleted if it is there at the end."""
     entry = Entry.new(target.parent, label(target.name))
     lock: int | None = None
     try:
@@ -34,12 +30,7 @@ def staged_file(target: Path, content: bytes) -> Iterator[Path]:
 
 
 def sweep(folder: Path, target: str | None = None) -> None:
-    """Delete the unfinished files of processes that have ended.
-
-    Args:
-        folder: where they are.
-        target: name of the file they were to become; None for any.
-    """
+    """Delete the unfinished files of processes that have ended."""
     for entry in entries(folder):
         wanted = target is None or entry.target == label(target)
         if wanted and entry.state is State.STAGING and entry.is_gone():

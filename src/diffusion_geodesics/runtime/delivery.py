@@ -19,19 +19,7 @@ _TAKEN = {errno.ENOTEMPTY, errno.EEXIST}
 
 
 def deliver_once(target: Path, work: Path, write: Callable[[Path], object]) -> bool:
-    """Write a folder and let it appear by one rename, unless another process was faster.
-
-    Args:
-        target: where it appears; its parent is made.
-        work: folder on the same file system to write in; it is made.
-        write: writes a folder that does not exist yet, down to the disk, as `staged_folder` does.
-
-    Returns:
-        False where the target was there; it stays, and what was written is deleted.
-
-    Raises:
-        OSError: it cannot be written or renamed; what ``write`` raises.
-    """
+    """Write a folder and let it appear by one rename, unless another process was faster."""
     room = Entry.new(work, target.name).path
     try:
         _made(room, room.mkdir)
@@ -52,13 +40,6 @@ def create_once(path: Path, content: str) -> float | None:
     """Create a small file with its content at once, if it is not there; its folder is made.
 
     It is not brought to the disk: for what need not survive the machine.
-
-    Returns:
-        None where the file was created, else the file system's time now, in seconds, to which the
-        age of the file can be compared.
-
-    Raises:
-        OSError: it cannot be written.
     """
     staging = Entry.new(path.parent, path.name).path
     try:
@@ -80,11 +61,7 @@ def create_once(path: Path, content: str) -> float | None:
 
 
 def replace_file(path: Path, content: str | bytes) -> None:
-    """Write a file of ours atomically, whatever was there.
-
-    Raises:
-        OSError: it cannot be written; what was there stays.
-    """
+    """Write a file of ours atomically, whatever was there."""
     data = content.encode() if isinstance(content, str) else content
 
     def replace() -> None:
@@ -96,12 +73,7 @@ def replace_file(path: Path, content: str | bytes) -> None:
 
 def sweep_work(folder: Path, is_done: Callable[[str], bool] = lambda target: False) -> None:
     """Delete what processes that have ended left in a folder of unfinished work, and the folder if
-    it is empty.
-
-    Args:
-        folder: of `deliver_once`, `create_once` or `replace_file`.
-        is_done: whether a target has been delivered; what other hosts left of it goes as well.
-    """
+    it is empty."""
     for entry in entries(folder):
         foreign = not entry.owner.is_local
         if entry.is_gone() or (foreign and is_done(entry.target)):
@@ -123,12 +95,7 @@ def _made(path: Path, make: Callable[[], object]) -> None:
 
 
 def file_age(path: Path, now: float | None = None) -> float:
-    """Seconds since a file was last touched; infinite where it is gone.
-
-    Args:
-        path: of the file.
-        now: the time of its file system, from `create_once`; this machine's clock by default.
-    """
+    """Seconds since a file was last touched; infinite where it is gone."""
     try:
         return (time.time() if now is None else now) - path.stat().st_mtime
     except OSError:

@@ -10,17 +10,11 @@ from typing import final
 @final
 @dataclass(frozen=True)
 class Diagnostic:
-    """One thing to know about a result.
+    """One thing to know about a result."""
 
-    Args:
-        code: a short name for programs, such as ``"not_converged"``.
-        message: a sentence or two for people: what is the matter, and what to change.
-        data: the numbers behind it.
-    """
-
-    code: str
-    message: str
-    data: Mapping[str, object] = field(default_factory=dict)
+    code: str  # a short name for programs, such as ``"not_converged"``
+    message: str  # a sentence or two for people: what is the matter, and what to change
+    data: Mapping[str, object] = field(default_factory=dict)  # the numbers behind it
 
     def __str__(self) -> str:
         return self.message

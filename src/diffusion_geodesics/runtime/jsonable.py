@@ -16,9 +16,6 @@ def to_json(value: object) -> str:
 
     Keys are sorted and numbers that are not finite become ``null``, so equal values give equal
     text. Bytes of file names that are no UTF-8 are written as ``\\xHH``; see `unicode_text`.
-
-    Raises:
-        TypeError: a value of another kind, named by where it is.
     """
     return json.dumps(_plain(value, "result"), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 

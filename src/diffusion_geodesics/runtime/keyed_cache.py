@@ -35,14 +35,10 @@ class DamagedEntryError(ValueError):
 @final
 @dataclass(frozen=True, eq=False)
 class CacheEntry:
-    """What is kept under one key.
+    """What is kept under one key."""
 
-    Args:
-        tensors: by name; on the CPU when they have been read.
-        metadata: what else there is to keep, as JSON can hold it.
-    """
-
-    tensors: Mapping[str, Tensor]
+    tensors: Mapping[str, Tensor]  # by name; on the CPU when they have been read
+    # what else there is to keep, as JSON can hold it
     metadata: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -53,18 +49,13 @@ class KeyedCache:
 
     An entry appears whole or not at all and carries a checksum. Several processes may use one
     folder: of two that store the same key, the last wins.
-
-    Args:
-        folder: holds a folder for each kind; made when the first entry is stored. A leading ``~``
-            is the home folder.
-        kind: what the entries are, such as "prompt-embedding": letters, digits, ``-`` and ``_``.
-            Put a version into it when the meaning of entries changes.
-
-    Raises:
-        ValueError: a kind with other characters.
     """
 
+    # holds a folder for each kind; made when the first entry is stored. A leading ``~`` is the
+    # home folder.
     folder: Path
+    # what the entries are, such as "prompt-embedding": letters, digits, ``-`` and ``_``. Put a
+    # version into it when the meaning of entries changes.
     kind: str
 
     def __post_init__(self) -> None:
@@ -73,11 +64,7 @@ class KeyedCache:
         object.__setattr__(self, "folder", expand(self.folder))
 
     def path(self, key: str) -> Path:
-        """The file of a key, whether it is there or not.
-
-        Raises:
-            ValueError: a key that is no file name; take `content_key`.
-        """
+        """The file of a key, whether it is there or not."""
         if not _NAME.fullmatch(key):
             raise ValueError(f"key must be letters, digits, - and _, got {key!r}; take content_key")
         return self.folder / self.kind / f"{key}{SUFFIX}"
@@ -91,11 +78,7 @@ class KeyedCache:
         yield from sorted(file.name.removesuffix(SUFFIX) for file in files)
 
     def get(self, key: str) -> CacheEntry | None:
-        """What is kept under a key; None if nothing is.
-
-        Raises:
-            DamagedEntryError: the file is cut short, altered, or of another key or kind.
-        """
+        """What is kept under a key; None if nothing is."""
         from safetensors import SafetensorError
         from safetensors.torch import load
 
@@ -121,12 +104,7 @@ class KeyedCache:
         return CacheEntry(tensors, metadata)
 
     def put(self, key: str, entry: CacheEntry) -> None:
-        """Keep an entry; one of the same key is replaced.
-
-        Raises:
-            OSError: it cannot be written; an entry of the same key stays.
-            TypeError: metadata that JSON cannot hold.
-        """
+        """Keep an entry; one of the same key is replaced."""
         from safetensors.torch import save
 
         file = self.path(key)
@@ -146,11 +124,7 @@ class KeyedCache:
         sync_folder(file.parent)
 
     def demand_writable(self) -> None:
-        """Find out whether entries can be kept, before what they are made of is computed.
-
-        Raises:
-            OSError: they cannot; the message names the folder.
-        """
+        """Find out whether entries can be kept, before what they are made of is computed."""
         folder = self.folder / self.kind
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -172,17 +146,7 @@ class KeyedCache:
         compute: Callable[[], CacheEntry],
         on_damage: Callable[[DamagedEntryError], None] | None = None,
     ) -> CacheEntry:
-        """What is kept under a key, computed and kept if there is nothing.
-
-        Args:
-            key: of the entry.
-            compute: makes it.
-            on_damage: is told of a damaged entry, which is then computed again and replaced.
-                Without it the error is raised.
-
-        Raises:
-            DamagedEntryError: the entry is damaged and there is no ``on_damage``.
-        """
+        """What is kept under a key, computed and kept if there is nothing."""
         try:
             found = self.get(key)
         except DamagedEntryError as error:

@@ -63,16 +63,7 @@ class Owner:
         return self.host == here.host or self.boot == here.boot != NO_BOOT_ID
 
     def is_gone(self, path: Path) -> bool:
-        """Whether the process is known to have ended.
-
-        Args:
-            path: a file or folder of this owner, which the owner locks (`hold`) while it runs. The
-                lock decides for a process in another container, whose id cannot be looked up.
-
-        Returns:
-            True only if the process ran on this machine and has ended. False where that cannot be
-            known, above all for a process of another host.
-        """
+        """Whether the process is known to have ended."""
         if not self.is_local:
             return False
         here = Owner.current()
@@ -86,11 +77,7 @@ class Owner:
 
 
 def hold(path: Path) -> int | None:
-    """Lock a file or folder for as long as the descriptor that is returned stays open.
-
-    Returns:
-        The descriptor, to be given to `os.close`; None where the file system has no locks.
-    """
+    """Lock a file or folder for as long as the descriptor that is returned stays open."""
     descriptor = _lock(path)
     return descriptor if isinstance(descriptor, int) else None
 

@@ -14,20 +14,13 @@ from diffusion_geodesics.runtime.cost import Cost, CostBreakdown, Meter, Operati
 @final
 @dataclass(frozen=True)
 class Event:
-    """Progress of one stage.
+    """Progress of one stage."""
 
-    Args:
-        stage: its name, such as ``"solve"``.
-        done: steps done.
-        total: steps in all; 0 where that is not known.
-        detail: a few words, such as the name of a file.
-        figures: live numbers by name, such as ``residual`` and ``length`` of a solver.
-    """
-
-    stage: str
-    done: int
-    total: int
-    detail: str = ""
+    stage: str  # its name, such as ``"solve"``
+    done: int  # steps done
+    total: int  # steps in all; 0 where that is not known
+    detail: str = ""  # a few words, such as the name of a file
+    # live numbers by name, such as ``residual`` and ``length`` of a solver
     figures: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -72,9 +65,6 @@ class Run:
     The networks that take part are given :attr:`meter`; what they count between the beginning and
     the end of a stage is the stage's cost. It is the one object of a job that changes, and it
     belongs to that job alone.
-
-    Args:
-        observer: told of progress; an exception that it raises ends the run.
     """
 
     def __init__(self, observer: Observer | None = None) -> None:
@@ -85,12 +75,7 @@ class Run:
 
     @contextmanager
     def stage(self, name: str, total: int = 1) -> Iterator[Stage]:
-        """Run the body as a stage.
-
-        Args:
-            name: of the stage; one that was used before goes on.
-            total: steps in all; 0 where that is not known.
-        """
+        """Run the body as a stage."""
         before, started = self.meter.read(), time.perf_counter()
         stage = Stage(name, total, self._observer)
         yield stage

@@ -22,14 +22,7 @@ def settings_toml(
     header: Mapping[str, Any] | None = None,
     without: Collection[str] = (),
 ) -> str:
-    """The text of a settings file: what has an effect, group by group, each value explained.
-
-    Args:
-        job: name of the command that runs it.
-        settings: every choice. Those that are left open (None) are named in a comment.
-        header: further values of the command, such as images, or groups of them, such as model.
-        without: groups that had no effect on this run.
-    """
+    """The text of a settings file: what has an effect, group by group, each value explained."""
     import tomlkit
 
     document = tomlkit.document()
@@ -93,11 +86,7 @@ def _explanation(field: FieldInfo) -> str:
 
 
 def read_settings_file(path: str | Path) -> dict[str, Any]:
-    """The contents of a TOML, YAML or JSON file.
-
-    Raises:
-        SettingsError: no such file, another kind of file, or contents that cannot be read.
-    """
+    """The contents of a TOML, YAML or JSON file."""
     file = expand(path)
     kind = file.suffix.lower()
     if kind not in (".toml", ".yaml", ".yml", ".json"):

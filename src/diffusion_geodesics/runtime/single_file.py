@@ -30,19 +30,6 @@ def write_file(path: str | Path, content: str | bytes, *, overwrite: bool = Fals
     JSON with ``"program": "diffusion-geodesics"``, safetensors with that metadata, or a PNG image
     that names it as its software; an empty file is no one's. Its permissions are kept, and a link
     to it stays a link. A device or a pipe, such as /dev/stdout, is written into.
-
-    Args:
-        path: of the file; a leading ``~`` is the home folder, and missing parents are made.
-        content: bytes, or text that is encoded as UTF-8.
-        overwrite: whether a file that we wrote earlier may be replaced.
-
-    Returns:
-        The absolute path.
-
-    Raises:
-        FileExistsError: the file is there, and was not written by us or must not be replaced.
-        IsADirectoryError: the path is that of a folder.
-        OSError: it cannot be written; what was there before stays.
     """
     target = absolute_path(path)
     data = content.encode() if isinstance(content, str) else content
@@ -99,19 +86,7 @@ def is_ours(path: Path) -> bool:
 
 
 def check_file(path: str | Path, *, overwrite: bool = False) -> Path:
-    """The file as an absolute path, if it can be written there; call it before any long work.
-
-    Args:
-        path: of the file; a leading ``~`` is the home folder.
-        overwrite: as for `write_file`.
-
-    Raises:
-        FileExistsError, IsADirectoryError: as `write_file`.
-        OSError: nothing can be written there.
-
-    Cost:
-        One empty file, which is deleted again.
-    """
+    """The file as an absolute path, if it can be written there; call it before any long work."""
     target = absolute_path(path)
     if target.is_dir():
         raise IsADirectoryError(f"{target} is a folder; name a file")

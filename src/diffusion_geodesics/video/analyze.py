@@ -140,11 +140,7 @@ def _workplace(
 def _clip(
     work: _Workplace, clip: Clip, size: tuple[int, int]
 ) -> tuple[list[ShotAnalysis], list[str]]:
-    """All shots of a clip that are long enough, and what was left out.
-
-    Raises:
-        ClipError: none is.
-    """
+    """All shots of a clip that are long enough, and what was left out."""
     least = work.settings.least
     found: list[ShotAnalysis] = []
     notes: list[str] = []

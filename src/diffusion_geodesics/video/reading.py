@@ -46,23 +46,15 @@ def _moment(text: str | None) -> Moment | None:
 
 @dataclass
 class EncodedShot:
-    """The frames of a shot as they come in: latents and thumbnails, no full-size pixels.
+    """The frames of a shot as they come in: latents and thumbnails, no full-size pixels."""
 
-    Args:
-        frames: numbers of the frames in the file.
-        times: when they are shown, in seconds.
-        clean: latents, in batches.
-        thumbnails: small frames, (3, height, width) each.
-        psnr: of the first frame of each batch through the autoencoder, in dB.
-        ended: why the shot ended, in words; empty where the clip did.
-    """
-
-    frames: list[int] = field(default_factory=list)
-    times: list[float] = field(default_factory=list)
-    clean: list[Tensor] = field(default_factory=list)
-    thumbnails: list[Tensor] = field(default_factory=list)
+    frames: list[int] = field(default_factory=list)  # numbers of the frames in the file
+    times: list[float] = field(default_factory=list)  # when they are shown, in seconds
+    clean: list[Tensor] = field(default_factory=list)  # latents, in batches
+    thumbnails: list[Tensor] = field(default_factory=list)  # small frames, (3, height, width) each
+    # of the first frame of each batch through the autoencoder, in dB
     psnr: list[Tensor] = field(default_factory=list)
-    ended: str = ""
+    ended: str = ""  # why the shot ended, in words; empty where the clip did
     _waiting: list[Tensor] = field(default_factory=list)
 
     def take(self, frame: Frame, codec: Codec) -> None:
@@ -88,11 +80,7 @@ class EncodedShot:
 def encoded_shots(
     run: Run, clip: Clip, parts: ModelParts, settings: VideoSettings, size: tuple[int, int]
 ) -> Iterator[EncodedShot]:
-    """The shots of a clip, encoded one after the other.
-
-    Raises:
-        ClipError: no frame in the range that was asked for, or a damaged file.
-    """
+    """The shots of a clip, encoded one after the other."""
     reading, chosen = reading_of(settings.reading), settings.reading
     how = fit_of(settings.framing)
     stream = clip.frames(reading, lambda image: fit(image, *size, how).image.float())

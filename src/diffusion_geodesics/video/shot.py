@@ -48,50 +48,32 @@ _SOLVER_BYTES = 256e6
 @final
 @dataclass(frozen=True)
 class EndsPath:
-    """A path between the first and the last frame of a shot, for plots and strips.
-
-    Args:
-        name: of the path.
-        t: curve parameters, shape (time,).
-        log_density: log p less that of the first frame, in nats.
-        noise_energy: σ‖s‖/√dim.
-        points: dense along it, at equal fractions of its length.
-        length: in the metric.
-    """
+    """A path between the first and the last frame of a shot, for plots and strips."""
 
     name: str
-    t: Float[Tensor, " time"]
-    log_density: Float[Tensor, " time"]
-    noise_energy: Float[Tensor, " time"]
-    points: Float[Tensor, "fractions dim"]
-    length: float
+    t: Float[Tensor, " time"]  # curve parameters, shape (time,)
+    log_density: Float[Tensor, " time"]  # log p less that of the first frame, in nats
+    noise_energy: Float[Tensor, " time"]  # σ‖s‖/√dim
+    points: Float[Tensor, "fractions dim"]  # dense along it, at equal fractions of its length
+    length: float  # in the metric
 
 
 @final
 @dataclass(frozen=True)
 class Measured:
-    """What is found about a sequence of points on a sphere.
+    """What is found about a sequence of points on a sphere."""
 
-    Args:
-        starts: first and last point of every window.
-        statistics: of the clip and every control, by window.
-        bends: of the clip, at its inner points.
-        log_density: of each point less that of the first, in nats, along the clip.
-        noise_energy: of each point.
-        paths: geodesic, slerp and lerp between the first and the last point; empty where these are
-            one and the same.
-        solved: windows whose geodesic converged, and windows in all.
-        residual: largest residual of those geodesics.
-    """
-
-    starts: Int[Tensor, "2 windows"]
-    statistics: Mapping[Variant, Statistics]
-    bends: Bends
+    starts: Int[Tensor, "2 windows"]  # first and last point of every window
+    statistics: Mapping[Variant, Statistics]  # of the clip and every control, by window
+    bends: Bends  # of the clip, at its inner points
+    # of each point less that of the first, in nats, along the clip
     log_density: Float[Tensor, " n"]
-    noise_energy: Float[Tensor, " n"]
+    noise_energy: Float[Tensor, " n"]  # of each point
+    # geodesic, slerp and lerp between the first and the last point; empty where these are one and
+    # the same
     paths: tuple[EndsPath, ...]
-    solved: tuple[int, int]
-    residual: float
+    solved: tuple[int, int]  # windows whose geodesic converged, and windows in all
+    residual: float  # largest residual of those geodesics
 
 
 @dataclass(frozen=True)
@@ -112,24 +94,7 @@ def measure_shot(
     detail: str = "",
     times: Float[Tensor, " n"] | None = None,
 ) -> Measured:
-    """A sequence of points on a sphere against geodesics, with its controls.
-
-    Args:
-        run: that counts the cost.
-        geometry: the metric.
-        sphere: that the points are on.
-        points: in the order of time.
-        settings: windows, controls and solver.
-        detail: what to call the shot in messages.
-        times: when each point is passed, rising, in mean intervals; even by default.
-
-    Raises:
-        ClipError: every window ends where it began.
-
-    Cost: one score evaluation a point; a boundary value problem for every window (about 60 to
-    150 and 65 to verify), for the whole, and for the windows of the two controls of speed; and
-    window - 2 for each window of slerp, lerp and random paths.
-    """
+    """A sequence of points on a sphere against geodesics, with its controls."""
     chosen, n = settings.windows, len(points)
     times = torch.arange(n, dtype=torch.float64) if times is None else times
     size = min(chosen.window, n)

@@ -38,49 +38,38 @@ STILL = 0.05
 
 @dataclass(frozen=True)
 class Bends:
-    """What a curve does at its inner points m .. n-1-m; shape (inner, *batch).
+    """What a curve does at its inner points m .. n-1-m; shape (inner, *batch)."""
 
-    Args:
-        residual: |P⊥(a - a_g)| / max(|P⊥ a_g|, 0.1 |v|²/D); NaN where the curve stands still.
-        angle: between the two, in degrees; NaN there too.
-        wrong, asked: numerator and denominator, for means.
-        jitter: share of the acceleration that scatter explains, shape (*batch,).
-    """
-
+    # |P⊥(a - a_g)| / max(|P⊥ a_g|, 0.1 |v|²/D); NaN where the curve stands still
     residual: Float[Tensor, "inner *batch"]
-    angle: Float[Tensor, "inner *batch"]
+    angle: Float[Tensor, "inner *batch"]  # between the two, in degrees; NaN there too
+    # wrong, asked: numerator and denominator, for means
     wrong: Float[Tensor, "inner *batch"]
     asked: Float[Tensor, "inner *batch"]
+    # share of the acceleration that scatter explains, shape (*batch,)
     jitter: Float[Tensor, "*batch"]
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """One number a window; NaN where it has none. All of shape (windows,).
+    """One number a window; NaN where it has none. All of shape (windows,)."""
 
-    Args:
-        residual: relative Euler-Lagrange residual ρ.
-        angle: mean angle of the bends, in degrees; 90 for no relation at all.
-        length: length in the metric over that of the geodesic between the same ends.
-        deviation: root mean square distance from that geodesic at equal fractions of length, over
-            the chord.
-        greatest: the greatest such distance.
-        middle: log density in the middle third of the length less the mean of both ends, in nats.
-        energy: least noise energy σ‖s‖/√dim over that of the lower end.
-        speed: Euclidean length over time: the mean step between points that are a unit apart.
-        variation: standard deviation of the speeds between neighbours over their mean, in time.
-        jitter: share of the acceleration that scatter about the local parabolas explains.
-    """
-
-    residual: Float[Tensor, " windows"]
+    residual: Float[Tensor, " windows"]  # relative Euler-Lagrange residual ρ
+    # mean angle of the bends, in degrees; 90 for no relation at all
     angle: Float[Tensor, " windows"]
+    # length in the metric over that of the geodesic between the same ends
     length: Float[Tensor, " windows"]
+    # root mean square distance from that geodesic at equal fractions of length, over the chord
     deviation: Float[Tensor, " windows"]
-    greatest: Float[Tensor, " windows"]
+    greatest: Float[Tensor, " windows"]  # the greatest such distance
+    # log density in the middle third of the length less the mean of both ends, in nats
     middle: Float[Tensor, " windows"]
-    energy: Float[Tensor, " windows"]
+    energy: Float[Tensor, " windows"]  # least noise energy σ‖s‖/√dim over that of the lower end
+    # Euclidean length over time: the mean step between points that are a unit apart
     speed: Float[Tensor, " windows"]
+    # standard deviation of the speeds between neighbours over their mean, in time
     variation: Float[Tensor, " windows"]
+    # share of the acceleration that scatter about the local parabolas explains
     jitter: Float[Tensor, " windows"]
 
     @staticmethod
@@ -152,18 +141,7 @@ def statistics(
     half: int,
     times: Float[Tensor, "n windows"] | None = None,
 ) -> Statistics:
-    """Everything about curves between the ends of known geodesics. Costs no evaluation.
-
-    Args:
-        geometry: the metric.
-        points: of the curves.
-        scores: there.
-        geodesic: points of the geodesic between the same ends, dense along it.
-        geodesic_length: its length in the metric, with the reference of `metric_length`.
-        manifold: where the curves live.
-        half: of the local fits.
-        times: when each point is passed, rising; 0, 1, 2, ... by default.
-    """
+    """Everything about curves between the ends of known geodesics. Costs no evaluation."""
     bent = bends(geometry, points, scores, manifold, half, times)
     arc = arc_length(points)
     chord = torch.linalg.vector_norm(points[-1] - points[0], dim=-1).clamp_min(1e-30)

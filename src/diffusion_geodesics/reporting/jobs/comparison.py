@@ -32,14 +32,10 @@ SHOWN_PAIRS = 24
 @final
 @dataclass(frozen=True)
 class ScoreLine:
-    """A quantity, and what every method has of it.
+    """A quantity, and what every method has of it."""
 
-    Args:
-        quantity: what it is.
-        means: by method; wins: share of pairs won against the baseline, None where nothing ranks.
-    """
-
-    quantity: Quantity
+    quantity: Quantity  # what it is
+    # by method; wins: share of pairs won against the baseline, None where nothing ranks
     means: Sequence[Interval]
     wins: Sequence[Interval | None]
 
