@@ -10,13 +10,11 @@ import xml.etree.ElementTree as ET
 import pytest
 import torch
 
-from diffusion_geodesics.reporting import (
+from diffusion_geodesics.reporting.drawing import COLOURS, Drawing
+from diffusion_geodesics.reporting.intervals import Interval, IntervalPanel, IntervalPlot
+from diffusion_geodesics.reporting.maps import Embedding, HeatMap
+from diffusion_geodesics.reporting.plots import (
     Band,
-    Embedding,
-    HeatMap,
-    Interval,
-    IntervalPanel,
-    IntervalPlot,
     Level,
     LinePlot,
     Mark,
@@ -24,7 +22,6 @@ from diffusion_geodesics.reporting import (
     Trace,
     convergence_plot,
 )
-from diffusion_geodesics.reporting.drawing import COLOURS, Drawing
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -21,40 +21,29 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from diffusion_geodesics.reporting import (
-    Banner,
+from diffusion_geodesics.reporting import writer as writer_module
+from diffusion_geodesics.reporting.blocks import (
     Cell,
-    CostRow,
-    Embedding,
     Fact,
     Facts,
     Film,
     FilmRow,
-    Gif,
-    HeatMap,
-    Interval,
-    IntervalPanel,
-    IntervalPlot,
-    LinePlot,
-    Mp4,
-    Panel,
     Picture,
     Pictures,
-    Playback,
     Plot,
-    ProRes,
-    Report,
     Section,
-    Sheet,
     Table,
     Text,
-    Trace,
     VideoClip,
-    WebM,
-    WebP,
-    write,
 )
-from diffusion_geodesics.reporting import writer as writer_module
+from diffusion_geodesics.reporting.image_formats import Gif, WebP
+from diffusion_geodesics.reporting.intervals import Interval, IntervalPanel, IntervalPlot
+from diffusion_geodesics.reporting.maps import Embedding, HeatMap
+from diffusion_geodesics.reporting.playback import Playback
+from diffusion_geodesics.reporting.plots import LinePlot, Panel, Trace
+from diffusion_geodesics.reporting.report import Banner, CostRow, Report, Sheet
+from diffusion_geodesics.reporting.video_formats import Mp4, ProRes, WebM
+from diffusion_geodesics.reporting.writer import write
 from diffusion_geodesics.runtime.storage import UnsavedError, check_folder
 from tests.reporting.samples.common import disc
 from tests.reporting.samples.jobs import JOBS, small

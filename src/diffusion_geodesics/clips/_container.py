@@ -35,7 +35,7 @@ _STILLS = "_pipe"
 
 @contextmanager
 def opened(path: Path) -> Iterator[InputContainer]:
-    """The file, open. Only this file is read: no other protocol, and no format that names others."""
+    """The file, open. Nothing else is read: no other protocol, no format that names files."""
     import av
 
     name = printable(path)

@@ -96,7 +96,7 @@ def evaluate(
 
 
 def _common_pairs(strips: Mapping[str, Mapping[str, Path]]) -> set[str]:
-    """The pairs that all runs have; a run of one strip without a name takes part in the only one."""
+    """The pairs that all runs have; a strip without a name takes part in the only one."""
     named = {run: set(found) for run, found in strips.items() if set(found) != {""}}
     common = set.intersection(*named.values()) if named else {""}
     listed = "; ".join(

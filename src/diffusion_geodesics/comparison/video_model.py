@@ -48,7 +48,7 @@ class VideoModel(Method):
 
     @classmethod
     def load(cls, folder: Path, device: torch.device, **choices: Any) -> VideoModel:
-        """The model in a folder; in bfloat16 and moved to the GPU part by part where there is one."""
+        """The model in a folder; on a GPU in bfloat16, moved there part by part."""
         from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
         large = device.type == "cuda"

@@ -20,7 +20,7 @@ _EXPECTED_TENSOR = "(height, width), (1, height, width), (3, height, width) or (
 
 
 def read_array(array: np.ndarray) -> Picture:
-    """The picture in an array, channels last; see :func:`~diffusion_geodesics.images.read_image`."""
+    """The picture in an array, channels last."""
     if isinstance(array, np.ma.MaskedArray):
         raise ImageError("got a masked array for an image; fill what is masked, .filled(0)")
     native = array.dtype.newbyteorder("=")
@@ -40,7 +40,7 @@ def read_array(array: np.ndarray) -> Picture:
 
 
 def read_tensor(tensor: Tensor) -> Picture:
-    """The picture in a tensor, channels first; see :func:`~diffusion_geodesics.images.read_image`."""
+    """The picture in a tensor, channels first."""
     shape = tuple(tensor.shape)
     if tensor.dtype not in _LARGEST and not tensor.is_floating_point():
         raise _wrong_type(f"tensor of {tensor.dtype}", tensor.is_complex())

@@ -14,7 +14,9 @@ from diffusion_geodesics.runtime.paths import expand
 __all__ = ["save_png", "to_uint8"]
 
 
-def to_uint8(image: Float[torch.Tensor, "3 height width"]) -> UInt8[np.ndarray, "height width 3"]:
+def to_uint8(
+    image: Float[torch.Tensor, "channels height width"],
+) -> UInt8[np.ndarray, "height width channels"]:
     """The image in 8 bits a channel."""
     values = image.detach().to("cpu", torch.float32).clamp(0.0, 1.0) * 255.0
     return values.round().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()

@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, final
 
+import numpy as np
+from PIL.Image import Image
+
 from diffusion_geodesics.reporting.film_format import FrameSequence
 
 if TYPE_CHECKING:
     from av import VideoFrame
-    from PIL.Image import Image
 
 BT709 = 1
 """Its number in ITU-T H.273, for primaries and transfer characteristics alike."""
@@ -76,7 +78,6 @@ class Encoder:
 
     def _converted(self, image: Image) -> VideoFrame:
         import av
-        import numpy as np
         from av.video.reformatter import ColorRange, Colorspace
 
         layout = "rgba" if image.mode == "RGBA" else "rgb24"
@@ -84,14 +85,9 @@ class Encoder:
         # One thread: several overwrite each other's first pixels where the width is odd.
         if self.pixel_format in RGB_FORMATS:
             return frame.reformat(format=self.pixel_format, threads=1)
-        return frame.reformat(
-            format=self.pixel_format,
-            src_colorspace=Colorspace.ITU709,
-            dst_colorspace=Colorspace.ITU709,
-            src_color_range=ColorRange.JPEG,
-            dst_color_range=ColorRange.MPEG,
-            threads=1,
-        )
+        space = {"src_colorspace": Colorspace.ITU709, "dst_colorspace": Colorspace.ITU709}
+        limits = {"src_color_range": ColorRange.JPEG, "dst_color_range": ColorRange.MPEG}
+        return frame.reformat(format=self.pixel_format, threads=1, **space, **limits)
 
 
 @contextmanager

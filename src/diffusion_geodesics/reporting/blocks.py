@@ -1,8 +1,8 @@
 """What a report is made of: plain, frozen data. How it looks is decided elsewhere.
 
 Text is plain text: whatever it holds is shown as it is. Images are tensors in [0, 1] of shape
-(3 or 4, height, width), RGB in sRGB with an alpha channel where there is one. Where a block has a
-``file``, the report's folder gets a file of that name besides what the page shows.
+(3 or 4, height, width), RGB in sRGB with an alpha channel where there is one. A title is above a
+block, its caption below. Where it has a ``file``, the folder gets a file of that name as well.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ class Tone(Enum):
 class Cell:
     """A cell of a table."""
 
-    text: str  # what it says
+    text: str
     detail: str = ""  # a second, smaller line, such as an interval
-    tone: Tone = Tone.PLAIN  # how it stands out
+    tone: Tone = Tone.PLAIN
     hint: str = ""  # shown when one points at it
 
 
@@ -69,17 +69,14 @@ class Table:
 
     head: Sequence[str | Cell]  # the columns' names, or empty
     rows: Sequence[Sequence[str | Cell]]  # as many cells in each as in ``head``
-    title: str = ""  # above it; note: below it
+    title: str = ""
     note: str = ""
-    # whether the columns after the first hold numbers, which are set to the right
-    numeric: bool = True
+    numeric: bool = True  # whether columns after the first hold numbers, set to the right
 
     def __post_init__(self) -> None:
         lengths = {len(row) for row in self.rows} | ({len(self.head)} if self.head else set())
         if len(lengths) > 1:
-            raise ValueError(
-                f"got rows of {sorted(lengths)} cells in one table; expected one length"
-            )
+            raise ValueError(f"got rows of {sorted(lengths)} cells; expected one length")
 
 
 @final
@@ -97,8 +94,8 @@ class Text:
 class Plot:
     """A drawing with a caption."""
 
-    drawing: Drawing  # what is drawn
-    title: str = ""  # above it; caption: below or beside it
+    drawing: Drawing
+    title: str = ""
     caption: str = ""
     file: str = ""  # name of an SVG file to be written, for a drawing of one picture
 
@@ -109,7 +106,7 @@ class Picture:
     """One image, or several close together."""
 
     images: Sequence[Tensor]  # each of shape (3 or 4, height, width), of any sizes
-    caption: str = ""  # below it
+    caption: str = ""
     alt: str = ""  # what it shows, for those who do not see it; the caption by default
 
     def __post_init__(self) -> None:
@@ -134,7 +131,7 @@ class Pictures:
 class FilmRow:
     """The frames of one path."""
 
-    name: str  # what the path is called
+    name: str
     frames: Tensor  # shape (n, 3 or 4, height, width)
     captions: Sequence[str] = ()  # one for each frame, such as "t = 0.25", or none at all
 
@@ -156,7 +153,7 @@ class Film:
     """
 
     rows: Sequence[FilmRow]  # one or more
-    title: str = ""  # above it; caption: below it
+    title: str = ""
     caption: str = ""
     file: str = ""  # name of a PNG file with the strip, such as "strip.png"
     columns: int = 9  # most frames in one row
@@ -175,11 +172,10 @@ class VideoClip:
 
     frames: Tensor  # shape (n, 3 or 4, height, width)
     name: str = "morph"  # of the files, without their ends
-    # files to be written; the page shows the first that every browser can, or a preview
-    formats: Sequence[FilmFormat] = (Mp4(),)
-    playback: Playback = field(default_factory=Playback)  # how it plays
+    formats: Sequence[FilmFormat] = (Mp4(),)  # of the files to be written
+    playback: Playback = field(default_factory=Playback)
     rests: Collection[int] | None = None  # frames on which it rests; see `Playback.shown`
-    title: str = ""  # above it; caption: below it
+    title: str = ""
     caption: str = ""
     alt: str = ""  # what it shows, for those who do not see it; the caption by default
 
@@ -196,8 +192,8 @@ class Section:
     """A part of a report."""
 
     title: str  # its heading; empty for none
-    blocks: Sequence[Block]  # one below the other
-    note: str = ""  # below the heading
+    blocks: Sequence[Block]
+    note: str = ""
     warning: str = ""  # why its figures mean little; empty where they do not
     folded: bool = False  # shown only when it is asked for
 

@@ -8,19 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, final
+from typing import final
 
+import torch
+from PIL import features
 from torch import Tensor
 
 from diffusion_geodesics.reporting.blocks import VideoClip
 from diffusion_geodesics.reporting.films import FilmFile, write_films
 from diffusion_geodesics.reporting.pixels import fit_height, to_image
-from diffusion_geodesics.reporting.playback import Playback
 from diffusion_geodesics.reporting.upscaling import Upscaler
 from diffusion_geodesics.reporting.video_formats import Mp4
-
-if TYPE_CHECKING:
-    pass
 
 LARGEST_FILM = 8_000_000
 """Bytes of a film above which the page shows a smaller preview."""
@@ -45,9 +43,7 @@ def data_address(content: bytes, media_type: str) -> str:
 
 
 def embedded_image(pixels: Tensor, height: int, quality: int = 90) -> str:
-    """The address of an image, no higher than it is ever shown: WebP, or PNG where there is none."""
-    from PIL import features
-
+    """The address of an image, no higher than shown: WebP, or PNG where Pillow lacks that."""
     image, buffer = to_image(pixels), io.BytesIO()
     small = fit_height(image, min(image.height, height))
     if features.check("webp"):
@@ -71,11 +67,10 @@ def embedded_film(clip: VideoClip, files: Sequence[FilmFile]) -> EmbeddedFilm:
 
 
 def _preview(clip: VideoClip) -> bytes:
-    playback: Playback = replace(clip.playback, upscale=_limited(clip.playback.upscale))
+    playback = replace(clip.playback, upscale=_limited(clip.playback.upscale))
     with TemporaryDirectory() as folder:
-        (file,) = write_films(
-            clip.frames, Path(folder), [Mp4(crf=23)], playback, stem="preview", rests=clip.rests
-        )
+        place = Path(folder)
+        (file,) = write_films(clip.frames, place, [Mp4(crf=23)], playback, rests=clip.rests)
         return file.path.read_bytes()
 
 
@@ -83,8 +78,6 @@ def _limited(upscale: Upscaler) -> Upscaler:
     """The upscaler, followed by a reduction to the size of a preview."""
 
     def apply(frames: Tensor) -> Tensor:
-        import torch
-
         larger = upscale(frames)
         factor = PREVIEW_EDGE / max(larger.shape[2:])
         if factor >= 1:

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, final
+from typing import ClassVar, final
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from PIL.Image import Image
 
 
 @final
@@ -45,9 +44,7 @@ class FrameSequence:
 class Encoded:
     """What has become of a sequence in a file."""
 
-    # that the file shows, those that are shown longer counted as often as they fill ``1 / rate``
-    # seconds
-    frames: int
+    frames: int  # that the file shows, counted in units of ``1 / rate`` seconds
     rate: Fraction  # frames a second that the file reaches, on average
     size: tuple[int, int]  # width and height in pixels
     notes: tuple[str, ...] = ()  # sentences on what differs from what was asked
@@ -56,15 +53,9 @@ class Encoded:
 class FilmFormat(ABC):
     """A kind of film file. The same frames give the same bytes."""
 
-    suffix: ClassVar[str]
-    """The end of file names; empty where a film is a folder."""
-    keeps_alpha: ClassVar[bool]
-    """Whether an alpha channel is kept."""
-
-    @property
-    def media_type(self) -> str:
-        """The type by which every current browser can show it; empty where not all can."""
-        return ""
+    suffix: ClassVar[str]  # the end of file names; empty where a film is a folder
+    keeps_alpha: ClassVar[bool]  # whether an alpha channel is kept
+    media_type: ClassVar[str] = ""  # by which every browser can show it; empty where not all can
 
     def problem(self) -> str:
         """Why it cannot be written on this machine; empty where it can."""

@@ -7,17 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
-from diffusion_geodesics.reporting.drawing import (
-    COLOURS,
-    GRID,
-    INK,
-    PANEL,
-    Drawing,
-    axes,
-    label_logarithmic,
-    short,
-    to_svg,
-)
+from diffusion_geodesics.reporting import drawing
+from diffusion_geodesics.reporting.drawing import COLOURS, GRID, INK, PANEL, short
 from diffusion_geodesics.reporting.plots import Level
 
 
@@ -26,8 +17,7 @@ from diffusion_geodesics.reporting.plots import Level
 class Interval:
     """A mean with its interval; an interval that is not finite is not drawn."""
 
-    name: str  # beside it
-    # mean, low, high: the point and the ends of the line
+    name: str
     mean: float
     low: float = math.nan
     high: float = math.nan
@@ -42,12 +32,12 @@ class IntervalPanel:
     title: str  # the quantity and its unit
     intervals: Sequence[Interval]  # from top to bottom; those without a finite mean are left out
     log: bool = False  # logarithmic axis, where all means are positive
-    level: Level | None = None  # a value to mark
+    level: Level | None = None
 
 
 @final
 @dataclass(frozen=True)
-class IntervalPlot(Drawing):
+class IntervalPlot(drawing.Drawing):
     """Points with intervals, one picture a quantity."""
 
     panels: Sequence[IntervalPanel]  # at least one
@@ -62,11 +52,11 @@ class IntervalPlot(Drawing):
 
 def _interval_svg(panel: IntervalPanel, name: str) -> str:
     found = [interval for interval in panel.intervals if math.isfinite(interval.mean)]
-    with axes(PANEL[0], 0.9 + 0.27 * len(found), name) as (figure, place):
+    with drawing.axes(PANEL[0], 0.9 + 0.27 * len(found), name) as (figure, place):
         for row, interval in enumerate(found):
             colour = COLOURS[0] if interval.strong else INK
-            if math.isfinite(interval.low) and math.isfinite(interval.high):
-                ends = [interval.low, interval.high]
+            ends = [interval.low, interval.high]
+            if all(map(math.isfinite, ends)):
                 place.plot(ends, [row, row], color=colour, linewidth=2.2)
             place.plot([interval.mean], [row], color=colour, marker="o", markersize=5)
         if panel.level:
@@ -76,8 +66,8 @@ def _interval_svg(panel: IntervalPanel, name: str) -> str:
         if panel.log and all(interval.mean > 0 for interval in found):
             place.set_xscale("log", nonpositive="mask")
             means = [interval.mean for interval in found]
-            label_logarithmic(place.xaxis, max(means) / min(means))
+            drawing.label_logarithmic(place.xaxis, max(means) / min(means))
         place.set_title(short(panel.title, 60))
         place.tick_params(axis="y", length=0)
         place.grid(axis="y", color=GRID, linewidth=0.3)
-        return to_svg(figure, panel.title)
+        return drawing.to_svg(figure, panel.title)

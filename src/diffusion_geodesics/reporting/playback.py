@@ -15,16 +15,15 @@ from diffusion_geodesics.reporting.upscaling import LanczosToHeight, Upscaler
 class Order(ABC):
     """The order in which the n frames of a film are shown."""
 
-    repeats: ClassVar[bool]
-    """Whether a player should begin again at the end, where the format can say so."""
+    repeats: ClassVar[bool]  # whether a player should begin again at the end, where it can
 
     @abstractmethod
     def indices(self, n: int) -> list[int]:
         """The indices 0 to n - 1 in the order of one round."""
 
-    @abstractmethod
     def ends(self, n: int) -> set[int]:
         """The frames on which a film of n frames rests if nothing else is said."""
+        return {0, n - 1}
 
 
 @final
@@ -37,9 +36,6 @@ class Once(Order):
     def indices(self, n: int) -> list[int]:
         return list(range(n))
 
-    def ends(self, n: int) -> set[int]:
-        return {0, n - 1}
-
 
 @final
 @dataclass(frozen=True)
@@ -50,9 +46,6 @@ class ThereAndBack(Order):
 
     def indices(self, n: int) -> list[int]:
         return [*range(n), *range(n - 2, 0, -1)]
-
-    def ends(self, n: int) -> set[int]:
-        return {0, n - 1}
 
 
 @final
@@ -77,12 +70,11 @@ class Loop(Order):
 class Playback:
     """How a film plays."""
 
-    fps: float | Fraction = 10  # frames a second, 1 to 120; broken rates such as 23.976 are allowed
+    fps: float | Fraction = 10  # frames a second, 1 to 120, such as 23.976
     hold: int = 5  # how often a frame is shown on which the film rests, at least 1
-    order: Order = field(default_factory=ThereAndBack)  # in which frames are shown
+    order: Order = field(default_factory=ThereAndBack)
     upscale: Upscaler = field(default_factory=LanczosToHeight)  # applied to every frame
-    # the colour that frames with an alpha channel are laid on where a format cannot keep it
-    background: Colour = WHITE
+    background: Colour = WHITE  # that frames are laid on where a format cannot keep their alpha
 
     def __post_init__(self) -> None:
         if not 1 <= self.fps <= 120:
@@ -98,11 +90,13 @@ class Playback:
         return Fraction(self.fps).limit_denominator(1001)
 
     def shown(self, n: int, rests: Collection[int] | None = None) -> list[int]:
-        """Indices of the frames of a film of n frames as they are shown, one every 1/fps seconds."""
+        """Indices of the frames of a film of n frames as they are shown, one every 1/fps seconds.
+
+        It rests on the frames ``rests``, such as keyframes; by default on those of the order.
+        """
         if n < 1:
             raise ValueError("got a film without frames")
         held = self.order.ends(n) if rests is None else set(rests)
         if strange := sorted(i for i in held if not 0 <= i < n):
             raise ValueError(f"got rests at {strange} in a film of {n} frames, 0 to {n - 1}")
-        order = self.order.indices(n)
-        return [i for i in order for _ in range(self.hold if i in held else 1)]
+        return [i for i in self.order.indices(n) for _ in range(self.hold if i in held else 1)]

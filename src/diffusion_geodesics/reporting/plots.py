@@ -10,17 +10,8 @@ from typing import TYPE_CHECKING, final
 
 from torch import Tensor
 
-from diffusion_geodesics.reporting.drawing import (
-    GRID,
-    INK,
-    PANEL,
-    Drawing,
-    axes,
-    label_logarithmic,
-    line_look,
-    short,
-    to_svg,
-)
+from diffusion_geodesics.reporting import drawing
+from diffusion_geodesics.reporting.drawing import GRID, INK, PANEL, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +25,6 @@ class Trace:
     """One curve of a panel; values that are not finite leave gaps."""
 
     name: str  # for the legend. Curves of one name look alike in all panels of a plot.
-    # x, y: as many of one as of the other
     x: Values
     y: Values
 
@@ -80,20 +70,16 @@ class Mark:
 class Panel:
     """One pair of axes."""
 
-    title: str  # above it: the quantity and its unit
-    x_label: str  # below it
+    title: str  # the quantity and its unit
+    x_label: str
     traces: Sequence[Trace]  # its curves; at least one
-    # log_x, log_y: logarithmic axes; values that are not positive are left out
-    log_x: bool = False
-    log_y: bool = False
-    # levels, bands, marks: what is marked
+    log_y: bool = False  # logarithmic; values that are not positive are left out
     levels: Sequence[Level] = ()
     bands: Sequence[Band] = ()
     marks: Sequence[Mark] = ()
     from_zero: bool = False  # let the values' axis begin at 0
     limits: tuple[float, float] | None = None  # of the horizontal axis
-    dots: bool = False  # mark every value
-    whole: bool = False  # mark whole numbers only on the horizontal axis
+    counted: bool = False  # x is a number of steps: each value gets a dot
 
     def __post_init__(self) -> None:
         if not self.traces:
@@ -102,7 +88,7 @@ class Panel:
 
 @final
 @dataclass(frozen=True, eq=False)
-class LinePlot(Drawing):
+class LinePlot(drawing.Drawing):
     """One or several panels of curves, a picture each, with legends where a panel has several."""
 
     panels: Sequence[Panel]  # at least one
@@ -130,34 +116,24 @@ def convergence_plot(
         if before != after
     ]
     levels = () if tolerance is None else (Level(tolerance, "tolerance"),)
-    panels = [
-        Panel(
-            "relative residual",
-            "iteration",
-            [Trace("solver", steps, residual)],
-            log_y=True,
-            levels=levels,
-            marks=marks,
-            dots=True,
-            whole=True,
-        )
-    ]
-    if length is not None:
-        curve = Trace("solver", steps, length)
-        panels.append(Panel("length", "iteration", [curve], marks=marks, dots=True, whole=True))
-    return LinePlot(panels)
+
+    def panel(title: str, values: Values, levels: Sequence[Level] = (), log: bool = False) -> Panel:
+        curve = [Trace("solver", steps, values)]
+        return Panel(title, "iteration", curve, log, levels, marks=marks, counted=True)
+
+    panels = [panel("relative residual", residual, levels, log=True)]
+    return LinePlot(panels if length is None else [*panels, panel("length", length)])
 
 
 def _panel_svg(panel: Panel, names: list[str], name: str) -> str:
     legend = _has_legend(panel)
-    with axes(PANEL[0], PANEL[1] + (0.25 if legend else 0), name) as (figure, place):
-        if panel.log_x:
-            place.set_xscale("log")
-        if panel.log_y:
-            _make_logarithmic(place, [float(v) for t in panel.traces for v in t.y])
+    with drawing.axes(PANEL[0], PANEL[1] + (0.25 if legend else 0), name) as (figure, place):
+        if panel.log_y and (positive := [y for t in panel.traces for y in t.y if 0 < y < math.inf]):
+            place.set_yscale("log", nonpositive="mask")
+            drawing.label_logarithmic(place.yaxis, max(positive) / min(positive))
         for trace in panel.traces:
-            look = line_look(names.index(trace.name), trace.name)
-            if panel.dots or len(trace.x) == 1:
+            look = drawing.line_look(names.index(trace.name), trace.name)
+            if panel.counted or len(trace.x) == 1:
                 look |= {"marker": "o", "markersize": 3.5}
             place.plot(trace.x, trace.y, **look)
         _mark(place, panel)
@@ -165,7 +141,7 @@ def _panel_svg(panel: Panel, names: list[str], name: str) -> str:
             place.set_ylim(bottom=0)
         if panel.limits:
             place.set_xlim(*panel.limits)
-        if panel.whole:
+        if panel.counted:
             from matplotlib.ticker import MaxNLocator
 
             place.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -174,18 +150,9 @@ def _panel_svg(panel: Panel, names: list[str], name: str) -> str:
         if legend:
             count = len(panel.traces) + len(panel.bands) + len(panel.levels)
             columns = min(count, 4 if max(len(t.name) for t in panel.traces) < 10 else 3)
-            figure.legend(
-                loc="outside upper left", ncols=columns, handlelength=2.1, columnspacing=1.2
-            )
-        return to_svg(figure, f"{panel.title} against {panel.x_label}")
-
-
-def _make_logarithmic(place: Axes, values: list[float]) -> None:
-    finite = [v for v in values if math.isfinite(v) and v > 0]
-    if not finite:
-        return
-    place.set_yscale("log", nonpositive="mask")
-    label_logarithmic(place.yaxis, max(finite) / min(finite))
+            spacing = {"handlelength": 2.1, "columnspacing": 1.2}
+            figure.legend(loc="outside upper left", ncols=columns, **spacing)
+        return drawing.to_svg(figure, f"{panel.title} against {panel.x_label}")
 
 
 def _mark(place: Axes, panel: Panel) -> None:
@@ -200,31 +167,29 @@ def _mark(place: Axes, panel: Panel) -> None:
         place.axhspan(band.low, band.high, color=GRID, alpha=0.5, linewidth=0, label=label)
     for mark in panel.marks:
         place.axvline(mark.x, color=INK, linewidth=0.8, linestyle=":")
-        place.annotate(
-            short(mark.name),
-            (mark.x, 1),
-            xycoords=("data", "axes fraction"),
-            xytext=(3, -2),
-            textcoords="offset points",
-            verticalalignment="top",
-            fontsize=8,
-        )
+        _write(place, mark.name, (mark.x, 1), ("data", "axes fraction"), (3, -2), va="top")
 
 
 def _name(place: Axes, panel: Panel, level: Level) -> None:
     """Write a level's name at the end of its line that is further from the curve."""
     right = _nearest(panel, level.value, -1) > _nearest(panel, level.value, 0)
     high = place.transLimits.transform(place.transScale.transform((1, level.value)))[1] > 0.9
-    place.annotate(
-        short(level.name),
-        (0.99 if right else 0.01, level.value),
-        xycoords=("axes fraction", "data"),
-        xytext=(0, -2 if high else 3),
-        textcoords="offset points",
-        horizontalalignment="right" if right else "left",
-        verticalalignment="top" if high else "baseline",
-        fontsize=8,
-    )
+    point, shift = (0.99 if right else 0.01, level.value), (0, -2 if high else 3)
+    side, base = "right" if right else "left", "top" if high else "baseline"
+    _write(place, level.name, point, ("axes fraction", "data"), shift, ha=side, va=base)
+
+
+def _write(
+    place: Axes,
+    text: str,
+    point: tuple[float, float],
+    units: tuple[str, str],
+    shift: tuple[float, float],
+    **alignment: str,
+) -> None:
+    """Write a text beside a point, shifted by so many points of type."""
+    offset = {"xytext": shift, "textcoords": "offset points"}
+    place.annotate(short(text), point, xycoords=units, fontsize=8, **offset, **alignment)
 
 
 def _has_legend(panel: Panel) -> bool:
@@ -237,11 +202,10 @@ def _nearest(panel: Panel, value: float, end: int) -> float:
     def height(y: float) -> float:
         return math.log(y) if panel.log_y else y
 
-    quarters = [
-        t.y[: len(t.y) // 4 + 1] if end == 0 else t.y[-len(t.y) // 4 :] for t in panel.traces
-    ]
-    values = [float(y) for quarter in quarters for y in quarter]
-    found = [y for y in values if math.isfinite(y) and (y > 0 or not panel.log_y)]
     if panel.log_y and value <= 0:
         return math.inf
+    curves = [t.y for t in panel.traces]
+    quarters = [y[: len(y) // 4 + 1] if end == 0 else y[-len(y) // 4 :] for y in curves]
+    values = [y for quarter in quarters for y in quarter]
+    found = [y for y in values if math.isfinite(y) and (y > 0 or not panel.log_y)]
     return min((abs(height(y) - height(value)) for y in found), default=math.inf)

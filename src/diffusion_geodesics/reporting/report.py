@@ -34,8 +34,7 @@ class CostRow:
     nfe: int  # network function evaluations: single latents through the denoiser
     batches: int  # calls of the network
     seconds: float  # wall-clock time
-    # floating-point operations in units of 10^12; None where they are not known
-    tflop: float | None = None
+    tflop: float | None = None  # operations in units of 10^12; None where they are not known
 
 
 @final
@@ -52,28 +51,21 @@ class Sheet:
 class Report:
     """A page and the files that go with it."""
 
-    title: str  # headline
-    # contents of result.json; ``program``, ``files`` and, where a film is not as asked,
-    # ``film_notes`` are added
-    result: Mapping[str, object]
-    lead: str = ""  # a sentence below the headline: how it went
-    # blocks side by side below that, such as the images and the film between them
-    opening: Sequence[Block] = ()
+    title: str
+    result: Mapping[str, object]  # contents of result.json, to which the writer adds
+    lead: str = ""  # a sentence below the title: how it went
+    opening: Sequence[Block] = ()  # side by side: such as the images and the film between them
     banner: Banner | None = None  # what makes all figures doubtful
     warnings: Sequence[str] = ()  # what must be known before the figures are believed
     sections: Sequence[Section] = ()  # the rest of the page
     settings: str = ""  # text of settings.toml
-    # by the name of a safetensors file, its tensors by name
+    # Files by name: safetensors, CSV, others. Frames go into a folder, as 000.png and on.
     tensors: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
-    sheets: Mapping[str, Sheet] = field(default_factory=dict)  # CSV files by name
-    # further files by name: text in UTF-8, or bytes
+    sheets: Mapping[str, Sheet] = field(default_factory=dict)
     extra_files: Mapping[str, str | bytes] = field(default_factory=dict)
-    # by the name of a folder, images of shape (n, 3 or 4, height, width) that are written into it
-    # as 000.png and on, in their own size
     frames: Mapping[str, Tensor] = field(default_factory=dict)
     cost: Sequence[CostRow] = ()  # stages in the order in which they ran; the page adds a total
-    # of every package that matters, by its name
-    versions: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)  # of packages, by name
 
     def __post_init__(self) -> None:
         seen = {RESULT, PAGE, SETTINGS}
@@ -105,7 +97,6 @@ class Report:
 
 def file_name(text: str) -> str:
     """A name that is safe as that of a file or folder, from any text: letters, digits and +-_."""
-    kept = "".join(
-        c if c.isalnum() or c in "+-_." else "-" for c in text.encode("utf-8", "replace").decode()
-    )
+    plain = text.encode("utf-8", "replace").decode()
+    kept = "".join(c if c.isalnum() or c in "+-_." else "-" for c in plain)
     return kept.strip("-.")[:100] or "unnamed"

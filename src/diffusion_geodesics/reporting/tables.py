@@ -28,20 +28,15 @@ def number(value: float) -> str:
     if not math.isfinite(value):
         return "–"
     size = abs(value)
-    if size >= 1000:
-        return f"{value:,.0f}"
-    if size >= 100:
-        return f"{value:.0f}"
     if size >= 10:
-        return f"{value:.1f}"
+        return f"{value:,.0f}" if size >= 100 else f"{value:.1f}"
     return f"{value:.2f}" if size >= 0.095 or size == 0 else f"{value:.2g}"
 
 
 def interval(low: float, high: float) -> str:
     """An interval in brackets; empty where it is not finite."""
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return ""
-    return f"[{number(low)}, {number(high)}]"
+    finite = math.isfinite(low) and math.isfinite(high)
+    return f"[{number(low)}, {number(high)}]" if finite else ""
 
 
 def as_cell(cell: str | Cell) -> Cell:

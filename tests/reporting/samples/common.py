@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from diffusion_geodesics.reporting import CostRow
+from diffusion_geodesics.reporting.report import CostRow
 
 VERSIONS = {"diffusion-geodesics": "0.1.0", "torch": "2.13.0", "diffusers": "0.42.1"}
 SETTINGS = """\

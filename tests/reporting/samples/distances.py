@@ -4,19 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from diffusion_geodesics.reporting import (
-    CostRow,
-    Embedding,
-    Fact,
-    Facts,
-    HeatMap,
-    Picture,
-    Pictures,
-    Plot,
-    Report,
-    Section,
-    Sheet,
-)
+from diffusion_geodesics.reporting.blocks import Fact, Facts, Picture, Pictures, Plot, Section
+from diffusion_geodesics.reporting.maps import Embedding, HeatMap
+from diffusion_geodesics.reporting.report import CostRow, Report, Sheet
 from tests.reporting.samples.common import COST, SETTINGS, VERSIONS, disc
 
 

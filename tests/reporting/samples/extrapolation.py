@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import torch
 
-from diffusion_geodesics.reporting import (
+from diffusion_geodesics.reporting.blocks import (
     Fact,
     Facts,
     Film,
     FilmRow,
-    LanczosToHeight,
-    Level,
-    LinePlot,
-    Once,
-    Panel,
     Picture,
     Pictures,
-    Playback,
     Plot,
-    Report,
     Section,
     Text,
-    Trace,
-    Upscaler,
     VideoClip,
     time_captions,
 )
+from diffusion_geodesics.reporting.playback import Once, Playback
+from diffusion_geodesics.reporting.plots import Level, LinePlot, Panel, Trace
+from diffusion_geodesics.reporting.report import Report
+from diffusion_geodesics.reporting.upscaling import LanczosToHeight, Upscaler
 from tests.reporting.samples.common import COST, SETTINGS, VERSIONS, curves, disc
 
 
