@@ -27,25 +27,19 @@ def models(*folders: Path, json: Annotated[bool, Parameter(negative="")] = False
         from dataclasses import asdict
         from json import dumps
 
+        plain = ("name", "pipelines", "prediction", "prompt")
         families = [
-            {
-                "name": family.name,
-                "pipelines": list(family.pipelines),
-                "prediction": family.prediction,
-                "prompt": family.prompt,
-                "caveat": family.note,
-            }
-            for family in FAMILIES
+            {**{name: getattr(f, name) for name in plain}, "caveat": f.note} for f in FAMILIES
         ]
         print(dumps({"families": families, "found": [asdict(m) for m in found]}, indent=2))
         return
     rows = [(f.name, ", ".join(f.pipelines), f.prediction, f.prompt) for f in FAMILIES]
     table(("Family", "Pipelines", "Predicts", "Prompt"), rows, error=False)
     print()
-    here = [
-        (m.name, m.family or f"none opens a {m.pipeline}", m.revision[:12], _size(m.bytes))
-        for m in found
-    ]
+    here = []
+    for m in found:
+        family = m.family or f"none opens a {m.pipeline}"
+        here.append((m.name, family, m.revision[:12], _size(m.bytes)))
     table(("Model on this machine", "Family", "Revision", "Weights"), here, error=False)
     for family in FAMILIES:
         if family.note:

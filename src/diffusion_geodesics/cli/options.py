@@ -6,7 +6,7 @@ as the settings of the command.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from pathlib import Path
 from types import UnionType
@@ -14,78 +14,64 @@ from typing import Annotated, Any, Literal, TypedDict, TypeVar, Union, get_args,
 
 from cyclopts import Group, Parameter
 
-from diffusion_geodesics.cli.config_paths import beside_file
 from diffusion_geodesics.latents.settings import AsText
 from diffusion_geodesics.runtime.paths import expand
 from diffusion_geodesics.runtime.settings import (
     FlatField,
     JobSettings,
+    Marker,
     SettingsError,
-    SettingsGroup,
     flat_fields,
     flattened,
+    value_at,
 )
 from diffusion_geodesics.runtime.settings_file import read_settings_file
 
 Settings = TypeVar("Settings", bound=JobSettings)
+Command = TypeVar("Command", bound=Callable[..., None])
 
-ConfigOption = Annotated[
-    Path | None,
-    Parameter(
-        help="Read options from a .toml or .yaml file; those given here go first.",
-        group=Group("Settings", sort_key=0),
-    ),
-]
+_FIRST = Group("Settings", sort_key=0)
+_CONFIG_HELP = "Read options from a .toml or .yaml file; those given here go first."
+ConfigOption = Annotated[Path | None, Parameter(help=_CONFIG_HELP, group=_FIRST)]
 PresetOption = Annotated[
-    str | None,
-    Parameter(help="Start from a named set of options.", group=Group("Settings", sort_key=0)),
+    str | None, Parameter(help="Start from a named set of options.", group=_FIRST)
 ]
+Flag = Annotated[bool, Parameter(negative="")]
+Given = dict[str, Any] | None
+"""The options that were given; `takes` says which there are."""
 
 PANELS = (
-    "Settings",
-    "Batch",
-    "Output",
-    "Server",
-    "Options",
-    "Direction (exactly one of the first six)",
-    "Ray",
-    "Analysis",
-    "Clip",
-    "Frames",
-    "Mask",
-    "Film files",
-    "Measures",
-    "Density",
-    "Prompts",
-    "Prompt",
-    "Size",
-    "Model",
-    "Noise level",
-    "Metric",
-    "Solver",
-    "Remedies",
-)
+    "Settings, Batch, Output, Server, Options, Direction (exactly one of the first six), Ray, "
+    "Analysis, Clip, Frames, Mask, Film files, Measures, Density, Prompts, Prompt, Size, "
+    "Model, Noise level, Metric, Solver, Remedies"
+).split(", ")
 """Panels of the help, in order."""
+SHORT = ("output", "method")
+"""Options that can be given by their first letter."""
 HEADER = ("job", "program", "versions")
 """Names in a file of settings that are for the record."""
+
+
+def takes(cls: type[JobSettings], *arguments: str) -> Callable[[Command], Command]:
+    """Let a command take an option for every leaf of a settings tree but its ``arguments``."""
+
+    def mark(command: Command) -> Command:
+        options = options_of(cls, without=arguments) | None
+        command.__annotations__["options"] = Annotated[options, Parameter(name="*")]
+        return command
+
+    return mark
 
 
 def options_of(cls: type[JobSettings], *, without: tuple[str, ...] = ()) -> Any:
     """A dictionary type with an optional key for every leaf of a settings tree."""
     defaults = cls()
     fields = {
-        name: _annotated(name, field, _shown(_default(defaults, field)))
+        name: _annotated(name, field, _shown(value_at(defaults, field.path)))
         for name, field in flat_fields(cls).items()
         if name not in without
     }
     return TypedDict(f"{cls.__name__}Options", fields, total=False)  # type: ignore[operator]
-
-
-def _default(defaults: SettingsGroup, field: FlatField) -> Any:
-    value: Any = defaults
-    for name in field.path:
-        value = getattr(value, name)
-    return value
 
 
 def _shown(value: Any) -> Any:
@@ -102,22 +88,12 @@ def _annotated(name: str, field: FlatField, default: Any) -> Any:
     text = " ".join((field.info.description or "").split())
     if default is not None and default is not False:
         text += f" [default: {'yes' if default is True else default}]"
-    parameter = Parameter(
-        help=text,
-        group=Group(title, sort_key=PANELS.index(title) if title in PANELS else len(PANELS)),
-        negative=None if default is True else "",
-        negative_iterable="",
-        **_ALIASES.get(name, {}),
-    )
-    if any(isinstance(m, AsText) for m in field.info.metadata):
-        return Annotated[str | None, parameter]
-    return Annotated[_plain(field.info.annotation) | None, parameter]
-
-
-_ALIASES: dict[str, dict[str, Any]] = {
-    "output": {"name": ["--output", "-o"]},
-    "method": {"name": ["--method", "-m"]},
-}
+    group = Group(title, sort_key=PANELS.index(title) if title in PANELS else len(PANELS))
+    names = [f"--{name}", f"-{name[0]}"] if name in SHORT else None
+    negative = None if default is True else ""
+    parameter = Parameter(names, help=text, group=group, negative=negative, negative_iterable="")
+    as_text = any(isinstance(m, AsText) for m in field.info.metadata)
+    return Annotated[str | None if as_text else _plain(field.info.annotation) | None, parameter]
 
 
 def _plain(kind: Any) -> Any:
@@ -159,5 +135,26 @@ def from_file(cls: type[JobSettings], config: Path) -> dict[str, Any]:
         found = flattened(cls, content)
     except SettingsError as error:
         raise SettingsError(f"{config}: {error}") from None
-    found = beside_file(cls, found, expand(config).parent)
+    folder, places = expand(config).parent.resolve(), flat_fields(cls)
+    found = {name: _beside_file(places[name], value, folder) for name, value in found.items()}
     return found if preset is None else {**found, "preset": preset}
+
+
+def _beside_file(field: FlatField, value: Any, folder: Path) -> Any:
+    """A value from a file in this folder: inputs are relative to it; outputs and caches, as on the
+    command line, to the folder where the command runs."""
+    if isinstance(value, list):
+        return [_beside_file(field, each, folder) for each in value]
+    marks = field.info.metadata
+    if not isinstance(value, str) or Marker.OUTPUT in marks:
+        return value
+    if Marker.NAME_OR_FOLDER in marks:
+        return str(folder / value) if (folder / value).is_dir() else value
+    if Marker.NAMED_FOLDER in marks:
+        name, equals, path = value.rpartition("=")
+        return f"{name}{equals}{folder / expand(path)}"
+    return str(folder / expand(value)) if _holds_path(field.info.annotation) else value
+
+
+def _holds_path(kind: Any) -> bool:
+    return kind is Path or any(_holds_path(part) for part in get_args(kind))
