@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from diffusion_geodesics.runtime.cost import CostBreakdown
 from diffusion_geodesics.runtime.paths import printable
-from diffusion_geodesics.runtime.run import Event
-from diffusion_geodesics.runtime.stages import STAGES
+from diffusion_geodesics.runtime.run import STAGES, Event
 
 if TYPE_CHECKING:
     from rich.progress import TaskID

@@ -44,7 +44,7 @@ def estimate(
 def run(command: EstimateCommand, *, json: bool) -> None:
     """Load, predict, show."""
     from diffusion_geodesics.cli.console import ProgressBars, say, table
-    from diffusion_geodesics.runtime.stages import STAGES
+    from diffusion_geodesics.runtime.run import STAGES
 
     with ProgressBars() as bars:
         from diffusion_geodesics.interpolation.estimate import ADAPTIVE

@@ -17,7 +17,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from diffusion_geodesics.runtime._durable import sync_folder
-from diffusion_geodesics.runtime._entries import Entry, State, entries, label, remove
+from diffusion_geodesics.runtime._entries import (
+    Entry,
+    State,
+    entries,
+    label,
+    remove,
+    remove_superseded,
+)
 from diffusion_geodesics.runtime._rules import contents
 
 ATTEMPTS = 20
@@ -26,8 +33,7 @@ ATTEMPTS = 20
 
 def recover_beside(folder: Path, target: Path) -> None:
     """Undo what processes that have ended left in a folder."""
-    found = list(entries(folder))
-    for entry in found:
+    for entry in list(entries(folder)):
         if not entry.target:
             continue
         if entry.state is State.STAGING and entry.is_gone():
@@ -61,10 +67,7 @@ def install_beside(entry: Entry, target: Path, refuse: Callable[[Path], None]) -
                 raise
             # Another process has delivered to the target: look at it anew.
     sync_folder(target.parent)
-    for other in entries(entry.folder):
-        superseded = other.state in (State.FORMER, State.FINISHED) and other.target == entry.target
-        if superseded and (other.token == entry.token or other.is_gone()):
-            remove(other.path)
+    remove_superseded(entry)
 
 
 def _swap(entry: Entry, target: Path) -> None:

@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from diffusion_geodesics.runtime._durable import sync_folder
-from diffusion_geodesics.runtime._entries import Entry, State, entries, remove
+from diffusion_geodesics.runtime._entries import Entry, State, entries, remove, remove_superseded
 from diffusion_geodesics.runtime._rules import contents
 
 MARK = "result.json"
@@ -52,10 +52,7 @@ def install_inside(entry: Entry, target: Path, refuse: Callable[[Path], None]) -
     sync_folder(target)
     _move_up(entry.to(State.INSTALLING).path, target)
     sync_folder(target)
-    for other in entries(target):
-        superseded = other.state in (State.FORMER, State.FINISHED) and not other.target
-        if superseded and (other.token == entry.token or other.is_gone()):
-            remove(other.path)
+    remove_superseded(entry)
 
 
 def _move_away(target: Path, former: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from diffusion_geodesics.runtime._entries import PROGRAM, entries, label
+from diffusion_geodesics.runtime._entries import PROGRAM, State, entries, label
 from diffusion_geodesics.runtime.paths import expand
 
 
@@ -57,13 +57,11 @@ def _waiting(path: Path) -> str:
     """Where results of another process are that are about this folder and not in their place."""
     beside = [e for e in entries(path.parent) if e.target == label(path.name)]
     inside = [e for e in entries(path) if not e.target]
-    found = [e for e in (*beside, *inside) if e.state.value in ("finished", "installing")]
-    if not found:
-        return ""
-    first = found[0]
-    return (
-        f"; finished results of process {first.owner.pid} of {first.owner.host} are in {first.path}"
-    )
+    for entry in (*beside, *inside):
+        if entry.state in (State.FINISHED, State.INSTALLING):
+            process = f"process {entry.owner.pid} of {entry.owner.host}"
+            return f"; finished results of {process} are in {entry.path}"
+    return ""
 
 
 def _files(folder: Path) -> set[str]:

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 
 def content_key(*parts: object) -> str:
-    """SHA-256 of values, as 64 hexadecimal digits: equal for equal values, else different."""
+    """SHA-256 of values, as 64 hexadecimal digits: equal for equal values, else different.
+
+    Tensors and arrays count by shape, type and content, dataclasses and pydantic models by class
+    and fields, mappings in any order. A path is refused: give the bytes of the file.
+    """
     digest = hashlib.sha256()
     for piece in _pieces(parts):
         digest.update(len(piece).to_bytes(8, "little"))

@@ -9,9 +9,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from diffusion_geodesics.runtime._durable import sync_folder
+from diffusion_geodesics.runtime._durable import staged_file, sync_folder
 from diffusion_geodesics.runtime._entries import Entry, entries, remove
-from diffusion_geodesics.runtime._staged_file import staged_file
 
 _ATTEMPTS = 20
 _TAKEN = {errno.ENOTEMPTY, errno.EEXIST}
@@ -19,7 +18,10 @@ _TAKEN = {errno.ENOTEMPTY, errno.EEXIST}
 
 
 def deliver_once(target: Path, work: Path, write: Callable[[Path], object]) -> bool:
-    """Write a folder and let it appear by one rename, unless another process was faster."""
+    """Write a folder and let it appear by one rename: False where another process was faster.
+
+    ``write`` makes it, down to the disk, below ``work``, which is on the same file system.
+    """
     room = Entry.new(work, target.name).path
     try:
         _made(room, room.mkdir)
@@ -39,7 +41,8 @@ def deliver_once(target: Path, work: Path, write: Callable[[Path], object]) -> b
 def create_once(path: Path, content: str) -> float | None:
     """Create a small file with its content at once, if it is not there; its folder is made.
 
-    It is not brought to the disk: for what need not survive the machine.
+    None where it was created, else the file system's time now, to which the age of the file can be
+    compared. It is not brought to the disk: for what need not survive the machine.
     """
     staging = Entry.new(path.parent, path.name).path
     try:
@@ -72,11 +75,10 @@ def replace_file(path: Path, content: str | bytes) -> None:
 
 
 def sweep_work(folder: Path, is_done: Callable[[str], bool] = lambda target: False) -> None:
-    """Delete what processes that have ended left in a folder of unfinished work, and the folder if
-    it is empty."""
+    """Delete what processes that have ended, or other hosts for targets that are done, left in a
+    folder of unfinished work, and the folder if it is empty."""
     for entry in entries(folder):
-        foreign = not entry.owner.is_local
-        if entry.is_gone() or (foreign and is_done(entry.target)):
+        if entry.is_gone() or (not entry.owner.is_local and is_done(entry.target)):
             remove(entry.path)
     with suppress(OSError):
         folder.rmdir()
@@ -95,7 +97,8 @@ def _made(path: Path, make: Callable[[], object]) -> None:
 
 
 def file_age(path: Path, now: float | None = None) -> float:
-    """Seconds since a file was last touched; infinite where it is gone."""
+    """Seconds since a file was last touched, by `create_once`'s or this machine's clock; infinite
+    where it is gone."""
     try:
         return (time.time() if now is None else now) - path.stat().st_mtime
     except OSError:

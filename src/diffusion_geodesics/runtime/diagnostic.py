@@ -21,8 +21,5 @@ class Diagnostic:
 
     def as_dict(self) -> dict[str, object]:
         """Ready for JSON."""
-        return {
-            "code": self.code,
-            "message": self.message,
-            **({"data": dict(self.data)} if self.data else {}),
-        }
+        data = {"data": dict(self.data)} if self.data else {}
+        return {"code": self.code, "message": self.message, **data}

@@ -64,9 +64,9 @@ def _plain(value: object, where: str) -> object:
 def _is_array(value: object) -> bool:
     """Whether it is a tensor or a NumPy value; neither library is imported for the question."""
     numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
-    return (numpy is not None and isinstance(value, numpy.ndarray | numpy.generic)) or (
-        torch is not None and isinstance(value, torch.Tensor)
-    )
+    if torch is not None and isinstance(value, torch.Tensor):
+        return True
+    return numpy is not None and isinstance(value, numpy.ndarray | numpy.generic)
 
 
 def _key(key: object, where: str) -> str:

@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
-from diffusion_geodesics.runtime._durable import sync_folder
+from diffusion_geodesics.runtime._durable import staged_file, sweep, sync_folder
 from diffusion_geodesics.runtime._entries import PROGRAM
-from diffusion_geodesics.runtime._staged_file import staged_file, sweep
 from diffusion_geodesics.runtime.content_key import tensor_bytes
 from diffusion_geodesics.runtime.paths import expand
 
@@ -38,8 +37,7 @@ class CacheEntry:
     """What is kept under one key."""
 
     tensors: Mapping[str, Tensor]  # by name; on the CPU when they have been read
-    # what else there is to keep, as JSON can hold it
-    metadata: Mapping[str, object] = field(default_factory=dict)
+    metadata: Mapping[str, object] = field(default_factory=dict)  # as JSON can hold it
 
 
 @final
@@ -51,12 +49,8 @@ class KeyedCache:
     folder: of two that store the same key, the last wins.
     """
 
-    # holds a folder for each kind; made when the first entry is stored. A leading ``~`` is the
-    # home folder.
-    folder: Path
-    # what the entries are, such as "prompt-embedding": letters, digits, ``-`` and ``_``. Put a
-    # version into it when the meaning of entries changes.
-    kind: str
+    folder: Path  # holds a folder for each kind; made when the first entry is stored
+    kind: str  # what the entries are, such as "prompt-1": with a version, as meanings change
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.kind):
@@ -111,13 +105,8 @@ class KeyedCache:
         metadata = json.dumps(dict(entry.metadata), sort_keys=True)
         # Cloned, because safetensors refuses tensors that share memory.
         tensors = {n: t.detach().cpu().contiguous().clone() for n, t in entry.tensors.items()}
-        about = {
-            "program": PROGRAM,
-            "kind": self.kind,
-            "key": key,
-            "metadata": metadata,
-            "checksum": _checksum(tensors, metadata),
-        }
+        about = {"program": PROGRAM, "kind": self.kind, "key": key, "metadata": metadata}
+        about["checksum"] = _checksum(tensors, metadata)
         file.parent.mkdir(parents=True, exist_ok=True)
         with staged_file(file, save(tensors, metadata=about)) as staging:
             os.replace(staging, file)
@@ -131,10 +120,9 @@ class KeyedCache:
             with staged_file(folder / f"entry{SUFFIX}", bytes(4096)):
                 pass
         except OSError as error:
-            raise OSError(
-                f"{folder} cannot be written: {error.strerror or error}; name another folder to "
-                "keep results in, or none"
-            ) from error
+            why = error.strerror or error
+            message = f"{folder} cannot be written: {why}; name another folder to keep results in"
+            raise OSError(f"{message}, or none") from error
 
     def discard(self, key: str) -> None:
         """Delete an entry, if it is there."""
@@ -146,7 +134,8 @@ class KeyedCache:
         compute: Callable[[], CacheEntry],
         on_damage: Callable[[DamagedEntryError], None] | None = None,
     ) -> CacheEntry:
-        """What is kept under a key, computed and kept if there is nothing."""
+        """What is kept under a key, computed and kept if there is nothing. A damaged entry is told
+        to ``on_damage`` and replaced; without that the error is raised."""
         try:
             found = self.get(key)
         except DamagedEntryError as error:

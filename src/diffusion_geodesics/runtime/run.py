@@ -10,6 +10,26 @@ from typing import final
 
 from diffusion_geodesics.runtime.cost import Cost, CostBreakdown, Meter, Operations
 
+STAGES = {
+    "load": "Loading the model",
+    "read": "Reading and encoding",
+    "encode": "Encoding",
+    "text": "Optimising embeddings",
+    "domain": "Sampling the model",
+    "invert": "Inverting",
+    "match": "Matching the images",
+    "direction": "Finding the direction",
+    "solve": "Solving for the geodesic",
+    "ray": "Following the ray",
+    "measure": "Measuring",
+    "pairs": "Pairs",
+    "flow": "Following the flow, %",
+    "decode": "Decoding the film",
+    "compare": "Decoding the comparison",
+    "write": "Writing",
+}
+"""What stages are called in front of people, by their names."""
+
 
 @final
 @dataclass(frozen=True)
@@ -20,8 +40,7 @@ class Event:
     done: int  # steps done
     total: int  # steps in all; 0 where that is not known
     detail: str = ""  # a few words, such as the name of a file
-    # live numbers by name, such as ``residual`` and ``length`` of a solver
-    figures: Mapping[str, float] = field(default_factory=dict)
+    figures: Mapping[str, float] = field(default_factory=dict)  # live numbers, such as residual
 
 
 Observer = Callable[[Event], None]

@@ -11,10 +11,9 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from diffusion_geodesics.runtime._durable import sync_folder
+from diffusion_geodesics.runtime._durable import staged_file, sweep, sync_folder
 from diffusion_geodesics.runtime._entries import PROGRAM
 from diffusion_geodesics.runtime._rules import absolute_path
-from diffusion_geodesics.runtime._staged_file import staged_file, sweep
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _LARGEST_JSON = 100_000_000
@@ -31,10 +30,8 @@ def write_file(path: str | Path, content: str | bytes, *, overwrite: bool = Fals
     that names it as its software; an empty file is no one's. Its permissions are kept, and a link
     to it stays a link. A device or a pipe, such as /dev/stdout, is written into.
     """
-    target = absolute_path(path)
+    target = _file(path)
     data = content.encode() if isinstance(content, str) else content
-    if target.is_dir():
-        raise IsADirectoryError(f"{target} is a folder; name a file")
     if target.exists() and not stat.S_ISREG(target.stat().st_mode):
         with target.open("wb") as device:
             device.write(data)
@@ -87,9 +84,7 @@ def is_ours(path: Path) -> bool:
 
 def check_file(path: str | Path, *, overwrite: bool = False) -> Path:
     """The file as an absolute path, if it can be written there; call it before any long work."""
-    target = absolute_path(path)
-    if target.is_dir():
-        raise IsADirectoryError(f"{target} is a folder; name a file")
+    target = _file(path)
     if target.exists():
         _refuse(target, overwrite=overwrite)
         if not os.access(target, os.W_OK):
@@ -100,20 +95,23 @@ def check_file(path: str | Path, *, overwrite: bool = False) -> Path:
         with tempfile.TemporaryFile(dir=folder):
             return target
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise type(error)(
-            error.errno, f"{target} cannot be written ({reason}); choose another file"
-        ) from error
+        message = f"{target} cannot be written ({error.strerror or error}); choose another file"
+        raise type(error)(error.errno, message) from error
+
+
+def _file(path: str | Path) -> Path:
+    target = absolute_path(path)
+    if target.is_dir():
+        raise IsADirectoryError(f"{target} is a folder; name a file")
+    return target
 
 
 def _refuse(target: Path, *, overwrite: bool) -> None:
     if not target.exists() or not stat.S_ISREG(target.stat().st_mode):
         return
     if target.stat().st_size and not is_ours(target):
-        raise FileExistsError(
-            f"{target} exists and was not written by {PROGRAM}; choose another file"
-        )
+        message = f"{target} exists and was not written by {PROGRAM}; choose another file"
+        raise FileExistsError(message)
     if not overwrite:
-        raise FileExistsError(
-            f"{target} exists; choose another file, or allow it to be overwritten"
-        )
+        message = f"{target} exists; choose another file, or allow it to be overwritten"
+        raise FileExistsError(message)

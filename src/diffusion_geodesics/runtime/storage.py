@@ -165,7 +165,8 @@ def _try_to_write(folder: Path, target: str) -> None:
     first, second = Entry.new(folder, target).path, Entry.new(folder, target).path
     try:
         first.mkdir()
-        write_durably(first / "block", bytes(4096))
+        with (first / "block").open("xb") as file:
+            write_durably(file, bytes(4096))
         os.rename(first, second)
     except OSError as error:
         raise _unwritable(folder, error) from error

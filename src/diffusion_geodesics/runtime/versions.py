@@ -12,8 +12,5 @@ PACKAGES = ("torch", "diffusers", "transformers", "numpy", "scipy", "av")
 
 def versions() -> dict[str, str]:
     """The versions of Python and of the packages that figures may depend on."""
-    return {
-        "diffusion-geodesics": __version__,
-        "python": platform.python_version(),
-        **{name: version(name) for name in PACKAGES},
-    }
+    own = {"diffusion-geodesics": __version__, "python": platform.python_version()}
+    return own | {name: version(name) for name in PACKAGES}
