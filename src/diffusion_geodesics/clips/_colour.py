@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffusion_geodesics.clips._error import ClipError
+from diffusion_geodesics.clips.clip import ClipError
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame

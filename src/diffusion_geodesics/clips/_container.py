@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diffusion_geodesics.clips._error import ClipError
+from diffusion_geodesics.clips.clip import ClipError
 from diffusion_geodesics.images.files import check_file
 from diffusion_geodesics.images.guard import detail
 from diffusion_geodesics.runtime.paths import printable
@@ -44,9 +44,8 @@ def opened(path: Path) -> Iterator[InputContainer]:
         raise ClipError(f"{name} is empty; fetch it again")
     options = {"protocol_whitelist": "file", "format_whitelist": _formats(), **DECODING}
     try:
-        container = av.open(
-            f"file:{os.path.abspath(path)}", options=options, metadata_errors="replace"
-        )
+        address = f"file:{os.path.abspath(path)}"
+        container = av.open(address, options=options, metadata_errors="replace")
     except PermissionError as error:
         raise ClipError(f"{name} may not be read; check its permissions") from error
     except Exception as error:
@@ -63,11 +62,8 @@ def _formats() -> str:
     """Names of all formats of moving pictures that stand in one file."""
     import av
 
-    return ",".join(
-        name
-        for name in sorted(av.formats_available)
-        if name not in _OPEN_OTHERS | _NO_VIDEO and not name.endswith(_STILLS)
-    )
+    names = sorted(av.formats_available - _OPEN_OTHERS - _NO_VIDEO)
+    return ",".join(name for name in names if not name.endswith(_STILLS))
 
 
 def choose_stream(container: InputContainer, name: str, wanted: int | None) -> int:
@@ -82,18 +78,15 @@ def choose_stream(container: InputContainer, name: str, wanted: int | None) -> i
         sound = "it is sound only" if container.streams.audio else "it may be cut short"
         raise ClipError(f"{name} holds no moving picture, {sound}; give a clip with a video stream")
     if wanted is not None and not 0 <= wanted < len(streams):
-        raise ClipError(
-            f"{name} has {len(streams)} video stream{'s' * (len(streams) > 1)}, number "
-            f"{wanted} was asked for; count from 0"
-        )
-    from av.stream import Disposition
+        count = f"{len(streams)} video stream{'s' * (len(streams) > 1)}"
+        raise ClipError(f"{name} has {count}, number {wanted} was asked for; count from 0")
+    if wanted is None:
+        from av.stream import Disposition
 
-    marked = [s for s in streams if Disposition.default in s.disposition] or streams
-    chosen = (
-        max(marked, key=lambda s: (s.frames, s.width * s.height))
-        if wanted is None
-        else streams[wanted]
-    )
+        marked = [s for s in streams if Disposition.default in s.disposition] or streams
+        chosen = max(marked, key=lambda s: (s.frames, s.width * s.height))
+    else:
+        chosen = streams[wanted]
     if chosen.width * chosen.height > LARGEST_AREA:
         raise ClipError(
             f"{name} has frames of {chosen.width}x{chosen.height} pixels; at most 7680x4320 (8K) "

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from diffusion_geodesics.clips._colour import Colours
 from diffusion_geodesics.clips._decoding import DecodedFrame
-from diffusion_geodesics.clips._error import ClipError
 from diffusion_geodesics.clips._orientation import Orientation
+from diffusion_geodesics.clips.clip import ClipError
 from diffusion_geodesics.images.guard import detail
 from diffusion_geodesics.images.limits import shrunk_size
 
@@ -34,12 +34,10 @@ _LARGEST = {1: 255.0, 2: 65535.0}
 class FrameLayout:
     """What all frames of a clip are brought to."""
 
-    # width, height: with square pixels, before they are turned
-    width: int
+    width: int  # with square pixels, before they are turned
     height: int
-    # what puts them upright. That of the first frame, read once: FFmpeg's side data and its frame
-    # refer to each other, so that a frame whose side data was read stays in memory until Python's
-    # garbage collector finds both.
+    # That of the first frame, read once: FFmpeg's side data and its frame refer to each other, so
+    # that a frame whose side data was read stays in memory until the garbage collector finds both.
     orientation: Orientation
     notes: tuple[str, ...] = ()  # what was done, in words
 
@@ -48,16 +46,14 @@ class FrameLayout:
         """That of a clip's first frame."""
         frame = decoded.frame
         notes = [*Colours.of(frame, name).notes]
-        width, height = frame.width, frame.height
+        width, height = found = frame.width, frame.height
         if not 1 / _LARGEST_ASPECT <= aspect <= _LARGEST_ASPECT:
             notes.append(f"its pixels are {aspect:.3g} times as wide as high; taken as square")
         else:
             width, height = round(width * max(1.0, aspect)), round(height / min(1.0, aspect))
-        if (width, height) != (frame.width, frame.height):
-            notes.append(
-                f"its pixels are not square: resized from {frame.width}x{frame.height} to "
-                f"{width}x{height}"
-            )
+        if (width, height) != found:
+            resized = f"from {found[0]}x{found[1]} to {width}x{height}"
+            notes.append(f"its pixels are not square: resized {resized}")
         small = shrunk_size(width, height)
         if small != (width, height):
             notes.append(f"scaled down from {width}x{height} to {small[0]}x{small[1]}")

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from diffusion_geodesics.clips._container import reason
-from diffusion_geodesics.clips._error import ClipError
+from diffusion_geodesics.clips.clip import ClipError
 from diffusion_geodesics.clips.times import even_times, mean_rate, uneven_intervals
 
 if TYPE_CHECKING:

@@ -10,16 +10,10 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from diffusion_geodesics.clips._error import ClipError
-from diffusion_geodesics.clips.clip import Clip, LazyFrame, check_size
+from diffusion_geodesics.clips.clip import Clip, ClipError, LazyFrame, check_size
 from diffusion_geodesics.clips.reading import Moment
 from diffusion_geodesics.clips.times import mean_rate, uneven_intervals
-from diffusion_geodesics.images import Picture, read_image
-from diffusion_geodesics.images.files import (
-    check_file,
-    open_picture,
-    refuse_high_dynamic_range,
-)
+from diffusion_geodesics.images import Picture, files, read_image
 from diffusion_geodesics.images.guard import pillow_errors
 from diffusion_geodesics.images.limits import check_edges, check_memory, shrunk_size
 from diffusion_geodesics.runtime.paths import expand, printable
@@ -38,18 +32,17 @@ class AnimatedImage(Clip):
         self.path = expand(path)
         self._shown = printable(self.path)
         self.name = printable(self.path.name)
-        check_file(self.path, ClipError)
+        files.check_file(self.path, ClipError)
         if self.path.stat().st_size == 0:
             raise ClipError(f"{self._shown} is empty; fetch it again")
         with pillow_errors(self._shown, ClipError):
             try:
-                refuse_high_dynamic_range(self.path)
-                with open_picture(self.path) as image:
+                files.refuse_high_dynamic_range(self.path)
+                with files.open_picture(self.path) as image:
                     delays = self._inspect(image)
             except UnidentifiedImageError as error:
-                raise ClipError(
-                    f"{self._shown} is no animation; give a gif, webp or png, or a video"
-                ) from error
+                message = f"{self._shown} is no animation; give a gif, webp or png, or a video"
+                raise ClipError(message) from error
         if len(delays) < 2:
             raise ClipError(f"{self._shown} is a still image; a clip needs several frames")
         self.times = np.cumsum([0.0, *delays[:-1]])
@@ -81,7 +74,7 @@ class AnimatedImage(Clip):
 
     def pictures(self, start: Moment | None) -> Iterator[LazyFrame]:
         with pillow_errors(self._shown, ClipError):
-            image = open_picture(self.path)
+            image = files.open_picture(self.path)
         with image:
             for i, time in enumerate(self.times.tolist()):
                 with pillow_errors(self._shown, ClipError):

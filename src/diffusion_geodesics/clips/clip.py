@@ -8,24 +8,16 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
+import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from diffusion_geodesics.clips._error import ClipError
-from diffusion_geodesics.clips.reading import Moment, Reading
+from diffusion_geodesics.clips.reading import LazyFrame, Moment, Reading
 from diffusion_geodesics.images.limits import SMALLEST_EDGE
 
 
-@final
-@dataclass(frozen=True)
-class LazyFrame:
-    """A frame that is known of and not yet converted."""
-
-    index: int  # its number in the file, from 0
-    time: float  # when it is shown, in seconds after the first
-    # gives the pixels, upright, (3, height, width) with values in [0, 1]; valid until the next
-    # frame is asked for
-    load: Callable[[], Tensor]
+class ClipError(ValueError):
+    """A clip that cannot be used; the message says why and what to do."""
 
 
 @final
@@ -34,27 +26,19 @@ class Frame:
     """A frame at the working size."""
 
     index: int  # its number in the file, from 0
-    # when it is shown, in seconds after the first frame of the file, as the file says; larger
-    # than that of the frame before. Speeds are differences over differences of this.
-    time: float
-    image: Float[Tensor, "3 height width"]  # (3, height, width), values in [0, 1]
-
-
-@dataclass(frozen=True)
-class _Place:
-    index: int
-    time: float
+    time: float  # seconds after the first frame, as the file says; speeds are taken over these
+    image: Float[Tensor, "3 height width"]  # values in [0, 1]
 
 
 class Clip(ABC):
     """A moving picture."""
 
-    name: str
-    size: tuple[int, int]
-    times: Float64[np.ndarray, " frames"]
-    tick: float = 0.0
-    rate: float
-    notes: tuple[str, ...] = ()
+    name: str  # what it is called in reports
+    size: tuple[int, int]  # (height, width) of its frames, upright and with square pixels
+    times: Float64[np.ndarray, " frames"]  # in seconds after the first; not falling
+    tick: float = 0.0  # seconds to which the times are rounded; 0 where they are exact
+    rate: float  # frames a second, on average
+    notes: tuple[str, ...] = ()  # what must be known about the file, in words
 
     @property
     def count(self) -> int:
@@ -80,15 +64,13 @@ class Clip(ABC):
     @final
     def expected(self, reading: Reading) -> int:
         """How many frames a reading gives, if all of the file can be decoded."""
-        places = (_Place(i, float(time)) for i, time in enumerate(self.times))
+        places = (LazyFrame(i, float(time), torch.empty) for i, time in enumerate(self.times))
         return sum(1 for _ in reading.select(places, self.tick))
 
 
 def check_size(name: str, size: tuple[int, int]) -> tuple[int, int]:
     """The size (height, width), if frames of it can be used."""
     if min(size) < SMALLEST_EDGE:
-        raise ClipError(
-            f"{name} is {size[1]}x{size[0]} pixels; expected at least {SMALLEST_EDGE} along each "
-            "edge"
-        )
+        expected = f"expected at least {SMALLEST_EDGE} along each edge"
+        raise ClipError(f"{name} is {size[1]}x{size[0]} pixels; {expected}")
     return size

@@ -10,8 +10,7 @@ from typing import final
 
 from torch import Tensor
 
-from diffusion_geodesics.clips._error import ClipError
-from diffusion_geodesics.clips.clip import Clip, LazyFrame, check_size
+from diffusion_geodesics.clips.clip import Clip, ClipError, LazyFrame, check_size
 from diffusion_geodesics.clips.reading import Moment
 from diffusion_geodesics.clips.times import even_times
 from diffusion_geodesics.images import ImageError, read_image
@@ -68,15 +67,13 @@ def _pictures_in(folder: Path) -> list[Path]:
     try:
         found = [f for f in folder.iterdir() if f.suffix.lower() in SUFFIXES and f.is_file()]
     except OSError as error:
-        raise ClipError(
-            f"{printable(folder)} cannot be read ({error.strerror}); check the path"
-        ) from error
+        message = f"{printable(folder)} cannot be read ({error.strerror}); check the path"
+        raise ClipError(message) from error
     files = sorted((f for f in found if not f.name.startswith(".")), key=natural)
     if len(files) < 2:
         what = "one picture" if files else "no pictures"
-        raise ClipError(
-            f"{printable(folder)} holds {what}; expected the frames of a clip, as PNG, JPEG or WebP"
-        )
+        expected = "expected the frames of a clip, as PNG, JPEG or WebP"
+        raise ClipError(f"{printable(folder)} holds {what}; {expected}")
     return files
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 
-from diffusion_geodesics.clips._error import ClipError
 from diffusion_geodesics.clips.animation import AnimatedImage
-from diffusion_geodesics.clips.clip import Clip
+from diffusion_geodesics.clips.clip import Clip, ClipError
 from diffusion_geodesics.clips.folder import SUFFIXES, FolderClip
 from diffusion_geodesics.clips.video import VideoClip
 from diffusion_geodesics.runtime.paths import expand, printable

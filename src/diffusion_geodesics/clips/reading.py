@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, final, runtime_checkable
+from typing import final
+
+from torch import Tensor
 
 
 class Moment(ABC):
@@ -47,18 +49,14 @@ class FrameNumber(Moment):
         return index >= self.value
 
 
-@runtime_checkable
-class Placed(Protocol):
-    """What has a number and a time."""
+@final
+@dataclass(frozen=True)
+class LazyFrame:
+    """A frame that is known of and not yet converted."""
 
-    @property
-    def index(self) -> int: ...
-
-    @property
-    def time(self) -> float: ...
-
-
-_P = TypeVar("_P", bound=Placed)
+    index: int  # its number in the file, from 0
+    time: float  # when it is shown, in seconds after the first
+    load: Callable[[], Tensor]  # (3, height, width) in [0, 1], upright, until the next is asked for
 
 
 @final
@@ -79,7 +77,7 @@ class Reading:
         if self.stride < 1:
             raise ValueError(f"stride is {self.stride}; expected at least 1")
 
-    def select(self, frames: Iterable[_P], tick: float) -> Iterator[_P]:
+    def select(self, frames: Iterable[LazyFrame], tick: float) -> Iterator[LazyFrame]:
         """Those frames that are wanted."""
         first: float | None = None
         slot, kept = -1, 0

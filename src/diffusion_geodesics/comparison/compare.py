@@ -40,12 +40,12 @@ from diffusion_geodesics.runtime.run import Observer, Run
 
 BASELINE = "slerp"
 """The method that win rates are against."""
-
+FEATURES = "latents of the model's autoencoder"
+"""What frames are re-timed in."""
 COST_QUANTITIES = (
     Quantity("NFE", Better.NEITHER, "network evaluations of inversion, path and these frames"),
     Quantity("seconds", Better.NEITHER, "the same in wall time; depends on the machine"),
 )
-
 MeasuresOf = Callable[[Pair], Sequence[Measure]]
 """Further measures of one pair, such as those that know its truth."""
 
@@ -59,7 +59,7 @@ class CodecFeatures(Features):
 
     @property
     def name(self) -> str:
-        return "latents of the model's autoencoder"
+        return FEATURES
 
     def __call__(
         self, images: Float[Tensor, "images 3 height width"]
@@ -112,26 +112,22 @@ def compare(
     names, seed = [m.name for m in methods], settings.measuring.seed
     kept = KeptPairs(resume, (repr(settings), [repr(m) for m in methods], model.hash))
     results: list[PairResult] = []
-    quantities: list[Quantity] = []
-    fixed: tuple[Measure, ...] = (Pictures(), FeatureLength(), *external.measures)
+    measures: list[Measure] = []
     run = Run(observer)
     for number, pair in enumerate(pairs):
         run.report("pairs", number, len(pairs), pair.name)
-        measures = [*fixed, *(further(pair) if further else ())]
-        quantities = [
-            *(q for m in measures for q in m.quantities),
-            *PATH_QUANTITIES,
-            *COST_QUANTITIES,
-        ]
+        own = further(pair) if further else ()
+        measures = [Pictures(), FeatureLength(), *external.measures, *own]
         work = partial(compare_pair, model, pair, methods, settings, measures)
         results.append(kept.get(pair, work))
     run.report("pairs", len(pairs), len(pairs))
+    named = [quantity for measure in measures for quantity in measure.quantities]
     result = ComparisonResult(
         methods=names,
-        quantities=quantities,
+        quantities=[*named, *PATH_QUANTITIES, *COST_QUANTITIES],
         pairs=results,
         baseline=BASELINE if BASELINE in names else None,
-        features="latents of the model's autoencoder",
+        features=FEATURES,
         inception=external.inception,
         truth=truth,
         skipped=external.skipped,
@@ -215,18 +211,15 @@ def _check(
     truth: str | None,
 ) -> None:
     if not pairs or not methods:
-        raise ValueError(
-            f"got {len(pairs)} pairs and {len(methods)} methods; expected at least one of each"
-        )
+        got = f"got {len(pairs)} pairs and {len(methods)} methods"
+        raise ValueError(f"{got}; expected at least one of each")
     for what, names in (("pair", [p.name for p in pairs]), ("method", [m.name for m in methods])):
         if doubled := sorted({n for n in names if names.count(n) > 1}):
             raise ValueError(f"got the {what} {doubled[0]} twice; name each once")
     if truth is not None and truth not in [m.name for m in methods]:
         raise ValueError(f"the truth is {truth!r}, which is none of the methods")
+    needy = [m.name for m in methods if m.prompted]
     for pair in pairs:
-        own = _for_pair(settings, pair)
-        if needy := [m.name for m in methods if m.prompted and not own.prompts.given]:
-            raise ValueError(
-                f"{needy[0]} needs a prompt, and the pair {pair.name} has none; give a prompt, or "
-                "prompt_a in the file of pairs"
-            )
+        if needy and not _for_pair(settings, pair).prompts.given:
+            problem = f"{needy[0]} needs a prompt, and the pair {pair.name} has none"
+            raise ValueError(f"{problem}; give a prompt, or prompt_a in the file of pairs")

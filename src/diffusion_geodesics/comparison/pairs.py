@@ -30,11 +30,9 @@ class Pair:
     """Two images to join."""
 
     name: str  # unlike that of any other pair of a run
-    # a, b: the images
     a: ImageSource
     b: ImageSource
-    # prompt_a, prompt_b: what they show; None is the settings' prompt
-    prompt_a: str | None = None
+    prompt_a: str | None = None  # what they show; None is the settings' prompt
     prompt_b: str | None = None
 
 
@@ -89,8 +87,7 @@ def _numbered(folder: Path) -> list[Pair]:
     first: dict[tuple[Path, str], Path] = {}
     last: dict[tuple[Path, str], Path] = {}
     for file in pictures:
-        found = re.fullmatch(r"(.+)_([01])", file.stem)
-        if found:
+        if found := re.fullmatch(r"(.+)_([01])", file.stem):
             (first if found[2] == "0" else last)[file.parent, found[1]] = file
     names = sorted(set(first) & set(last), key=lambda k: (k[0].name, natural(Path(k[1]))))
     if not names:
@@ -109,9 +106,8 @@ def _checked(pairs: Sequence[Pair], path: Path) -> list[Pair]:
         raise ValueError(f"{path} holds no pairs")
     count = Counter(slug(p.name) for p in pairs)
     if doubled := {p.name for p in pairs if count[slug(p.name)] > 1}:
-        raise ValueError(
-            f"{path} has more than one pair called {', '.join(sorted(doubled))}; give each a name"
-        )
+        names = ", ".join(sorted(doubled))
+        raise ValueError(f"{path} has more than one pair called {names}; give each a name")
     return list(pairs)
 
 
@@ -133,10 +129,8 @@ def strips_in(folder: Path) -> dict[str, Path]:
     inside = {f.name: _strip(f) for f in sorted(folder.iterdir(), key=natural) if f.is_dir()}
     found = {name: strip for name, strip in inside.items() if strip is not None}
     if not found:
-        raise ValueError(
-            f"{folder} has no frames; expected pictures in it, in {folder.name}/frames, or in "
-            "one folder a pair"
-        )
+        expected = f"pictures in it, in {folder.name}/frames, or in one folder a pair"
+        raise ValueError(f"{folder} has no frames; expected {expected}")
     return found
 
 

@@ -15,9 +15,7 @@ from diffusion_geodesics.latents.profile import LatentPath, measure_paths
 from diffusion_geodesics.measures import Better, Quantity
 
 NODES = 33
-
 DECEIVES = "density is not naturalness: smooth images are dense, and paths can shed their noise"
-
 PATH_QUANTITIES = (
     Quantity(
         "log p min",

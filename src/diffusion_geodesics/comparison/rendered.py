@@ -35,17 +35,11 @@ class EvenFrames:
 
 
 class Renderable(ABC):
-    """What a method found.
+    """What a method found."""
 
-    - `latent_path`: the path at the context's noise level; None where there is none.
-    - `note`: how a solver ended, where it did not converge.
-    - `own_inversion`: whether it has an inversion of its own, so that the shared one is no part of
-      its cost.
-    """
-
-    latent_path: LatentPath | None = None
-    note: str = ""
-    own_inversion: bool = False
+    latent_path: LatentPath | None = None  # at the context's noise level; None where there is none
+    note: str = ""  # how a solver ended, where it did not converge
+    own_inversion: bool = False  # so that the shared one is no part of its cost
 
     @abstractmethod
     def frames(self, run: Run, features: Features, count: int) -> EvenFrames:

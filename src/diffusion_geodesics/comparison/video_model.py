@@ -11,6 +11,7 @@ from typing import Any, final
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from diffusion_geodesics.comparison.method import Context, Method
 from diffusion_geodesics.comparison.rendered import Fixed, Renderable
@@ -36,8 +37,7 @@ class VideoModel(Method):
     steps: int = 30  # denoising steps
     seed: int = 0  # of the noise
     multiple: int = 32  # height and width are rounded to multiples of this
-    # further arguments of the pipeline's call
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)  # further arguments of its call
 
     def __post_init__(self) -> None:
         if not (self._takes("last_image") or type(self.pipeline).__name__ in CONDITIONS):
@@ -52,13 +52,10 @@ class VideoModel(Method):
         from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
         large = device.type == "cuda"
+        local = {"local_files_only": True, "use_safetensors": True}
+        dtype = torch.bfloat16 if large else torch.float32
         try:
-            pipe = DiffusionPipeline.from_pretrained(
-                str(folder),
-                local_files_only=True,
-                use_safetensors=True,
-                torch_dtype=torch.bfloat16 if large else torch.float32,
-            )
+            pipe = DiffusionPipeline.from_pretrained(str(folder), torch_dtype=dtype, **local)
         except (OSError, ValueError) as error:
             line = " ".join(str(error).split())[:200]
             raise ValueError(f"cannot open the video model in {folder} ({line})") from error
@@ -79,10 +76,8 @@ class VideoModel(Method):
         prompt = first if first == last else f"{first}, turning into {last}"
         with context.run.stage("video model"):
             frames = self._video(encoded.images.detach().float().cpu(), prompt)
-        height, width = encoded.images.shape[-2:]
-        sized = torch.nn.functional.interpolate(
-            frames, size=(height, width), mode="bilinear", antialias=True
-        )
+        size = encoded.images.shape[-2:]
+        sized = interpolate(frames, size=size, mode="bilinear", antialias=True)
         return Fixed(sized.clamp(0, 1))
 
     def _video(self, images: Tensor, prompt: str) -> Float[Tensor, "frames 3 height width"]:

@@ -38,20 +38,17 @@ def diagnose_distances(matrix: DistanceMatrix, names: Sequence[str]) -> tuple[Di
 
 def _distances(matrix: DistanceMatrix, names: Sequence[str]) -> Iterator[Diagnostic]:
     if matrix.failed:
-        listed = ", ".join(f"{names[i]} and {names[j]}" for i, j in matrix.failed[:3])
+        some = [f"{names[i]} and {names[j]}" for i, j in matrix.failed[:3]]
+        listed = ", ".join(some) + (", ..." if len(matrix.failed) > 3 else "")
         yield Diagnostic(
             "not_converged",
-            f"No geodesic was found for {len(matrix.failed)} of {len(matrix.pairs)} pairs ({listed}"
-            f"{', ...' if len(matrix.failed) > 3 else ''}); their values are upper bounds.",
+            f"No geodesic was found for {len(matrix.failed)} of {len(matrix.pairs)} pairs "
+            f"({listed}); their values are upper bounds.",
             {"pairs": [list(pair) for pair in matrix.failed]},
         )
-    share = largest_share(matrix)
-    if share > LARGE_ERROR:
-        yield Diagnostic(
-            "large_error",
-            f"Error bars reach {100 * share:.0f}% of a distance.",
-            {"relative_error": share},
-        )
+    if (share := largest_share(matrix)) > LARGE_ERROR:
+        message = f"Error bars reach {100 * share:.0f}% of a distance."
+        yield Diagnostic("large_error", message, {"relative_error": share})
     if isinstance(matrix.reference, EndsMean):
         yield Diagnostic(
             "own_reference",

@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from diffusion_geodesics.images._error import ImageError
 from diffusion_geodesics.images.limits import check_edges, shrunk_size
-from diffusion_geodesics.images.picture import Picture
+from diffusion_geodesics.images.picture import ImageError, Picture
 
 _ROUNDING = 1e-5
 """How far a float may lie beyond [0, 1]: what resampling in single precision leaves."""
@@ -50,10 +49,8 @@ def read_tensor(tensor: Tensor) -> Picture:
             "one that holds values"
         )
     if tensor.ndim == 4:
-        raise ImageError(
-            f"got a batch of images of shape {shape}; expected {_EXPECTED_TENSOR}: give one, "
-            "tensor[0]"
-        )
+        got = f"got a batch of images of shape {shape}"
+        raise ImageError(f"{got}; expected {_EXPECTED_TENSOR}: give one, tensor[0]")
     if tensor.ndim == 3 and shape[0] not in (1, 3, 4) and shape[2] in (1, 3, 4):
         raise ImageError(
             f"got an image tensor of shape {shape}, channels last; expected {_EXPECTED_TENSOR}: "
@@ -66,11 +63,8 @@ def read_tensor(tensor: Tensor) -> Picture:
 
 
 def _wrong_type(what: str, complex: bool) -> ImageError:
-    remedy = (
-        "take its real part or modulus"
-        if complex
-        else "make it uint8 if its values are 0 to 255, or divide by the largest value it can have"
-    )
+    remedy = "make it uint8 if its values are 0 to 255, or divide by the largest value it can have"
+    remedy = "take its real part or modulus" if complex else remedy
     return ImageError(f"got an image {what}; expected uint8, uint16 or floats in [0, 1]: {remedy}")
 
 
@@ -88,9 +82,8 @@ def _checked(layers: Tensor, kind: str) -> Picture:
         values = _in_range(layers.float(), kind)
     if (size := shrunk_size(width, height)) != (width, height):
         notes = (*notes, f"scaled down from {width}x{height} to {size[0]}x{size[1]}")
-        values = interpolate(values[None], size=(size[1], size[0]), mode="bicubic", antialias=True)[
-            0
-        ].clamp(0.0, 1.0)
+        small = interpolate(values[None], size=size[::-1], mode="bicubic", antialias=True)
+        values = small[0].clamp(0.0, 1.0)
     colours, alpha = (values[:3], values[3]) if len(values) == 4 else (values, None)
     if alpha is not None and float(alpha.min()) == 1.0:
         alpha = None
@@ -108,8 +101,6 @@ def _in_range(values: Tensor, kind: str) -> Tensor:
             remedy = "if they are in [0, 255], divide by 255"
         else:
             remedy = "bring them to that range"
-        raise ImageError(
-            f"the {kind} has values from {low:.4g} to {high:.4g}; expected floats in [0, 1]: "
-            f"{remedy}"
-        )
+        got = f"the {kind} has values from {low:.4g} to {high:.4g}"
+        raise ImageError(f"{got}; expected floats in [0, 1]: {remedy}")
     return values.clamp_(0.0, 1.0)

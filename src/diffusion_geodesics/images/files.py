@@ -12,9 +12,8 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from diffusion_geodesics.images._decoding import read_pillow
-from diffusion_geodesics.images._error import ImageError
 from diffusion_geodesics.images.guard import ICONS, detail, icon_limit, pillow_errors
-from diffusion_geodesics.images.picture import Picture
+from diffusion_geodesics.images.picture import ImageError, Picture
 from diffusion_geodesics.runtime.paths import expand, printable
 
 _NOT_DECODED = frozenset("BUFR EPS GRIB HDF5 MPEG PDF WMF".split())
@@ -89,7 +88,5 @@ def refuse_high_dynamic_range(path: Path) -> None:
         return
     transfer = _HIGH_DYNAMIC_RANGE.get(int.from_bytes(found[1], "big")) if found else None
     if transfer:
-        raise ImageError(
-            f"{printable(path)} is of high dynamic range ({transfer}), which is not read; convert "
-            "it to sRGB"
-        )
+        what = f"{printable(path)} is of high dynamic range ({transfer})"
+        raise ImageError(f"{what}, which is not read; convert it to sRGB")

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 from PIL import Image, UnidentifiedImageError
 
-from diffusion_geodesics.images._error import ImageError
 from diffusion_geodesics.images.limits import too_large
+from diffusion_geodesics.images.picture import ImageError
 from diffusion_geodesics.runtime.paths import printable
 
 ICONS = ("CUR", "ICNS", "ICO")
@@ -36,15 +36,13 @@ def pillow_errors(name: str, error: type[ValueError] = ImageError) -> Iterator[N
     except MemoryError as problem:
         raise error(f"{name} takes more memory to read than there is; scale it down") from problem
     except UnidentifiedImageError as problem:
-        raise error(
-            f"{name} is not an image that can be read; save it as PNG, JPEG, WebP or TIFF"
-        ) from problem
+        remedy = "save it as PNG, JPEG, WebP or TIFF"
+        raise error(f"{name} is not an image that can be read; {remedy}") from problem
     except PermissionError as problem:
         raise error(f"{name} may not be read; check its permissions") from problem
     except Exception as problem:
-        raise error(
-            f"{name} is damaged or cut short ({detail(problem)}); save it again"
-        ) from problem
+        what = f"{name} is damaged or cut short ({detail(problem)})"
+        raise error(f"{what}; save it again") from problem
 
 
 @contextmanager

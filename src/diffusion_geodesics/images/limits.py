@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL import Image
 
-from diffusion_geodesics.images._error import ImageError
+from diffusion_geodesics.images.picture import ImageError
 
 SMALLEST_EDGE = 16
 """Pixels along an edge below which a picture is refused."""
@@ -23,19 +23,15 @@ _KEPT = ("AVIF", "WEBP")
 """Formats whose decoders keep their memory until the file is closed."""
 _SCALING = 240_000_000
 """Bytes that scaling down to 4096 x 4096 and the picture itself take."""
-_HELD = 4
+_HELD, _HELD_PALETTE, _HELD_WITH_ALPHA, _HELD_DEEP = 4, 5, 9, 12
 """Bytes a pixel of a decoded picture while it is scaled down."""
-_HELD_PALETTE = 5
-_HELD_WITH_ALPHA = 9
-_HELD_DEEP = 12
 
 
 def check_edges(name: str, width: int, height: int) -> None:
     """Refuse pictures too small to show anything, and those too large to hold."""
     if min(width, height) < SMALLEST_EDGE:
-        raise ImageError(
-            f"{name} is {width}x{height} pixels; expected at least {SMALLEST_EDGE} along each edge"
-        )
+        expected = f"expected at least {SMALLEST_EDGE} along each edge"
+        raise ImageError(f"{name} is {width}x{height} pixels; {expected}")
     if width * height > LARGEST_AREA:
         raise too_large(name)
 

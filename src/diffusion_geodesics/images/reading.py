@@ -12,11 +12,8 @@ from torch import Tensor
 
 from diffusion_geodesics.images._arrays import read_array, read_tensor
 from diffusion_geodesics.images._decoding import read_pillow
-from diffusion_geodesics.images._error import ImageError
 from diffusion_geodesics.images.files import read_file
-from diffusion_geodesics.images.picture import Picture
-
-__all__ = ["ImageSource", "load_image", "read_image"]
+from diffusion_geodesics.images.picture import ImageError, Picture
 
 ImageSource: TypeAlias = str | os.PathLike[str] | Image.Image | np.ndarray | Tensor
 """What a picture can be given as."""
@@ -28,6 +25,9 @@ def read_image(source: object) -> Picture:
     The camera's orientation (EXIF) is applied, colours are brought from the embedded profile to
     sRGB, and grey, palette, CMYK and 16-bit pictures are converted. More than 4096 pixels along
     an edge are scaled down. What could not be followed (a damaged EXIF or profile) is in `notes`.
+
+    Arrays have their channels last, tensors first: none, 1, 3 or 4, the fourth being opacity.
+    Integers of 8 and 16 bits mean fractions of 255 and 65535, floats are in [0, 1]; no others.
     """
     if isinstance(source, str | os.PathLike):
         return read_file(source)

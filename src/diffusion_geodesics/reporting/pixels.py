@@ -14,6 +14,7 @@ Colour = tuple[float, float, float]
 """Red, green and blue in [0, 1], in sRGB."""
 WHITE: Colour = (1.0, 1.0, 1.0)
 Frames = Float[Tensor, "frames channels height width"]
+Larger = Float[Tensor, "frames channels larger_height larger_width"]
 
 
 def check_colours(images: Float[Tensor, "*batch channels height width"], name: str) -> None:
@@ -68,7 +69,7 @@ def fit_height(image: Image.Image, height: int) -> Image.Image:
     return image.resize((width, height), Image.Resampling.LANCZOS)
 
 
-def drop_opaque_alpha(frames: Frames) -> Frames:
+def drop_opaque_alpha(frames: Frames) -> Float[Tensor, "frames kept height width"]:
     """The frames without their alpha channel if it is 1 everywhere."""
     opaque = frames.shape[1] == 4 and bool((frames[:, 3] >= 1 - 1e-3).all())
     return frames[:, :3] if opaque else frames

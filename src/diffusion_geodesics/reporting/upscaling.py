@@ -10,7 +10,7 @@ import torch
 from PIL.Image import Resampling
 from torch import Tensor
 
-from diffusion_geodesics.reporting.pixels import Frames, to_image, to_pixels
+from diffusion_geodesics.reporting.pixels import Frames, Larger, to_image, to_pixels
 
 Upscaler = Callable[[Tensor], Tensor]
 """Takes frames of shape (n, channels, height, width) in [0, 1] and returns as many larger ones with
@@ -28,12 +28,8 @@ class Lanczos:
         if not 1 <= self.factor <= 16:
             raise ValueError(f"factor must be 1 to 16, got {self.factor}")
 
-    def __call__(self, frames: Frames) -> Frames:
-        if self.factor == 1:
-            return frames
-        size = (frames.shape[3] * self.factor, frames.shape[2] * self.factor)
-        larger = (to_image(frame).resize(size, Resampling.LANCZOS) for frame in frames)
-        return torch.stack([to_pixels(image) for image in larger])
+    def __call__(self, frames: Frames) -> Larger:
+        return _enlarged(frames, self.factor)
 
 
 @final
@@ -47,5 +43,12 @@ class LanczosToHeight:
         if self.height < 1:
             raise ValueError(f"height must be at least 1 pixel, got {self.height}")
 
-    def __call__(self, frames: Frames) -> Frames:
-        return Lanczos(-(-self.height // frames.shape[2]))(frames)
+    def __call__(self, frames: Frames) -> Larger:
+        return _enlarged(frames, -(-self.height // frames.shape[2]))
+
+
+def _enlarged(frames: Frames, factor: int) -> Larger:
+    if factor == 1:
+        return frames
+    size = (frames.shape[3] * factor, frames.shape[2] * factor)
+    return torch.stack([to_pixels(to_image(f).resize(size, Resampling.LANCZOS)) for f in frames])

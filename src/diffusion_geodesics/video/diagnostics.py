@@ -14,14 +14,10 @@ JITTERY = 0.5
 
 def diagnose(result: VideoResult) -> tuple[Diagnostic, ...]:
     """Everything to know, the most important first."""
-    foreign = [
-        Diagnostic(
-            "foreign",
-            f"{name} is out of the model's domain, its figures say nothing about it: "
-            + "; ".join(reasons),
-        )
-        for name, reasons in result.foreign.items()
-    ]
+    foreign = []
+    for name, reasons in result.foreign.items():
+        out = f"{name} is out of the model's domain, its figures say nothing about it: "
+        foreign.append(Diagnostic("foreign", out + "; ".join(reasons)))
     notes = [Diagnostic("clip", note) for note in result.notes]
     return (*foreign, *(d for shot in result.shots for d in _shot(shot)), *notes)
 

@@ -52,8 +52,7 @@ class EncodedShot:
     times: list[float] = field(default_factory=list)  # when they are shown, in seconds
     clean: list[Tensor] = field(default_factory=list)  # latents, in batches
     thumbnails: list[Tensor] = field(default_factory=list)  # small frames, (3, height, width) each
-    # of the first frame of each batch through the autoencoder, in dB
-    psnr: list[Tensor] = field(default_factory=list)
+    psnr: list[Tensor] = field(default_factory=list)  # of a frame of each batch when decoded, dB
     ended: str = ""  # why the shot ended, in words; empty where the clip did
     _waiting: list[Tensor] = field(default_factory=list)
 
@@ -96,11 +95,9 @@ def encoded_shots(
                 if shot.frames and (found.cut or long):
                     finished = shot
                     finished.flush(parts.codec)
-                    finished.ended = (
-                        f"a cut before frame {found.frame.index}"
-                        if found.cut
-                        else f"{chosen.longest} frames, as many as are analysed at once"
-                    )
+                    finished.ended = f"{chosen.longest} frames, as many as are analysed at once"
+                    if found.cut:
+                        finished.ended = f"a cut before frame {found.frame.index}"
                     shot = EncodedShot()
                 shot.take(found.frame, parts.codec)
                 done += 1

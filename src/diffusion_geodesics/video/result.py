@@ -33,22 +33,21 @@ class PathFrames:
 class ShotAnalysis:
     """What was found about one shot of a clip."""
 
-    clip: str  # name of the clip; number: of the shot in it, from 0
-    number: int
+    clip: str  # its name
+    number: int  # of the shot in it, from 0
     frames: Int[Tensor, " n"]  # numbers of its frames in the file
     times: Float[Tensor, " n"]  # when they are shown, in seconds
     ended: str  # why the shot ended, in words; empty where the clip did
     measured: Measured  # statistics of clip and controls, densities, paths
     norms: Float[Tensor, " n"]  # norm of each latent, before it is brought to the sphere
-    # Euclidean distance of neighbouring frames, in the mean interval of frames
-    steps: Float[Tensor, " steps"]
-    known: DomainStatistics  # how well the model knows such frames; domain: what it knows
-    domain: Domain
+    steps: Float[Tensor, " steps"]  # distance of neighbouring frames, in a mean interval
+    known: DomainStatistics  # how well the model knows such frames
+    domain: Domain  # what the model knows
     strips: tuple[PathFrames, ...]  # frames of clip, geodesic, slerp and lerp
-    radius: float  # of the sphere; sigma, alpha, dim: noise level, α, coordinates of a latent
-    sigma: float
-    alpha: float
-    dim: int
+    radius: float  # of the sphere
+    sigma: float  # noise level
+    alpha: float  # α of the metric
+    dim: int  # coordinates of a latent
     half: int  # frames on either side of the local fits
 
     @property
@@ -82,9 +81,8 @@ class Claim:
     @property
     def verdict(self) -> str:
         """In words."""
-        return {True: "holds here", False: "the opposite here", None: "not decided here"}[
-            self.holds
-        ]
+        words = {True: "holds here", False: "the opposite here", None: "not decided here"}
+        return words[self.holds]
 
 
 @final
@@ -97,13 +95,10 @@ class VideoResult:
     sources: tuple[str, ...]  # files and folders of the clips; empty for those that came from none
     shots: tuple[ShotAnalysis, ...]  # of all clips, in order
     notes: tuple[str, ...]  # what was done to the clips, in words
-    # every statistic of clip and controls, as a mean with its interval over clips, or over
-    # windows where there are fewer than five clips; shots that the model does not know are left
-    # out if it knows any
+    # Every statistic of clip and controls, as a mean with its interval over `counted` clips, or
+    # over windows where there are fewer than five clips.
     summary: Mapping[Variant, Mapping[str, Interval]]
-    # the paper's claims beside what was found; none without controls, and none where the model
-    # knows none of the clips
-    claims: tuple[Claim, ...]
+    claims: tuple[Claim, ...]  # the paper's; none without controls, or where no clip is known
     costs: CostBreakdown
     warnings: tuple[Diagnostic, ...] = ()  # what must be known before the figures are believed
 

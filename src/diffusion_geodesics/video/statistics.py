@@ -34,6 +34,7 @@ LEAST_BENDING = 0.1
 """Bending times chord below which the residual is no longer relative."""
 STILL = 0.05
 """Speed relative to the mean below which a point is taken to stand still."""
+PerWindow = Float[Tensor, " windows"]
 
 
 @dataclass(frozen=True)
@@ -43,34 +44,25 @@ class Bends:
     # |P⊥(a - a_g)| / max(|P⊥ a_g|, 0.1 |v|²/D); NaN where the curve stands still
     residual: Float[Tensor, "inner *batch"]
     angle: Float[Tensor, "inner *batch"]  # between the two, in degrees; NaN there too
-    # wrong, asked: numerator and denominator, for means
-    wrong: Float[Tensor, "inner *batch"]
+    wrong: Float[Tensor, "inner *batch"]  # the residual's numerator, and its denominator
     asked: Float[Tensor, "inner *batch"]
-    # share of the acceleration that scatter explains, shape (*batch,)
-    jitter: Float[Tensor, "*batch"]
+    jitter: Float[Tensor, "*batch"]  # share of the acceleration that scatter explains
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """One number a window; NaN where it has none. All of shape (windows,)."""
+    """One number a window; NaN where it has none."""
 
-    residual: Float[Tensor, " windows"]  # relative Euler-Lagrange residual ρ
-    # mean angle of the bends, in degrees; 90 for no relation at all
-    angle: Float[Tensor, " windows"]
-    # length in the metric over that of the geodesic between the same ends
-    length: Float[Tensor, " windows"]
-    # root mean square distance from that geodesic at equal fractions of length, over the chord
-    deviation: Float[Tensor, " windows"]
-    greatest: Float[Tensor, " windows"]  # the greatest such distance
-    # log density in the middle third of the length less the mean of both ends, in nats
-    middle: Float[Tensor, " windows"]
-    energy: Float[Tensor, " windows"]  # least noise energy σ‖s‖/√dim over that of the lower end
-    # Euclidean length over time: the mean step between points that are a unit apart
-    speed: Float[Tensor, " windows"]
-    # standard deviation of the speeds between neighbours over their mean, in time
-    variation: Float[Tensor, " windows"]
-    # share of the acceleration that scatter about the local parabolas explains
-    jitter: Float[Tensor, " windows"]
+    residual: PerWindow  # relative Euler-Lagrange residual ρ
+    angle: PerWindow  # mean angle of the bends, in degrees; 90 for no relation at all
+    length: PerWindow  # in the metric, over that of the geodesic between the same ends
+    deviation: PerWindow  # root mean square distance from it at equal fractions, over the chord
+    greatest: PerWindow  # the greatest such distance
+    middle: PerWindow  # log density in the middle third less the mean of both ends, in nats
+    energy: PerWindow  # least noise energy σ‖s‖/√dim over that of the lower end
+    speed: PerWindow  # Euclidean length over time
+    variation: PerWindow  # standard deviation of the speeds over their mean, in time
+    jitter: PerWindow  # share of the acceleration that scatter about local parabolas explains
 
     @staticmethod
     def names() -> tuple[str, ...]:
