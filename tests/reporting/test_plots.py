@@ -11,10 +11,12 @@ import pytest
 import torch
 
 from diffusion_geodesics.reporting.drawing import COLOURS, Drawing
-from diffusion_geodesics.reporting.intervals import Interval, IntervalPanel, IntervalPlot
 from diffusion_geodesics.reporting.maps import Embedding, HeatMap
 from diffusion_geodesics.reporting.plots import (
     Band,
+    Interval,
+    IntervalPanel,
+    IntervalPlot,
     Level,
     LinePlot,
     Mark,

@@ -17,7 +17,7 @@ from torch import Tensor
 from diffusion_geodesics.reporting.blocks import VideoClip
 from diffusion_geodesics.reporting.films import FilmFile, write_films
 from diffusion_geodesics.reporting.pixels import fit_height, to_image
-from diffusion_geodesics.reporting.upscaling import Upscaler
+from diffusion_geodesics.reporting.playback import Upscaler
 from diffusion_geodesics.reporting.video_formats import Mp4
 
 LARGEST_FILM = 8_000_000

@@ -14,8 +14,7 @@ from torch import Tensor
 from diffusion_geodesics.reporting import image_formats, pixels, video_formats
 from diffusion_geodesics.reporting.film_format import FilmFormat, FrameSequence
 from diffusion_geodesics.reporting.pixels import Frames
-from diffusion_geodesics.reporting.playback import Playback
-from diffusion_geodesics.reporting.upscaling import Upscaler
+from diffusion_geodesics.reporting.playback import Playback, Upscaler
 
 CHUNK = 8
 """Frames that are given to an upscaler at a time."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from typing import Any
 
@@ -13,9 +13,10 @@ from torch import Tensor
 from diffusion_geodesics.reporting import blocks
 from diffusion_geodesics.reporting.drawing import shown
 from diffusion_geodesics.reporting.embedded import EmbeddedFilm, embedded_image
-from diffusion_geodesics.reporting.report import CostRow, Report
+from diffusion_geodesics.reporting.report import Report
 from diffusion_geodesics.reporting.strip import ShownRow, shown_rows, thin
 from diffusion_geodesics.reporting.tables import as_cell
+from diffusion_geodesics.runtime.cost import CostBreakdown
 
 LISTED_FROM = 7
 """Sections from which on a page begins with a list of them."""
@@ -62,21 +63,20 @@ def render(report: Report, films: Mapping[str, EmbeddedFilm]) -> str:
         style=_file("style.css"),
         report=report,
         contents=titled if len(titled) >= LISTED_FROM else [],
-        cost=cost_table(report.cost) if report.cost else None,
+        cost=cost_table(report.cost) if report.cost.stages else None,
         settings=settings_table(report.settings),
     )
 
 
-def cost_table(rows: Sequence[CostRow]) -> blocks.Table:
+def cost_table(costs: CostBreakdown) -> blocks.Table:
     """Stages and their sum."""
-    counted = any(row.tflop is not None for row in rows)
-    sums = (sum(getattr(row, name) or 0 for row in rows) for name in ("nfe", "batches", "seconds"))
-    total = CostRow("total", *sums, sum(row.tflop or 0 for row in rows))
-    lines = [
-        [row.stage, f"{row.nfe:,}", f"{row.batches:,}", f"{row.seconds:,.1f}"]
-        + ([_tflop(row.tflop)] if counted else [])
-        for row in (*rows, total)
-    ]
+    counted = costs.total.tflop != 0
+    lines = []
+    for name, cost in (*costs.stages, ("total", costs.total)):
+        known = cost.tflop and math.isfinite(cost.tflop)
+        operations = [f"{cost.tflop:,.3g}" if known else "–"] if counted else []
+        figures = (f"{cost.nfe:,}", f"{cost.batches:,}", f"{cost.seconds:,.1f}")
+        lines.append([name, *figures, *operations])
     head = ["stage", "NFE", "batches", "seconds", *(["TFLOP"] if counted else [])]
     note = "NFE: network function evaluations, one latent through the denoiser once. A batch is "
     return blocks.Table(head, lines, note=note + "one call of the network with many latents.")
@@ -108,10 +108,6 @@ def _setting(value: object) -> str:
             return ", ".join(map(_setting, value))
         case _:
             return str(value)
-
-
-def _tflop(value: float | None) -> str:
-    return "–" if value is None or not math.isfinite(value) else f"{value:,.3g}"
 
 
 def _svgs(plot: blocks.Plot, name: str) -> list[Any]:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from diffusion_geodesics.reporting.blocks import Block, Film, Plot, Section, VideoClip
 from diffusion_geodesics.reporting.pixels import check_colours
+from diffusion_geodesics.runtime.cost import CostBreakdown
 
 RESULT, PAGE, SETTINGS = "result.json", "report.html", "settings.toml"
 """Names of the files that every report has; the last where it has settings."""
@@ -23,18 +24,6 @@ class Banner:
 
     title: str
     lines: Sequence[str]
-
-
-@final
-@dataclass(frozen=True)
-class CostRow:
-    """What one stage cost."""
-
-    stage: str
-    nfe: int  # network function evaluations: single latents through the denoiser
-    batches: int  # calls of the network
-    seconds: float  # wall-clock time
-    tflop: float | None = None  # operations in units of 10^12; None where they are not known
 
 
 @final
@@ -64,7 +53,7 @@ class Report:
     sheets: Mapping[str, Sheet] = field(default_factory=dict)
     extra_files: Mapping[str, str | bytes] = field(default_factory=dict)
     frames: Mapping[str, Tensor] = field(default_factory=dict)
-    cost: Sequence[CostRow] = ()  # stages in the order in which they ran; the page adds a total
+    cost: CostBreakdown = field(default_factory=CostBreakdown)
     versions: Mapping[str, str] = field(default_factory=dict)  # of packages, by name
 
     def __post_init__(self) -> None:

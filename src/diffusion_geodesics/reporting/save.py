@@ -20,8 +20,8 @@ from diffusion_geodesics.reporting.jobs.extrapolation import extrapolation_repor
 from diffusion_geodesics.reporting.jobs.image_sets import distances_report
 from diffusion_geodesics.reporting.jobs.interpolation import interpolation_report
 from diffusion_geodesics.reporting.jobs.video import video_report
+from diffusion_geodesics.reporting.playback import Upscaler
 from diffusion_geodesics.reporting.report import Report
-from diffusion_geodesics.reporting.upscaling import Upscaler
 from diffusion_geodesics.reporting.writer import Written, put, safetensors_bytes, write
 from diffusion_geodesics.runtime.run import Observer, Run
 from diffusion_geodesics.runtime.storage import staged_folder

@@ -18,8 +18,15 @@ from diffusion_geodesics.reporting.blocks import (
     Text,
     Tone,
 )
-from diffusion_geodesics.reporting.intervals import Interval, IntervalPanel, IntervalPlot
-from diffusion_geodesics.reporting.plots import Level, LinePlot, Panel, Trace
+from diffusion_geodesics.reporting.plots import (
+    Interval,
+    IntervalPanel,
+    IntervalPlot,
+    Level,
+    LinePlot,
+    Panel,
+    Trace,
+)
 from diffusion_geodesics.reporting.report import Banner, Report, Sheet
 from tests.reporting.samples.common import COST, SETTINGS, VERSIONS, disc
 

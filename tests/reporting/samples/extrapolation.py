@@ -17,10 +17,9 @@ from diffusion_geodesics.reporting.blocks import (
     VideoClip,
     time_captions,
 )
-from diffusion_geodesics.reporting.playback import Once, Playback
+from diffusion_geodesics.reporting.playback import LanczosToHeight, Once, Playback, Upscaler
 from diffusion_geodesics.reporting.plots import Level, LinePlot, Panel, Trace
 from diffusion_geodesics.reporting.report import Report
-from diffusion_geodesics.reporting.upscaling import LanczosToHeight, Upscaler
 from tests.reporting.samples.common import COST, SETTINGS, VERSIONS, curves, disc
 
 

@@ -19,7 +19,13 @@ from diffusion_geodesics.reporting.blocks import (
     VideoClip,
     time_captions,
 )
-from diffusion_geodesics.reporting.playback import Loop, Playback, ThereAndBack
+from diffusion_geodesics.reporting.playback import (
+    LanczosToHeight,
+    Loop,
+    Playback,
+    ThereAndBack,
+    Upscaler,
+)
 from diffusion_geodesics.reporting.plots import (
     Band,
     Level,
@@ -30,7 +36,6 @@ from diffusion_geodesics.reporting.plots import (
     convergence_plot,
 )
 from diffusion_geodesics.reporting.report import Report
-from diffusion_geodesics.reporting.upscaling import LanczosToHeight, Upscaler
 from tests.reporting.samples.common import COST, SETTINGS, VERSIONS, curves, disc
 
 

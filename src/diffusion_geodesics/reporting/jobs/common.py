@@ -13,9 +13,8 @@ from diffusion_geodesics.models.info import ModelInfo
 from diffusion_geodesics.reporting.blocks import Fact, VideoClip
 from diffusion_geodesics.reporting.films import film_format
 from diffusion_geodesics.reporting.pixels import WHITE, Colour, with_alpha
-from diffusion_geodesics.reporting.playback import Order, Playback
-from diffusion_geodesics.reporting.report import CostRow, Report
-from diffusion_geodesics.reporting.upscaling import Lanczos, LanczosToHeight
+from diffusion_geodesics.reporting.playback import Lanczos, LanczosToHeight, Order, Playback
+from diffusion_geodesics.reporting.report import Report
 from diffusion_geodesics.runtime.cost import CostBreakdown
 from diffusion_geodesics.runtime.diagnostic import Diagnostic
 from diffusion_geodesics.runtime.paths import expand
@@ -70,11 +69,10 @@ def job_report(
     folder = expand(result.model.id)
     place = str(folder.resolve()) if folder.is_dir() else result.model.id
     model = {"model": place, "device": result.model.device, "dtype": result.model.dtype}
-    costs = result.costs.stages
     own = {
         "warnings": [str(warning) for warning in result.warnings],
         "settings": settings_toml(job, result.settings, {**header, "model": model}, without),
-        "cost": [CostRow(n, c.nfe, c.batches, c.seconds, c.tflop or None) for n, c in costs],
+        "cost": result.costs,
         "versions": versions(),
     }
     content = {**record(job, result, values), "versions": versions()}

@@ -20,10 +20,16 @@ from diffusion_geodesics.reporting.blocks import (
     Table,
     Tone,
 )
-from diffusion_geodesics.reporting.intervals import Interval, IntervalPanel, IntervalPlot
 from diffusion_geodesics.reporting.jobs import common
-from diffusion_geodesics.reporting.jobs.video_record import video_record
-from diffusion_geodesics.reporting.plots import Level, LinePlot, Panel, Trace
+from diffusion_geodesics.reporting.plots import (
+    Interval,
+    IntervalPanel,
+    IntervalPlot,
+    Level,
+    LinePlot,
+    Panel,
+    Trace,
+)
 from diffusion_geodesics.reporting.report import Banner, Report, Sheet
 from diffusion_geodesics.video.claims import by_clips, shown
 from diffusion_geodesics.video.controls import Variant
@@ -48,6 +54,9 @@ COMPARED = (
 )
 """Statistics in which the clip is compared with its controls: title, and whether logarithmic."""
 
+LIMITS = ("least_psnr", "greatest_denoising", "least_energy", "greatest_energy")
+"""Of what the model knows, in the order of `Domain.limits`."""
+
 
 def video_report(result: VideoResult) -> Report:
     """Everything that is written about an analysis."""
@@ -58,7 +67,7 @@ def video_report(result: VideoResult) -> Report:
     return common.job_report(
         "analyze",
         result,
-        video_record(result, units(result)),
+        _record(result),
         {"clips": list(result.sources)},
         title=f"{clips[0]} against geodesics" if len(clips) == 1 else "Clips against geodesics",
         lead=f"{frames} frames of {len(clips)} clip{'s' * (len(clips) > 1)} in {number} "
@@ -221,3 +230,61 @@ def _frame_sheet(result: VideoResult) -> Sheet:
         lines = zip(*columns.values(), strict=True)
         rows += [[shot.clip, shot.number, *values] for values in lines]
     return Sheet(head, rows)
+
+
+def _record(result: VideoResult) -> dict[str, object]:
+    """What result.json holds besides that of every job."""
+    return {
+        "summary": {
+            variant.value: {
+                name: {"mean": i.mean, "low": i.low, "high": i.high, "count": i.count}
+                for name, i in found.items()
+            }
+            for variant, found in result.summary.items()
+        },
+        "units": units(result),
+        "claims": [{"claim": c.claim, "found": c.found, "holds": c.holds} for c in result.claims],
+        "out_of_domain": {name: list(reasons) for name, reasons in result.foreign.items()},
+        "domain": [
+            {
+                "limits": dict(zip(LIMITS, domain.limits, strict=True)),
+                "own_psnr": domain.own.psnr,
+                "own_denoising": domain.own.denoising,
+                "own_energy": domain.own.energy,
+            }
+            for domain in dict.fromkeys(shot.domain for shot in result.shots)
+        ],
+        "parts": [_shot_record(shot) for shot in result.shots],
+    }
+
+
+def _shot_record(shot: ShotAnalysis) -> dict[str, object]:
+    found, known = shot.measured, shot.known
+    (solved, of), ends = found.solved, shot.frames[found.starts].T.tolist()
+    statistics = {
+        variant.value: {name: getattr(values, name) for name in Statistics.names()}
+        for variant, values in found.statistics.items()
+    }
+    curves = ("length", "t", "log_density", "noise_energy")
+    whole = {path.name: {name: getattr(path, name) for name in curves} for path in found.paths}
+    energy = float(known.energy.median())
+    return {
+        "clip": shot.clip,
+        "part": shot.number,
+        "ended": shot.ended,
+        "frames": shot.frames,
+        "times": shot.times,
+        "windows": [{"first": first, "last": last} for first, last in ends],
+        "statistics": statistics,
+        "log_density": found.log_density,
+        "noise_energy": found.noise_energy,
+        "whole": whole,
+        "log_density_disagreement": shot.density_disagreement,
+        "geodesics": {"solved": solved, "of": of, "greatest_residual": found.residual},
+        "known": {"psnr": known.psnr, "denoising": known.denoising, "energy": energy},
+        "radius": shot.radius,
+        "norm_variation": float(shot.norms.std() / shot.norms.mean()),
+        "sigma": shot.sigma,
+        "alpha": shot.alpha,
+        "dim": shot.dim,
+    }
