@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from diffusion_geodesics.cli import console, inputs
 from diffusion_geodesics.cli.options import ConfigOption, Given, chosen, takes
 from diffusion_geodesics.cli.shared import RunSettings, part_of
 from diffusion_geodesics.video.settings import VideoSettings
@@ -23,24 +24,17 @@ def analyze(*clips: Path, config: ConfigOption = None, options: Given = None) ->
     clips
         Videos, animations, or folders of frames.
     """
-    run(chosen(AnalyzeCommand, options, config, clips=clips))
-
-
-def run(command: AnalyzeCommand) -> None:
-    """Check what can be checked, load, analyse, write."""
-    from diffusion_geodesics.cli import console, inputs
-    from diffusion_geodesics.runtime.storage import check_folder
+    command = chosen(AnalyzeCommand, options, config, clips=clips)
 
     output = command.output
-    check_folder(output.folder, overwrite=output.overwrite)
+    output.checked_folder()
     inputs.demand_clips(command.clips, command.reading.stream)
     with console.ProgressBars() as bars:
-        from diffusion_geodesics.reporting.save import save
         from diffusion_geodesics.video.analyze import analyze as job
 
         model = command.model.load(bars)
         result = job(model, command.clips, part_of(VideoSettings, command), observer=bars)
-        written = save(result, output.folder, overwrite=output.overwrite, observer=bars)
+        written = output.save(result, bars)
     for claim in result.claims:
         console.say(f"{claim.claim}: {claim.found}: {claim.verdict}")
     console.say(console.cost_line(result.costs))

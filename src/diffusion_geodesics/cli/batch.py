@@ -9,7 +9,9 @@ from cyclopts import App, Group, Parameter
 from pydantic import Field
 
 from diffusion_geodesics.batch.settings import BatchSettings, EngineName
+from diffusion_geodesics.cli.batch_progress import ProgressLine
 from diffusion_geodesics.cli.compare import ExternalSettings
+from diffusion_geodesics.cli.console import say_files
 from diffusion_geodesics.cli.methods import GRAMMAR, default_methods, read_method
 from diffusion_geodesics.cli.options import ConfigOption, Given, PresetOption, chosen, takes
 from diffusion_geodesics.cli.shared import ModelSettings, OutputFolder, Texts, part_of
@@ -173,7 +175,6 @@ def run(command: Any, *, name: str) -> None:
         return
     from diffusion_geodesics.batch.run import check_out, run_batch
     from diffusion_geodesics.batch.sources import pairs_from
-    from diffusion_geodesics.cli.batch_progress import ProgressLine
 
     how: BatchSettings = command.how
     out = check_out(command.output.folder)
@@ -196,7 +197,6 @@ def run(command: Any, *, name: str) -> None:
 
 def _gather(out: Path) -> None:
     from diffusion_geodesics.batch.collect import collect
-    from diffusion_geodesics.cli.console import say_files
 
     say_files(out, *collect(out))
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
+from diffusion_geodesics.cli import console, inputs
 from diffusion_geodesics.cli.methods import GRAMMAR, default_methods, read_method, read_named
 from diffusion_geodesics.cli.options import ConfigOption, Given, chosen, takes
 from diffusion_geodesics.cli.partial import kept_work
@@ -60,23 +61,16 @@ def compare(*images: Path, config: ConfigOption = None, options: Given = None) -
     images
         The two images of one pair; or none, with --pairs.
     """
-    run(chosen(CompareCommand, options, config, images=images))
-
-
-def run(command: CompareCommand) -> None:
-    """Check what can be checked, load, compare, write."""
-    from diffusion_geodesics.cli import inputs
-    from diffusion_geodesics.cli.console import ProgressBars
-    from diffusion_geodesics.runtime.storage import check_folder
+    command = chosen(CompareCommand, options, config, images=images)
 
     output = command.output
-    folder = check_folder(output.folder, overwrite=output.overwrite)
+    folder = output.checked_folder()
     pairs = _pairs(command)
     pictures = [p for pair in pairs for p in (pair.a, pair.b) if isinstance(p, Path)]
     inputs.demand_images(pictures, least=2)
     prompted = command.prompts.given or all(p.prompt_a or p.prompt_b for p in pairs)
     methods = _methods(command, prompted)
-    with kept_work(folder, "pairs") as partial, ProgressBars() as bars:
+    with kept_work(folder, "pairs") as partial, console.ProgressBars() as bars:
         from diffusion_geodesics.comparison.compare import compare as job
 
         how = {"external": command.external.load(), "resume": partial, "observer": bars}
@@ -89,11 +83,9 @@ def run(command: CompareCommand) -> None:
 
 def show(result: "ComparisonResult", output: OutputSettings, observer: "Observer") -> None:
     """Write the folder, and print the table and what to know about it."""
-    from diffusion_geodesics.cli import console
     from diffusion_geodesics.reporting.jobs.comparison import score_rows
-    from diffusion_geodesics.reporting.save import save
 
-    written = save(result, output.folder, overwrite=output.overwrite, observer=observer)
+    written = output.save(result, observer)
     console.table(["", *result.methods], score_rows(result))
     for skipped in result.skipped:
         console.say(f"skipped: {skipped.name} ({skipped.reason}). {skipped.remedy}.")

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
+from diffusion_geodesics.cli import console, inputs
 from diffusion_geodesics.cli.options import ConfigOption, Given, chosen, takes
 from diffusion_geodesics.cli.shared import ModelSettings, part_of
 from diffusion_geodesics.image_sets.settings import DensitySettings
@@ -44,12 +45,6 @@ def density(
         Replace the file if it is there.
     """
     command = chosen(DensityCommand, options, config, images=images)
-    run(command, json=json, output=output, overwrite=overwrite)
-
-
-def run(command: DensityCommand, *, json: bool, output: Path | None, overwrite: bool) -> None:
-    """Check what can be checked, load, compute, show."""
-    from diffusion_geodesics.cli import console, inputs
     from diffusion_geodesics.runtime.single_file import check_file, write_file
 
     if output is not None:

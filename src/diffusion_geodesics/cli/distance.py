@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+from diffusion_geodesics.cli import console, inputs
 from diffusion_geodesics.cli.options import ConfigOption, Given, chosen, takes
+from diffusion_geodesics.cli.partial import kept_work
 from diffusion_geodesics.cli.shared import RunSettings, part_of
 from diffusion_geodesics.image_sets.settings import DistanceSettings
 
@@ -23,26 +25,18 @@ def distance(*images: Path, config: ConfigOption = None, options: Given = None) 
     images
         Two or more images.
     """
-    run(chosen(DistanceCommand, options, config, images=images))
-
-
-def run(command: DistanceCommand) -> None:
-    """Check what can be checked, load, compute, write."""
-    from diffusion_geodesics.cli import console, inputs
-    from diffusion_geodesics.cli.partial import kept_work
-    from diffusion_geodesics.runtime.storage import check_folder
+    command = chosen(DistanceCommand, options, config, images=images)
 
     output = command.output
-    folder = check_folder(output.folder, overwrite=output.overwrite)
+    folder = output.checked_folder()
     inputs.demand_images(command.images, least=2)
     with kept_work(folder, "pairs", file=True) as partial, console.ProgressBars() as bars:
         from diffusion_geodesics.image_sets.distances import image_distances
-        from diffusion_geodesics.reporting.save import save
 
         model = command.model.load(bars)
         settings = part_of(DistanceSettings, command)
         result = image_distances(model, command.images, settings, resume=partial, observer=bars)
-        written = save(result, output.folder, overwrite=output.overwrite, observer=bars)
+        written = output.save(result, bars)
     matrix = result.matrix
     good, worst = sum(r.ok for r in matrix.results), float(matrix.residual.max())
     solved = f"{good} of {len(matrix.results)} pairs solved, residual at most {worst:.1e}"

@@ -5,9 +5,11 @@ from typing import Annotated
 from cyclopts import Group, Parameter
 from pydantic import Field
 
+from diffusion_geodesics.cli.console import ProgressBars, say, table
 from diffusion_geodesics.cli.options import ConfigOption, Given, PresetOption, chosen, takes
 from diffusion_geodesics.cli.shared import ModelSettings, part_of
 from diffusion_geodesics.interpolation.settings import InterpolationSettings
+from diffusion_geodesics.runtime.run import STAGES
 
 
 class EstimateCommand(InterpolationSettings):
@@ -38,13 +40,7 @@ def estimate(
     json
         Print JSON instead of a table.
     """
-    run(chosen(EstimateCommand, options, config, preset), json=json)
-
-
-def run(command: EstimateCommand, *, json: bool) -> None:
-    """Load, predict, show."""
-    from diffusion_geodesics.cli.console import ProgressBars, say, table
-    from diffusion_geodesics.runtime.run import STAGES
+    command = chosen(EstimateCommand, options, config, preset)
 
     with ProgressBars() as bars:
         from diffusion_geodesics.interpolation.estimate import ADAPTIVE

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from diffusion_geodesics.cli.compare import ExternalSettings, show
+from diffusion_geodesics.cli.console import ProgressBars
 from diffusion_geodesics.cli.methods import read_named
 from diffusion_geodesics.cli.options import ConfigOption, Given, chosen, takes
 from diffusion_geodesics.cli.shared import OutputSettings
@@ -49,13 +50,7 @@ def evaluate(*runs: str, config: ConfigOption = None, options: Given = None) -> 
         FOLDER or NAME=FOLDER, one a method: of frames, of a run of ours, or of one such folder a
         pair.
     """
-    run(chosen(EvaluateCommand, options, config, runs=runs))
-
-
-def run(command: EvaluateCommand) -> None:
-    """Check what can be checked, measure, write."""
-    from diffusion_geodesics.cli.console import ProgressBars
-    from diffusion_geodesics.runtime.storage import check_folder
+    command = chosen(EvaluateCommand, options, config, runs=runs)
 
     named = [read_named(text) for text in command.runs]
     names = [name for name, _ in named]
@@ -64,13 +59,13 @@ def run(command: EvaluateCommand) -> None:
     if doubled := sorted({n for n in names if names.count(n) > 1}):
         raise SettingsError(f"two runs are called {doubled[0]}; name them, as NAME=FOLDER")
     output, ranking = command.output, command.ranking
-    check_folder(output.folder, overwrite=output.overwrite)
+    output.checked_folder()
     with ProgressBars() as bars:
         from diffusion_geodesics.comparison.evaluate import evaluate as job
         from diffusion_geodesics.comparison.pairs import read_pairs
 
-        chosen = ranking.model_dump(include={"frames", "baseline", "seed"})
+        how = ranking.model_dump(include={"frames", "baseline", "seed"})
         pairs = read_pairs(ranking.pairs) if ranking.pairs else []
         external = command.external.load()
-        result = job(dict(named), pairs=pairs, external=external, observer=bars, **chosen)
+        result = job(dict(named), pairs=pairs, external=external, observer=bars, **how)
         show(result, output, bars)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
+from diffusion_geodesics.cli import console, inputs
+from diffusion_geodesics.cli.interpolate import films
 from diffusion_geodesics.cli.options import ConfigOption, Given, chosen, takes
 from diffusion_geodesics.cli.shared import RunSettings, part_of
 from diffusion_geodesics.extrapolation.settings import ExtrapolationSettings
@@ -87,20 +89,13 @@ def extrapolate(
     start
         An image; with --last a clip or a folder of frames.
     """
-    run(chosen(ExtrapolateCommand, options, config, start_image=start))
-
-
-def run(command: ExtrapolateCommand) -> None:
-    """Check what can be checked, load, extrapolate, write."""
-    from diffusion_geodesics.cli import console, inputs
-    from diffusion_geodesics.cli.interpolate import films
-    from diffusion_geodesics.runtime.storage import check_folder
+    command = chosen(ExtrapolateCommand, options, config, start_image=start)
 
     output, where, start = command.output, command.direction, command.start_image
     choice = where.choice
     if start is None:
         raise SettingsError("got no image to start from; name one")
-    check_folder(output.folder, overwrite=output.overwrite)
+    output.checked_folder()
     if choice == "last":
         inputs.demand_clips([start])
     else:
@@ -108,14 +103,13 @@ def run(command: ExtrapolateCommand) -> None:
         inputs.demand_images([start, *others], least=1)
     with console.ProgressBars() as bars:
         from diffusion_geodesics.extrapolation.extrapolate import extrapolate as job
-        from diffusion_geodesics.reporting.save import save
 
         direction = direction_of(where)
         model = command.model.load(bars)
         inputs.demand_space(output, model, command.framing, command.ray.frames)
         settings = part_of(ExtrapolationSettings, command)
         result = job(model, start, direction, settings, observer=bars)
-        written = save(result, output.folder, overwrite=output.overwrite, observer=bars)
+        written = output.save(result, bars)
     ray = result.ray
     density, energy = float(ray.log_density[-1]), ray.noise_energy
     console.say(

@@ -50,8 +50,6 @@ def demand_space(
     """That the disk of the output has room for so many images, twice: as files, and in films and
     the report."""
     from diffusion_geodesics.latents.memory import usual_size
-    from diffusion_geodesics.runtime.storage import check_folder
 
     height, width = usual_size(model, framing)
-    needed = 2 * 3 * images * height * width
-    check_folder(output.folder, overwrite=output.overwrite, needed_bytes=needed)
+    output.checked_folder(needed_bytes=2 * 3 * images * height * width)

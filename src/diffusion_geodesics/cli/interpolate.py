@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from diffusion_geodesics.cli import console, inputs
 from diffusion_geodesics.cli.options import ConfigOption, Given, PresetOption, chosen, takes
 from diffusion_geodesics.cli.partial import kept_work
 from diffusion_geodesics.cli.shared import RunSettings, part_of
@@ -39,10 +40,8 @@ def interpolate(
 
 def run(command: InterpolateCommand) -> None:
     """Check what can be checked, load, interpolate, write."""
-    from diffusion_geodesics.cli import console, inputs
-    from diffusion_geodesics.runtime.storage import check_folder
 
-    folder = check_folder(command.output.folder, overwrite=command.output.overwrite)
+    folder = command.output.checked_folder()
     inputs.demand_images(command.images, least=2)
     masks = [m for m in (command.masks.mask, command.masks.mask_b) if m is not None]
     inputs.demand_images(masks, least=0)
@@ -50,7 +49,6 @@ def run(command: InterpolateCommand) -> None:
         from diffusion_geodesics.interpolation.chain import Chain
         from diffusion_geodesics.interpolation.interpolate import interpolate as job
         from diffusion_geodesics.interpolation.timeline import frame_count
-        from diffusion_geodesics.reporting.save import save
 
         model = command.model.load(bars)
         chain = Chain.through(len(command.images), closed=command.film.loop)
@@ -58,7 +56,7 @@ def run(command: InterpolateCommand) -> None:
         inputs.demand_space(command.output, model, command.framing, frames)
         settings = part_of(InterpolationSettings, command)
         result = job(model, command.images, settings, resume=partial, observer=bars)
-        written = save(result, folder, overwrite=command.output.overwrite, observer=bars)
+        written = command.output.save(result, bars)
     show(result)
     console.say_notes((*result.warnings, *written.notes))
     names = ("strip.png", *films(written.files), "report.html", "result.json")
@@ -67,7 +65,6 @@ def run(command: InterpolateCommand) -> None:
 
 def show(result: "InterpolationResult") -> None:
     """Print a row for each path of one segment, or for each segment of more, and the cost."""
-    from diffusion_geodesics.cli import console
 
     several = len(result.segments) > 1
     named = [(p.name, p) for p in result.segments[0].profiles]

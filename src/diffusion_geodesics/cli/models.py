@@ -5,6 +5,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from diffusion_geodesics.cli.console import say, table
+
 
 def models(*folders: Path, json: Annotated[bool, Parameter(negative="")] = False) -> None:
     """List the model families and the models found on this machine.
@@ -19,7 +21,6 @@ def models(*folders: Path, json: Annotated[bool, Parameter(negative="")] = False
     json
         Print JSON.
     """
-    from diffusion_geodesics.cli.console import say, table
     from diffusion_geodesics.models import FAMILIES, local_models
 
     found = local_models(folders)

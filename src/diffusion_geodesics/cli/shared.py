@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, TypeVar
 
 from pydantic import BeforeValidator
 
 from diffusion_geodesics.models.settings import ModelSettings as ModelSettings
 from diffusion_geodesics.runtime import settings
 from diffusion_geodesics.runtime.settings import JobSettings, SettingsGroup
+
+if TYPE_CHECKING:
+    from diffusion_geodesics.reporting.writer import Written
+    from diffusion_geodesics.runtime.run import Observer
 
 Settings = TypeVar("Settings", bound=JobSettings)
 Texts = Annotated[
@@ -40,6 +44,18 @@ class OutputSettings(OutputFolder):
 
     overwrite: bool = False
     """Replace an earlier run in the folder."""
+
+    def checked_folder(self, needed_bytes: int = 0) -> Path:
+        """The folder, absolute, if the run can be written there."""
+        from diffusion_geodesics.runtime.storage import check_folder
+
+        return check_folder(self.folder, overwrite=self.overwrite, needed_bytes=needed_bytes)
+
+    def save(self, result: object, observer: Observer) -> Written:
+        """Write the result of a job into the folder."""
+        from diffusion_geodesics.reporting.save import save
+
+        return save(result, self.folder, overwrite=self.overwrite, observer=observer)
 
 
 class RunSettings(JobSettings):

@@ -37,11 +37,7 @@ def web(*folders: Path, config: ConfigOption = None, options: Given = None) -> N
     folders
         Folders with models to offer.
     """
-    run(chosen(WebCommand, options, config, folders=folders))
-
-
-def run(command: WebCommand) -> None:
-    """Check what can be checked, and serve."""
+    command = chosen(WebCommand, options, config, folders=folders)
     from importlib.util import find_spec
 
     if find_spec("gradio") is None:
