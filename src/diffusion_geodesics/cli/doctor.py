@@ -1,7 +1,5 @@
 """``geodesic doctor``: is everything here that the program needs?"""
 
-from __future__ import annotations
-
 import os
 import platform
 import shutil

@@ -3,8 +3,6 @@
 The standard streams are made to take any text first.
 """
 
-from __future__ import annotations
-
 import io
 import os
 import signal

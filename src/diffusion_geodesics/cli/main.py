@@ -4,8 +4,6 @@ Commands are imported when they are used, and each imports what it needs once it
 so that help and complaints about options come at once.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

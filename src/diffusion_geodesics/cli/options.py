@@ -4,8 +4,6 @@ The options that were given are laid over those of a configuration file; what co
 as the settings of the command.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from enum import Enum
 from pathlib import Path

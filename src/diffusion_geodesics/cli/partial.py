@@ -1,7 +1,5 @@
 """Finished work of a run that has not ended, beside the folder that it writes."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager

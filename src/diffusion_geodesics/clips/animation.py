@@ -1,7 +1,5 @@
 """Animations that Pillow reads: GIF, WebP, APNG, AVIF."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from typing import final

@@ -6,8 +6,6 @@ and goes on for several frames; a cut changes both, once. So a cut is a c that i
 the running median, and alone among its neighbours.
 """
 
-from __future__ import annotations
-
 import itertools
 import statistics
 from collections import deque

@@ -1,7 +1,5 @@
 """A folder of pictures as a clip."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Whatever the user named, as a clip."""
 
-from __future__ import annotations
-
 import os
 
 from diffusion_geodesics.clips.animation import AnimatedImage

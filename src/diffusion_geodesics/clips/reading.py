@@ -1,7 +1,5 @@
 """Which frames of a clip are wanted."""
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator

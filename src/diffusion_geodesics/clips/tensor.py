@@ -1,7 +1,5 @@
 """Frames in memory as a clip."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import final
 

@@ -1,7 +1,5 @@
 """Times of frames: their mean rate, and whether they are evenly spaced."""
 
-from __future__ import annotations
-
 import numpy as np
 from jaxtyping import Float64
 

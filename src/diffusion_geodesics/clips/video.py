@@ -1,7 +1,5 @@
 """Video files: MP4, WebM and whatever else FFmpeg reads."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from functools import partial

@@ -1,7 +1,5 @@
 """Methods that join two latents at the noise level: path methods, and the paper's algorithm."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, replace
 from typing import final
 

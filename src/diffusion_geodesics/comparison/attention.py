@@ -1,7 +1,5 @@
 """Attention interpolation: frames that look at both ends while they are denoised."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import final
 

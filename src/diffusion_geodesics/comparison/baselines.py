@@ -1,7 +1,5 @@
 """Methods that need no solver."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from pathlib import Path

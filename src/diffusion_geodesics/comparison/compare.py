@@ -1,7 +1,5 @@
 """The comparison itself: every method on every pair, pair by pair, so that it can go on later."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial

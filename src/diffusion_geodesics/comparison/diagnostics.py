@@ -1,7 +1,5 @@
 """What must be known before the figures of a comparison are believed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from diffusion_geodesics.comparison.result import ComparisonResult

@@ -3,8 +3,6 @@
 No model is needed. Strips of the same pair are re-timed to equal steps in pooled pixels.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Results of pairs, kept on disk by what they were made from."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -5,8 +5,6 @@
 pair. Any folder of such pictures serves. It has no prompts.
 """
 
-from __future__ import annotations
-
 import csv
 import json
 import re

@@ -1,7 +1,5 @@
 """What is measured along a path of latents, with the score of the model: density and length."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """A path of images before anybody has chosen where its frames are."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What a comparison found: scores of every method on every pair, and what they amount to."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Log densities of images, in absolute terms."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, final

@@ -1,7 +1,5 @@
 """What must be known before distances and densities of images are believed."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Geodesic distances between images: all pairs."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path

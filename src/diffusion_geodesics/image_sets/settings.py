@@ -1,7 +1,5 @@
 """Every choice of distances and densities of images."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from enum import Enum
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """Numpy arrays and torch tensors as pictures: types, shapes and ranges are checked."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor

@@ -1,7 +1,5 @@
 """Pillow images as pictures: upright by the camera's orientation, and in sRGB."""
 
-from __future__ import annotations
-
 import io
 import warnings
 

@@ -1,7 +1,5 @@
 """Pictures in files."""
 
-from __future__ import annotations
-
 import os
 import re
 import stat

@@ -1,7 +1,5 @@
 """One line for whatever Pillow and its plugins raise on files of any content."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Sizes of pictures that are read, and the memory that reading one may take."""
 
-from __future__ import annotations
-
 from PIL import Image
 
 from diffusion_geodesics.images.picture import ImageError

@@ -1,7 +1,5 @@
 """A picture as it was read: colours, transparency, and where it came from."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import final
 

@@ -1,7 +1,5 @@
 """The one place where pictures enter: files, Pillow images, arrays and tensors."""
 
-from __future__ import annotations
-
 import os
 from typing import TypeAlias
 

@@ -27,8 +27,8 @@ def save_png(path: str | os.PathLike[str], image: Float[torch.Tensor, "3 height 
 
 
 def psnr(
-    a: Float[Tensor, "*batch 3 height width"], b: Float[Tensor, "*batch 3 height width"]
-) -> Float[Tensor, "*batch"]:
+    a: Float[torch.Tensor, "*batch 3 height width"], b: Float[torch.Tensor, "*batch 3 height width"]
+) -> Float[torch.Tensor, "*batch"]:
     r"""Peak signal-to-noise ratio :math:`-10 \log_{10} \overline{(a - b)^2}`, image by image."""
     if a.shape != b.shape:
         raise ValueError(

@@ -5,8 +5,6 @@ Text is plain text: whatever it holds is shown as it is. Images are tensors in [
 block, its caption below. Where it has a ``file``, the folder gets a file of that name as well.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from enum import Enum

@@ -1,7 +1,5 @@
 """Pictures and films inside a page, as data addresses."""
 
-from __future__ import annotations
-
 import base64
 import io
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """What a kind of film file is, and what it is given to write."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Films as files: frames, how they play, and a format for each file."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction

@@ -1,7 +1,5 @@
 """Films as animated images and as folders of images, through Pillow."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Plots of distances between images: a heat map, and an embedding with thumbnails."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, final

@@ -1,7 +1,5 @@
 """The page of a report: HTML that needs no other file and no network."""
 
-from __future__ import annotations
-
 import math
 import tomllib
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """From tensors to Pillow images, with or without an alpha channel."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from jaxtyping import Float

@@ -1,7 +1,5 @@
 """Which frames of a film are shown when, and how large."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 from torch import Tensor
 
@@ -128,7 +128,8 @@ def convergence_plot(
 def _panel_svg(panel: Panel, names: list[str], name: str) -> str:
     legend = _has_legend(panel)
     with drawing.axes(PANEL[0], PANEL[1] + (0.25 if legend else 0), name) as (figure, place):
-        if panel.log_y and (positive := [y for t in panel.traces for y in t.y if 0 < y < math.inf]):
+        values = [float(y) for trace in panel.traces for y in trace.y]
+        if panel.log_y and (positive := [y for y in values if 0 < y < math.inf]):
             place.set_yscale("log", nonpositive="mask")
             drawing.label_logarithmic(place.yaxis, max(positive) / min(positive))
         for trace in panel.traces:
@@ -185,7 +186,7 @@ def _write(
     point: tuple[float, float],
     units: tuple[str, str],
     shift: tuple[float, float],
-    **alignment: str,
+    **alignment: Any,
 ) -> None:
     """Write a text beside a point, shifted by so many points of type."""
     offset = {"xytext": shift, "textcoords": "offset points"}
@@ -206,7 +207,7 @@ def _nearest(panel: Panel, value: float, end: int) -> float:
         return math.inf
     curves = [t.y for t in panel.traces]
     quarters = [y[: len(y) // 4 + 1] if end == 0 else y[-len(y) // 4 :] for y in curves]
-    values = [y for quarter in quarters for y in quarter]
+    values = [float(y) for quarter in quarters for y in quarter]
     found = [y for y in values if math.isfinite(y) and (y > 0 or not panel.log_y)]
     return min((abs(height(y) - height(value)) for y in found), default=math.inf)
 

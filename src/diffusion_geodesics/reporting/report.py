@@ -1,7 +1,5 @@
 """Everything that is written about one result: one page, and one folder of files."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath

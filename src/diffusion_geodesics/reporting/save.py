@@ -1,7 +1,5 @@
 """Saving: the result of any job as one folder."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from functools import singledispatch

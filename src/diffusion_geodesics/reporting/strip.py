@@ -1,7 +1,5 @@
 """A film as one image: the frames of one path in order, or of several paths below each other."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache

@@ -1,7 +1,5 @@
 """Tables as text: CSV, LaTeX, and numbers with three digits."""
 
-from __future__ import annotations
-
 import csv
 import io
 import math

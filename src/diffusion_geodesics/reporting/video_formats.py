@@ -1,7 +1,5 @@
 """Films as video files: H.264, VP9, AV1, ProRes and FFV1 through FFmpeg."""
 
-from __future__ import annotations
-
 import os
 from abc import abstractmethod
 from collections.abc import Iterator

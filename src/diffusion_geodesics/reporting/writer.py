@@ -1,7 +1,5 @@
 """A report as a folder."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass

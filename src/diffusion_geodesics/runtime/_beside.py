@@ -9,8 +9,6 @@ has ended:
 4. The target is the finished folder, FORMER beside it: FORMER is deleted.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from contextlib import suppress

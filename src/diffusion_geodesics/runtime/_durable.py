@@ -1,7 +1,5 @@
 """Bytes that are on the disk, not only in the operating system's cache."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress

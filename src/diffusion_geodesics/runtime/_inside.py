@@ -10,8 +10,6 @@ states of a delivery, and what a later process makes of each when the owner has 
 4. FORMER alone: its successor is in place, so it is deleted.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from contextlib import suppress

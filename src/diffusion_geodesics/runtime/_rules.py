@@ -1,7 +1,5 @@
 """Which folders may be written: those that are new, empty, or a former run of ours."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What several processes deliver to one place: the first one wins, and nothing is half there."""
 
-from __future__ import annotations
-
 import errno
 import os
 import time

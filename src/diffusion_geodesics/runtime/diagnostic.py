@@ -1,7 +1,5 @@
 """What must be known before a result is believed."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import final

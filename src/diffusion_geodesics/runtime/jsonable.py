@@ -1,7 +1,5 @@
 """JSON that every reader accepts: sorted keys, ``null`` for numbers that are not finite."""
 
-from __future__ import annotations
-
 import json
 import math
 import sys

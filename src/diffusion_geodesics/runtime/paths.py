@@ -1,7 +1,5 @@
 """Names of files: the home directory written as ``~``, and names that can be printed."""
 
-from __future__ import annotations
-
 import os
 import unicodedata
 from pathlib import Path

@@ -1,7 +1,5 @@
 """One run of a job: its stages, with progress, time and cost."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager

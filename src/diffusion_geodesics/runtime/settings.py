@@ -5,8 +5,6 @@ it can be given flat (``frames=33``) or nested (``[metric] strength = 3`` in a f
 several values together is checked by :meth:`JobSettings.checked`, which every job calls first.
 """
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

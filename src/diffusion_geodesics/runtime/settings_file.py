@@ -1,7 +1,5 @@
 """Settings in files: read from TOML, YAML or JSON, written as commented TOML."""
 
-from __future__ import annotations
-
 import json
 import textwrap
 import tomllib

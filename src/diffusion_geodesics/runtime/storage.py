@@ -10,8 +10,6 @@ What it leaves behind is hidden, names its owner, and is dealt with by the next 
 to the same place. Nothing that a running process or another host owns is deleted.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import shutil

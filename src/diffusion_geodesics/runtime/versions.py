@@ -1,7 +1,5 @@
 """Versions of what a result was made with."""
 
-from __future__ import annotations
-
 import platform
 from importlib.metadata import version
 

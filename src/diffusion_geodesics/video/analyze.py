@@ -1,7 +1,5 @@
 """The analysis of clips: frames are streamed, shots measured one after the other."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path

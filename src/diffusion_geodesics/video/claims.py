@@ -1,7 +1,5 @@
 """Means over clips with intervals, and the paper's claims beside what was found."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 

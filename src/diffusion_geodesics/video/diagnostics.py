@@ -1,7 +1,5 @@
 """What must be known before the statistics of clips are believed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from diffusion_geodesics.runtime.diagnostic import Diagnostic

@@ -1,7 +1,5 @@
 """Geodesics between ends, in batches, and the paths between the ends of a whole shot."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import final

@@ -12,8 +12,6 @@ References:
     Analytical Chemistry 1964.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -1,7 +1,5 @@
 """Clips as latents: frames are streamed, so that memory does not grow with the length of a clip."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 

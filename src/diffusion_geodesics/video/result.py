@@ -1,7 +1,5 @@
 """The result of an analysis of clips: plain data."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final

@@ -1,7 +1,5 @@
 """Every choice of the analysis of clips."""
 
-from __future__ import annotations
-
 import re
 from typing import Annotated, Any, ClassVar
 

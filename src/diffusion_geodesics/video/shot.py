@@ -1,7 +1,5 @@
 """One shot of a clip, a sequence of frames without a cut, held against geodesics."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial

@@ -13,8 +13,6 @@ length over the geodesic's, and by the *deviation*: the root mean square distanc
 geodesic at equal fractions of their own lengths, over D.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields
 
 import torch

@@ -1,7 +1,5 @@
 """What the reports of several jobs have in common."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 

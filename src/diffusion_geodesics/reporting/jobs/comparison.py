@@ -1,7 +1,5 @@
 """The report of a comparison: tables, LaTeX, CSV, and strips side by side."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -111,7 +109,8 @@ def _record(result: ComparisonResult, lines: Sequence[ScoreLine]) -> dict[str, o
     """The contents of result.json."""
     quantities, notes = {}, {}
     for line in lines:
-        means, wins = (dict(zip(result.methods, v, strict=True)) for v in (line.means, line.wins))
+        means = dict(zip(result.methods, line.means, strict=True))
+        wins = dict(zip(result.methods, line.wins, strict=True))
         quantities[line.quantity.name] = {
             "better": line.quantity.better.value,
             "about": line.quantity.about,

@@ -1,7 +1,5 @@
 """The reports of distances and densities of images."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from itertools import combinations

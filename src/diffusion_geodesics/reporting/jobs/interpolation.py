@@ -1,7 +1,5 @@
 """The report of an interpolation."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 

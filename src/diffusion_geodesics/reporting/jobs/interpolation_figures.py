@@ -1,7 +1,5 @@
 """The figures of an interpolation: cards, a table of segments, and curves along the whole film."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 

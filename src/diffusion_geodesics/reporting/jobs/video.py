@@ -1,7 +1,5 @@
 """The report of an analysis of clips."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from typing import Any
