@@ -9,8 +9,7 @@ from typing import final
 from diffusion_geodesics.batch.progress import BatchProgress
 from diffusion_geodesics.runtime.paths import printable
 
-EVERY = 30.0
-"""Seconds between lines where there is no terminal."""
+EVERY = 30.0  # seconds between lines where there is no terminal
 
 
 @final

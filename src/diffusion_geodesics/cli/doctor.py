@@ -16,8 +16,7 @@ from cyclopts import Parameter
 from diffusion_geodesics.runtime.paths import printable
 
 OPTIONAL = ("accelerate", "gradio", "ray", "lpips", "torch-fidelity", "stlpips-pytorch")
-FREE = 2e9
-"""Bytes of free disk below which a folder is complained about."""
+FREE = 2e9  # bytes of free disk below which a folder is complained about
 
 
 @dataclass(frozen=True)

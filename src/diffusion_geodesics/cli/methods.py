@@ -28,8 +28,7 @@ GRAMMAR = (
 
 PLAIN = "pixel latent lerp slerp hlerp ddim noise natural:strength=0 natural geodesic".split()
 """The default methods without a prompt; ``natural`` is what ``geodesic interpolate`` makes."""
-PROMPTED = ("slerp:bump=2", "geodesic:score=ratio")
-"""Further ones with a prompt."""
+PROMPTED = ("slerp:bump=2", "geodesic:score=ratio")  # further ones with a prompt
 
 
 def default_methods(prompted: bool) -> tuple[str, ...]:

@@ -35,8 +35,7 @@ PresetOption = Annotated[
     str | None, Parameter(help="Start from a named set of options.", group=_FIRST)
 ]
 Flag = Annotated[bool, Parameter(negative="")]
-Given = dict[str, Any] | None
-"""The options that were given; `takes` says which there are."""
+Given = dict[str, Any] | None  # the options that were given; `takes` says which there are
 
 PANELS = (
     "Settings, Batch, Output, Server, Options, Direction (exactly one of the first six), Ray, "
@@ -44,10 +43,8 @@ PANELS = (
     "Model, Noise level, Metric, Solver, Remedies"
 ).split(", ")
 """Panels of the help, in order."""
-SHORT = ("output", "method")
-"""Options that can be given by their first letter."""
-HEADER = ("job", "program", "versions")
-"""Names in a file of settings that are for the record."""
+SHORT = ("output", "method")  # options that can be given by their first letter
+HEADER = ("job", "program", "versions")  # names in a file of settings that are for the record
 
 
 def takes(cls: type[JobSettings], *arguments: str) -> Callable[[Command], Command]:

@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 # Code points of ITU-T H.273.
 _BT709, _UNSPECIFIED, _BT601, _BT2020 = 1, 2, 5, 9
 _LINEAR, _PQ, _HLG = 8, 16, 18
-_MATRICES = (1, 4, 5, 6, 7, 9)
-"""Matrices between RGB and luma that FFmpeg's scaler knows."""
+_MATRICES = (1, 4, 5, 6, 7, 9)  # matrices between RGB and luma that FFmpeg's scaler knows
 _REFUSED_MATRICES = {
     8: "YCgCo",
     10: "BT.2020 constant luminance",
@@ -47,8 +46,7 @@ _REFUSED_MATRICES = {
     17: "YCgCo-Ro",
 }
 _REFUSED_TRANSFERS = {8: "linear", 9: "logarithmic", 10: "logarithmic", 17: "SMPTE ST 428 (DCI)"}
-_HIGH_DEFINITION = 720
-"""Height from which a file that does not name its matrix has that of BT.709."""
+_HIGH_DEFINITION = 720  # height from which a file that does not name its matrix has that of BT.709
 
 _PRIMARIES = {
     9: (
@@ -61,16 +59,14 @@ _PRIMARIES = {
     ),
 }
 """Linear light of wide primaries (D65) in those of sRGB (ITU-R BT.2407; SMPTE EG 432-1)."""
-_DISPLAY_GAMMA = 2.4
-"""Exponent of a reference display (ITU-R BT.1886)."""
+_DISPLAY_GAMMA = 2.4  # exponent of a reference display (ITU-R BT.1886)
 
 _REFERENCE_WHITE = 203.0
 _PEAK = 1000.0
 _HLG_GAMMA = 1.2
 _KNEE = 0.3
 _LEVELS = 1 << 16
-_ROWS = 128
-"""Lines that are converted at once, which bounds the memory."""
+_ROWS = 128  # lines that are converted at once, which bounds the memory
 
 
 @final

@@ -18,19 +18,15 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-LARGEST_AREA = 7680 * 4320
-"""Pixels of a frame above which a file is refused: 8K."""
-DECODING = {"max_pixels": str(LARGEST_AREA)}
-"""Options of every decoder."""
+LARGEST_AREA = 7680 * 4320  # pixels of a frame above which a file is refused: 8K
+DECODING = {"max_pixels": str(LARGEST_AREA)}  # options of every decoder
 _OPEN_OTHERS = frozenset(
     "concat dash dvdvideo hls image2 image2pipe imf lavfi rtp rtsp sap sdp vobsub "
     "webm_dash_manifest".split()
 )
 """FFmpeg's formats whose files name other files, or addresses, to read."""
-_NO_VIDEO = frozenset("ass lrc srt tty webvtt".split())
-"""Formats that FFmpeg finds in any text."""
-_STILLS = "_pipe"
-"""How the names of FFmpeg's formats of still images end."""
+_NO_VIDEO = frozenset("ass lrc srt tty webvtt".split())  # formats that FFmpeg finds in any text
+_STILLS = "_pipe"  # how the names of FFmpeg's formats of still images end
 
 
 @contextmanager

@@ -18,13 +18,11 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-_MEMORY = 300_000_000
-"""Bytes of frames that decoders may hold for working in parallel."""
+_MEMORY = 300_000_000  # bytes of frames that decoders may hold for working in parallel
 _OPACITY_BESIDE = ("vp8", "vp9")
 """Codecs of WebM, which carries opacity as a second picture beside each coded frame."""
 _BESIDE = "matroska_block_additional"
-_BESIDE_NUMBER = 8
-"""Bytes of the number before what stands beside a frame."""
+_BESIDE_NUMBER = 8  # bytes of the number before what stands beside a frame
 
 
 @final

@@ -29,8 +29,7 @@ _LUMA = "gray"
 _LARGEST = {1: 255.0, 2: 65535.0}
 
 _SIZE = 36
-_OBLIQUE = 0.02
-"""Share of a matrix off the axes above which an angle is no quarter turn."""
+_OBLIQUE = 0.02  # share of a matrix off the axes above which an angle is no quarter turn
 
 
 @final

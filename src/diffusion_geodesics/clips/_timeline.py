@@ -24,10 +24,8 @@ _MISSING_SECONDS = 0.1
 """The same share where only the length of the whole file is announced, sound included."""
 _NOMINAL = 0.01
 """Share by which the rate that a file names may differ from the one measured, and be used."""
-_WITHOUT_TIMES = ("avi",)
-"""Formats that store when frames are decoded, but not when they are shown."""
-_USUAL_RATE = 25.0
-"""Frames a second of files that say nothing."""
+_WITHOUT_TIMES = ("avi",)  # formats that store when frames are decoded, but not when they are shown
+_USUAL_RATE = 25.0  # frames a second of files that say nothing
 
 
 @final

@@ -18,8 +18,7 @@ from diffusion_geodesics.runtime.paths import expand, printable
 
 _LEAST_DELAY = 20
 """Milliseconds below which players show a frame for 100; 0 means no delay was given."""
-_TICK = 0.01
-"""Seconds to which delays are rounded in the coarsest of these formats, GIF."""
+_TICK = 0.01  # seconds to which delays are rounded in the coarsest of these formats, GIF
 
 
 @final

@@ -13,8 +13,7 @@ from diffusion_geodesics.clips.clip import Clip, ClipError, LazyFrame, check_siz
 from diffusion_geodesics.clips.reading import Moment, Seconds
 from diffusion_geodesics.runtime.paths import expand, printable
 
-_WORTH_SEEKING = 2.0
-"""Seconds of film that are decoded and thrown away rather than jumped over."""
+_WORTH_SEEKING = 2.0  # seconds of film that are decoded and thrown away rather than jumped over
 
 
 @final

@@ -18,8 +18,7 @@ from diffusion_geodesics.latents.profile import LatentPath
 from diffusion_geodesics.latents.settings import SamplerName
 from diffusion_geodesics.path import GreatArc, Line, Spline
 
-NODES = 33
-"""Points that a path without derivatives is a spline through."""
+NODES = 33  # points that a path without derivatives is a spline through
 
 
 @final

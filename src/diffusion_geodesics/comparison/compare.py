@@ -36,10 +36,8 @@ from diffusion_geodesics.measures import (
 from diffusion_geodesics.models import DiffusionModel
 from diffusion_geodesics.runtime.run import Observer, Run
 
-BASELINE = "slerp"
-"""The method that win rates are against."""
-FEATURES = "latents of the model's autoencoder"
-"""What frames are re-timed in."""
+BASELINE = "slerp"  # the method that win rates are against
+FEATURES = "latents of the model's autoencoder"  # what frames are re-timed in
 COST_QUANTITIES = (
     Quantity("NFE", Better.NEITHER, "network evaluations of inversion, path and these frames"),
     Quantity("seconds", Better.NEITHER, "the same in wall time; depends on the machine"),

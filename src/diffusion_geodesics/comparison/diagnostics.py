@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from diffusion_geodesics.comparison.result import ComparisonResult
 from diffusion_geodesics.runtime.diagnostic import Diagnostic
 
-FEW_PAIRS = 20
-"""Pairs below which methods are not ranked."""
+FEW_PAIRS = 20  # pairs below which methods are not ranked
 
 
 def diagnose(result: ComparisonResult) -> tuple[Diagnostic, ...]:

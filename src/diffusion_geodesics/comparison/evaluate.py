@@ -20,8 +20,7 @@ from diffusion_geodesics.images import load_image, psnr
 from diffusion_geodesics.measures import External, Features, Quantity
 from diffusion_geodesics.runtime.run import Observer, Run
 
-SAME = 12.0
-"""dB below which the first frames of two strips are not taken for the same image."""
+SAME = 12.0  # dB below which the first frames of two strips are not taken for the same image
 
 
 def evaluate(

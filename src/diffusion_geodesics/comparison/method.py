@@ -23,8 +23,7 @@ from diffusion_geodesics.models import DiffusionModel
 from diffusion_geodesics.runtime.cost import Cost
 from diffusion_geodesics.runtime.run import Run
 
-PAIR = [(0, 1)]
-"""The one pair of a comparison's images."""
+PAIR = [(0, 1)]  # the one pair of a comparison's images
 
 
 @final

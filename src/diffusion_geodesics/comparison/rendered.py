@@ -14,12 +14,10 @@ from diffusion_geodesics.measures import Features, equal_steps, nearest_frames
 from diffusion_geodesics.runtime.cost import Cost
 from diffusion_geodesics.runtime.run import Run
 
-PASSES = 2
-"""How often frames are moved to equal steps of the arc length that is known by then."""
+PASSES = 2  # how often frames are moved to equal steps of the arc length that is known by then
 
 Images = Float[Tensor, "frames 3 height width"]
-Render = Callable[[Float[Tensor, " frames"]], Images]
-"""Curve parameters to images."""
+Render = Callable[[Float[Tensor, " frames"]], Images]  # curve parameters to images
 
 
 @final

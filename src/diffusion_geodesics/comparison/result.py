@@ -27,8 +27,7 @@ from diffusion_geodesics.measures import (
 from diffusion_geodesics.models.info import ModelInfo
 from diffusion_geodesics.runtime.diagnostic import Diagnostic
 
-DRAWS = 10
-"""Random draws that FID by DiffMorpher's protocol is averaged over."""
+DRAWS = 10  # random draws that FID by DiffMorpher's protocol is averaged over
 
 
 @dataclass(frozen=True, eq=False)

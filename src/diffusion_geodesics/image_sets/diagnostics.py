@@ -10,10 +10,8 @@ from diffusion_geodesics.distances import DistanceMatrix, EndsMean
 from diffusion_geodesics.likelihood import FlowResult, LogDensity
 from diffusion_geodesics.runtime.diagnostic import Diagnostic
 
-LARGE_ERROR = 0.05
-"""Relative error bar of a distance from which on it is warned about."""
-FEW_SAMPLES = 8
-"""Samples of the trace below which their spread says little of the error."""
+LARGE_ERROR = 0.05  # relative error bar of a distance from which on it is warned about
+FEW_SAMPLES = 8  # samples of the trace below which their spread says little of the error
 
 
 def short_names(names: Sequence[str]) -> list[str]:

@@ -10,8 +10,7 @@ from diffusion_geodesics.images.picture import ImageError, Picture
 
 _ROUNDING = 1e-5
 """How far a float may lie beyond [0, 1]: what resampling in single precision leaves."""
-_LARGEST = {torch.uint8: 255, torch.uint16: 65535}
-"""Value that means full intensity, by type."""
+_LARGEST = {torch.uint8: 255, torch.uint16: 65535}  # value that means full intensity, by type
 _EXPECTED_ARRAY = "(height, width), (height, width, 1), (height, width, 3) or (height, width, 4)"
 _EXPECTED_TENSOR = "(height, width), (1, height, width), (3, height, width) or (4, height, width)"
 

@@ -21,8 +21,7 @@ from diffusion_geodesics.images.limits import (
 from diffusion_geodesics.images.picture import ImageError, Picture
 from diffusion_geodesics.runtime.paths import printable
 
-_STILLS = ("MPO", "PSD")
-"""Formats whose further frames are other views or layers of one still."""
+_STILLS = ("MPO", "PSD")  # formats whose further frames are other views or layers of one still
 _RESIZED_AS_RGB = ("1", "P", "PA", "La", "LA")
 _CONVERTED_BY_PROFILE = ("CMYK", "L", "LAB")
 """Pixel formats that a profile is applied to as they are; others become RGB before."""

@@ -16,8 +16,7 @@ from diffusion_geodesics.runtime.paths import expand, printable
 
 _NOT_DECODED = frozenset("BUFR EPS GRIB HDF5 MPEG PDF WMF".split())
 """Pillow's formats that it hands to other programs, or cannot decode at all."""
-_HEADER = 1 << 16
-"""Bytes of a file that are searched for its colours."""
+_HEADER = 1 << 16  # bytes of a file that are searched for its colours
 _HIGH_DYNAMIC_RANGE = {16: "PQ", 18: "HLG"}
 """Transfer characteristics of ITU-T H.273 whose values are not those of a display."""
 _IN_AVIF = re.compile(rb"colrnclx..(..)", re.DOTALL)

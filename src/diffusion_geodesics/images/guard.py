@@ -10,8 +10,7 @@ from diffusion_geodesics.images.limits import too_large
 from diffusion_geodesics.images.picture import ImageError
 from diffusion_geodesics.runtime.paths import printable
 
-ICONS = ("CUR", "ICNS", "ICO")
-"""Formats of Pillow that hold whole files of other formats."""
+ICONS = ("CUR", "ICNS", "ICO")  # formats of Pillow that hold whole files of other formats
 
 
 @contextmanager

@@ -4,8 +4,7 @@ from PIL import Image
 
 from diffusion_geodesics.images.picture import ImageError
 
-SMALLEST_EDGE = 16
-"""Pixels along an edge below which a picture is refused."""
+SMALLEST_EDGE = 16  # pixels along an edge below which a picture is refused
 LARGEST_EDGE = 4096
 """Pixels along an edge above which a picture is scaled down: four times what models work at."""
 LARGEST_AREA = 100_000_000
@@ -17,10 +16,8 @@ _DECODING = {"AVIF": 10, "JPEG2000": 20, "TIFF": 6, "WEBP": 16}
 """Bytes a pixel that Pillow's decoders take at most, measured on pictures of 35 to 70 megapixels;
 4 for the other formats."""
 _PROGRESSIVE_JPEG = 10
-_KEPT = ("AVIF", "WEBP")
-"""Formats whose decoders keep their memory until the file is closed."""
-_SCALING = 240_000_000
-"""Bytes that scaling down to 4096 x 4096 and the picture itself take."""
+_KEPT = ("AVIF", "WEBP")  # formats whose decoders keep their memory until the file is closed
+_SCALING = 240_000_000  # bytes that scaling down to 4096 x 4096 and the picture itself take
 _HELD, _HELD_PALETTE, _HELD_WITH_ALPHA, _HELD_DEEP = 4, 5, 9, 12
 """Bytes a pixel of a decoded picture while it is scaled down."""
 

@@ -18,10 +18,8 @@ from diffusion_geodesics.reporting.film_format import FrameSequence
 if TYPE_CHECKING:
     from av import VideoFrame
 
-BT709 = 1
-"""Its number in ITU-T H.273, for primaries and transfer characteristics alike."""
-RGB_FORMATS = {"bgr0", "bgra"}
-"""Pixel formats that are not converted to luma and chroma."""
+BT709 = 1  # its number in ITU-T H.273, for primaries and transfer characteristics alike
+RGB_FORMATS = {"bgr0", "bgra"}  # pixel formats that are not converted to luma and chroma
 
 
 @final

@@ -18,10 +18,8 @@ from diffusion_geodesics.reporting.pixels import fit_height, to_image
 from diffusion_geodesics.reporting.playback import Upscaler
 from diffusion_geodesics.reporting.video_formats import Mp4
 
-LARGEST_FILM = 8_000_000
-"""Bytes of a film above which the page shows a smaller preview."""
-PREVIEW_EDGE = 640
-"""Longest edge of a preview in pixels."""
+LARGEST_FILM = 8_000_000  # bytes of a film above which the page shows a smaller preview
+PREVIEW_EDGE = 640  # longest edge of a preview in pixels
 
 
 @final

@@ -14,8 +14,7 @@ from diffusion_geodesics.reporting.film_format import FilmFormat, FrameSequence
 from diffusion_geodesics.reporting.pixels import Frames
 from diffusion_geodesics.reporting.playback import Playback, Upscaler
 
-CHUNK = 8
-"""Frames that are given to an upscaler at a time."""
+CHUNK = 8  # frames that are given to an upscaler at a time
 FORMATS: Mapping[str, FilmFormat] = {
     "mp4": video_formats.Mp4(),
     "mp4-444": video_formats.Mp4FullChroma(),

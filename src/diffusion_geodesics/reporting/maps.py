@@ -11,8 +11,7 @@ from torch import Tensor
 from diffusion_geodesics.reporting.drawing import GRID, Drawing, axes, short, to_svg
 from diffusion_geodesics.reporting.pixels import check_colours, on_background, to_image
 
-WRITTEN = 12
-"""Most rows for which every value is written into its cell."""
+WRITTEN = 12  # most rows for which every value is written into its cell
 
 
 @final

@@ -16,12 +16,10 @@ from diffusion_geodesics.reporting.strip import ShownRow, shown_rows, thin
 from diffusion_geodesics.reporting.tables import as_cell
 from diffusion_geodesics.runtime.cost import CostBreakdown
 
-LISTED_FROM = 7
-"""Sections from which on a page begins with a list of them."""
+LISTED_FROM = 7  # sections from which on a page begins with a list of them
 FRAME_HEIGHT, PICTURE_HEIGHT = 192, 448
 """Most pixels from top to bottom of frames in a strip, and of pictures."""
-MOST_FRAMES = 64
-"""Most frames of one path that a page shows; all are in the folder."""
+MOST_FRAMES = 64  # most frames of one path that a page shows; all are in the folder
 KINDS: Mapping[type, str] = {
     blocks.Facts: "facts",
     blocks.Table: "table",

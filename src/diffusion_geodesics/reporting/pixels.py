@@ -8,8 +8,7 @@ from torch import Tensor
 
 from diffusion_geodesics.images.saving import to_uint8
 
-Colour = tuple[float, float, float]
-"""Red, green and blue in [0, 1], in sRGB."""
+Colour = tuple[float, float, float]  # red, green and blue in [0, 1], in sRGB
 WHITE: Colour = (1.0, 1.0, 1.0)
 Frames = Float[Tensor, "frames channels height width"]
 Larger = Float[Tensor, "frames channels larger_height larger_width"]

@@ -25,8 +25,7 @@ from diffusion_geodesics.runtime._entries import (
 )
 from diffusion_geodesics.runtime._rules import contents
 
-ATTEMPTS = 20
-"""How often a delivery is tried while other processes deliver to the same folder."""
+ATTEMPTS = 20  # how often a delivery is tried while other processes deliver to the same folder
 
 
 def recover_beside(folder: Path, target: Path) -> None:

@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-SETTLED_SECONDS = 60.0
-"""Age in seconds from which on an unlocked file counts as abandoned."""
+SETTLED_SECONDS = 60.0  # age in seconds from which on an unlocked file counts as abandoned
 NO_BOOT_ID = "0"
 
 

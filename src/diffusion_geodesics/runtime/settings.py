@@ -53,8 +53,7 @@ class SettingsGroup(BaseModel):
         return {}
 
 
-Preset = Mapping[str, Any]
-"""Values of some settings, by their flat names."""
+Preset = Mapping[str, Any]  # values of some settings, by their flat names
 Tree = TypeVar("Tree", bound="JobSettings")
 
 

@@ -14,8 +14,7 @@ from diffusion_geodesics.runtime._entries import PROGRAM
 from diffusion_geodesics.runtime._rules import absolute_path
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-_LARGEST_JSON = 100_000_000
-"""Bytes of a JSON text above which it is not looked at."""
+_LARGEST_JSON = 100_000_000  # bytes of a JSON text above which it is not looked at
 _BOUND = {errno.EBUSY, errno.EXDEV, errno.EACCES, errno.EPERM}
 """Errors where a file can be written but not replaced: it is mounted, or its folder read-only."""
 

@@ -36,12 +36,10 @@ from diffusion_geodesics.video.result import PathFrames, ShotAnalysis, VideoResu
 from diffusion_geodesics.video.settings import VideoSettings
 from diffusion_geodesics.video.shot import Measured, measure_shot
 
-ClipSource = str | Path | Clip
-"""A file, a folder of frames, or a clip."""
+ClipSource = str | Path | Clip  # A file, a folder of frames, or a clip
 
 _BATCH = 64
-_CHECKED = 16
-"""Latents of a shot whose denoising error is measured."""
+_CHECKED = 16  # latents of a shot whose denoising error is measured
 
 
 def analyze(

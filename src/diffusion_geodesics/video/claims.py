@@ -10,8 +10,7 @@ from diffusion_geodesics.video.controls import Variant
 from diffusion_geodesics.video.result import Claim, ShotAnalysis
 from diffusion_geodesics.video.statistics import Statistics
 
-LEAST_CLIPS = 5
-"""Clips from which on they, and no longer their windows, are what is resampled."""
+LEAST_CLIPS = 5  # clips from which on they, and no longer their windows, are what is resampled
 
 
 def by_clips(shots: Sequence[ShotAnalysis]) -> bool:

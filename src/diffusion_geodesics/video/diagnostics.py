@@ -6,8 +6,7 @@ from diffusion_geodesics.runtime.diagnostic import Diagnostic
 from diffusion_geodesics.video.controls import Variant
 from diffusion_geodesics.video.result import ShotAnalysis, VideoResult
 
-JITTERY = 0.5
-"""Share of jitter in the acceleration above which bends are mostly noise."""
+JITTERY = 0.5  # share of jitter in the acceleration above which bends are mostly noise
 
 
 def diagnose(result: VideoResult) -> tuple[Diagnostic, ...]:

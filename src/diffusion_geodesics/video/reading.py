@@ -27,8 +27,7 @@ from diffusion_geodesics.runtime.run import Run
 from diffusion_geodesics.video.settings import ReadingSettings, VideoSettings
 
 _BATCH = 16
-_THUMBNAIL = 192
-"""Height of the frames that are kept for strips."""
+_THUMBNAIL = 192  # height of the frames that are kept for strips
 
 
 def reading_of(settings: ReadingSettings) -> Reading:

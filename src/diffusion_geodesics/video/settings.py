@@ -16,8 +16,7 @@ from diffusion_geodesics.latents.settings import (
 )
 from diffusion_geodesics.runtime.settings import JobSettings, SettingsError
 
-LEAST_FRAMES = 5
-"""Frames without which no curve can be told from a line."""
+LEAST_FRAMES = 5  # frames without which no curve can be told from a line
 
 
 def _moment(value: Any) -> Any:

@@ -26,12 +26,9 @@ from diffusion_geodesics.path import separation
 from diffusion_geodesics.video.curves import arc_length, at_arc_length
 from diffusion_geodesics.video.local_fit import local_fit
 
-FRACTIONS = 33
-"""Fractions of arc length at which a curve is compared with its geodesic."""
-LEAST_BENDING = 0.1
-"""Bending times chord below which the residual is no longer relative."""
-STILL = 0.05
-"""Speed relative to the mean below which a point is taken to stand still."""
+FRACTIONS = 33  # fractions of arc length at which a curve is compared with its geodesic
+LEAST_BENDING = 0.1  # bending times chord below which the residual is no longer relative
+STILL = 0.05  # speed relative to the mean below which a point is taken to stand still
 PerWindow = Float[Tensor, " windows"]
 
 

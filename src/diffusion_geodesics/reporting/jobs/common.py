@@ -20,8 +20,7 @@ from diffusion_geodesics.runtime.settings import JobSettings
 from diffusion_geodesics.runtime.settings_file import settings_toml
 from diffusion_geodesics.runtime.versions import versions
 
-INPUTS = "inputs"
-"""Folder for images that came from no file."""
+INPUTS = "inputs"  # folder for images that came from no file
 
 
 @runtime_checkable

@@ -23,8 +23,7 @@ from diffusion_geodesics.reporting.tables import interval, latex_table, number
 from diffusion_geodesics.runtime.versions import versions
 
 ARROWS = {Better.HIGHER: "↑", Better.LOWER: "↓", Better.NEITHER: ""}
-SHOWN_PAIRS = 24
-"""Most pairs whose strips are on the page; all of them are in the folder."""
+SHOWN_PAIRS = 24  # most pairs whose strips are on the page; all of them are in the folder
 
 
 @final

@@ -28,8 +28,7 @@ from diffusion_geodesics.reporting.plots import convergence_plot
 from diffusion_geodesics.reporting.report import Report
 from diffusion_geodesics.reporting.strip import thin
 
-MOST_SHOWN = 72
-"""Frames of a film that its strip shows at most."""
+MOST_SHOWN = 72  # frames of a film that its strip shows at most
 TITLES: Mapping[PathName, tuple[str, str]] = {
     PathName.NATURAL: (
         "A natural morph",

@@ -10,8 +10,7 @@ from diffusion_geodesics.reporting.blocks import Block, Fact, Plot, Table, Text
 from diffusion_geodesics.reporting.jobs.common import cost_fact, model_fact
 from diffusion_geodesics.reporting.plots import Band, Level, LinePlot, Mark, Panel, Trace
 
-MOST_NAMED = 8
-"""Segments up to which keyframes are named at their marks."""
+MOST_NAMED = 8  # segments up to which keyframes are named at their marks
 
 
 def facts(result: InterpolationResult) -> Iterator[Fact]:
