@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Group, Parameter
 from pydantic import Field
@@ -21,6 +21,7 @@ from diffusion_geodesics.image_sets.settings import DistanceSettings
 from diffusion_geodesics.interpolation.settings import InterpolationSettings
 from diffusion_geodesics.runtime.settings import JobSettings, SettingsError
 from diffusion_geodesics.runtime.settings_file import read_settings_file
+from diffusion_geodesics.runtime.storage import absolute_path
 
 if TYPE_CHECKING:
     from diffusion_geodesics.batch.job import Job
@@ -36,13 +37,31 @@ class ManyPairs(JobSettings):
     model: ModelSettings = ModelSettings()
     output: OutputFolder = OutputFolder()
 
+    def job(self, pairs: "Sequence[BatchPair]") -> "Job":
+        """What is done with each pair."""
+        raise NotImplementedError
+
 
 class InterpolateBatch(ManyPairs, InterpolationSettings):
     """Interpolations of many pairs."""
 
+    def job(self, pairs: "Sequence[BatchPair]") -> "Job":
+        from diffusion_geodesics.batch.jobs.interpolate import InterpolateJob
+
+        return InterpolateJob(self.model, part_of(InterpolationSettings, self), self.how.report)
+
 
 class DistanceBatch(ManyPairs, DistanceSettings):
     """Distances of many pairs."""
+
+    def job(self, pairs: "Sequence[BatchPair]") -> "Job":
+        from diffusion_geodesics.batch.jobs.distance import DistanceJob
+
+        if any(pair.prompt_a or pair.prompt_b for pair in pairs):
+            raise SettingsError("distances are under one prompt for all images; give it by prompt")
+        images = tuple(dict.fromkeys(path for pair in pairs for path in (pair.a, pair.b)))
+        settings, cache = part_of(DistanceSettings, self), self.output.folder / "latents"
+        return DistanceJob(self.model, settings, self.how.report, images, cache)
 
 
 class ExtrapolateBatch(ManyPairs, ExtrapolationSettings):
@@ -51,6 +70,12 @@ class ExtrapolateBatch(ManyPairs, ExtrapolationSettings):
     towards: bool = False
     """Go towards the second image of each pair, instead of from the first one past it."""
 
+    def job(self, pairs: "Sequence[BatchPair]") -> "Job":
+        from diffusion_geodesics.batch.jobs.extrapolate import ExtrapolateJob
+
+        settings = part_of(ExtrapolationSettings, self)
+        return ExtrapolateJob(self.model, settings, self.how.report, self.towards)
+
 
 class CompareBatch(ManyPairs, ComparisonSettings):
     """Comparisons on many pairs."""
@@ -58,48 +83,22 @@ class CompareBatch(ManyPairs, ComparisonSettings):
     method: Texts = Field(default=(), description=GRAMMAR)
     external: ExternalSettings = ExternalSettings()
 
+    def job(self, pairs: "Sequence[BatchPair]") -> "Job":
+        from diffusion_geodesics.batch.jobs.compare import CompareJob
 
-def _interpolate(command: InterpolateBatch, pairs: "Sequence[BatchPair]") -> "Job":
-    from diffusion_geodesics.batch.jobs.interpolate import InterpolateJob
-
-    settings = part_of(InterpolationSettings, command)
-    return InterpolateJob(command.model, settings, command.how.report)
-
-
-def _distance(command: DistanceBatch, pairs: "Sequence[BatchPair]") -> "Job":
-    from diffusion_geodesics.batch.jobs.distance import DistanceJob
-
-    if any(pair.prompt_a or pair.prompt_b for pair in pairs):
-        raise SettingsError("distances are under one prompt for all images; give it by prompt")
-    images = tuple(dict.fromkeys(path for pair in pairs for path in (pair.a, pair.b)))
-    settings, cache = part_of(DistanceSettings, command), command.output.folder / "latents"
-    return DistanceJob(command.model, settings, command.how.report, images, cache)
+        prompted = self.prompts.given or all(p.prompt_a and p.prompt_b for p in pairs)
+        methods = tuple(read_method(name) for name in self.method or default_methods(prompted))
+        settings, networks = part_of(ComparisonSettings, self), self.external
+        own = methods, networks.weights, networks.clip
+        return CompareJob(self.model, settings, self.how.report, *own)
 
 
-def _extrapolate(command: ExtrapolateBatch, pairs: "Sequence[BatchPair]") -> "Job":
-    from diffusion_geodesics.batch.jobs.extrapolate import ExtrapolateJob
-
-    settings = part_of(ExtrapolationSettings, command)
-    return ExtrapolateJob(command.model, settings, command.how.report, command.towards)
-
-
-def _compare(command: CompareBatch, pairs: "Sequence[BatchPair]") -> "Job":
-    from diffusion_geodesics.batch.jobs.compare import CompareJob
-
-    prompted = command.prompts.given or all(p.prompt_a and p.prompt_b for p in pairs)
-    methods = tuple(read_method(name) for name in command.method or default_methods(prompted))
-    settings, how = part_of(ComparisonSettings, command), command.how
-    weights, clip = command.external.weights, command.external.clip
-    return CompareJob(command.model, settings, how.report, methods, weights, clip)
-
-
-JOBS: dict[str, tuple[type[Any], Callable[..., "Job"]]] = {
-    "interpolate": (InterpolateBatch, _interpolate),
-    "distance": (DistanceBatch, _distance),
-    "compare": (CompareBatch, _compare),
-    "extrapolate": (ExtrapolateBatch, _extrapolate),
+JOBS: dict[str, type[ManyPairs]] = {
+    "interpolate": InterpolateBatch,
+    "distance": DistanceBatch,
+    "compare": CompareBatch,
+    "extrapolate": ExtrapolateBatch,
 }
-"""The jobs: the class of their settings, and what makes one."""
 
 
 def batch(*tokens: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> None:
@@ -137,7 +136,7 @@ def _job_of(tokens: tuple[str, ...]) -> str:
 
 def _command(name: str) -> Callable[..., None]:
     """The command with the options of a job."""
-    cls, group = JOBS[name][0], Group("Settings", sort_key=0)
+    cls, group = JOBS[name], Group("Settings", sort_key=0)
     job_help = f"What is done with a pair: {', '.join(JOBS)}. [default: interpolate]"
 
     @takes(cls, "images")
@@ -161,25 +160,23 @@ def _command(name: str) -> Callable[..., None]:
         """
         if collect and (len(pairs) != 1 or options or config or preset):
             raise SettingsError("give the folder of one batch, and --collect alone")
-        run(pairs[0] if collect else chosen(cls, options, config, preset, images=pairs), name=name)
+        if collect:
+            _gather(absolute_path(pairs[0]))
+        else:
+            run(chosen(cls, options, config, preset, images=pairs))
 
     return batch
 
 
-def run(command: Any, *, name: str) -> None:
-    """Check what can be checked, compute, gather, say; only gather, for the folder of a batch."""
-    if isinstance(command, Path):
-        from diffusion_geodesics.runtime.storage import absolute_path
-
-        _gather(absolute_path(command))
-        return
+def run(command: ManyPairs) -> None:
+    """Check what can be checked, compute, gather, say."""
     from diffusion_geodesics.batch.run import check_out, run_batch
     from diffusion_geodesics.batch.sources import pairs_from
 
-    how: BatchSettings = command.how
+    how = command.how
     out = check_out(command.output.folder)
     pairs = pairs_from(command.images, all_pairs=how.all_pairs)
-    job = JOBS[name][1](command, pairs)
+    job = command.job(pairs)
     with ProgressLine() as line:
         if how.engine is EngineName.SLURM:
             from diffusion_geodesics.batch.engines.slurm import run_on_slurm
@@ -196,6 +193,7 @@ def run(command: Any, *, name: str) -> None:
 
 
 def _gather(out: Path) -> None:
+    """Table, summary and gallery of the results of a batch."""
     from diffusion_geodesics.batch.collect import collect
 
     say_files(out, *collect(out))

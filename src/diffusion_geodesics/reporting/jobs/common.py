@@ -88,6 +88,11 @@ def cost_fact(costs: CostBreakdown) -> Fact:
     return Fact("Cost", f"{total.nfe:,} NFE", f"{total.batches} batches, {total.seconds:.1f} s")
 
 
+def values_of(thing: object, names: str) -> dict[str, object]:
+    """Some attributes of a result under their own names."""
+    return {name: getattr(thing, name) for name in names.split()}
+
+
 def framed(pictures: Pictures) -> list[dict[str, str]]:
     """Where each image came from, and how it was framed, for result.json."""
     both = zip(pictures.names, pictures.notes, strict=True)

@@ -78,30 +78,21 @@ def _record(result: ExtrapolationResult) -> dict[str, object]:
         arrival = {"miss": landing.miss, "chord": landing.chord, "allowed": landing.allowed}
     if solution is not None:
         solved = {"result": solution.result.name, "residual": float(solution.residual)}
+    own = "direction t_asked times log_density growth applied codec_psnr dim sigma"
     return {
+        **common.values_of(result, own),
+        **common.values_of(ray, "error corrected alpha"),
         "result": ray.result.name,
         "message": ray.result.message,
-        "direction": result.direction,
         "unit": result.launch.unit,
         "t_max": float(ray.t[-1]),
-        "t_asked": result.t_asked,
-        "times": result.times,
-        "log_density": result.log_density,
         "log_density_reference": "the first frame; natural logarithms, at the noise level",
         "log_density_error": ray.density_error,
         "norm": ray.norm[ray.frames],
         "noise_energy": ray.noise_energy[ray.frames],
-        "growth": result.growth,
         "arc": ray.arc[ray.frames],
-        "error": ray.error,
-        "applied": list(result.applied),
-        "corrected": ray.corrected,
         "arrival": arrival,
         "boundary_solution": solved,
-        "codec_psnr": result.codec_psnr,
-        "alpha": ray.alpha,
-        "dim": result.dim,
-        "sigma": result.sigma,
         "images": list(result.pictures.names),
         "framing": list(result.pictures.notes),
         "size": list(result.pictures.size),

@@ -118,8 +118,7 @@ def density_json(result: DensitiesResult) -> str:
     values = {
         "densities": result.rows(),
         "bits": result.bits,
-        "bin_width": found.bin_width,
-        "dim": found.dim,
+        **common.values_of(found, "bin_width dim"),
         "noise_to_signal": found.sigma,
         "noise_to_signal_at_the_end": found.sigma_max,
         "trace": repr(found.trace),

@@ -147,21 +147,15 @@ def _tensors(result: InterpolationResult) -> dict[str, Tensor]:
 
 def _record(result: InterpolationResult) -> dict[str, object]:
     """What result.json holds besides that of every job."""
+    own = "distance distance_error log_density times keyframe_psnr codec_psnr alpha dim"
     return {
         "path": result.settings.path.value,
+        **common.values_of(result, own),
         "length": result.lengths,
-        "distance": result.distance,
-        "distance_error": result.distance_error,
-        "log_density": result.log_density,
         "log_density_reference": "the first image; natural logarithms, at the noise level",
-        "times": result.times,
         "keyframes": list(result.strip.timeline.keyframes),
         "loop": result.settings.film.loop,
         "segments": [_segment(segment) for segment in result.segments],
-        "keyframe_psnr": list(result.keyframe_psnr),
-        "codec_psnr": list(result.codec_psnr),
-        "alpha": result.alpha,
-        "dim": result.dim,
         "images": common.framed(result.pictures),
         "size": list(result.pictures.size),
     }

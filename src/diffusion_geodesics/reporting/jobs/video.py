@@ -263,26 +263,18 @@ def _shot_record(shot: ShotAnalysis) -> dict[str, object]:
         variant.value: {name: getattr(values, name) for name in Statistics.names()}
         for variant, values in found.statistics.items()
     }
-    curves = ("length", "t", "log_density", "noise_energy")
-    whole = {path.name: {name: getattr(path, name) for name in curves} for path in found.paths}
+    curves = "length t log_density noise_energy"
+    whole = {path.name: common.values_of(path, curves) for path in found.paths}
     energy = float(known.energy.median())
     return {
-        "clip": shot.clip,
+        **common.values_of(shot, "clip ended frames times radius sigma alpha dim"),
+        **common.values_of(found, "log_density noise_energy"),
         "part": shot.number,
-        "ended": shot.ended,
-        "frames": shot.frames,
-        "times": shot.times,
         "windows": [{"first": first, "last": last} for first, last in ends],
         "statistics": statistics,
-        "log_density": found.log_density,
-        "noise_energy": found.noise_energy,
         "whole": whole,
         "log_density_disagreement": shot.density_disagreement,
         "geodesics": {"solved": solved, "of": of, "greatest_residual": found.residual},
         "known": {"psnr": known.psnr, "denoising": known.denoising, "energy": energy},
-        "radius": shot.radius,
         "norm_variation": float(shot.norms.std() / shot.norms.mean()),
-        "sigma": shot.sigma,
-        "alpha": shot.alpha,
-        "dim": shot.dim,
     }
