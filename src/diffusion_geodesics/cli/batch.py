@@ -112,10 +112,10 @@ def batch(*tokens: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> None
     name = _job_of(tokens)
     if name not in JOBS:
         raise SettingsError(f"the job is {name!r}; expected one of {', '.join(JOBS)}")
-    from diffusion_geodesics.cli.main import TEXT, parse
+    from diffusion_geodesics.cli.main import PARSING, parse
 
     purpose = "Interpolate, measure or compare many pairs; resumable, on one machine or on many."
-    parser = App(name="geodesic batch", help=purpose, version_flags=(), **TEXT)
+    parser = App(name="geodesic batch", help=purpose, version_flags=(), **PARSING)
     parser.default(_command(name))
     parse(parser, tokens)
 

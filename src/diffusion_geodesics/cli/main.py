@@ -39,18 +39,19 @@ COMMANDS = {
 """Name and purpose of every command; each is the function of its name in the file of its name."""
 OWN_HELP = ("batch",)
 """Commands whose options depend on their arguments, so that they print their help themselves."""
-TEXT: dict[str, Any] = {
+PARSING: dict[str, Any] = {
+    "suppress_keyboard_interrupt": False,
     "help_format": "plaintext",
     "default_parameter": Parameter(json_dict=False, json_list=False),  # text is what it is
 }
-"""How every parser reads and prints text."""
+"""How every parser works."""
 
 
 def app() -> App:
     """The parser of the command line."""
     about = "Probability density geodesics in the latent space of diffusion models."
     version = f"geodesic {__version__}"
-    found = App("geodesic", about, version=version, suppress_keyboard_interrupt=False, **TEXT)
+    found = App("geodesic", about, version=version, **PARSING)
     for name, purpose in COMMANDS.items():
         own = {"help_flags": (), "version_flags": ()} if name in OWN_HELP else {}
         place = f"diffusion_geodesics.cli.{name}:{name}"
