@@ -10,20 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from diffusion_geodesics import measures
 from diffusion_geodesics.comparison.settings import ComparisonSettings
-from diffusion_geodesics.measures import (
-    Better,
-    Features,
-    Interval,
-    PooledPixels,
-    Quantity,
-    Skipped,
-    bootstrap_mean,
-    frechet,
-    kernel_distance,
-    two_sample_accuracy,
-    win_rate,
-)
+from diffusion_geodesics.measures import Better, Features, Interval, Quantity, Skipped
 from diffusion_geodesics.models.info import ModelInfo
 from diffusion_geodesics.runtime.diagnostic import Diagnostic
 
@@ -53,7 +42,7 @@ class PairResult:
     def disagreement(self) -> float:
         """How far methods are apart: root mean square deviation of the frames between from their
         mean over methods, over that of both ends, in pooled pixels."""
-        look = PooledPixels()
+        look = measures.PooledPixels()
         shown = [o.frames for o in self.outcomes.values() if not o.failed]
         if len(shown) < 2:
             return 0.0
@@ -90,14 +79,14 @@ class ComparisonResult:
 
     def mean(self, method: str, quantity: str) -> Interval:
         """Mean over pairs with its 95% bootstrap interval."""
-        return bootstrap_mean(self.values(method, quantity), seed=self.seed)
+        return measures.bootstrap_mean(self.values(method, quantity), seed=self.seed)
 
     def wins(self, method: str, quantity: Quantity) -> Interval | None:
         """Share of pairs on which the method beats the baseline; None where nothing ranks."""
         if quantity.better is Better.NEITHER or self.baseline in (None, method):
             return None
         own, other = (self.values(str(m), quantity.name) for m in (method, self.baseline))
-        found = win_rate(own, other, quantity.better, seed=self.seed)
+        found = measures.win_rate(own, other, quantity.better, seed=self.seed)
         return found if found.count else None
 
     @property
@@ -131,7 +120,7 @@ class ComparisonResult:
             kid = Quantity("KID", Better.LOWER, f"kernel Inception distance {told}")
             chosen = [
                 (quantity, partial(self._drawn, inception, images, distance))
-                for quantity, distance in ((fid, frechet), (kid, kernel_distance))
+                for quantity, distance in ((fid, measures.frechet), (kid, measures.kernel_distance))
             ]
         if self.truth is not None and len(self.pairs) > 1:
             about = (
@@ -177,7 +166,7 @@ class ComparisonResult:
             groups = np.repeat(np.arange(len(both)), [len(f) for f in frames])
             parts.append((np.concatenate([plain_features(f) for f in frames]), groups))
         (a, groups_a), (b, groups_b) = parts
-        return two_sample_accuracy(a, b, groups_a, groups_b, seed=self.seed)
+        return measures.two_sample_accuracy(a, b, groups_a, groups_b, seed=self.seed)
 
 
 def plain_features(images: Tensor) -> np.ndarray:

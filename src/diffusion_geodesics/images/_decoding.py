@@ -10,14 +10,8 @@ from PIL.ExifTags import Base
 from PIL.Image import Transpose
 from torch import Tensor
 
+from diffusion_geodesics.images import limits
 from diffusion_geodesics.images.guard import icon_limit, pillow_errors
-from diffusion_geodesics.images.limits import (
-    LARGEST_EDGE,
-    check_edges,
-    check_memory,
-    is_deep,
-    shrunk_size,
-)
 from diffusion_geodesics.images.picture import ImageError, Picture
 from diffusion_geodesics.runtime.paths import printable
 
@@ -47,16 +41,16 @@ def read_pillow(image: Image.Image, name: str | None = None, *, ours: bool = Fal
 
 
 def _decode(image: Image.Image, name: str, ours: bool) -> Picture:
-    check_edges(name, *image.size)
-    check_memory(name, image)
+    limits.check_edges(name, *image.size)
+    limits.check_memory(name, image)
     _refuse_many(image, name)
     with icon_limit(image.format):
         image.load()
-    check_edges(name, *image.size)  # icons tell their size late
+    limits.check_edges(name, *image.size)  # icons tell their size late
     turn, damage = read_turn(image)
     if image.mode == "La":  # which Pillow converts to nothing else
         image = image.convert("LA")
-    small, scaled = _shrunk(_as_floats(image, name) if is_deep(image) else image)
+    small, scaled = _shrunk(_as_floats(image, name) if limits.is_deep(image) else image)
     if ours and small is not image:
         image.close()
     upright = small if turn is None else small.transpose(turn)
@@ -82,11 +76,11 @@ def _refuse_many(image: Image.Image, name: str) -> None:
 
 
 def _shrunk(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
-    if max(image.size) <= LARGEST_EDGE:
+    if max(image.size) <= limits.LARGEST_EDGE:
         return image, ()
     if image.mode in _RESIZED_AS_RGB:
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    size = shrunk_size(*image.size)
+    size = limits.shrunk_size(*image.size)
     small = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
     small.info = image.info
     sizes = f"from {image.width}x{image.height} to {small.width}x{small.height}"

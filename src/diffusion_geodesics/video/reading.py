@@ -7,17 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate as resize
 
-from diffusion_geodesics.clips import (
-    Clip,
-    ClipError,
-    CutRule,
-    Frame,
-    FrameNumber,
-    Moment,
-    Reading,
-    Seconds,
-    shots,
-)
+from diffusion_geodesics import clips
 from diffusion_geodesics.diffusion import Codec
 from diffusion_geodesics.framing import fit
 from diffusion_geodesics.images import psnr
@@ -30,15 +20,18 @@ _BATCH = 16
 _THUMBNAIL = 192  # height of the frames that are kept for strips
 
 
-def reading_of(settings: ReadingSettings) -> Reading:
+def reading_of(settings: ReadingSettings) -> clips.Reading:
     """Which frames of a clip are wanted."""
-    return Reading(settings.fps, _moment(settings.start), _moment(settings.end), settings.stride)
+    start, end = _moment(settings.start), _moment(settings.end)
+    return clips.Reading(settings.fps, start, end, settings.stride)
 
 
-def _moment(text: str | None) -> Moment | None:
+def _moment(text: str | None) -> clips.Moment | None:
     if text is None:
         return None
-    return FrameNumber(int(text[:-1])) if text.endswith("f") else Seconds(float(text.rstrip("s")))
+    if text.endswith("f"):
+        return clips.FrameNumber(int(text[:-1]))
+    return clips.Seconds(float(text.rstrip("s")))
 
 
 @dataclass
@@ -53,7 +46,7 @@ class EncodedShot:
     ended: str = ""  # why the shot ended, in words; empty where the clip did
     _waiting: list[Tensor] = field(default_factory=list)
 
-    def take(self, frame: Frame, codec: Codec) -> None:
+    def take(self, frame: clips.Frame, codec: Codec) -> None:
         """Add a frame, encoding when a batch is full."""
         self.frames.append(frame.index)
         self.times.append(frame.time)
@@ -74,13 +67,13 @@ class EncodedShot:
 
 
 def encoded_shots(
-    run: Run, clip: Clip, parts: ModelParts, settings: VideoSettings, size: tuple[int, int]
+    run: Run, clip: clips.Clip, parts: ModelParts, settings: VideoSettings, size: tuple[int, int]
 ) -> Iterator[EncodedShot]:
     """The shots of a clip, encoded one after the other."""
     reading, chosen = reading_of(settings.reading), settings.reading
     how = fit_of(settings.framing)
     stream = clip.frames(reading, lambda image: fit(image, *size, how).image.float())
-    frames = iter(shots(stream, CutRule() if chosen.cuts else None))
+    frames = iter(clips.shots(stream, clips.CutRule() if chosen.cuts else None))
     expected, done = clip.expected(reading) or 0, 0
     shot, more = EncodedShot(), True
     while more:
@@ -107,7 +100,7 @@ def encoded_shots(
         if finished is not None:
             yield finished
     if not done:
-        raise ClipError(
+        raise clips.ClipError(
             f"{clip.name} has no frame in the range that was asked for; it has "
             f"{clip.count or 'fewer'} frames at {clip.rate:.4g} a second"
         )
