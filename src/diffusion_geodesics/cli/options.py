@@ -13,16 +13,9 @@ from typing import Annotated, Any, Literal, TypedDict, TypeVar, Union, get_args,
 from cyclopts import Group, Parameter
 
 from diffusion_geodesics.latents.settings import AsText
+from diffusion_geodesics.runtime import settings
 from diffusion_geodesics.runtime.paths import expand
-from diffusion_geodesics.runtime.settings import (
-    FlatField,
-    JobSettings,
-    Marker,
-    SettingsError,
-    flat_fields,
-    flattened,
-    value_at,
-)
+from diffusion_geodesics.runtime.settings import JobSettings
 from diffusion_geodesics.runtime.settings_file import read_settings_file
 
 Settings = TypeVar("Settings", bound=JobSettings)
@@ -62,8 +55,8 @@ def options_of(cls: type[JobSettings], *, without: tuple[str, ...] = ()) -> Any:
     """A dictionary type with an optional key for every leaf of a settings tree."""
     defaults = cls()
     fields = {
-        name: _annotated(name, field, _shown(value_at(defaults, field.path)))
-        for name, field in flat_fields(cls).items()
+        name: _annotated(name, field, _shown(settings.value_at(defaults, field.path)))
+        for name, field in settings.flat_fields(cls).items()
         if name not in without
     }
     return TypedDict(f"{cls.__name__}Options", fields, total=False)  # type: ignore[operator]
@@ -77,7 +70,7 @@ def _shown(value: Any) -> Any:
     return None if value == "" else value
 
 
-def _annotated(name: str, field: FlatField, default: Any) -> Any:
+def _annotated(name: str, field: settings.FlatField, default: Any) -> Any:
     """The type by which an option is read, with its text and panel."""
     title = getattr(field.group, "title", "Options")
     text = " ".join((field.info.description or "").split())
@@ -127,25 +120,25 @@ def from_file(cls: type[JobSettings], config: Path) -> dict[str, Any]:
     content = {k: v for k, v in read_settings_file(config).items() if k not in HEADER}
     preset = content.pop("preset", None)
     try:
-        found = flattened(cls, content)
-    except SettingsError as error:
-        raise SettingsError(f"{config}: {error}") from None
-    folder, places = expand(config).parent.resolve(), flat_fields(cls)
+        found = settings.flattened(cls, content)
+    except settings.SettingsError as error:
+        raise settings.SettingsError(f"{config}: {error}") from None
+    folder, places = expand(config).parent.resolve(), settings.flat_fields(cls)
     found = {name: _beside_file(places[name], value, folder) for name, value in found.items()}
     return found if preset is None else {**found, "preset": preset}
 
 
-def _beside_file(field: FlatField, value: Any, folder: Path) -> Any:
+def _beside_file(field: settings.FlatField, value: Any, folder: Path) -> Any:
     """A value from a file in this folder: inputs are relative to it; outputs and caches, as on the
     command line, to the folder where the command runs."""
     if isinstance(value, list):
         return [_beside_file(field, each, folder) for each in value]
     marks = field.info.metadata
-    if not isinstance(value, str) or Marker.OUTPUT in marks:
+    if not isinstance(value, str) or settings.Marker.OUTPUT in marks:
         return value
-    if Marker.NAME_OR_FOLDER in marks:
+    if settings.Marker.NAME_OR_FOLDER in marks:
         return str(folder / value) if (folder / value).is_dir() else value
-    if Marker.NAMED_FOLDER in marks:
+    if settings.Marker.NAMED_FOLDER in marks:
         name, equals, path = value.rpartition("=")
         return f"{name}{equals}{folder / expand(path)}"
     return str(folder / expand(value)) if _holds_path(field.info.annotation) else value

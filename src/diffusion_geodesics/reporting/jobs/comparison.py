@@ -79,6 +79,8 @@ def comparison_report(result: ComparisonResult) -> Report:
     """Everything that is written about a comparison."""
     lines, pairs = score_lines(result), result.by_disagreement()
     means = _means(result, lines)
+    skipped = [f"{s.name}: {s.reason}. {s.remedy}." for s in result.skipped]
+    missing = [Text(points=skipped, title="Not measured")] if skipped else []
     against = f"; compared with {result.baseline}" if result.baseline and len(pairs) > 1 else ""
     lead = f"Frames at equal steps of {result.features}{against}."
     frames = {
@@ -91,7 +93,7 @@ def comparison_report(result: ComparisonResult) -> Report:
         lead=lead,
         warnings=[str(warning) for warning in result.warnings],
         sections=(
-            Section("Means", [means, *_skipped(result)]),
+            Section("Means", [means, *missing]),
             *_wins(result, lines),
             Section("What the quantities are", [_about(lines)], folded=True),
             *(_pair(pair) for pair in pairs[:SHOWN_PAIRS]),
@@ -163,12 +165,6 @@ def _wins(result: ComparisonResult, lines: Sequence[ScoreLine]) -> Iterator[Sect
         note = "Share of pairs on which a method beats the baseline; ties count half."
         table = Table(("", *result.methods), rows, note=note)
         yield Section(f"Wins against {result.baseline}", [table])
-
-
-def _skipped(result: ComparisonResult) -> Iterator[Text]:
-    if result.skipped:
-        points = [f"{s.name}: {s.reason}. {s.remedy}." for s in result.skipped]
-        yield Text(points=points, title="Not measured")
 
 
 def _about(lines: Sequence[ScoreLine]) -> Table:

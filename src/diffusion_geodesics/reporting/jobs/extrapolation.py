@@ -31,15 +31,10 @@ def extrapolation_report(result: ExtrapolationResult) -> Report:
     starts = Pictures([Picture([image], name) for image, name in named])
     row = FilmRow("geodesic", clamped(result.frames), time_captions(result.times))
     film = Section("The film", [Film([row], file="strip.png")], note=f"t in units of {launch.unit}")
+    zero, one = [Level(0.0, "the start")], [Level(1.0, "flat space")]
     density = (
-        _panel(result, "log density, nats", "log_density", levels=[Level(0.0, "the start")]),
-        _panel(
-            result,
-            "growth of small errors",
-            "growth",
-            log_y=True,
-            levels=[Level(1.0, "flat space")],
-        ),
+        _panel(result, "log density, nats", "log_density", levels=zero),
+        _panel(result, "growth of small errors", "growth", log_y=True, levels=one),
     )
     typical = [Band(*result.typical, "typical")]
     typicality = (
@@ -48,6 +43,8 @@ def extrapolation_report(result: ExtrapolationResult) -> Report:
     )
     path = {"t": ray.t, "latents": ray.latents, "frame_t": result.times, "start": launch.x}
     start = result.source or images[0]
+    remedies = Text(points=result.applied, title="Remedies that were applied")
+    applied = [remedies] if result.applied else []
     return common.job_report(
         "extrapolate",
         result,
@@ -59,7 +56,7 @@ def extrapolation_report(result: ExtrapolationResult) -> Report:
         f"{ray.result.name.replace('_', ' ').capitalize()}: {ray.result.message}.",
         opening=(starts, common.film_clip(result.frames, result.settings.playback, Once())),
         sections=(
-            Section("", [Facts(list(_facts(result))), *_applied(result)]),
+            Section("", [Facts(list(_facts(result))), *applied]),
             film,
             *_compared(result),
             Section("Density, and the growth of small errors", [Plot(LinePlot(density))]),
@@ -116,11 +113,6 @@ def _facts(result: ExtrapolationResult) -> Iterator[Fact]:
         allowed = f"{100 * landing.allowed / landing.chord:.2g}% is allowed by the growth factor"
         yield Fact("Misses the second image by", missed, allowed)
     yield common.cost_fact(result.costs)
-
-
-def _applied(result: ExtrapolationResult) -> Iterator[Text]:
-    if result.applied:
-        yield Text(points=result.applied, title="Remedies that were applied")
 
 
 def _compared(result: ExtrapolationResult) -> Iterator[Section]:
