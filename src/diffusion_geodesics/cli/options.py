@@ -27,7 +27,6 @@ ConfigOption = Annotated[Path | None, Parameter(help=_CONFIG_HELP, group=_FIRST)
 PresetOption = Annotated[
     str | None, Parameter(help="Start from a named set of options.", group=_FIRST)
 ]
-Flag = Annotated[bool, Parameter(negative="")]
 Given = dict[str, Any] | None  # the options that were given; `takes` says which there are
 
 PANELS = (
