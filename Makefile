@@ -14,7 +14,7 @@ DEMO := runs/demo
 
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: demo web test test-slow test-web test-faults check format bench bench-gpu evidence docs release-check clean help
+.PHONY: demo web test test-slow test-web test-faults check format bench bench-gpu evidence gallery docs release-check clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -29,6 +29,7 @@ help:
 	@echo "make bench-gpu  seconds and memory of a pair at Stable Diffusion 2.1's size, on a GPU"
 	@echo "make evidence   measure every claim of docs/evidence.md and write it anew, an hour on 2 cores"
 	@echo "                (make evidence QUICK=--quick: a few pairs, in minutes)"
+	@echo "make gallery    make the pictures of docs/gallery.md anew"
 	@echo "make docs       build the documentation into site/"
 	@echo "make release-check   build wheel and sdist into dist/, try them outside this folder"
 	@echo "make clean      remove what the tools made, .venv included; runs/ stays"
@@ -71,6 +72,9 @@ bench-gpu: .venv/.installed
 
 evidence: .venv/.installed
 	$(BIN)/python -m benchmarks.evidence $(QUICK)
+
+gallery: .venv/.installed
+	$(BIN)/python docs/gallery.py
 
 docs: .venv/.installed-docs
 	$(BIN)/python docs/settings_table.py

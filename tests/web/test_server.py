@@ -89,7 +89,7 @@ pictures = [handle_file("a.png"), handle_file("b.png")]
 for settings, images, model, words in (
     ({{"cache": "/tmp/x"}}, pictures, "model", "no setting called 'cache'"),
     ({{"level": 7}}, pictures, "model", "level is 7"),
-    ({{}}, pictures[:1], "model", "second picture"),
+    ({{}}, pictures[:1], "model", "a film takes 2 to 12 pictures; got 1"),
     ({{}}, [pictures[0], handle_file("text.png")], "model", "text.png is not an image"),
     ({{"steps": 4}}, [pictures[0]] * 2, "model", "identical"),
     ({{}}, pictures, "tokenizer", "tokenizer"),

@@ -147,7 +147,7 @@ def _panel_svg(panel: Panel, names: list[str], name: str) -> str:
 
             place.xaxis.set_major_locator(MaxNLocator(integer=True))
         place.set_title(short(panel.title, 60))
-        place.set_xlabel(short(panel.x_label))
+        place.set_xlabel(short(panel.x_label, 48))
         if legend:
             count = len(panel.traces) + len(panel.bands) + len(panel.levels)
             columns = min(count, 4 if max(len(t.name) for t in panel.traces) < 10 else 3)

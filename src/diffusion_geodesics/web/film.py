@@ -32,14 +32,7 @@ FRAME_HEIGHT = 384
 @final
 @dataclass(frozen=True)
 class FilmOutcome:
-    """What the page shows of a film.
-
-    Args:
-        film: the file that plays.
-        viewer, matches, plots, facts: pieces of the page.
-        command: the command line that makes the same film.
-        files: to be downloaded.
-    """
+    """What the page shows of a film."""
 
     film: str
     viewer: str
@@ -60,13 +53,7 @@ def film_settings(settings: InterpolationSettings, entries: Entries) -> Interpol
 
 
 def film_work(entries: Entries, settings: InterpolationSettings, folder: Path) -> Work:
-    """The job that makes a film.
-
-    Args:
-        entries: at least two pictures.
-        settings: from `film_settings`.
-        folder: that exists and is empty; the run is written into it.
-    """
+    """The job that makes a film."""
 
     def work(model: DiffusionModel, observer: Observer) -> FilmOutcome:
         from diffusion_geodesics.interpolation.interpolate import interpolate
@@ -96,8 +83,8 @@ def demand_enough(entries: Entries) -> None:
         ValueError: there are fewer.
     """
     if len(entries) < 2:
-        missing = "two pictures" if not entries else "a second picture"
-        raise ValueError(f"A film needs {missing}: drop them above, or take an example")
+        missing = "a second picture: drop it" if entries else "two pictures: drop them"
+        raise ValueError(f"A film needs {missing} above, or take an example")
 
 
 def api_settings(values: dict[str, Any]) -> InterpolationSettings:
