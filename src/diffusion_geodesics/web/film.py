@@ -156,7 +156,7 @@ def plots_html(report: Report) -> str:
 def facts_html(report: Report, notes: tuple[str, ...]) -> str:
     """How it went, what to know, figures and cost."""
     from diffusion_geodesics.reporting.blocks import Facts
-    from diffusion_geodesics.reporting.views import cost_table
+    from diffusion_geodesics.reporting.page import cost_table
 
     blocks = [block for section in report.sections for block in section.blocks]
     facts = [item for block in blocks if isinstance(block, Facts) for item in block.items]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from diffusion_geodesics.runtime.stages import STAGES
+from diffusion_geodesics.runtime.run import STAGES
 from diffusion_geodesics.web.job import Snapshot, StageTime, State
 from diffusion_geodesics.web.templates import render
 
