@@ -28,21 +28,7 @@ FIRST = ("name", "key", "status", "method", "a", "b")
 
 
 def collect(out: Path) -> tuple[str, ...]:
-    """Write the table, the summary and the gallery of a batch, whatever of it is done.
-
-    Args:
-        out: folder of the batch.
-
-    Returns:
-        The files, relative to the folder.
-
-    Raises:
-        ValueError: the folder holds no batch.
-        OSError: it cannot be written.
-
-    Cost:
-        The result of every finished pair is read.
-    """
+    """Write the table, the summary and the gallery of a batch, whatever of it is done."""
     manifest = read_manifest(out)
     if manifest is None:
         raise ValueError(f"{out} holds no batch; name the folder of one")
@@ -154,10 +140,7 @@ def _gallery(
 
 
 def _item(
-    pair: BatchPair,
-    found: Mapping[str, Any] | None,
-    failures: Mapping[str, Any],
-    out: Path,
+    pair: BatchPair, found: Mapping[str, Any] | None, failures: Mapping[str, Any], out: Path
 ) -> str:
     name = escape(unicode_text(pair.name))
     if found is None:

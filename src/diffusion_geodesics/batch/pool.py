@@ -19,17 +19,11 @@ class EngineError(RuntimeError, ValueError):
 @final
 @dataclass(frozen=True)
 class Ended:
-    """A task that a worker has finished, or died of.
+    """A task that a worker has finished, or died of."""
 
-    Args:
-        task: the task.
-        outcomes: of its pairs; those that lack one are to be tried again.
-        death: how the worker died; empty where it did not.
-    """
-
-    task: Task
-    outcomes: Sequence[Outcome]
-    death: str = ""
+    task: Task  # the task
+    outcomes: Sequence[Outcome]  # of its pairs; those that lack one are to be tried again
+    death: str = ""  # how the worker died; empty where it did not
 
 
 class Pool(ABC):
@@ -37,23 +31,11 @@ class Pool(ABC):
 
     @abstractmethod
     def start(self) -> Facts:
-        """Start the first worker and wait until its model is loaded.
-
-        Raises:
-            EngineError: it does not start.
-        """
+        """Start the first worker and wait until its model is loaded."""
 
     @abstractmethod
     def grow(self, facts: Facts, most: int) -> int:
-        """Start the other workers.
-
-        Args:
-            facts: of the first one.
-            most: that there is work for, at least 1.
-
-        Returns:
-            How many there are or will be.
-        """
+        """Start the other workers."""
 
     @property
     @abstractmethod
@@ -66,12 +48,7 @@ class Pool(ABC):
 
     @abstractmethod
     def wait(self, seconds: float) -> Sequence[Ended]:
-        """The tasks that have ended, as soon as there is one; none after so many seconds.
-
-        Raises:
-            StoreError: the folder of the batch cannot be written.
-            EngineError: workers cannot be replaced.
-        """
+        """The tasks that have ended, as soon as there is one; none after so many seconds."""
 
     @abstractmethod
     def close(self) -> None:

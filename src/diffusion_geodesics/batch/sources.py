@@ -12,16 +12,7 @@ from diffusion_geodesics.runtime.paths import expand
 
 
 def pairs_from(sources: Sequence[Path], *, all_pairs: bool = False) -> list[BatchPair]:
-    """The pairs that are named.
-
-    Args:
-        sources: a file of pairs (CSV, JSON, JSON lines) or a folder such as MorphBench; with
-            ``all_pairs`` images, of which each is paired with every later one.
-        all_pairs: whether they are images.
-
-    Raises:
-        ValueError: none, several files, or one that cannot be read.
-    """
+    """The pairs that are named."""
     if all_pairs:
         images = [os.path.abspath(expand(source)) for source in sources]
         if len(images) < 2:

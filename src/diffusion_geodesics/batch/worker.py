@@ -21,16 +21,10 @@ FINAL = (ValueError, TypeError, FileNotFoundError, IsADirectoryError, Permission
 @final
 @dataclass(frozen=True)
 class Task:
-    """Pairs for one worker to compute together.
+    """Pairs for one worker to compute together."""
 
-    Args:
-        pairs: the pairs.
-        ticket: of this task, unlike that of any other.
-        void: tickets whose worker has died, with the reason.
-    """
-
-    pairs: tuple[BatchPair, ...]
-    ticket: str
+    pairs: tuple[BatchPair, ...]  # the pairs
+    ticket: str  # of this task, unlike that of any other
     void: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -49,33 +43,17 @@ class Status(Enum):
 @final
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a pair.
+    """What became of a pair."""
 
-    Args:
-        pair: the pair.
-        status: what became of it.
-        seconds: of computing and writing.
-        reason: why it failed.
-    """
-
-    pair: BatchPair
-    status: Status
-    seconds: float = 0.0
-    reason: str = ""
+    pair: BatchPair  # the pair
+    status: Status  # what became of it
+    seconds: float = 0.0  # of computing and writing
+    reason: str = ""  # why it failed
 
 
 @final
 class Worker:
-    """Computes pairs and delivers them.
-
-    Args:
-        job: what is done with them.
-        out: folder of the batch.
-        retries: how often a pair is tried again.
-        device: where.
-
-    After every task `healthy` says whether the process can go on.
-    """
+    """Computes pairs and delivers them."""
 
     def __init__(self, job: Job, out: Path, retries: int, device: Device) -> None:
         self._store = PairStore(out)
@@ -90,11 +68,7 @@ class Worker:
             self._open.use_threads(count)
 
     def run(self, task: Task) -> list[Outcome]:
-        """Compute the pairs of a task.
-
-        Raises:
-            StoreError: the folder of the batch cannot be written.
-        """
+        """Compute the pairs of a task."""
         try:
             return self._run(task)
         except OSError as error:

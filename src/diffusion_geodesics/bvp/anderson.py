@@ -21,26 +21,15 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class History:
-    """The last iterates of each problem, newest last.
+    """The last iterates of each problem, newest last."""
 
-    Args:
-        x: iterates, shape (m+1, problems, size).
-        g: their updates.
-        count: how many of them are valid (the newest ones), shape (problems,).
-    """
-
-    x: Float[Tensor, "memory problems size"]
-    g: Float[Tensor, "memory problems size"]
-    count: Int[Tensor, " problems"]
+    x: Float[Tensor, "memory problems size"]  # iterates
+    g: Float[Tensor, "memory problems size"]  # their updates
+    count: Int[Tensor, " problems"]  # how many of them are valid (the newest ones)
 
 
 def empty_history(x: Float[Tensor, "problems size"], memory: int) -> History:
-    """A history without iterates.
-
-    Args:
-        x: for shape and dtype.
-        memory: number of differences it will hold.
-    """
+    """A history without iterates."""
     zeros = x.new_zeros(memory + 1, *x.shape)
     return History(zeros, zeros, torch.zeros(len(x), dtype=torch.long, device=x.device))
 
@@ -48,13 +37,7 @@ def empty_history(x: Float[Tensor, "problems size"], memory: int) -> History:
 def push(
     history: History, x: Float[Tensor, "problems size"], g: Float[Tensor, "problems size"]
 ) -> History:
-    """The history with one more iterate.
-
-    Args:
-        history: before.
-        x: the new iterate.
-        g: its update.
-    """
+    """The history with one more iterate."""
     return History(
         torch.cat([history.x[1:], x[None]]),
         torch.cat([history.g[1:], g[None]]),
@@ -63,12 +46,7 @@ def push(
 
 
 def keep_newest(history: History, where: Tensor) -> History:
-    """The history without all but the newest iterate, for some problems.
-
-    Args:
-        history: before.
-        where: for which problems, shape (problems,).
-    """
+    """The history without all but the newest iterate, for some problems."""
     return History(
         history.x, history.g, torch.where(where, history.count.clamp_max(1), history.count)
     )
@@ -79,13 +57,7 @@ def accelerated_step(
 ) -> Float[Tensor, "problems size"]:
     """Anderson's step for every problem; the plain step β g where there is no history.
 
-    The normal equations are scaled to unit diagonal and solved with a ridge, in float64.
-
-    Args:
-        history: iterates and updates.
-        beta: mixing factor.
-        ridge: added to the diagonal of the scaled equations.
-    """
+    The normal equations are scaled to unit diagonal and solved with a ridge, in float64."""
     g, mix = history.g[-1], beta[:, None]
     differences = len(history.x) - 1
     if not differences:

@@ -34,21 +34,13 @@ more than 5%."""
 
 @dataclass(frozen=True)
 class Circulation:
-    """The circulation of a score around a path and the chord of its ends.
-
-    Args:
-        value: in nats, shape (*batch,); 0 where the path is the chord, for densities that change
-            along the path, and for others up to ``error``.
-        error: of the quadrature, in nats, shape (*batch,).
-        alpha: strength of the metric.
-        nfe, batches: cost.
-    """
+    """The circulation of a score around a path and the chord of its ends."""
 
     value: Float[Tensor, "*batch"]
-    error: Float[Tensor, "*batch"]
-    alpha: float
-    nfe: int
-    batches: int
+    error: Float[Tensor, "*batch"]  # of the quadrature, in nats
+    alpha: float  # strength of the metric
+    nfe: int  # cost
+    batches: int  # cost
 
     @property
     def large(self) -> Bool[Tensor, "*batch"]:
@@ -56,28 +48,13 @@ class Circulation:
         return self.alpha * (self.value.abs() - 5 * self.error) > LARGE
 
     def pair(self, index: int) -> Circulation:
-        """The circulation of one pair of a batch.
-
-        Args:
-            index: flat index into the batch.
-        """
+        """The circulation of one pair of a batch."""
         value, error = self.value.flatten()[index], self.error.flatten()[index]
         return Circulation(value, error, self.alpha, self.nfe, self.batches)
 
 
 def circulation(connection: Connection, profile: Profile, chord: Path, alpha: float) -> Circulation:
-    """The circulation of a score around a path and its chord.
-
-    Args:
-        connection: the geometry.
-        profile: density along the path.
-        chord: between the same ends.
-        alpha: strength of the metric.
-
-    Cost:
-        17 score evaluations per path, in one batch; where the circulation seems large 70 more, in
-        two.
-    """
+    """The circulation of a score around a path and its chord."""
     along = line_density(connection.score, chord, intervals=INTERVALS)
     found = _around(profile, along, alpha, along.nfe, 1)
     if not bool(found.large.any()):

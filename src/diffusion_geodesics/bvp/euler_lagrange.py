@@ -39,11 +39,7 @@ ROUNDING = 4.0
 
 @dataclass(frozen=True)
 class Ends:
-    """Tangent scores at both ends of each path, evaluated once.
-
-    Args:
-        start, end: shape (paths, dim).
-    """
+    """Tangent scores at both ends of each path, evaluated once."""
 
     start: Float[Tensor, "paths dim"]
     end: Float[Tensor, "paths dim"]
@@ -72,15 +68,7 @@ class Evaluation:
 
 
 def evaluate_ends(connection: Connection, nodes: Float[Tensor, "nodes paths dim"]) -> Ends:
-    """Tangent scores at both ends.
-
-    Args:
-        connection: the geometry.
-        nodes: of the curves.
-
-    Cost:
-        2 score evaluations per path, in one batch.
-    """
+    """Tangent scores at both ends."""
     both = nodes[[0, -1]]
     t = torch.tensor([0.0, 1.0]).to(nodes)[:, None]
     score = connection.manifold.to_tangent(both, evaluate_score(connection.score, t, both))
@@ -187,10 +175,5 @@ def error_bar(
     profile: LengthProfile, node_length: Float[Tensor, "*batch"]
 ) -> Float[Tensor, "*batch"]:
     """Error bar of a length: the larger of the difference between two quadratures and the error
-    estimate of the second one.
-
-    Args:
-        profile: lengths at new points.
-        node_length: lengths at the solver's nodes.
-    """
+    estimate of the second one."""
     return torch.maximum((profile.length - node_length).abs(), profile.length_error)

@@ -23,17 +23,7 @@ def gmres(
     tol: float,
     max_products: int,
 ) -> tuple[Float[Tensor, "problems size"], int]:
-    """Solve A y = right for every problem, from y = 0.
-
-    Args:
-        product: maps vectors (problems, size) to A times them.
-        right: right-hand sides r.
-        tol: residual relative to ``right`` at which a problem is solved.
-        max_products: most products, ≥ 1.
-
-    Returns:
-        y, and the number of products taken.
-    """
+    """Solve A y = right for every problem, from y = 0."""
     norm = torch.linalg.vector_norm(right, dim=-1)
     basis = [right / norm.clamp_min(1e-300)[:, None]]
     columns: list[Tensor] = []

@@ -32,25 +32,16 @@ SHORTEST = 1e-8
 
 @dataclass(frozen=True)
 class Search:
-    """The state of each problem.
+    """The state of each problem."""
 
-    Args:
-        x, f, g: the accepted point, its value and gradient.
-        direction, step: d and τ of the next trial.
-        moves, changes: the last steps of x and the corresponding changes of g, newest last.
-        count: how many of them are valid (the newest ones).
-        resets: how often the history was dropped since the last accepted step; at 2 the problem is
-            abandoned.
-    """
-
-    x: Float[Tensor, "problems size"]
-    f: Float[Tensor, " problems"]
-    g: Float[Tensor, "problems size"]
-    direction: Float[Tensor, "problems size"]
-    step: Float[Tensor, " problems"]
+    x: Float[Tensor, "problems size"]  # the accepted point, its value and gradient
+    f: Float[Tensor, " problems"]  # the accepted point, its value and gradient
+    g: Float[Tensor, "problems size"]  # the accepted point, its value and gradient
+    direction: Float[Tensor, "problems size"]  # d and τ of the next trial
+    step: Float[Tensor, " problems"]  # d and τ of the next trial
     moves: Float[Tensor, "memory problems size"]
     changes: Float[Tensor, "memory problems size"]
-    count: Int[Tensor, " problems"]
+    count: Int[Tensor, " problems"]  # how many of them are valid (the newest ones)
     resets: Int[Tensor, " problems"]
 
     @property
@@ -70,13 +61,7 @@ def begin(
     g: Float[Tensor, "problems size"],
     memory: int = 20,
 ) -> Search:
-    """The state before the first iteration.
-
-    Args:
-        x: where to start.
-        f, g: value and gradient there.
-        memory: number of differences to keep.
-    """
+    """The state before the first iteration."""
     zeros = x.new_zeros(memory, *x.shape)
     count = torch.zeros(len(x), dtype=torch.long, device=x.device)
     return Search(x, f, g, _bounded(-g), torch.ones_like(f), zeros, zeros, count, count)
@@ -85,12 +70,7 @@ def begin(
 def advance(
     search: Search, f: Float[Tensor, " problems"], g: Float[Tensor, "problems size"]
 ) -> Search:
-    """The state after one iteration.
-
-    Args:
-        search: the state before.
-        f, g: value and gradient at ``search.trial``.
-    """
+    """The state after one iteration."""
     slope = _dot(search.g, search.direction)
     rounding = 4 * torch.finfo(f.dtype).eps * search.f.abs()
     bound = search.f + DECREASE * search.step * slope + rounding

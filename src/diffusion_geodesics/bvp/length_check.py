@@ -36,21 +36,7 @@ def is_longer(
     length: Float[Tensor, " paths"],
     error: Float[Tensor, " paths"],
 ) -> tuple[Bool[Tensor, " paths"], int, int]:
-    """Whether lengths are above those of known curves, beyond the error bars of both.
-
-    Args:
-        connection: the geometry of every path.
-        known: equidistant nodes of curves between the same points.
-        length: lengths to check, relative to the start.
-        error: error bars of ``length``.
-
-    Returns:
-        Which are longer; the batches spent; the score evaluations spent.
-
-    Cost:
-        33 score evaluations per path, in one batch; if one is longer 5 more in another batch, to
-        see whether the density changes with t.
-    """
+    """Whether lengths are above those of known curves, beyond the error bars of both."""
     profile = measure(connection, Spline(known, connection.manifold), intervals=INTERVALS)
     bound = profile.length * (1 + SAME_LENGTH) + profile.length_error
     longer = length - error > bound
@@ -61,15 +47,7 @@ def is_longer(
 
 
 def changes_with_t(connection: Connection, profile: Profile) -> tuple[Bool[Tensor, "*batch"], int]:
-    """Whether the score at the same points differs at other t, and the evaluations spent.
-
-    Args:
-        connection: the geometry.
-        profile: density along paths.
-
-    Cost:
-        One score evaluation for every eighth point of the profile, in one batch.
-    """
+    """Whether the score at the same points differs at other t, and the evaluations spent."""
     points, score = profile.points[::8], profile.score[::8]
     times = profile.t[::8].to(points).reshape(-1, *[1] * (points.ndim - 2))
     other = evaluate(connection.score, (times + 0.5) % 1, points)

@@ -22,40 +22,22 @@ NO_GEODESIC = 5e-2
 
 @dataclass(frozen=True)
 class LevelState:
-    """A batch of curves after some levels, and what they cost.
+    """A batch of curves after some levels, and what they cost."""
 
-    Args:
-        connection: the geometry of every curve, with its curvature known.
-        ends: the score at both ends.
-        nodes: shape (n+1, paths, dim).
-        residual, length: of the kept iterates, shape (paths,).
-        results: how the last level of each curve ended.
-        steps, given_up, batches, nfe: over all levels.
-    """
-
-    connection: Connection
-    ends: Ends
+    connection: Connection  # the geometry of every curve, with its curvature known
+    ends: Ends  # the score at both ends
     nodes: Float[Tensor, "nodes paths dim"]
-    residual: Float[Tensor, " paths"]
-    length: Float[Tensor, " paths"]
-    results: tuple[Result, ...]
-    steps: tuple[Step, ...]
-    given_up: tuple[GivenUp, ...]
-    batches: int
-    nfe: int
+    residual: Float[Tensor, " paths"]  # of the kept iterates
+    length: Float[Tensor, " paths"]  # of the kept iterates
+    results: tuple[Result, ...]  # how the last level of each curve ended
+    steps: tuple[Step, ...]  # over all levels
+    given_up: tuple[GivenUp, ...]  # over all levels
+    batches: int  # over all levels
+    nfe: int  # over all levels
 
 
 def initial_state(connection: Connection, nodes: Float[Tensor, "nodes paths dim"]) -> LevelState:
-    """The state before the first level.
-
-    Args:
-        connection: the geometry of every curve.
-        nodes: of the initial paths.
-
-    Cost:
-        2 score evaluations per path for the ends, in one batch, and what the connection needs to
-        estimate the curvature of its density.
-    """
+    """The state before the first level."""
     times = torch.linspace(0, 1, len(nodes), dtype=torch.float64)
     nodes = torch.cat([nodes[:1], connection.manifold.project(nodes[1:-1]), nodes[-1:]])
     connection, spent = connection.calibrated(times, nodes)
@@ -120,19 +102,7 @@ def run_level(
     tol: float,
     report: Callable[[Step], None],
 ) -> LevelState:
-    """Run one level.
-
-    Args:
-        state: the curves before it.
-        solver: how nodes move.
-        level: intervals, and when the level ends.
-        running: the curves that take part; the others are only resampled to its nodes.
-        tol: residual below which a curve at the step limit has converged.
-        report: called after every iteration.
-
-    Cost:
-        intervals - 1 score evaluations per step and curve still active; one batch per step.
-    """
+    """Run one level."""
     nodes, active = _resampled(state, level), running
     unknown = torch.where(running, torch.inf, state.residual)
     best = _Best(nodes, unknown, state.length, torch.full_like(unknown, -1, dtype=torch.long))
@@ -165,11 +135,7 @@ def run_level(
         best.result(i, tol) if ran else state.results[i] for i, ran in enumerate(running.tolist())
     )
     return replace(
-        state,
-        nodes=best.nodes,
-        residual=best.residual,
-        length=best.length,
-        results=tuple(results),
+        state, nodes=best.nodes, residual=best.residual, length=best.length, results=tuple(results)
     )
 
 

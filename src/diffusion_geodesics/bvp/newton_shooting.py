@@ -41,47 +41,27 @@ FORCING = 1e-3
 
 @dataclass(frozen=True)
 class NewtonOptions:
-    """Settings of Newton's method.
+    """Settings of Newton's method."""
 
-    Args:
-        integrator: of the rays.
-        landing: largest norm of a matching condition at which a path is solved, relative to the
-            distance of its end points; in float32 at least 1e-5.
-        krylov: most rays to solve for one Newton step.
-        growth_limit: growth of small errors along a segment above which a path is refused.
-    """
-
-    integrator: Integrator
+    integrator: Integrator  # of the rays
     landing: float
-    krylov: int = 20
+    krylov: int = 20  # most rays to solve for one Newton step
     growth_limit: float = 1e4
 
 
 @dataclass(frozen=True)
 class NewtonState:
-    """An iterate of Newton's method.
+    """An iterate of Newton's method."""
 
-    Args:
-        nodes: shooting nodes.
-        defects: of these nodes.
-        growth: largest growth factor of a segment along the first iterate, shape (paths,).
-        steps: iterations; residuals are the largest defects relative to the distance of the ends.
-        batches, nfe: cost so far.
-    """
-
-    nodes: ShootingNodes
-    defects: MatchingDefects
-    growth: Float[Tensor, " paths"]
+    nodes: ShootingNodes  # shooting nodes
+    defects: MatchingDefects  # of these nodes
+    growth: Float[Tensor, " paths"]  # largest growth factor of a segment along the first iterate
     steps: tuple[Step, ...]
-    batches: int
-    nfe: int
+    batches: int  # cost so far
+    nfe: int  # cost so far
 
     def spent(self, ray: Ray) -> NewtonState:
-        """With the cost of a batch of rays added.
-
-        Args:
-            ray: the rays.
-        """
+        """With the cost of a batch of rays added."""
         return replace(self, batches=self.batches + ray.batches, nfe=self.nfe + ray.nfe)
 
 
@@ -94,23 +74,7 @@ def newton_shooting(
     max_steps: int,
     report: Callable[[Step], None],
 ) -> tuple[NewtonState, Bool[Tensor, " paths"]]:
-    """Newton's method until every path is solved or no step helps.
-
-    Args:
-        connection: the geometry of every path, with its curvature known.
-        options: settings.
-        nodes: the first guess.
-        target: where each path is to end.
-        max_steps: most Newton steps.
-        report: called after every iteration.
-
-    Returns:
-        The last iterate, and which paths are solved.
-
-    Cost:
-        A Newton step takes one ray from end to end for each product (typically 1 to 5) and for
-        each step length tried, and 1 score evaluation per segment.
-    """
+    """Newton's method until every path is solved or no step helps."""
     span = separation(nodes.x[0], target, connection.manifold).clamp_min(1e-30)
     landing = max(options.landing, 100 * torch.finfo(target.dtype).eps)
     defects, ray = integrate_segments(connection, options.integrator, nodes, target, growth=True)

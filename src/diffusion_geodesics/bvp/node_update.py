@@ -71,20 +71,11 @@ class NodeUpdate(ABC, Generic[State]):
 
     @abstractmethod
     def levels(self, tol: float, max_steps: int) -> Sequence[Level]:
-        """The levels, coarse to fine.
-
-        Args:
-            tol: residual at which the last level ends.
-            max_steps: most steps on the last level.
-        """
+        """The levels, coarse to fine."""
 
     @abstractmethod
     def init(self, evaluation: Evaluation) -> State:
-        """The state at the start of a level.
-
-        Args:
-            evaluation: of the level's first iterate.
-        """
+        """The state at the start of a level."""
 
     @abstractmethod
     def move(
@@ -93,23 +84,12 @@ class NodeUpdate(ABC, Generic[State]):
         """The step of the interior nodes, and the next state. Evaluates no score.
 
         Steps of curves that are finished are ignored. A step that is not finite ends a curve. A
-        step of exactly zero ends the curve's level; it is reported in ``Solution.given_up``.
-
-        Args:
-            connection: the geometry.
-            evaluation: of the current iterate.
-            state: the state before this step.
-        """
+        step of exactly zero ends the curve's level; it is reported in ``Solution.given_up``."""
 
     def residual(self, connection: Connection, evaluation: Evaluation) -> Float[Tensor, " paths"]:
         """What is zero for the curves that this solver looks for.
 
-        By default the relative Euler-Lagrange residual. Evaluates no score.
-
-        Args:
-            connection: the geometry.
-            evaluation: of the current iterate.
-        """
+        By default the relative Euler-Lagrange residual. Evaluates no score."""
         return evaluation.residual
 
     @property

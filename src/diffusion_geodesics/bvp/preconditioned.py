@@ -44,27 +44,16 @@ from diffusion_geodesics.metric import Connection
 
 @dataclass(frozen=True)
 class FlowState:
-    """State of the flow on one level. Every tensor has shape (paths,).
+    """State of the flow on one level. Every tensor has shape (paths,)."""
 
-    Args:
-        history: iterates and updates for Anderson acceleration.
-        plain: number of plain steps to take before the next accelerated one.
-        beta: mixing factor, at most 1.
-        best: smallest residual so far.
-        since: iterations since then.
-        stagnations: how often there was no new smallest residual for ``patience`` iterations.
-        length: length at the last iterate.
-        iteration: iterations taken on this level.
-    """
-
-    history: History
-    plain: Int[Tensor, " paths"]
-    beta: Float[Tensor, " paths"]
-    best: Float[Tensor, " paths"]
-    since: Int[Tensor, " paths"]
+    history: History  # iterates and updates for Anderson acceleration
+    plain: Int[Tensor, " paths"]  # number of plain steps to take before the next accelerated one
+    beta: Float[Tensor, " paths"]  # mixing factor, at most 1
+    best: Float[Tensor, " paths"]  # smallest residual so far
+    since: Int[Tensor, " paths"]  # iterations since then
     stagnations: Int[Tensor, " paths"]
-    length: Float[Tensor, " paths"]
-    iteration: int
+    length: Float[Tensor, " paths"]  # length at the last iterate
+    iteration: int  # iterations taken on this level
 
 
 @dataclass(frozen=True)
@@ -191,12 +180,7 @@ def _nodes(
 def preconditioned_update(
     connection: Connection, evaluation: Evaluation
 ) -> Float[Tensor, "inner paths dim"]:
-    """The update g of every curve; zero where an operator is singular or not finite.
-
-    Args:
-        connection: the geometry.
-        evaluation: of the current iterate.
-    """
+    """The update g of every curve; zero where an operator is singular or not finite."""
     field, velocity = evaluation.field, evaluation.velocity
     square = velocity.square().sum(-1, keepdim=True)
     direction = velocity / square.sqrt().clamp_min(1e-30)

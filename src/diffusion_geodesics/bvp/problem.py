@@ -88,11 +88,7 @@ class BoundaryProblem:
         )
 
     def nodes(self, intervals: int) -> Float[Tensor, "nodes starts *batch dim"]:
-        """Equidistant nodes of all initial paths, with exactly the same ends.
-
-        Args:
-            intervals: number of intervals, at least 1.
-        """
+        """Equidistant nodes of all initial paths, with exactly the same ends."""
         times = torch.linspace(0, 1, intervals + 1, dtype=torch.float64)
         nodes = torch.stack([path(times) for path in self.starts], 1)
         first = nodes[:, :1]

@@ -77,24 +77,14 @@ def mean_norm_sphere(x0: Float[Tensor, " dim"], x1: Float[Tensor, " dim"]) -> Sp
 
 @dataclass(frozen=True)
 class DescentState:
-    """Curves after some iterations.
-
-    Args:
-        nodes: at i / 2^levels, shape (2^levels + 1, paths, dim); of a path known at level m only
-            every 2^(levels - m)-th is a node, the others are not set.
-        known: m of each path, 0 if only its ends are nodes.
-        level: k of each path, above ``levels_of`` when it has ended.
-        iteration: i.
-        left: levels that were left early.
-        steps: iterations on the present level of each path.
-    """
+    """Curves after some iterations."""
 
     nodes: Float[Tensor, "nodes paths dim"]
-    known: Int[Tensor, " paths"]
-    level: Int[Tensor, " paths"]
+    known: Int[Tensor, " paths"]  # m of each path, 0 if only its ends are nodes
+    level: Int[Tensor, " paths"]  # k of each path, above ``levels_of`` when it has ended
     iteration: int
-    left: tuple[GivenUp, ...]
-    steps: Int[Tensor, " paths"]
+    left: tuple[GivenUp, ...]  # levels that were left early
+    steps: Int[Tensor, " paths"]  # iterations on the present level of each path
 
 
 @dataclass(frozen=True)
@@ -139,22 +129,14 @@ class PublishedDescent(BVPSolver):
 
     def levels(self, tol: float, max_steps: int) -> Sequence[Level]:
         """The levels with the most iterations each can take, one more than ``max_steps``; for
-        bounds of the cost.
-
-        Args:
-            tol, max_steps: without effect.
-        """
+        bounds of the cost."""
         each = [self.steps] * self.levels_of
         if self.gives_up:
             each = [1] * (self.levels_of - 1) + [self.iterations - self.levels_of + 1]
         return [Level(2 ** (k + 1), 0.0, 0.0, n - 1) for k, n in enumerate(each)]
 
     def begin(self, ends: Float[Tensor, "2 paths dim"]) -> DescentState:
-        """The state before the first iteration.
-
-        Args:
-            ends: of every path, on the manifold.
-        """
+        """The state before the first iteration."""
         start, end = ends
         paths = torch.zeros(len(start), dtype=torch.long, device=start.device)
         nodes = start.expand(2**self.levels_of + 1, *start.shape).clone()
@@ -164,13 +146,7 @@ class PublishedDescent(BVPSolver):
     def control_points(
         self, state: DescentState, path: Int[Tensor, " some"], manifold: Manifold
     ) -> Float[Tensor, "nodes some dim"]:
-        """Ends and control points of some paths, which are all on one level and known at one.
-
-        Args:
-            state: of all paths.
-            path: which.
-            manifold: the space of the paths.
-        """
+        """Ends and control points of some paths, which are all on one level and known at one."""
         known, level = int(state.known[path[0]]), int(state.level[path[0]])
         nodes = state.nodes[:: 2 ** (self.levels_of - known), path]
         return _on_segments(nodes, 2 ** (level - known), manifold)[0]
@@ -179,11 +155,6 @@ class PublishedDescent(BVPSolver):
         self, connection: Connection, ends: Ends, state: DescentState
     ) -> tuple[DescentState, list[tuple[Tensor, Evaluation]]]:
         """One iteration of all paths that have not ended.
-
-        Args:
-            connection: the geometry of every path.
-            ends: scores at their ends.
-            state: before it.
 
         Returns:
             The state after it, and the evaluations before it with the paths they belong to: one

@@ -61,11 +61,7 @@ class Result(Enum):
 
     @staticmethod
     def worst(results: tuple[Result, ...]) -> Result:
-        """The worst of several results.
-
-        Args:
-            results: at least one.
-        """
+        """The worst of several results."""
         return max(results, key=list(Result).index)
 
 
@@ -89,12 +85,7 @@ class Step:
     nfe: int
 
     def pair(self, index: int, pairs: int) -> Step:
-        """The iteration of one pair, over all its initial paths.
-
-        Args:
-            index: of the pair.
-            pairs: number of pairs.
-        """
+        """The iteration of one pair, over all its initial paths."""
         return replace(self, residual=self.residual[index::pairs], length=self.length[index::pairs])
 
 
@@ -113,11 +104,7 @@ class Start:
     results: tuple[Result, ...]
 
     def pair(self, index: int) -> Start:
-        """The same for one pair.
-
-        Args:
-            index: flat index into the batch.
-        """
+        """The same for one pair."""
         return Start(
             self.length.flatten()[index], self.residual.flatten()[index], (self.results[index],)
         )

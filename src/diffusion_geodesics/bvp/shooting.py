@@ -105,9 +105,7 @@ class Shooting(BVPSolver):
         chosen = _shortest(state, solved, guess.pairs)
         nodes, ray = self._path_nodes(problem, guess, state, solved, chosen)
         return _solution(
-            problem,
-            control,
-            _Shot(state, results, chosen, nodes, ray, calibrated, guess, spent),
+            problem, control, _Shot(state, results, chosen, nodes, ray, calibrated, guess, spent)
         )
 
     def _results(self, state: NewtonState, solved: Tensor) -> tuple[Result, ...]:

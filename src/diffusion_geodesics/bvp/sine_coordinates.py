@@ -19,21 +19,13 @@ from diffusion_geodesics.metric import Energy
 
 @dataclass(frozen=True)
 class Trial:
-    """A batch of curves, their energies and their gradients.
-
-    Args:
-        nodes: shape (n+1, paths, dim).
-        segments: squared lengths ℓ², shape (n, paths).
-        value: energy over twice that of the initial path, shape (paths,).
-        gradient: of ``value`` with respect to y, shape (paths, size).
-        residual: stationarity ρ, shape (paths,).
-    """
+    """A batch of curves, their energies and their gradients."""
 
     nodes: Float[Tensor, "nodes paths dim"]
-    segments: Float[Tensor, "segments paths"]
-    value: Float[Tensor, " paths"]
-    gradient: Float[Tensor, "paths size"]
-    residual: Float[Tensor, " paths"]
+    segments: Float[Tensor, "segments paths"]  # squared lengths ℓ²
+    value: Float[Tensor, " paths"]  # energy over twice that of the initial path
+    gradient: Float[Tensor, "paths size"]  # of ``value`` with respect to y
+    residual: Float[Tensor, " paths"]  # stationarity ρ
 
     @property
     def length(self) -> Float[Tensor, " paths"]:
@@ -44,12 +36,7 @@ class Trial:
         """For every path the more stationary of two curves.
 
         This curve is kept if its ρ is below ``tol`` already, or if the energy of the other one is
-        above that of the initial path.
-
-        Args:
-            other: the other curves.
-            tol: ρ at which a path is finished.
-        """
+        above that of the initial path."""
         better = (other.value <= 0.5 * (1 + 1e-6)) & (other.residual < self.residual)
         better &= ~(self.residual < tol)
         return Trial(
@@ -63,33 +50,17 @@ class Trial:
 
 @dataclass(frozen=True)
 class SineCoordinates:
-    """Coordinates y of curves with fixed ends, shape (paths, size); 0 is the initial path.
+    """Coordinates y of curves with fixed ends, shape (paths, size); 0 is the initial path."""
 
-    Args:
-        energy: of the curves.
-        initial: nodes of the initial paths.
-        basis: the scaled sine waves, shape (n-1, n-1).
-        scale: root mean square of |γ'| of the initial paths, shape (paths,).
-        unit: twice the energy of the initial paths, shape (paths,).
-    """
-
-    energy: Energy
-    initial: Float[Tensor, "nodes paths dim"]
-    basis: Float[Tensor, "inner inner"]
-    scale: Float[Tensor, " paths"]
-    unit: Float[Tensor, " paths"]
+    energy: Energy  # of the curves
+    initial: Float[Tensor, "nodes paths dim"]  # nodes of the initial paths
+    basis: Float[Tensor, "inner inner"]  # the scaled sine waves
+    scale: Float[Tensor, " paths"]  # root mean square of |γ'| of the initial paths
+    unit: Float[Tensor, " paths"]  # twice the energy of the initial paths
 
     @staticmethod
     def about(energy: Energy, initial: Float[Tensor, "nodes paths dim"]) -> SineCoordinates:
-        """Coordinates about initial paths.
-
-        Args:
-            energy: of the curves.
-            initial: nodes of the initial paths, equidistant in t.
-
-        Cost:
-            One energy without gradient per path, in one batch.
-        """
+        """Coordinates about initial paths."""
         n = len(initial) - 1
         k = torch.arange(1, n, dtype=torch.float64)
         waves = (2 / n) ** 0.5 * torch.sin(torch.pi * k[:, None] * k / n)
@@ -116,14 +87,7 @@ class SineCoordinates:
         return self.initial[1:-1, 0].numel()
 
     def trial(self, y: Float[Tensor, "paths size"]) -> Trial:
-        """The curves at y.
-
-        Args:
-            y: coordinates.
-
-        Cost:
-            One energy with its gradient per path, in two batches.
-        """
+        """The curves at y."""
         with torch.enable_grad():
             y = y.detach().clone().requires_grad_()
             waves = y.reshape(self.paths, -1, self.initial.shape[-1]).transpose(0, 1)

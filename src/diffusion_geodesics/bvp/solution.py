@@ -218,9 +218,6 @@ class Solution:
         Path, profile, errors, result, iterations and initial paths are those of the pair;
         ``nfe`` and ``batches`` remain those of the batch, because its pairs share the batches.
 
-        Args:
-            index: flat index into the batch, from 0.
-
         Raises:
             IndexError: there is no such pair.
         """
@@ -247,20 +244,11 @@ class Solution:
 def is_resolved(
     error: Float[Tensor, "*batch"], length: Float[Tensor, "*batch"]
 ) -> Bool[Tensor, "*batch"]:
-    """Whether the error bar is at most 1% of the length.
-
-    Args:
-        error: error bar of the length.
-        length: metric length.
-    """
+    """Whether the error bar is at most 1% of the length."""
     return error <= RESOLVED * length
 
 
 def log_density_gain(profile: Profile) -> Float[Tensor, "*batch"]:
-    """Nats by which the densest point of a path exceeds the denser of its ends.
-
-    Args:
-        profile: density along the path.
-    """
+    """Nats by which the densest point of a path exceeds the denser of its ends."""
     ends = profile.log_density[[0, -1]].amax(0)
     return (profile.log_density.amax(0) - ends).clamp_min(0)

@@ -39,11 +39,7 @@ class Control:
             )
 
     def report(self, step: Step) -> None:
-        """Pass an iteration to the callback, if there is one.
-
-        Args:
-            step: the iteration.
-        """
+        """Pass an iteration to the callback, if there is one."""
         if self.callback is not None:
             self.callback(step)
 

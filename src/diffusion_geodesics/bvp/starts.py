@@ -27,24 +27,14 @@ SAME_CURVE = 0.02
 
 @dataclass(frozen=True)
 class Contenders:
-    """The initial paths that are still being solved.
+    """The initial paths that are still being solved."""
 
-    Args:
-        running: which paths go on.
-        follows: the path whose outcome each path shares; itself for most.
-        pairs: number of pairs; path = start * pairs + pair.
-    """
-
-    running: Bool[Tensor, " paths"]
-    follows: Int[Tensor, " paths"]
-    pairs: int
+    running: Bool[Tensor, " paths"]  # which paths go on
+    follows: Int[Tensor, " paths"]  # the path whose outcome each path shares; itself for most
+    pairs: int  # number of pairs; path = start * pairs + pair
 
     def merged(self, state: LevelState) -> LevelState:
-        """The state with the outcome of every path that follows another.
-
-        Args:
-            state: of all paths after the last level.
-        """
+        """The state with the outcome of every path that follows another."""
         path = self.follows
         return replace(
             state,
@@ -56,26 +46,13 @@ class Contenders:
 
 
 def all_starts(index: Int[Tensor, " paths"], pairs: int) -> Contenders:
-    """Every path, before the first level.
-
-    Args:
-        index: the pair of each path.
-        pairs: number of pairs.
-    """
+    """Every path, before the first level."""
     everything = torch.arange(len(index), device=index.device)
     return Contenders(torch.ones_like(index, dtype=torch.bool), everything, pairs)
 
 
 def contenders(state: LevelState, before: Contenders) -> tuple[LevelState, Contenders]:
-    """Choose the paths that go on after a coarse level.
-
-    Args:
-        state: of all paths after the level.
-        before: those that took part in it.
-
-    Returns:
-        The state, in which the paths that were left are marked, and those that go on.
-    """
+    """Choose the paths that go on after a coarse level."""
     pairs, nodes = before.pairs, state.nodes
     good = torch.tensor([r.ok for r in state.results], device=nodes.device) & before.running
     length = torch.where(good, state.length, torch.inf).reshape(-1, pairs)

@@ -157,15 +157,7 @@ def _force(connection: Connection, evaluation: Evaluation) -> tuple[Tensor, Tens
 
 
 def one_sided_derivative(increasing: Tensor) -> Tensor:
-    """Matrices of the derivative at the inner nodes, by differences to the side of lower density.
-
-    Args:
-        increasing: whether the density increases with t at each inner node, shape (inner, paths).
-
-    Returns:
-        Shape (paths, inner, nodes): backward differences where the density increases, forward ones
-        where it decreases; of second order where there are enough nodes.
-    """
+    """Matrices of the derivative at inner nodes, by differences to the side of lower density."""
     inner = len(increasing)
     count = inner + 2
     eye = torch.eye(count, dtype=torch.float64, device=increasing.device)
@@ -178,11 +170,7 @@ def one_sided_derivative(increasing: Tensor) -> Tensor:
 
 
 def equal_chords(nodes: Float[Tensor, "nodes paths dim"]) -> Float[Tensor, "nodes paths dim"]:
-    """Nodes at equal steps of arc length along the polygons through the given ones.
-
-    Args:
-        nodes: of the polygons.
-    """
+    """Nodes at equal steps of arc length along the polygons through the given ones."""
     steps = torch.linalg.vector_norm(nodes[1:] - nodes[:-1], dim=-1)
     arc = torch.cat([torch.zeros_like(steps[:1]), steps.cumsum(0)]).T.contiguous()
     count = len(nodes)

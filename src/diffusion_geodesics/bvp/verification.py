@@ -21,28 +21,16 @@ from diffusion_geodesics.path import Spline
 
 @dataclass(frozen=True)
 class Verification:
-    """Density and length of the chosen curves at new points.
+    """Density and length of the chosen curves at new points."""
 
-    Args:
-        profile: the profile, shape (*batch,) per point.
-        error: error bar of the length.
-        batches, nfe: cost.
-    """
-
-    profile: Profile
-    error: Float[Tensor, "*batch"]
-    batches: int
-    nfe: int
+    profile: Profile  # the profile per point
+    error: Float[Tensor, "*batch"]  # error bar of the length
+    batches: int  # cost
+    nfe: int  # cost
 
 
 def chosen_nodes(state: LevelState, chosen: Tensor, batch: Sequence[int]) -> Tensor:
-    """The nodes of the chosen curves, shape (nodes, *batch, dim).
-
-    Args:
-        state: all curves.
-        chosen: index of the curve of each pair.
-        batch: the batch shape of the pairs.
-    """
+    """The nodes of the chosen curves, shape (nodes, *batch, dim)."""
     return state.nodes[:, chosen].reshape(len(state.nodes), *batch, state.nodes.shape[-1])
 
 
@@ -53,18 +41,7 @@ def verify(
     batch: Sequence[int],
     intervals: int = 64,
 ) -> Verification:
-    """Measure the chosen curves at new points.
-
-    Args:
-        connection: the geometry of the pairs.
-        state: all curves.
-        chosen: index of the curve of each pair.
-        batch: the batch shape of the pairs.
-        intervals: Chebyshev intervals.
-
-    Cost:
-        ``intervals + 1`` score evaluations per pair, in one batch.
-    """
+    """Measure the chosen curves at new points."""
     path = Spline(chosen_nodes(state, chosen, batch), connection.manifold)
     profile = measure(connection, path, intervals=intervals)
     error = error_bar(profile, state.length[chosen].reshape(batch))
@@ -81,18 +58,7 @@ def verify_again(
     """Verify some refined pairs anew, at twice as many points.
 
     A barrier that the nodes did not resolve was not resolved by the first verification either.
-    Every second new point is a point of the first pass, so the new values replace the old ones.
-
-    Args:
-        connection: the geometry of the pairs.
-        state: all curves.
-        chosen: index of the curve of each pair.
-        again: the pairs to verify.
-        known: the first verification.
-
-    Cost:
-        129 score evaluations per pair, in one batch.
-    """
+    Every second new point is a point of the first pass, so the new values replace the old ones."""
     part = verify(connection.select(again), state, chosen[again], (len(again),), 128)
     old, new = known.profile, part.profile
 
@@ -116,13 +82,7 @@ def verify_again(
 
 
 def final_results(state: LevelState, chosen: Tensor, check: Verification) -> tuple[Result, ...]:
-    """How each pair ended, given the verification.
-
-    Args:
-        state: all curves.
-        chosen: index of the curve of each pair.
-        check: their verification.
-    """
+    """How each pair ended, given the verification."""
     length, error = check.profile.length.flatten(), check.error.flatten()
     large = error > UNRESOLVED * length
 
@@ -149,21 +109,7 @@ def mark_longer(
     """Mark the pairs that are longer than one of their initial paths as ``not_shortest``.
 
     The lengths of the initial paths are known roughly from the first iteration; only those that
-    seem shorter than the solution are measured.
-
-    Args:
-        connection: the geometry of the pairs.
-        first: the initial paths.
-        state: all curves.
-        results: how each pair ended.
-        check: verification of the pairs.
-
-    Returns:
-        The results, and the verification with the cost added.
-
-    Cost:
-        33 to 38 score evaluations per pair in doubt; none if there is none.
-    """
+    seem shorter than the solution are measured."""
     pairs = len(results)
     length, error = check.profile.length.flatten(), check.error.flatten()
     known, start = state.steps[0].length.reshape(-1, pairs).min(0)

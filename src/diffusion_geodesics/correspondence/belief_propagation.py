@@ -64,13 +64,9 @@ class BeliefPropagation:
     ) -> Float[Tensor, "pairs 2 height width"]:
         """The field of every pair.
 
-        Args:
-            features: of both images of every pair.
-            height: rows of nodes.
-            width: columns of nodes.
-
         Returns:
             Displacements in half edges, multiples of half a cell of the nodes.
+
 
         Cost:
             No network function evaluation; time and memory linear in labels and nodes.

@@ -89,11 +89,6 @@ class FieldDescent:
     ) -> Float[Tensor, "pairs 2 _ _"]:
         """The field on the finest grid.
 
-        Args:
-            field: to begin with, on any grid.
-            features: of both images of every pair.
-            images: both images of every pair, values in [0, 1].
-
         Cost:
             No network function evaluation; ``steps`` gradients of the energy on every grid.
         """
@@ -107,14 +102,7 @@ class FieldDescent:
     def energy(
         self, field: Field, features: Features, pixels: Pixels, weight: float
     ) -> Float[Tensor, " pairs"]:
-        """The energy of every pair: the mean over all nodes.
-
-        Args:
-            field: displacements.
-            features: of both images.
-            pixels: of both images less their local mean, on the grid of the field.
-            weight: of the pixel residual.
-        """
+        """The energy of every pair: the mean over all nodes."""
         of_features, of_pixels = residuals(field, features, pixels, self.pixel_corner)
         energy = of_features.mean((1, 2)) + weight * of_pixels.mean((1, 2))
         cell = 2 / min(field.shape[-2:])

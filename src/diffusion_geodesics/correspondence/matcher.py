@@ -42,9 +42,7 @@ class Matcher:
     max_batch: int = 8
 
     def match(
-        self,
-        images: Float[Tensor, "2 3 height width"],
-        grids: Sequence[Float[Tensor, "2 _ _ _"]],
+        self, images: Float[Tensor, "2 3 height width"], grids: Sequence[Float[Tensor, "2 _ _ _"]]
     ) -> Matches:
         """Correspondences of one pair; arguments and cost as in :meth:`match_pairs`, without the
         axis of the pairs."""
@@ -57,16 +55,13 @@ class Matcher:
     ) -> list[Matches]:
         """Correspondences of every pair, computed on the CPU in float32.
 
-        Args:
-            images: both images of every pair, values in [0, 1].
-            grids: features of both, each (pairs, 2, channels, rows, columns), coarse to fine, at
-                least one; see :func:`~diffusion_geodesics.correspondence.extract_features`.
-
         Returns:
             One for every pair, the same as if it were alone.
 
+
         Raises:
             ValueError: no grids, or grids of other pairs than the images.
+
 
         Cost:
             No network function evaluation; 2 to 4 s of a core for a pair of 128 x 128 pixels.

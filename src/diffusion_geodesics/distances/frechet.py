@@ -190,11 +190,7 @@ def _start(start: ArrayLike, points: Tensor, space: SpaceForm) -> Tensor:
 
 
 def _evaluate(
-    connection: Conformal,
-    point: Tensor,
-    points: Tensor,
-    share: Tensor,
-    solver: BVPSolver | None,
+    connection: Conformal, point: Tensor, points: Tensor, share: Tensor, solver: BVPSolver | None
 ) -> _Evaluation:
     space, alpha = connection.manifold, connection.weight.constant_slope or 0.0
     solution = solve_pairs(connection, point.expand_as(points), points, solver=solver, tol=1e-4)
@@ -208,12 +204,7 @@ def _evaluate(
 
 
 def initial_velocity(path: Path, intervals: int = 32) -> Float[Tensor, "*batch dim"]:
-    """γ'(0) by one-sided differences of order 6.
-
-    Args:
-        path: the path.
-        intervals: the differences use points 1/intervals apart.
-    """
+    """γ'(0) by one-sided differences of order 6."""
     weights = torch.from_numpy(_one_sided(STENCIL)) * intervals
     t = torch.arange(STENCIL + 1, dtype=torch.float64) / intervals
     x = path(t)

@@ -113,11 +113,7 @@ class DistanceMatrix:
         return tuple((i, j) for (i, j), r in zip(listed, self.results, strict=True) if not r.ok)
 
     def under(self, reference: Reference) -> DistanceMatrix:
-        """The same distances with another reference, without further evaluations.
-
-        Args:
-            reference: the other reference.
-        """
+        """The same distances with another reference, without further evaluations."""
         return replace(self, reference=reference)
 
 

@@ -129,12 +129,9 @@ class Metamorphosis:
         Gradients with respect to the arrays are those at the fields found, which at a minimum is
         the derivative of the distance.
 
-        Args:
-            first, second: values on a grid of one to three axes.
-            coefficients: fields to start from; none by default.
-
         Raises:
             ValueError: shapes differ, or there are no or more than three axes.
+
 
         Cost:
             ``steps`` evaluations of F with their gradients; no network.
@@ -165,18 +162,9 @@ class Metamorphosis:
     ) -> MetamorphosisMatrix:
         """The distances of all pairs.
 
-        Args:
-            arrays: at least two, shape (arrays, channels, *grid).
-            channels: False for arrays (arrays, *grid) of one channel.
-            log_density: log densities of the arrays relative to one fixed reference, in nats, for
-                distances times exp(-α (l_i + l_j) / 2); none by default.
-            alpha: α ≥ 0.
-            batch: pairs in one batch, ≥ 1.
-            errors: solve all pairs with two segments as well, at three times the cost.
-            callback: told of pairs done, and of how many.
-
         Raises:
             ValueError: fewer than two arrays, other shapes, or settings out of range.
+
 
         Cost:
             n (n - 1) / 2 times that of :meth:`between`.
@@ -212,12 +200,7 @@ class Metamorphosis:
     ) -> Float[Tensor, ""]:
         r""":math:`|\pi|^2 + \lambda^{-1} \|T_x^* \pi\|_{K}^2`, the inverse of the metric at x.
 
-        Norms are means over the grid, so that a covector is its values at the cells.
-
-        Args:
-            x: the array.
-            covector: π.
-        """
+        Norms are means over the grid, so that a covector is its values at the cells."""
         grid = self.grid_of(x[None])
         coefficients = torch.zeros(len(grid.size), *grid.counts).to(x).requires_grad_()
         with torch.enable_grad():
@@ -230,11 +213,7 @@ class Metamorphosis:
         return covector.square().sum(0).mean() + dual.square().sum() / self.motion_weight
 
     def grid_of(self, arrays: Float[Tensor, "arrays channels *grid"]) -> Grid:
-        """The grid of arrays, with the modes of this metric.
-
-        Args:
-            arrays: whose grid.
-        """
+        """The grid of arrays, with the modes of this metric."""
         size = tuple(arrays.shape[2:])
         return Grid(size, self.modes, self.smoothness, self.gamma, arrays.detach())
 

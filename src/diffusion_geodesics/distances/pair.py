@@ -102,9 +102,5 @@ def distance(
 
 
 def relative_error(solution: Solution) -> Tensor:
-    """Error bars divided by distances; 0 for identical points.
-
-    Args:
-        solution: of one pair or a batch.
-    """
+    """Error bars divided by distances; 0 for identical points."""
     return torch.where(solution.length > 0, solution.distance_error / solution.length, 0)

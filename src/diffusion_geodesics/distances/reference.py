@@ -32,15 +32,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Levels:
-    """Log densities of the points relative to a reference.
+    """Log densities of the points relative to a reference."""
 
-    Args:
-        log_density: log p(x_i) - log q, shape (points,).
-        error: of each, in nats, shape (points,).
-    """
-
-    log_density: Float[Tensor, " points"]
-    error: Float[Tensor, " points"]
+    log_density: Float[Tensor, " points"]  # log p(x_i) - log q
+    error: Float[Tensor, " points"]  # of each, in nats
 
 
 class Reference(ABC):
@@ -106,11 +101,7 @@ class Absolute(Reference):
 
 
 def disagreement(log_ratio: Float[Tensor, "points points"]) -> Float[Tensor, " points"]:
-    """Root mean square residual of the least-squares log densities, over the pairs of each point.
-
-    Args:
-        log_ratio: δ_ij; antisymmetric.
-    """
+    """Root mean square residual of the least-squares log densities, over the pairs of a point."""
     level = log_ratio.mean(0)
     left = log_ratio - (level[None, :] - level[:, None])
     others = max(1, len(level) - 1)

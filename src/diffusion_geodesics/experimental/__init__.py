@@ -12,10 +12,7 @@ They are kept for comparison and because they are exact about what they measure.
 change without notice.
 """
 
-from diffusion_geodesics.experimental.finite_temperature import (
-    FiniteTemperatureString,
-    TubeDetails,
-)
+from diffusion_geodesics.experimental.finite_temperature import FiniteTemperatureString, TubeDetails
 from diffusion_geodesics.experimental.fisher_rao import (
     DenoiserMoments,
     FisherRao,

@@ -89,11 +89,7 @@ class TubeDetails(Details):
     sampling_error: float
 
     def pair(self, index: int) -> TubeDetails:
-        """The same: there is only one pair.
-
-        Args:
-            index: 0.
-        """
+        """The same: there is only one pair."""
         return self
 
 
@@ -146,10 +142,6 @@ class FiniteTemperatureString(BVPSolver):
 
     def solve(self, problem: BoundaryProblem, control: Control) -> Solution:
         """Find the principal curve.
-
-        Args:
-            problem: a connection on flat space, and one initial path between one pair of points.
-            control: tolerance, number of updates, progress.
 
         Raises:
             ValueError: a batch of paths, several initial paths, a curved manifold, or a density

@@ -57,12 +57,7 @@ class Moments(ABC):
     def __call__(
         self, x: Float[Tensor, "*batch dim"], sigma: Float[Tensor, "*batch"]
     ) -> tuple[Float[Tensor, "*batch dim"], Float[Tensor, "*batch"]]:
-        """E[x₀ | x, σ] and E[|x₀|² | x, σ], differentiable by autograd.
-
-        Args:
-            x: noised points.
-            sigma: their noise levels.
-        """
+        """E[x₀ | x, σ] and E[|x₀|² | x, σ], differentiable by autograd."""
 
     @abstractmethod
     def evaluations(self, *, gradient: bool) -> int:

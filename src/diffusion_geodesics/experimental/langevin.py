@@ -34,44 +34,25 @@ noise of the curve would cut the cells and so persist."""
 
 @dataclass(frozen=True)
 class Planes:
-    """The planes normal to a curve at its inner nodes.
+    """The planes normal to a curve at its inner nodes."""
 
-    Args:
-        nodes: of the curve, shape (inner + 2, dim).
-        velocity: one-sided differences at the inner nodes.
-        matrix: of these differences.
-    """
-
-    nodes: Tensor
-    velocity: Float[Tensor, "inner dim"]
-    matrix: Float[Tensor, "inner nodes"]
+    nodes: Tensor  # of the curve
+    velocity: Float[Tensor, "inner dim"]  # one-sided differences at the inner nodes
+    matrix: Float[Tensor, "inner nodes"]  # of these differences
 
     @staticmethod
     def of(nodes: Tensor, increasing: Bool[Tensor, " inner"]) -> Planes:
-        """The planes of a curve.
-
-        Args:
-            nodes: of the curve.
-            increasing: where the density increases along it.
-        """
+        """The planes of a curve."""
         matrix = one_sided_derivative(increasing[:, None])[0].to(nodes)
         return Planes(nodes, matrix @ (nodes - nodes[0]), matrix)
 
     def across(self, x: Float[Tensor, "inner walkers dim"]) -> Tensor:
-        """The parts of vectors in the planes.
-
-        Args:
-            x: vectors, for each walker of each inner node.
-        """
+        """The parts of vectors in the planes."""
         unit = torch.nn.functional.normalize(self.velocity, dim=-1)[:, None]
         return x - (x * unit).sum(-1, keepdim=True) * unit
 
     def inside(self, x: Float[Tensor, "inner walkers dim"]) -> Bool[Tensor, "inner walkers"]:
-        """Whether walkers are in their cells.
-
-        Args:
-            x: points of the walkers.
-        """
+        """Whether walkers are in their cells."""
         away = torch.cdist(x.flatten(0, 1), self.nodes).reshape(*x.shape[:2], -1)
         index = torch.arange(len(self.nodes), device=x.device)
         near = (index[1:-1, None] - index).abs() < NEIGHBOURS
@@ -81,11 +62,7 @@ class Planes:
 
 @dataclass(frozen=True)
 class Walkers:
-    """Points of the walkers, and the noise that their next step shares with the one before.
-
-    Args:
-        x, noise: shape (inner, walkers, dim).
-    """
+    """Points of the walkers, and the noise that their next step shares with the one before."""
 
     x: Float[Tensor, "inner walkers dim"]
     noise: Float[Tensor, "inner walkers dim"]
@@ -93,51 +70,27 @@ class Walkers:
 
 @dataclass(frozen=True)
 class Averages:
-    """Averages over some steps of the walkers.
+    """Averages over some steps of the walkers."""
 
-    Args:
-        offset: mean offset from the nodes, shape (inner, dim).
-        error: standard error of ``offset`` (norm over coordinates), shape (inner,).
-        variance: of a coordinate across the curve, shape (inner,).
-        drift: score along the curve over the speed, shape (inner,).
-    """
-
-    offset: Float[Tensor, "inner dim"]
-    error: Float[Tensor, " inner"]
-    variance: Float[Tensor, " inner"]
-    drift: Float[Tensor, " inner"]
+    offset: Float[Tensor, "inner dim"]  # mean offset from the nodes
+    error: Float[Tensor, " inner"]  # standard error of ``offset`` (norm over coordinates)
+    variance: Float[Tensor, " inner"]  # of a coordinate across the curve
+    drift: Float[Tensor, " inner"]  # score along the curve over the speed
 
 
 @dataclass(frozen=True)
 class Langevin:
-    """Langevin dynamics in planes.
+    """Langevin dynamics in planes."""
 
-    Args:
-        score: of the density.
-        t: curve parameter of the inner nodes.
-        temperature: T > 0.
-        step: h > 0.
-    """
-
-    score: Score
-    t: Float[Tensor, "inner 1"]
-    temperature: float
-    step: float
+    score: Score  # of the density
+    t: Float[Tensor, "inner 1"]  # curve parameter of the inner nodes
+    temperature: float  # T > 0
+    step: float  # h > 0
 
     def sample(
         self, walkers: Walkers, planes: Planes, steps: int, generator: torch.Generator
     ) -> tuple[Walkers, Averages]:
-        """Some steps in fixed planes.
-
-        Args:
-            walkers: before.
-            planes: of the curve.
-            steps: number of steps.
-            generator: of the noise.
-
-        Cost:
-            One score evaluation per walker and step, one batch per step.
-        """
+        """Some steps in fixed planes."""
         centre = planes.nodes[1:-1, None]
         x = centre + planes.across(walkers.x - centre)
         x = torch.where(planes.inside(x)[..., None], x, centre)
@@ -164,12 +117,6 @@ class Langevin:
 
 
 def gaussian_noise(nodes: Tensor, walkers: int, generator: torch.Generator) -> Tensor:
-    """Standard normal numbers for the walkers of every inner node.
-
-    Args:
-        nodes: of the curve, for shape, dtype and device.
-        walkers: per inner node.
-        generator: of the noise.
-    """
+    """Standard normal numbers for the walkers of every inner node."""
     shape = (len(nodes) - 2, walkers, nodes.shape[-1])
     return torch.randn(shape, generator=generator, dtype=nodes.dtype).to(nodes.device)

@@ -67,11 +67,6 @@ class ScoreJacobian(Energy):
     ) -> Float[Tensor, "*batch"]:
         """J u · J v, with J taken as symmetric.
 
-        Args:
-            t: curve parameter in [0, 1].
-            x: points.
-            u, v: vectors at x.
-
         Cost:
             2 derivatives of the score per point.
         """

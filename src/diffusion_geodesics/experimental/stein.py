@@ -78,10 +78,6 @@ class Stein(Metric):
 
         ``shift`` is 0.
 
-        Args:
-            t, x, v: as for :meth:`Connection.field`.
-            log_density: unused.
-
         Raises:
             ValueError: autograd cannot differentiate the score.
         """
@@ -106,11 +102,7 @@ class Stein(Metric):
     def calibrated(
         self, t: Float[Tensor, " time"], x: Float[Tensor, "time *batch dim"]
     ) -> tuple[Connection, int]:
-        """This connection: there is nothing to estimate.
-
-        Args:
-            t, x: unused.
-        """
+        """This connection: there is nothing to estimate."""
         return self, 0
 
     def select(self, index: Int[Tensor, " paths"]) -> Connection:

@@ -15,12 +15,7 @@ from torch import Tensor
 from diffusion_geodesics.bvp import BoundaryProblem, Solution, Step, solve_bvp
 from diffusion_geodesics.clips import in_mean_intervals
 from diffusion_geodesics.diffusion import RatioScore
-from diffusion_geodesics.extrapolation.launch import (
-    Launch,
-    Setup,
-    coordinates_of,
-    edge_velocity,
-)
+from diffusion_geodesics.extrapolation.launch import Launch, Setup, coordinates_of, edge_velocity
 from diffusion_geodesics.images import ImageSource
 from diffusion_geodesics.ivp.integrator import space_form
 from diffusion_geodesics.latents.choices import solver_of
@@ -119,13 +114,7 @@ class Towards(Direction):
             solution.path, coordinates.manifold, setup.settings.solve.intervals[-1]
         )
         return Launch(
-            a,
-            velocity,
-            coordinates,
-            unit,
-            target=b,
-            velocity_error=wrong,
-            solution=solution,
+            a, velocity, coordinates, unit, target=b, velocity_error=wrong, solution=solution
         )
 
     def settings(self) -> dict[str, object]:

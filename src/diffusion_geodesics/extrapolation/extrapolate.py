@@ -120,8 +120,7 @@ def extrapolate(
     )
     notes = model_notes(model, (settings.prompts.prompt, *direction.prompts))
     return replace(
-        result,
-        warnings=(*pictures.warnings, *notes, *noised.noise_notes, *diagnose(result)),
+        result, warnings=(*pictures.warnings, *notes, *noised.noise_notes, *diagnose(result))
     )
 
 
@@ -149,11 +148,7 @@ def _pictures(
 def last_frames(
     model: DiffusionModel, source: str | Path | Clip, count: int, settings: ExtrapolationSettings
 ) -> Pictures:
-    """The last frames of a clip, after its last cut; only these are held.
-
-    Raises:
-        ClipError: a clip that cannot be used, or with fewer frames after its last cut.
-    """
+    """The last frames of a clip, after its last cut; only these are held."""
     clip = source if isinstance(source, Clip) else open_clip(source)
     size = choose_size(
         [clip.size],

@@ -31,21 +31,13 @@ _WEIGHTS = {
 @final
 @dataclass(frozen=True, eq=False)
 class Setup:
-    """What directions are worked out from.
+    """What directions are worked out from."""
 
-    Args:
-        run: that counts the cost.
-        noised: the start and further images at the noise level, or the last frames of a clip.
-        geometry: the metric.
-        settings: every choice.
-        encode_prompt: text to condition.
-    """
-
-    run: Run
-    noised: Noised
-    geometry: Geometry
-    settings: ExtrapolationSettings
-    encode_prompt: Callable[[str], Condition]
+    run: Run  # that counts the cost
+    noised: Noised  # the start and further images at the noise level, or the last frames of a clip
+    geometry: Geometry  # the metric
+    settings: ExtrapolationSettings  # every choice
+    encode_prompt: Callable[[str], Condition]  # text to condition
 
     @property
     def latents(self) -> Float[Tensor, "images dim"]:
@@ -56,29 +48,15 @@ class Setup:
 @final
 @dataclass(frozen=True, eq=False)
 class Launch:
-    """Where a ray begins, and how fast.
+    """Where a ray begins, and how fast."""
 
-    Args:
-        x: the latent.
-        velocity: of the coordinates for a unit of t, tangent.
-        coordinates: for t in [0, 1]; the norm stays that of t = 1 afterwards.
-        unit: what a unit of t is, in words.
-        t_max: how far to go by default.
-        target: the latent that t = 1 arrives at, if there is one.
-        velocity_error: relative, as far as it is known; 0 where the velocity is given.
-        solution: the boundary value solution that the velocity comes from, if it does.
-
-    Raises:
-        ValueError: a velocity that is zero or not finite.
-    """
-
-    x: Float[Tensor, " dim"]
-    velocity: Float[Tensor, " dim"]
-    coordinates: Coordinates
-    unit: str
-    t_max: float = 1.0
-    target: Float[Tensor, " dim"] | None = None
-    velocity_error: float = 0.0
+    x: Float[Tensor, " dim"]  # the latent
+    velocity: Float[Tensor, " dim"]  # of the coordinates for a unit of t, tangent
+    coordinates: Coordinates  # for t in [0, 1]; the norm stays that of t = 1 afterwards
+    unit: str  # what a unit of t is, in words
+    t_max: float = 1.0  # how far to go by default
+    target: Float[Tensor, " dim"] | None = None  # the latent that t = 1 arrives at, if there is one
+    velocity_error: float = 0.0  # relative, as far as it is known; 0 where the velocity is given
     solution: Solution | None = None
 
     def __post_init__(self) -> None:

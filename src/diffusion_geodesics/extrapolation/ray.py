@@ -46,39 +46,22 @@ Renew = Callable[[Tensor], Tensor]
 @final
 @dataclass(frozen=True)
 class LatentRay:
-    """A ray of latents.
+    """A ray of latents."""
 
-    Args:
-        t: curve parameter of every point, in the direction's unit.
-        latents: the points.
-        frames: which of them are frames of the film.
-        norm: |x|.
-        noise_energy: σ‖s‖/√dim.
-        log_density: log p(x(t)) - log p(x(0)) of the noised density, in nats.
-        density_error: difference at the end to what half as many points give.
-        growth: growth factor of small errors, 1 in flat space; NaN at t = 0.
-        arc: Euclidean length, in the ray's coordinates.
-        result: how it ended.
-        error: estimated error of the end point, summed over the pieces; NaN where these are too
-            short for an estimate.
-        alpha: α that was used; halvings: how often it was halved.
-        corrected: Euclidean distance that corrections moved the latent in all.
-    """
-
-    t: Float[Tensor, " points"]
-    latents: Float[Tensor, "points dim"]
-    frames: Int[Tensor, " frames"]
-    norm: Float[Tensor, " points"]
-    noise_energy: Float[Tensor, " points"]
+    t: Float[Tensor, " points"]  # curve parameter of every point, in the direction's unit
+    latents: Float[Tensor, "points dim"]  # the points
+    frames: Int[Tensor, " frames"]  # which of them are frames of the film
+    norm: Float[Tensor, " points"]  # |x|
+    noise_energy: Float[Tensor, " points"]  # σ‖s‖/√dim
     log_density: Float[Tensor, " points"]
-    density_error: float
-    growth: Float[Tensor, " points"]
-    arc: Float[Tensor, " points"]
-    result: RayResult
+    density_error: float  # difference at the end to what half as many points give
+    growth: Float[Tensor, " points"]  # growth factor of small errors, 1 in flat space; NaN at t = 0
+    arc: Float[Tensor, " points"]  # Euclidean length, in the ray's coordinates
+    result: RayResult  # how it ended
     error: float
-    alpha: float
+    alpha: float  # α that was used; halvings: how often it was halved
     halvings: int
-    corrected: float
+    corrected: float  # Euclidean distance that corrections moved the latent in all
 
     @property
     def completed(self) -> bool:
@@ -99,18 +82,7 @@ def follow(
     t_max: float | None = None,
     renew: Renew | None = None,
 ) -> LatentRay:
-    """Follow the geodesic of a launch.
-
-    Args:
-        geometry: the metric.
-        launch: start and velocity.
-        settings: all choices; its remedies act here.
-        t_max: how far; the settings' or the launch's by default.
-        renew: the direction estimated anew, where the remedies ask for it.
-
-    Cost: at the default settings 160 score evaluations in 80 batches for ray and companion, 40 in
-    40 for the error, 32 for the stop, 34 to measure. Pieces shorter than two steps take two.
-    """
+    """Follow the geodesic of a launch."""
     whole = t_max or settings.ray.t_max or launch.t_max
     found = _Follower(geometry, launch, settings, whole, renew).ray(0)
     for halvings in range(1, settings.remedies.halvings + 1):

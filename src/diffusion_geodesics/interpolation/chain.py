@@ -17,18 +17,11 @@ from diffusion_geodesics.runtime.diagnostic import Diagnostic
 @final
 @dataclass(frozen=True)
 class Chain:
-    """Keyframes in the order of the film, with a segment between neighbours that differ.
+    """Keyframes in the order of the film, with a segment between neighbours that differ."""
 
-    Args:
-        pairs: numbers of the first and last image of each segment.
-        places: for each keyframe, how many segments lie before it; equal where an image is given
-            again at once, so that the film rests on it.
-        closed: whether the last segment leads back to the first image.
-    """
-
-    pairs: tuple[Pair, ...]
+    pairs: tuple[Pair, ...]  # numbers of the first and last image of each segment
     places: tuple[int, ...]
-    closed: bool = False
+    closed: bool = False  # whether the last segment leads back to the first image
 
     @staticmethod
     def through(count: int, *, closed: bool) -> Chain:
@@ -46,15 +39,7 @@ class Chain:
 
 
 def chain_of(pictures: Pictures, *, closed: bool) -> Chain:
-    """The chain through all images.
-
-    Args:
-        pictures: at least two.
-        closed: whether it leads back to the first image.
-
-    Raises:
-        ValueError: all images are the same.
-    """
+    """The chain through all images."""
     count = len(pictures.images)
     order = [*range(count), 0] if closed else list(range(count))
     pairs: list[Pair] = []

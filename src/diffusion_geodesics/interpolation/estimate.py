@@ -53,25 +53,14 @@ VERIFY = 65
 @final
 @dataclass(frozen=True)
 class Estimation:
-    """A prediction of :func:`interpolate`'s cost.
-
-    Args:
-        costs: by stage; upper bounds for the stages in ``ADAPTIVE``, exact for the others (where
-            the guidance is neither 0 nor 1 inside the path). Seconds are 0 unless timed.
-        size: (height, width) of the images; dim: coordinates of a latent.
-        operations: of one evaluation, and of coding one image.
-        seconds_each: time of one evaluation, where it was asked for.
-        weights: bytes of the networks' weights.
-        batch: latents in one piece of a batch, given the memory that is free now; batch_bytes: what
-            they need while they are computed, a rough guess.
-    """
+    """A prediction of :func:`interpolate`'s cost."""
 
     costs: CostBreakdown
-    size: tuple[int, int]
+    size: tuple[int, int]  # (height, width) of the images; dim: coordinates of a latent
     dim: int
-    operations: Operations
-    seconds_each: float | None
-    weights: int
+    operations: Operations  # of one evaluation, and of coding one image
+    seconds_each: float | None  # time of one evaluation, where it was asked for
+    weights: int  # bytes of the networks' weights
     batch: int
     batch_bytes: int
 

@@ -33,22 +33,14 @@ COMPARED = 9
 @final
 @dataclass(frozen=True, eq=False)
 class Decoder:
-    """What the frames of a film are made from.
+    """What the frames of a film are made from."""
 
-    Args:
-        noised: the images; segments: between them, in the order of the film.
-        settings: of the frames.
-        chain: which images the segments join.
-        mask: where frames stay as they are; None where all of them changes.
-        keys: of the segments; kept: where denoised latents are.
-    """
-
-    noised: Noised
+    noised: Noised  # the images; segments: between them, in the order of the film
     segments: Sequence[Segment]
-    settings: InterpolationSettings
-    chain: Chain
-    mask: Mask | None
-    keys: Sequence[str]
+    settings: InterpolationSettings  # of the frames
+    chain: Chain  # which images the segments join
+    mask: Mask | None  # where frames stay as they are; None where all of them changes
+    keys: Sequence[str]  # of the segments; kept: where denoised latents are
     kept: KeptSegments
 
     def film(self, run: Run) -> Strip:
@@ -144,12 +136,7 @@ class Decoder:
 
 
 def at_keyframes(strip: Strip, noised: Noised) -> Float[Tensor, " images"]:
-    """How well the film shows each keyframe, in dB.
-
-    Args:
-        strip: the film.
-        noised: the keyframes.
-    """
+    """How well the film shows each keyframe, in dB."""
     shown = strip.frames[list(strip.timeline.keyframes)]
     return psnr(shown, noised.encoded.images.to(shown))
 

@@ -28,14 +28,9 @@ from diffusion_geodesics.runtime.run import Run
 @final
 @dataclass(frozen=True)
 class Film:
-    """One of several films.
+    """One of several films."""
 
-    Args:
-        keyframes: its images.
-        settings: every choice; only prompts may differ from those of the others.
-    """
-
-    keyframes: Sequence[ImageSource]
+    keyframes: Sequence[ImageSource]  # its images
     settings: InterpolationSettings
 
 
@@ -62,15 +57,7 @@ def interpolate_many(model: DiffusionModel, films: Sequence[Film]) -> list[Inter
     """Several films, each as :func:`diffusion_geodesics.interpolate` gives it, to rounding.
 
     Images of equal size are encoded, inverted and joined in one batch; frames are decoded film by
-    film. The cost of what was computed together is shared out evenly.
-
-    Args:
-        model: the model.
-        films: images and settings.
-
-    Raises:
-        ValueError: as ``interpolate``, for any of the films.
-    """
+    film. The cost of what was computed together is shared out evenly."""
     loaded: list[tuple[Film, Pictures, Mask | None]] = [
         (film, *framed(model, film.keyframes, film.settings)) for film in films
     ]

@@ -40,14 +40,7 @@ NEARLY = 6 / 255
 @final
 @dataclass(frozen=True, eq=False)
 class Mask:
-    """Where and how much a film changes.
-
-    Args:
-        first: weight of the morph with the first image, 0 where nothing changes.
-        last: with the second image; the same tensor where there is one mask only.
-        still: what stays, of the first and of the second image, opacity as a fourth channel; twice
-            the same where there is one mask only.
-    """
+    """Where and how much a film changes."""
 
     first: Float[Tensor, "1 height width"]
     last: Float[Tensor, "1 height width"]
@@ -63,9 +56,7 @@ class Mask:
         return torch.lerp(self.first, self.last, share[:, None, None, None].to(self.first))
 
     def on_frames(
-        self,
-        frames: Float[Tensor, "frames channels height width"],
-        share: Float[Tensor, " frames"],
+        self, frames: Float[Tensor, "frames channels height width"], share: Float[Tensor, " frames"]
     ) -> Float[Tensor, "frames channels height width"]:
         """Frames with what stays laid over them; bit-equal to it where the weight is 0."""
         weight = self.weight(share).to(frames)
@@ -88,13 +79,7 @@ class Mask:
 
 
 def load_mask(pictures: Pictures, settings: MaskSettings, framing: Framing) -> Mask | None:
-    """The mask of the settings; None where there is none.
-
-    Raises:
-        SettingsError: a mask that has another size than its image, is black or white all over, or
-            has colours; or two masks for more than two images.
-        ImageError: a file that cannot be read.
-    """
+    """The mask of the settings; None where there is none."""
     if settings.mask is None:
         return None
     if settings.mask_b is not None and len(pictures.images) != 2:

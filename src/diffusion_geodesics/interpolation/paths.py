@@ -11,14 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from diffusion_geodesics.bvp import (
-    BoundaryProblem,
-    BVPSolver,
-    Result,
-    Solution,
-    Step,
-    solve_bvp,
-)
+from diffusion_geodesics.bvp import BoundaryProblem, BVPSolver, Result, Solution, Step, solve_bvp
 from diffusion_geodesics.correspondence import Matches
 from diffusion_geodesics.geodesics import initial_paths
 from diffusion_geodesics.interpolation.settings import (
@@ -46,19 +39,12 @@ NODES = 33
 @final
 @dataclass(frozen=True, eq=False)
 class Joined:
-    """Paths that join pairs of images.
+    """Paths that join pairs of images."""
 
-    Args:
-        paths: with one axis of pairs.
-        solution: of the boundary value problems; None where none was solved.
-        matches: the correspondences of each pair that the path follows; None where it follows none.
-        note: what must be known about it, in words; empty where all is well.
-    """
-
-    paths: LatentPath
-    solution: Solution | None = None
+    paths: LatentPath  # with one axis of pairs
+    solution: Solution | None = None  # of the boundary value problems; None where none was solved
     matches: tuple[Matches, ...] | None = None
-    note: str = ""
+    note: str = ""  # what must be known about it, in words; empty where all is well
 
 
 class PathMethod(ABC):
@@ -76,13 +62,7 @@ class PathMethod(ABC):
 
     @abstractmethod
     def join(self, run: Run, noised: Noised, pairs: Sequence[Pair]) -> Joined:
-        """The path between the two images of each pair.
-
-        Args:
-            run: that counts the cost.
-            noised: the images.
-            pairs: numbers of two images each.
-        """
+        """The path between the two images of each pair."""
 
 
 def ends_of(noised: Noised, pairs: Sequence[Pair]) -> Float[Tensor, "2 pairs dim"]:
@@ -99,13 +79,9 @@ def coordinates_between(noised: Noised, pairs: Sequence[Pair], *, flat: bool) ->
 @final
 @dataclass(frozen=True)
 class Slerp(PathMethod):
-    """The great circle, norms interpolated. Costs nothing.
+    """The great circle, norms interpolated. Costs nothing."""
 
-    Args:
-        flat: in the coordinates of flat space instead of the shell's; the same curve.
-    """
-
-    flat: bool = False
+    flat: bool = False  # in the coordinates of flat space instead of the shell's; the same curve
 
     @property
     def name(self) -> str:
@@ -151,20 +127,13 @@ class Hlerp(PathMethod):
 @final
 @dataclass(frozen=True)
 class Geodesic(PathMethod):
-    """The probability density geodesic at the noise level.
+    """The probability density geodesic at the noise level."""
 
-    Args:
-        metric: whose geodesic; solve: how it is solved for.
-        weight: of log p in the metric, in place of the power α.
-        solver: in place of the one that ``solve`` names.
-        label: what to call it.
-    """
-
-    metric: Metric = field(default_factory=Metric)
+    metric: Metric = field(default_factory=Metric)  # whose geodesic; solve: how it is solved for
     solve: Solve = field(default_factory=InterpolationSolve)
-    weight: Weight | None = None
-    solver: BVPSolver | None = None
-    label: str = "geodesic"
+    weight: Weight | None = None  # of log p in the metric, in place of the power α
+    solver: BVPSolver | None = None  # in place of the one that ``solve`` names
+    label: str = "geodesic"  # what to call it
 
     @property
     def name(self) -> str:
@@ -219,15 +188,10 @@ class Natural(PathMethod):
     """The path along correspondences between the images, bent by the density about itself.
 
     It is a geodesic in a moving frame only, and has no distance. Where a network has no features to
-    match images by, the great circle takes the place of the warped path.
-
-    Args:
-        metric: that the path bends in; at strength 0 it is the warped path itself.
-        solve: how the bending is solved for.
-    """
+    match images by, the great circle takes the place of the warped path."""
 
     metric: Metric = field(default_factory=InterpolationMetric)
-    solve: Solve = field(default_factory=InterpolationSolve)
+    solve: Solve = field(default_factory=InterpolationSolve)  # how the bending is solved for
     label: str = "natural"
 
     @property

@@ -23,21 +23,14 @@ from diffusion_geodesics.runtime.diagnostic import Diagnostic
 @final
 @dataclass(frozen=True, eq=False)
 class Segment:
-    """The path between two keyframes.
+    """The path between two keyframes."""
 
-    Args:
-        first, last: numbers of the keyframes.
-        profile: of the path; references: of the paths that it is compared with.
-        solution: of the boundary value problem; None for a path that needs none.
-        matches: the correspondences that the path follows; None where it follows none.
-    """
-
-    first: int
-    last: int
-    profile: LatentProfile
+    first: int  # numbers of the keyframes
+    last: int  # numbers of the keyframes
+    profile: LatentProfile  # of the path; references: of the paths that it is compared with
     references: tuple[LatentProfile, ...]
-    solution: Solution | None
-    matches: Matches | None
+    solution: Solution | None  # of the boundary value problem; None for a path that needs none
+    matches: Matches | None  # the correspondences that the path follows; None where it follows none
 
     @property
     def profiles(self) -> tuple[LatentProfile, ...]:
@@ -97,34 +90,20 @@ class Strip:
 @final
 @dataclass(frozen=True, eq=False)
 class InterpolationResult:
-    """A film through images, with everything that is known about it.
+    """A film through images, with everything that is known about it."""
 
-    Args:
-        settings: every choice.
-        model: that made it.
-        pictures: the keyframes at the working size.
-        strip: the frames of the film.
-        compared: fewer frames of the first reference path, if they were wanted.
-        segments: the paths between the keyframes.
-        alpha: α of the metric; dim: coordinates of a latent.
-        keyframe_psnr: of the film at each keyframe against the image, in dB.
-        codec_psnr: of each image through the autoencoder alone: the best that can be had.
-        costs: by stage.
-        warnings: what must be known before the figures are believed.
-    """
-
-    settings: InterpolationSettings
-    model: ModelInfo
-    pictures: Pictures
-    strip: Strip
-    compared: Strip | None
-    segments: tuple[Segment, ...]
-    alpha: float
+    settings: InterpolationSettings  # every choice
+    model: ModelInfo  # that made it
+    pictures: Pictures  # the keyframes at the working size
+    strip: Strip  # the frames of the film
+    compared: Strip | None  # fewer frames of the first reference path, if they were wanted
+    segments: tuple[Segment, ...]  # the paths between the keyframes
+    alpha: float  # α of the metric; dim: coordinates of a latent
     dim: int
-    keyframe_psnr: tuple[float, ...]
+    keyframe_psnr: tuple[float, ...]  # of the film at each keyframe against the image, in dB
     codec_psnr: tuple[float, ...]
-    costs: CostBreakdown
-    warnings: tuple[Diagnostic, ...] = ()
+    costs: CostBreakdown  # by stage
+    warnings: tuple[Diagnostic, ...] = ()  # what must be known before the figures are believed
 
     @property
     def frames(self) -> Float[Tensor, "frames 3 height width"]:

@@ -28,17 +28,11 @@ STEPS = 16
 @final
 @dataclass(frozen=True)
 class Timeline:
-    """The place of every frame.
+    """The place of every frame."""
 
-    Args:
-        segment: number of the segment between two keyframes.
-        t: curve parameter on it, in [0, 1].
-        keyframes: number of the frame at which each keyframe is shown.
-    """
-
-    segment: Int[Tensor, " frames"]
-    t: Float[Tensor, " frames"]
-    keyframes: tuple[int, ...]
+    segment: Int[Tensor, " frames"]  # number of the segment between two keyframes
+    t: Float[Tensor, " frames"]  # curve parameter on it, in [0, 1]
+    keyframes: tuple[int, ...]  # number of the frame at which each keyframe is shown
 
     @property
     def position(self) -> Float[Tensor, " frames"]:
@@ -62,17 +56,7 @@ def timeline(
 
     The steps between frames are shared out among the segments so that the largest is as small as
     can be, at least one each, unless the settings say where keyframes are; on a segment they are
-    equal, or eased.
-
-    Args:
-        film: how the frames are spread.
-        chain: the keyframes.
-        profiles: of the segments, in order.
-        frames: number of frames, shared out whatever the settings say; by default theirs.
-
-    Raises:
-        ValueError: fewer frames than keyframes, or fractions that do not fit the keyframes.
-    """
+    equal, or eased."""
     count = frame_count(film, chain) if frames is None else frames
     legs, last = chain.legs, len(chain.pairs) - 1
     segments: list[Tensor] = []

@@ -138,23 +138,12 @@ class FixedStep(Integrator):
 
 
 def is_conformal(connection: Connection) -> bool:
-    """Whether the metric is a weight times the Euclidean one.
-
-    Args:
-        connection: the geometry.
-    """
+    """Whether the metric is a weight times the Euclidean one."""
     return isinstance(connection, Conformal | ConformalMetric)
 
 
 def space_form(manifold: Manifold) -> SpaceForm:
-    """The manifold, if its own geodesics are known in closed form.
-
-    Args:
-        manifold: any manifold.
-
-    Raises:
-        ValueError: they are not.
-    """
+    """The manifold, if its own geodesics are known in closed form."""
     if not isinstance(manifold, SpaceForm):
         raise ValueError(
             f"got the manifold {type(manifold).__name__}, whose own geodesics are not known; "

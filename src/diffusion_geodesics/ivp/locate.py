@@ -22,61 +22,31 @@ REPEATS = 30
 
 @dataclass(frozen=True)
 class Cost:
-    """What was spent.
+    """What was spent."""
 
-    Args:
-        batches: batches of score evaluations.
-        nfe: score evaluations.
-    """
-
-    batches: int = 0
-    nfe: int = 0
+    batches: int = 0  # batches of score evaluations
+    nfe: int = 0  # score evaluations
 
     def plus(self, more: Cost | Attempt) -> Cost:
-        """The sum of two costs.
-
-        Args:
-            more: the other cost.
-        """
+        """The sum of two costs."""
         return Cost(self.batches + more.batches, self.nfe + more.nfe)
 
 
 @dataclass(frozen=True)
 class Located:
-    """The rays after one step.
+    """The rays after one step."""
 
-    Args:
-        state: at the end of the step, or at the stop.
-        h: length of the step up to there.
-        hit: which rays met a stop.
-        codes: index of the stop's result in :class:`RayResult`; -1 without a stop.
-        cost: including that of locating.
-    """
-
-    state: State
-    h: Float[Tensor, " rows"]
-    hit: Bool[Tensor, " rows"]
+    state: State  # at the end of the step, or at the stop
+    h: Float[Tensor, " rows"]  # length of the step up to there
+    hit: Bool[Tensor, " rows"]  # which rays met a stop
     codes: Int[Tensor, " rows"]
-    cost: Cost
+    cost: Cost  # including that of locating
 
 
 def stop_values(
     connection: Connection, stops: Sequence[Stop], state: State, cost: Cost
 ) -> tuple[list[Tensor], Cost]:
-    """The value of every stop.
-
-    Args:
-        connection: the geometry.
-        stops: the stops.
-        state: the rays.
-        cost: before.
-
-    Returns:
-        The values, and the cost after.
-
-    Cost:
-        1 score evaluation per ray, in one batch, if a stop needs the score; otherwise none.
-    """
+    """The value of every stop."""
     score = None
     if any(stop.needs_score for stop in stops):
         score = evaluate(connection.score, state.t.clamp(0, 1), state.x)
@@ -96,20 +66,7 @@ def locate(
     after: Sequence[Tensor],
     cost: Cost,
 ) -> Located:
-    """The first stop of each ray within a step, if there is one.
-
-    Args:
-        connection, integrator, stops: of the rays.
-        here: the rays at the start of the step.
-        new: the rays at its end.
-        h: its length.
-        taken: which rays took the step.
-        before, after: values of the stops at both ends.
-        cost: before.
-
-    Cost:
-        About five more steps per stop that is met.
-    """
+    """The first stop of each ray within a step, if there is one."""
     hit = torch.zeros_like(taken)
     codes = torch.full_like(taken, -1, dtype=torch.long)
     whole = h

@@ -114,13 +114,7 @@ def _norm(x: Tensor) -> Tensor:
 def transported(
     manifold: Manifold, x: Tensor, v: Tensor, tau: Float[Tensor, " paths"]
 ) -> tuple[Tensor, Tensor]:
-    """Point and velocity of the manifold's own geodesic after some time; the speed is kept.
-
-    Args:
-        manifold: with known geodesics.
-        x, v: point and velocity at the start, shape (paths, dim).
-        tau: time.
-    """
+    """Point and velocity of the manifold's own geodesic after some time; the speed is kept."""
     turn = manifold.curvature**0.5 * _norm(v) * tau[:, None]
     moved = space_form(manifold).exp(x, v * tau[:, None])
     pull = manifold.acceleration(x, v) * tau[:, None] * torch.sinc(turn / torch.pi)

@@ -34,11 +34,7 @@ class State:
     rate: Float[Tensor, "paths packed"] | None = None
 
     def take(self, rows: Int[Tensor, " rows"]) -> State:
-        """Some of the rays.
-
-        Args:
-            rows: their indices.
-        """
+        """Some of the rays."""
         rate = None if self.rate is None else self.rate[rows]
         return State(
             self.t[rows],
@@ -51,12 +47,7 @@ class State:
         )
 
     def put(self, rows: Int[Tensor, " rows"], new: State) -> State:
-        """With some of the rays replaced.
-
-        Args:
-            rows: their indices.
-            new: their new states.
-        """
+        """With some of the rays replaced."""
         changed: list[Tensor | None] = []
         for name in (f.name for f in fields(self)):
             fresh, old = getattr(new, name), getattr(self, name)
@@ -70,11 +61,7 @@ class State:
         return State(*changed)  # type: ignore[arg-type]
 
     def joined(self, other: State) -> State:
-        """These rays followed by others, in one batch.
-
-        Args:
-            other: the others.
-        """
+        """These rays followed by others, in one batch."""
         pairs = [(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)]
         both = [None if a is None or b is None else torch.cat([a, b]) for a, b in pairs]
         return State(*both)  # type: ignore[arg-type]
@@ -92,23 +79,13 @@ class State:
 
 
 def start(x: Float[Tensor, "paths dim"], v: Float[Tensor, "paths dim"], t: Tensor) -> State:
-    """Rays at their starts.
-
-    Args:
-        x, v: points and velocities.
-        t: curve parameters, shape (paths,) or (1,).
-    """
+    """Rays at their starts."""
     zero = x.new_zeros(len(x))
     return State(zero + t, x, v, zero, zero, zero)
 
 
 def unpack(t: Float[Tensor, " paths"], packed: Float[Tensor, "paths packed"]) -> State:
-    """The inverse of :attr:`State.packed`.
-
-    Args:
-        t: curve parameters.
-        packed: packed states.
-    """
+    """The inverse of :attr:`State.packed`."""
     dim = (packed.shape[-1] - 3) // 2
     x, v, scalars = packed.split([dim, dim, 3], -1)
     return State(t, x, v, *scalars.unbind(-1))
@@ -118,15 +95,7 @@ def rate_of_change(connection: Connection, state: State) -> Float[Tensor, "paths
     r"""The geodesic equation as a system of first order,
 
     .. math:: x' = v,\quad v' = a(x, v),\quad (\log p)' = s \cdot v,\quad L' = |v|_g,\quad
-              \ell' = |v|.
-
-    Args:
-        connection: the geometry.
-        state: the rays.
-
-    Cost:
-        ``connection.evaluations`` score evaluations per ray, in one batch.
-    """
+              \ell' = |v|."""
     field = connection.field(state.t.clamp(0, 1), state.x, state.v, lambda score: state.log_density)
     climb = (field.score * state.v).sum(-1)
     speed = connection.speed(state.v, field.score, state.log_density)

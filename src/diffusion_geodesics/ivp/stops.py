@@ -42,19 +42,11 @@ class Stop(ABC):
         """
 
     def select(self, rows: Int[Tensor, " rows"]) -> Stop:
-        """The stop for some of the rays; the same object if it is the same for all.
-
-        Args:
-            rows: indices of the rays.
-        """
+        """The stop for some of the rays; the same object if it is the same for all."""
         return self
 
     def holds(self, state: State) -> Bool[Tensor, " paths"]:
-        """Whether rays whose value has become positive end here.
-
-        Args:
-            state: the rays at the stop.
-        """
+        """Whether rays whose value has become positive end here."""
         return torch.ones_like(state.t, dtype=torch.bool)
 
 

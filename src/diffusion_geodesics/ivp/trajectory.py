@@ -23,38 +23,23 @@ _RUNNING = -1
 
 @dataclass(frozen=True)
 class Setting:
-    """What the rays of one run have in common.
+    """What the rays of one run have in common."""
 
-    Args:
-        connection: the geometry of every ray.
-        integrator: of the rays.
-        stops: where rays end earlier.
-        end: curve parameter at which each ray ends, shape (paths,).
-        max_steps: steps after which a ray ends.
-    """
-
-    connection: Connection
-    integrator: Integrator
-    stops: tuple[Stop, ...]
-    end: Float[Tensor, " paths"]
-    max_steps: int
+    connection: Connection  # the geometry of every ray
+    integrator: Integrator  # of the rays
+    stops: tuple[Stop, ...]  # where rays end earlier
+    end: Float[Tensor, " paths"]  # curve parameter at which each ray ends
+    max_steps: int  # steps after which a ray ends
 
 
 @dataclass(frozen=True)
 class Trajectory:
-    """Rays at all their steps.
+    """Rays at all their steps."""
 
-    Args:
-        states: the rays after every step, at least two.
-        companion: the companions at the end, if there are any.
-        results: how each ray ended.
-        cost: of rays and companions.
-    """
-
-    states: tuple[State, ...]
-    companion: State | None
-    results: tuple[RayResult, ...]
-    cost: Cost
+    states: tuple[State, ...]  # the rays after every step, at least two
+    companion: State | None  # the companions at the end, if there are any
+    results: tuple[RayResult, ...]  # how each ray ended
+    cost: Cost  # of rays and companions
 
 
 @dataclass(frozen=True)
@@ -91,13 +76,7 @@ class _Tried:
 
 
 def follow(setting: Setting, begin: State, companion: State | None) -> Trajectory:
-    """Follow all rays to their ends.
-
-    Args:
-        setting: geometry, integrator, stops and limits.
-        begin: the rays at their starts.
-        companion: their companions, which take the steps of their rays whatever their own error.
-    """
+    """Follow all rays to their ends."""
     progress = _begin(setting, begin, companion)
     begin, states = progress.state, [progress.state]
     every = torch.arange(len(begin.t), device=begin.t.device)
@@ -206,12 +185,7 @@ def _codes(setting: Setting, tried: _Tried, following: Tensor) -> Tensor:
 
 
 def _step(
-    setting: Setting,
-    rows: Tensor,
-    here: State,
-    companion: State | None,
-    h: Tensor,
-    cost: Cost,
+    setting: Setting, rows: Tensor, here: State, companion: State | None, h: Tensor, cost: Cost
 ) -> tuple[State, Tensor, State | None, Cost]:
     """One step of the rays and of their companions, in the same batches."""
     if companion is None:

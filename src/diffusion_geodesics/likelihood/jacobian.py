@@ -28,18 +28,9 @@ class Derivative(ABC):
 
     @abstractmethod
     def __call__(
-        self,
-        function: Function,
-        x: Float[Tensor, "rows dim"],
-        v: Float[Tensor, "rows dim"],
+        self, function: Function, x: Float[Tensor, "rows dim"], v: Float[Tensor, "rows dim"]
     ) -> tuple[Float[Tensor, "rows dim"], Float[Tensor, "rows dim"]]:
-        r"""The values f(x), and :math:`J v` or :math:`J^{\mathsf T} v`, of every row.
-
-        Args:
-            function: f.
-            x: points.
-            v: vectors to multiply.
-        """
+        r"""The values f(x), and :math:`J v` or :math:`J^{\mathsf T} v`, of every row."""
 
     @property
     @abstractmethod
@@ -56,10 +47,7 @@ class ForwardMode(Derivative):
     """
 
     def __call__(
-        self,
-        function: Function,
-        x: Float[Tensor, "rows dim"],
-        v: Float[Tensor, "rows dim"],
+        self, function: Function, x: Float[Tensor, "rows dim"], v: Float[Tensor, "rows dim"]
     ) -> tuple[Float[Tensor, "rows dim"], Float[Tensor, "rows dim"]]:
         from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -93,10 +81,7 @@ class ReverseMode(Derivative):
             raise ValueError(f"rows is {self.rows}; expected at least 1")
 
     def __call__(
-        self,
-        function: Function,
-        x: Float[Tensor, "rows dim"],
-        v: Float[Tensor, "rows dim"],
+        self, function: Function, x: Float[Tensor, "rows dim"], v: Float[Tensor, "rows dim"]
     ) -> tuple[Float[Tensor, "rows dim"], Float[Tensor, "rows dim"]]:
         pieces: list[tuple[Tensor, Tensor]] = []
         for point, direction in zip(x.split(self.rows), v.split(self.rows), strict=True):
@@ -135,10 +120,7 @@ class CentralDifferences(Derivative):
             raise ValueError(f"step is {self.step}; expected a positive finite number")
 
     def __call__(
-        self,
-        function: Function,
-        x: Float[Tensor, "rows dim"],
-        v: Float[Tensor, "rows dim"],
+        self, function: Function, x: Float[Tensor, "rows dim"], v: Float[Tensor, "rows dim"]
     ) -> tuple[Float[Tensor, "rows dim"], Float[Tensor, "rows dim"]]:
         size = 1 + torch.linalg.vector_norm(x, dim=1, keepdim=True)
         norm = torch.linalg.vector_norm(v, dim=1, keepdim=True).clamp_min(1e-30)
@@ -157,15 +139,7 @@ def working_derivative(function: Function, x: Float[Tensor, "rows dim"]) -> Deri
 
     On a GPU forward mode is tried first, because it needs less memory; on a CPU reverse mode took
     half its time. A mode that raises is skipped. So is one whose product is far from a central
-    difference, as when a function detaches its input and autograd returns zero.
-
-    Args:
-        function: f.
-        x: points; the first row is used.
-
-    Cost:
-        3 to 6 evaluations of one row.
-    """
+    difference, as when a function detaches its input and autograd returns zero."""
     row = x[:1].detach()
     generator = torch.Generator().manual_seed(0)
     v = torch.randn(row.shape, generator=generator, dtype=row.dtype).to(row.device)

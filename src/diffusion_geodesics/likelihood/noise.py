@@ -135,9 +135,5 @@ class DenoiserNoise(NoiseField):
 
     def terminal_std(self, sigma: float) -> float:
         """Standard deviation √(1 + σ²), because latents have unit variance; N(0, I) in x where
-        a² + s² = 1.
-
-        Args:
-            sigma: noise-to-signal ratio σ.
-        """
+        a² + s² = 1."""
         return math.hypot(1.0, sigma)

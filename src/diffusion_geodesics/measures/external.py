@@ -27,12 +27,7 @@ CHUNK = 16
 
 
 class MissingWeightsError(FileNotFoundError):
-    """A library wanted to download its weights: from where, and the file where it looks for them.
-
-    Args:
-        url: of the weights.
-        file: where they belong.
-    """
+    """A library wanted to download its weights: from where, and where it looks for them."""
 
     def __init__(self, url: str, file: Path) -> None:
         super().__init__(f"its weights are not in {file}")
@@ -58,15 +53,10 @@ class Skipped:
 @final
 @dataclass(frozen=True)
 class LPIPS(PerceptualDistance):
-    """Learned perceptual distance; the network takes [-1, 1], which is seen to here.
-
-    Args:
-        network: of the ``lpips`` package: images in [-1, 1] to distances (images, 1, 1, 1).
-        trunk: its name, for the record.
-    """
+    """Learned perceptual distance; the network takes [-1, 1], which is seen to here."""
 
     network: Callable[[Tensor, Tensor], Tensor]
-    trunk: str = "alex"
+    trunk: str = "alex"  # its name, for the record
 
     @property
     def name(self) -> str:
@@ -111,13 +101,9 @@ class Quality(Measure):
 @dataclass(frozen=True)
 class ClipSimilarity(Measure):
     """Cosine of CLIP image embeddings to both images, weighted as the path goes from one to the
-    other; and the least cosine of neighbours.
+    other; and the least cosine of neighbours."""
 
-    Args:
-        embed: images in [0, 1] to embeddings (images, width).
-    """
-
-    embed: Callable[[Tensor], Tensor]
+    embed: Callable[[Tensor], Tensor]  # images in [0, 1] to embeddings (images, width)
 
     @property
     def quantities(self) -> tuple[Quantity, ...]:
@@ -146,11 +132,7 @@ class ClipSimilarity(Measure):
 @final
 @dataclass(frozen=True)
 class InceptionFeatures(Features):
-    """The 2048 features of FID's Inception network (the TensorFlow port of 2015).
-
-    Args:
-        network: images as uint8 (images, 3, height, width) to a tuple of features.
-    """
+    """The 2048 features of FID's Inception network (the TensorFlow port of 2015)."""
 
     network: Callable[[Tensor], Sequence[Tensor]]
 
@@ -225,9 +207,7 @@ def clip_measure(folder: Path | None) -> ClipSimilarity:
 
 def inception_features() -> InceptionFeatures:
     """Features of FID by ``torch-fidelity``; raises where it or its weights are absent."""
-    from torch_fidelity.feature_extractor_inceptionv3 import (  # pyright: ignore[reportMissingImports]
-        FeatureExtractorInceptionV3,
-    )
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3  # pyright: ignore[reportMissingImports]
 
     network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"]).eval()
     return InceptionFeatures(network)

@@ -31,13 +31,9 @@ CHUNK = 8
 @final
 @dataclass(frozen=True)
 class ShiftTolerantLPIPS(PerceptualDistance):
-    """ST-LPIPS with AlexNet.
+    """ST-LPIPS with AlexNet."""
 
-    Args:
-        weights: by the names of the published file.
-    """
-
-    weights: Mapping[str, Tensor]
+    weights: Mapping[str, Tensor]  # by the names of the published file
 
     @property
     def name(self) -> str:
@@ -79,15 +75,7 @@ class ShiftTolerantLPIPS(PerceptualDistance):
 
 
 def shift_tolerant_lpips(folder: Path | None = None) -> ShiftTolerantLPIPS:
-    """ST-LPIPS with the weights of a folder, or else of the installed package.
-
-    Args:
-        folder: searched with its subfolders for one of `FILES`.
-
-    Raises:
-        FileNotFoundError: neither has them.
-        ValueError: a file that does not hold them.
-    """
+    """ST-LPIPS with the weights of a folder, or else of the installed package."""
     spec = find_spec("stlpips_pytorch")
     package = None if spec is None or spec.origin is None else Path(spec.origin).parent
     places = [place for place in (folder, package) if place is not None]

@@ -140,10 +140,6 @@ class Conformal(Connection):
         :math:`-z \cdot (s(x + z) - s(x)) / |z|^2` over the interior points x, with one small random
         displacement z (fixed seed) across the curve at each.
 
-        Args:
-            t: parameters of the curve's points.
-            x: points of the curve.
-
         Cost:
             2 score evaluations per interior point, in one batch; none if the precision is known.
         """

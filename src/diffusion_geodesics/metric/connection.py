@@ -126,9 +126,6 @@ class Connection(ABC):
     ) -> Float[Tensor, "*batch dim"]:
         """γ'' of the geodesic through x with velocity v, at constant Euclidean speed.
 
-        Args:
-            t, x, v, log_density: as for :meth:`field`.
-
         Cost:
             :attr:`evaluations` score evaluations per point, in one batch.
         """

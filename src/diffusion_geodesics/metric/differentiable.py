@@ -26,20 +26,7 @@ def jacobian_product(
     x: Float[Tensor, "*batch dim"],
     v: Float[Tensor, "*batch dim"],
 ) -> tuple[Float[Tensor, "*batch dim"], Float[Tensor, "*batch dim"]]:
-    r"""The score at x and :math:`J^{\mathsf T} v`, by reverse mode, both detached.
-
-    Args:
-        score: s.
-        t: curve parameter in [0, 1].
-        x: points.
-        v: vectors to multiply.
-
-    Raises:
-        ValueError: autograd cannot differentiate the score.
-
-    Cost:
-        :func:`gradient_evaluations` per point.
-    """
+    r"""The score at x and :math:`J^{\mathsf T} v`, by reverse mode, both detached."""
     with torch.enable_grad():
         point = x.detach().clone().requires_grad_()
         value = score(t, point)
@@ -49,15 +36,7 @@ def jacobian_product(
 
 
 def require_gradient(value: Tensor, score: object) -> None:
-    """Check that autograd can differentiate a value with respect to the points it was computed at.
-
-    Args:
-        value: what ``score`` returned for points that require gradients.
-        score: named in the message.
-
-    Raises:
-        ValueError: the value has no gradient.
-    """
+    """Check that autograd can differentiate a value with respect to its points."""
     if not value.requires_grad:
         raise ValueError(
             f"{type(score).__name__} gives a value without gradient (it is constant, or runs in "
@@ -69,11 +48,7 @@ def require_gradient(value: Tensor, score: object) -> None:
 def gradient_evaluations(score: Score) -> int:
     """Score evaluations that one value with its derivative counts as.
 
-    3 by central differences; 2 by autograd, whose backward pass counts as one.
-
-    Args:
-        score: s.
-    """
+    3 by central differences; 2 by autograd, whose backward pass counts as one."""
     return 3 if isinstance(score, FiniteDifferenceScore) else 2
 
 

@@ -73,10 +73,6 @@ class Power(Weight):
     def per_dimension(strength: float, dim: int) -> Power:
         """α = strength / dim, comparable between models because log p varies by O(dim).
 
-        Args:
-            strength: α·dim ≥ 0, of order one.
-            dim: number of coordinates, at least 1.
-
         Raises:
             ValueError: ``strength`` is negative or ``dim`` below 1.
         """
@@ -176,14 +172,7 @@ class Hinged(Weight):
 
 
 def as_weight(weight: Weight | float) -> Weight:
-    """A weight, from a weight or from a number.
-
-    Args:
-        weight: a weight, which is returned, or α for ``Power(α)``.
-
-    Raises:
-        TypeError: it is neither.
-    """
+    """A weight, from a weight or from a number."""
     if isinstance(weight, Weight):
         return weight
     if isinstance(weight, str) or not hasattr(weight, "__float__"):

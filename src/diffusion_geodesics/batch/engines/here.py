@@ -34,33 +34,18 @@ MEMORY_EACH = 1.5
 @final
 @dataclass(eq=False)
 class _Process:
-    """A worker process as the driver sees it.
+    """A worker process as the driver sees it."""
 
-    Args:
-        process: the process.
-        pipe: to it and back.
-        device: where it computes.
-        task: what it is at; None while it waits.
-        ready: whether its model is loaded.
-    """
-
-    process: SpawnProcess
-    pipe: Connection
-    device: Device
-    task: Task | None = None
-    ready: bool = False
+    process: SpawnProcess  # the process
+    pipe: Connection  # to it and back
+    device: Device  # where it computes
+    task: Task | None = None  # what it is at; None while it waits
+    ready: bool = False  # whether its model is loaded
 
 
 @final
 class LocalPool(Pool):
-    """Worker processes on this machine, one a GPU or one a core; those that die are replaced.
-
-    Args:
-        job: what is done with pairs.
-        out: folder of the batch.
-        retries: how often a pair is tried again.
-        workers: how many; None for one a GPU, or as many as cores and memory allow.
-    """
+    """Worker processes on this machine, one a GPU or one a core; those that die are replaced."""
 
     def __init__(self, job: Job, out: Path, retries: int, workers: int | None) -> None:
         self._job, self._out, self._retries, self._wanted = job, out, retries, workers

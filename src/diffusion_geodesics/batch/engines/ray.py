@@ -41,16 +41,7 @@ class _Actor:
 
 @final
 class RayPool(Pool):
-    """Actors on a cluster; those that die are started again, on another node if need be.
-
-    Args:
-        job: what is done with pairs.
-        out: folder of the batch, which all nodes see.
-        retries: how often a pair is tried again.
-        workers: how many; None for as many as GPUs, or cores and memory, allow.
-        address: of a running cluster; None to start one on this machine.
-        gpus: for each worker; None for one where the cluster has GPUs.
-    """
+    """Actors on a cluster; those that die are started again, on another node if need be."""
 
     def __init__(
         self,

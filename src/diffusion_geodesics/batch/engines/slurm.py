@@ -33,20 +33,13 @@ MOST_REQUEUES = 1000
 @final
 @dataclass(frozen=True)
 class ShardTask:
-    """One task of the array.
+    """One task of the array."""
 
-    Args:
-        job, pairs, out: of the batch.
-        how: how it is run.
-        shard: (number from 1, count).
-        workers: processes; None for one a GPU, or as many as cores and memory allow.
-    """
-
-    job: Job
-    pairs: tuple[BatchPair, ...]
-    out: Path
-    how: BatchSettings
-    shard: tuple[int, int]
+    job: Job  # of the batch
+    pairs: tuple[BatchPair, ...]  # of the batch
+    out: Path  # of the batch
+    how: BatchSettings  # how it is run
+    shard: tuple[int, int]  # (number from 1, count)
     workers: int | None = None
 
     def __call__(self) -> BatchProgress:
@@ -71,18 +64,7 @@ def run_on_slurm(
     cluster: str = "slurm",
     workers: int | None = None,
 ) -> BatchProgress:
-    """Compute pairs in an array of ``how.workers`` tasks, and wait for it.
-
-    Args:
-        job, pairs, out: of the batch; all nodes see the folder and the images.
-        how: how it is run.
-        observer: told of progress; an exception that it raises cancels the tasks.
-        cluster: "slurm", or "local" for processes on this machine, to try it out.
-        workers: processes of a task.
-
-    Raises:
-        EngineError: SLURM is not there, or a task has failed.
-    """
+    """Compute pairs in an array of ``how.workers`` tasks, and wait for it."""
     executor = _executor(out, how, cluster)
     count = how.workers or 1
     shards = [(number, count) for number in range(1, count + 1)]

@@ -22,17 +22,12 @@ if TYPE_CHECKING:
 @final
 @dataclass(frozen=True)
 class CompareJob(PairJob):
-    """`diffusion_geodesics.compare` for each pair.
-
-    Args:
-        methods: that are compared.
-        weights, clip: folders of the networks of measures; None for those in their usual place.
-    """
+    """`diffusion_geodesics.compare` for each pair."""
 
     name: ClassVar[str] = "compare"
     model: ModelSettings
     settings: ComparisonSettings
-    methods: tuple[Method, ...] = ()
+    methods: tuple[Method, ...] = ()  # that are compared
     weights: Path | None = None
     clip: Path | None = None
 

@@ -46,18 +46,13 @@ from diffusion_geodesics.runtime.storage import PROGRAM, staged_folder
 @final
 @dataclass(frozen=True)
 class DistanceJob(ModelJob):
-    """The distance of each pair.
-
-    Args:
-        images: of all pairs.
-        cache: folder that keeps their latents.
-    """
+    """The distance of each pair."""
 
     name: ClassVar[str] = "distance"
     model: ModelSettings
     settings: DistanceSettings
-    images: tuple[str, ...] = ()
-    cache: Path = Path()
+    images: tuple[str, ...] = ()  # of all pairs
+    cache: Path = Path()  # folder that keeps their latents
 
     def opened(self, model: DiffusionModel) -> OpenJob:
         return OpenDistances(self, model)

@@ -18,16 +18,12 @@ if TYPE_CHECKING:
 @final
 @dataclass(frozen=True)
 class ExtrapolateJob(PairJob):
-    """`diffusion_geodesics.extrapolate` for each pair.
-
-    Args:
-        towards: go towards the second image, instead of past it.
-    """
+    """`diffusion_geodesics.extrapolate` for each pair."""
 
     name: ClassVar[str] = "extrapolate"
     model: ModelSettings
     settings: ExtrapolationSettings
-    towards: bool = False
+    towards: bool = False  # go towards the second image, instead of past it
 
     @property
     def header(self) -> Mapping[str, Any]:
