@@ -1,11 +1,4 @@
-r"""Scores with derivatives: products with the Jacobian :math:`J = \nabla s` of a score.
-
-J is the Hessian of log p, so it is symmetric and :math:`J^{\mathsf T} v`, which reverse mode gives,
-equals :math:`J v`. For a network this holds only as far as the network is a gradient. A score that
-autograd cannot differentiate, such as a network in inference mode, is wrapped in
-:class:`FiniteDifferenceScore`. (Jacobian products for traces, with several methods to choose from,
-are in :mod:`diffusion_geodesics.likelihood.jacobian`.)
-"""
+"""Scores with derivatives, for metrics and energies that need them."""
 
 from __future__ import annotations
 
@@ -18,21 +11,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from diffusion_geodesics.density import Score, evaluate
-
-
-def jacobian_product(
-    score: Score,
-    t: Float[Tensor, "*#batch"],
-    x: Float[Tensor, "*batch dim"],
-    v: Float[Tensor, "*batch dim"],
-) -> tuple[Float[Tensor, "*batch dim"], Float[Tensor, "*batch dim"]]:
-    r"""The score at x and :math:`J^{\mathsf T} v`, by reverse mode, both detached."""
-    with torch.enable_grad():
-        point = x.detach().clone().requires_grad_()
-        value = score(t, point)
-        require_gradient(value, score)
-        (product,) = torch.autograd.grad(value, point, v, allow_unused=True)
-    return value.detach(), torch.zeros_like(x) if product is None else product
 
 
 def require_gradient(value: Tensor, score: object) -> None:
