@@ -30,6 +30,7 @@ from diffusion_geodesics.density import Density, Score, as_score, evaluate
 from diffusion_geodesics.manifold import Flat, Manifold, as_manifold
 from diffusion_geodesics.metric.connection import Connection, Field, LogDensityOf, Metric
 from diffusion_geodesics.metric.weight import Weight, as_weight
+from diffusion_geodesics.shapes import Points, Times, Values
 
 
 def _dot(u: Tensor, v: Tensor) -> Tensor:
@@ -92,11 +93,7 @@ class Conformal(Connection):
         return self.weight.constant_slope is not None
 
     def field(
-        self,
-        t: Float[Tensor, "*#batch"],
-        x: Float[Tensor, "*batch dim"],
-        v: Float[Tensor, "*batch dim"],
-        log_density: LogDensityOf | None = None,
+        self, t: Times, x: Points, v: Points, log_density: LogDensityOf | None = None
     ) -> Field:
         raw = evaluate(self.score, t, x)
         score = self.manifold.to_tangent(x, raw)
@@ -123,12 +120,7 @@ class Conformal(Connection):
             "score only; pass log_density=..., use a Density, or Power(alpha), which needs neither"
         )
 
-    def speed(
-        self,
-        v: Float[Tensor, "*batch dim"],
-        score: Float[Tensor, "*batch dim"],
-        log_density: Float[Tensor, "*batch"],
-    ) -> Float[Tensor, "*batch"]:
+    def speed(self, v: Points, score: Points, log_density: Values) -> Values:
         return torch.exp(-self.weight.value(log_density)) * torch.linalg.vector_norm(v, dim=-1)
 
     def calibrated(
@@ -203,20 +195,11 @@ class ConformalMetric(Metric):
         return self.connection.scale_free
 
     def field(
-        self,
-        t: Float[Tensor, "*#batch"],
-        x: Float[Tensor, "*batch dim"],
-        v: Float[Tensor, "*batch dim"],
-        log_density: LogDensityOf | None = None,
+        self, t: Times, x: Points, v: Points, log_density: LogDensityOf | None = None
     ) -> Field:
         return self.connection.field(t, x, v, log_density)
 
-    def speed(
-        self,
-        v: Float[Tensor, "*batch dim"],
-        score: Float[Tensor, "*batch dim"],
-        log_density: Float[Tensor, "*batch"],
-    ) -> Float[Tensor, "*batch"]:
+    def speed(self, v: Points, score: Points, log_density: Values) -> Values:
         return self.connection.speed(v, score, log_density)
 
     def calibrated(
@@ -227,12 +210,6 @@ class ConformalMetric(Metric):
     def select(self, index: Int[Tensor, " paths"]) -> Connection:
         return self.connection.select(index)
 
-    def inner(
-        self,
-        t: Float[Tensor, "*#batch"],
-        x: Float[Tensor, "*batch dim"],
-        u: Float[Tensor, "*batch dim"],
-        v: Float[Tensor, "*batch dim"],
-    ) -> Float[Tensor, "*batch"]:
+    def inner(self, t: Times, x: Points, u: Points, v: Points) -> Values:
         log_density = self.density.log_prob(t, x) - self.reference
         return torch.exp(-2 * as_weight(self.alpha).value(log_density)) * _dot(u, v)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from diffusion_geodesics.density import Score, evaluate
+from diffusion_geodesics.shapes import Points, Times
 
 
 def require_gradient(value: Tensor, score: object) -> None:
@@ -59,9 +60,7 @@ class FiniteDifferenceScore(Score):
         if self.step is not None and not 0 < self.step < math.inf:
             raise ValueError(f"step is {self.step}; expected a positive finite length")
 
-    def __call__(
-        self, t: Float[Tensor, "*#batch"], x: Float[Tensor, "*batch dim"]
-    ) -> Float[Tensor, "*batch dim"]:
+    def __call__(self, t: Times, x: Points) -> Points:
         return cast("Tensor", _CentralDifference.apply(x, t, self.score, self.step))
 
     @property
