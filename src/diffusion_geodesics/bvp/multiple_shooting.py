@@ -25,19 +25,19 @@ from diffusion_geodesics.ivp import Integrator, Ray, solve_ivp
 from diffusion_geodesics.ivp.integrator import space_form
 from diffusion_geodesics.manifold import Manifold
 from diffusion_geodesics.metric import Connection
+from diffusion_geodesics.shapes import PathPoints, PathValues
 
 
 @dataclass(frozen=True)
 class ShootingNodes:
     """Points and velocities from which the rays of the K segments start."""
 
-    x: Float[Tensor, "segments paths dim"]  # ; ``x[0]`` is the start of the path
-    v: Float[Tensor, "segments paths dim"]  # ; ``x[0]`` is the start of the path
+    x: Float[Tensor, "segments paths dim"]  # ``x[0]`` is the start of the path
+    v: Float[Tensor, "segments paths dim"]
 
     def moved(self, manifold: Manifold, step: Float[Tensor, "unknowns paths dim"]) -> ShootingNodes:
         """The nodes after a step of the unknowns."""
-        x = manifold.project(self.x[1:] + step[1::2])
-        x = torch.cat([self.x[:1], x])
+        x = torch.cat([self.x[:1], manifold.project(self.x[1:] + step[1::2])])
         return ShootingNodes(x, manifold.to_tangent(x, self.v + step[::2]))
 
     def take(self, rows: Tensor) -> ShootingNodes:
@@ -51,11 +51,11 @@ class ShootingNodes:
 
 @dataclass(frozen=True)
 class MatchingDefects:
-    """Left-hand sides of the matching conditions."""
+    """Left-hand sides of the matching conditions, in the order (X_0, V_0, X_1, ..., X_{K-1})."""
 
-    defect: Float[Tensor, "unknowns paths dim"]
-    direction: Float[Tensor, "paths dim"]  # velocity at the end of the path
-    length: Float[Tensor, " paths"]
+    defect: Float[Tensor, "unknowns paths dim"]  # infinite where a ray did not reach its end
+    direction: PathPoints  # velocity at the end of the path
+    length: PathValues  # metric length, with the density relative to the start
 
     @property
     def largest(self) -> Float[Tensor, " paths"]:
@@ -79,7 +79,7 @@ def integrate_segments(
     connection: Connection,
     integrator: Integrator,
     nodes: ShootingNodes,
-    target: Float[Tensor, "paths dim"],
+    target: PathPoints,
     *,
     growth: bool = False,
 ) -> tuple[MatchingDefects, Ray]:
@@ -104,8 +104,7 @@ def integrate_segments(
     defect[::2] = manifold.log(torch.cat([nodes.x[1:], target[None]]), end)
     defect[1::2] = manifold.to_tangent(nodes.x[1:], velocity[:-1]) - nodes.v[1:]
     ended = torch.tensor([r.ok for r in ray.results], device=target.device)
-    ended = ended.reshape(segments, paths).all(0)
-    defect = torch.where(ended[:, None], defect, torch.inf)
+    defect = torch.where(ended.reshape(segments, paths).all(0)[:, None], defect, torch.inf)
     return MatchingDefects(defect, velocity[-1], _length(connection, nodes, ray)), ray
 
 
@@ -114,10 +113,7 @@ def _length(connection: Connection, nodes: ShootingNodes, ray: Ray) -> Tensor:
     segments, paths, _ = nodes.x.shape
     change = ray.log_density[-1].reshape(segments, paths)
     log_density = torch.cat([torch.zeros_like(change[:1]), change.cumsum(0)[:-1]])
-    no_score = torch.zeros_like(nodes.v)
-    here, start = (
-        connection.speed(nodes.v, no_score, level)
-        for level in (log_density, torch.zeros_like(log_density))
-    )
+    levels, no_score = (log_density, torch.zeros_like(log_density)), torch.zeros_like(nodes.v)
+    here, start = (connection.speed(nodes.v, no_score, level) for level in levels)
     scale = torch.where(start > 0, here / start.clamp_min(1e-30), 1)
     return (scale * ray.length.reshape(segments, paths)).sum(0)

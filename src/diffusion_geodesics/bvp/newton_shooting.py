@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor
 
 from diffusion_geodesics.bvp.approximate_inverse import ApproximateInverse, approximate_inverse
@@ -28,9 +28,9 @@ from diffusion_geodesics.bvp.multiple_shooting import (
 )
 from diffusion_geodesics.bvp.result import Step
 from diffusion_geodesics.ivp import Integrator, Ray
-from diffusion_geodesics.manifold import Manifold
 from diffusion_geodesics.metric import Connection
 from diffusion_geodesics.path import separation
+from diffusion_geodesics.shapes import PathPoints, PathValues
 
 HALVINGS = 6
 """How often a Newton step is halved before the path is abandoned."""
@@ -44,21 +44,21 @@ class NewtonOptions:
     """Settings of Newton's method."""
 
     integrator: Integrator  # of the rays
-    landing: float
+    landing: float  # largest defect at which a path is solved, relative to the distance of its ends
     krylov: int = 20  # most rays to solve for one Newton step
-    growth_limit: float = 1e4
+    growth_limit: float = 1e4  # growth of small errors above which a path is refused
 
 
 @dataclass(frozen=True)
 class NewtonState:
     """An iterate of Newton's method."""
 
-    nodes: ShootingNodes  # shooting nodes
-    defects: MatchingDefects  # of these nodes
-    growth: Float[Tensor, " paths"]  # largest growth factor of a segment along the first iterate
-    steps: tuple[Step, ...]
-    batches: int  # cost so far
-    nfe: int  # cost so far
+    nodes: ShootingNodes
+    defects: MatchingDefects
+    growth: PathValues  # largest growth factor of a segment along the first iterate
+    steps: tuple[Step, ...]  # residuals are the largest defects over the distance of the ends
+    batches: int
+    nfe: int
 
     def spent(self, ray: Ray) -> NewtonState:
         """With the cost of a batch of rays added."""
@@ -69,12 +69,11 @@ def newton_shooting(
     connection: Connection,
     options: NewtonOptions,
     nodes: ShootingNodes,
-    target: Float[Tensor, "paths dim"],
-    *,
+    target: PathPoints,
     max_steps: int,
     report: Callable[[Step], None],
 ) -> tuple[NewtonState, Bool[Tensor, " paths"]]:
-    """Newton's method until every path is solved or no step helps."""
+    """Newton's method until every path is solved or no step helps; and which are solved."""
     span = separation(nodes.x[0], target, connection.manifold).clamp_min(1e-30)
     landing = max(options.landing, 100 * torch.finfo(target.dtype).eps)
     defects, ray = integrate_segments(connection, options.integrator, nodes, target, growth=True)
@@ -107,9 +106,14 @@ class _Part:
     target: Tensor
     inverse: ApproximateInverse
 
-    @property
-    def manifold(self) -> Manifold:
-        return self.connection.manifold
+    def integrated(
+        self, nodes: ShootingNodes, rows: Tensor | None = None
+    ) -> tuple[MatchingDefects, Ray]:
+        """The segments from other nodes, of all these paths or of some."""
+        connection, target = self.connection, self.target
+        if rows is not None:
+            connection, target = connection.select(rows), target[rows]
+        return integrate_segments(connection, self.options.integrator, nodes, target)
 
     def wide(self, flat: Tensor) -> Tensor:
         """From (paths, size) to (unknowns, paths, dim)."""
@@ -144,20 +148,18 @@ def _newton_step(
 
 def _solve(part: _Part, state: NewtonState) -> tuple[Tensor, NewtonState]:
     """The Newton step by GMRES, with products of the derivative by differences of rays."""
-    span = separation(part.nodes.x[0], part.target, part.manifold).clamp_min(1e-30)
+    span = separation(part.nodes.x[0], part.target, part.connection.manifold).clamp_min(1e-30)
     reach = torch.finfo(part.target.dtype).eps ** (1 / 3) * span
 
     def product(y: Tensor) -> Tensor:
         nonlocal state
         step = part.inverse(part.wide(y))
         scale = reach / step.square().sum(-1).sum(0).sqrt().clamp_min(1e-30)
-        moved = part.nodes.moved(part.manifold, scale[:, None] * step)
-        other, ray = integrate_segments(
-            part.connection, part.options.integrator, moved, part.target
-        )
+        moved = part.nodes.moved(part.connection.manifold, scale[:, None] * step)
+        other, ray = part.integrated(moved)
         state = state.spent(ray)
         change = (other.defect - part.defects.defect) / scale[:, None]
-        return part.narrow(part.manifold.to_tangent(part.inverse.targets, change))
+        return part.narrow(part.connection.manifold.to_tangent(part.inverse.targets, change))
 
     right = part.narrow(-part.defects.defect)
     solved, _ = gmres(product, right, tol=FORCING, max_products=part.options.krylov)
@@ -173,10 +175,8 @@ def _line_search(
     for halving in range(HALVINGS + 1):
         left = (~improved).nonzero()[:, 0]
         scale = 0.5**halving
-        tried = nodes.take(left).moved(part.manifold, scale * step[:, left])
-        other, ray = integrate_segments(
-            part.connection.select(left), part.options.integrator, tried, part.target[left]
-        )
+        tried = nodes.take(left).moved(part.connection.manifold, scale * step[:, left])
+        other, ray = part.integrated(tried, left)
         state = state.spent(ray)
         before, after = part.size(defects), part.size(defects.put(left, other))
         good = (after < (1 - 1e-4 * scale) * before)[left].nonzero()[:, 0]

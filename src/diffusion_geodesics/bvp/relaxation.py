@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
-from diffusion_geodesics.bvp.length_check import SAME_LENGTH
+from diffusion_geodesics.bvp.checks import SAME_LENGTH
 from diffusion_geodesics.bvp.level_loop import LevelState, initial_state, run_level
 from diffusion_geodesics.bvp.node_update import NodeUpdate, State
 from diffusion_geodesics.bvp.problem import BoundaryProblem
-from diffusion_geodesics.bvp.result import Result, Start
+from diffusion_geodesics.bvp.result import Result
 from diffusion_geodesics.bvp.solution import Solution, is_resolved
 from diffusion_geodesics.bvp.solver import BVPSolver, Control
 from diffusion_geodesics.bvp.starts import all_starts, contenders
 from diffusion_geodesics.bvp.verification import (
     Verification,
-    chosen_nodes,
     final_results,
     mark_longer,
+    solution,
+    start_reports,
     verify,
     verify_again,
 )
 from diffusion_geodesics.metric import Connection
-from diffusion_geodesics.path import Spline
 
 
 class RelaxationSolver(BVPSolver, NodeUpdate[State]):
@@ -37,10 +35,9 @@ class RelaxationSolver(BVPSolver, NodeUpdate[State]):
     Cost:
         2 score evaluations per initial path for the ends, then intervals - 1 per step and path
         still active, one batch per step for all of them, and 65 per pair for the verification.
-        Of several initial paths only those that can still win go on to the finest level
-        (:mod:`diffusion_geodesics.bvp.starts`).
-        Levels for unresolved lengths are paid for by those pairs alone, with another verification
-        of 129. A pair that seems longer than its initial path pays 33 to 38 to make sure. What a
+        Of several initial paths only those that can still win go on to the finest level. Levels
+        for unresolved lengths are paid for by those pairs alone, with another verification of
+        129; a pair that seems longer than its initial path pays 33 to 38 to make sure. What a
         manifold such as a typical shell spends itself is added.
     """
 
@@ -62,27 +59,14 @@ class RelaxationSolver(BVPSolver, NodeUpdate[State]):
                 state, field = contenders(state, field)
         state = run_level(state, self, finest, field.running, control.tol, control.report)
         state = field.merged(state)
-        reports = _start_reports(state, starts, batch)
+        reports = start_reports(state.length, state.residual, state.results, batch)
         chosen = _shortest(state, starts, pairs)
         check = verify(connection, state, chosen, batch)
         state, check = self._refined(connection, state, chosen, check, control)
         results = final_results(state, chosen, check)
         if self.seeks_geodesics:
             results, check = mark_longer(connection, first, state, results, check)
-        own = [b - a for a, b in zip(before, connection.manifold.spent, strict=True)]
-        return Solution(
-            path=Spline(chosen_nodes(state, chosen, batch), connection.manifold),
-            results=results,
-            residual=state.residual[chosen].reshape(batch),
-            distance_error=check.error,
-            lengths=check.profile,
-            starts=reports,
-            steps=state.steps,
-            batches=state.batches + check.batches + own[1],
-            nfe=state.nfe + check.nfe + own[0],
-            given_up=state.given_up,
-            precision=connection.score.precision,
-        )
+        return solution(connection, state, chosen, results, check, reports, before)
 
     def _refined(
         self,
@@ -105,19 +89,6 @@ class RelaxationSolver(BVPSolver, NodeUpdate[State]):
             state = run_level(state, self, level, running, control.tol, control.report)
             check = verify_again(connection, state, chosen, again, check)
         return state, check
-
-
-def _start_reports(state: LevelState, starts: int, batch: Sequence[int]) -> tuple[Start, ...]:
-    """What became of every initial path."""
-    pairs = len(state.results) // starts
-    return tuple(
-        Start(
-            state.length[i * pairs : (i + 1) * pairs].reshape(batch),
-            state.residual[i * pairs : (i + 1) * pairs].reshape(batch),
-            state.results[i * pairs : (i + 1) * pairs],
-        )
-        for i in range(starts)
-    )
 
 
 def _shortest(state: LevelState, starts: int, pairs: int) -> Tensor:

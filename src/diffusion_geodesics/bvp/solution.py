@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from diffusion_geodesics.bvp.circulation import Circulation
+from diffusion_geodesics.bvp.checks import Circulation
 from diffusion_geodesics.bvp.result import GivenUp, Result, Start, Step
 from diffusion_geodesics.length import LengthProfile, Profile, one_pair
 from diffusion_geodesics.path import Spline

@@ -57,8 +57,7 @@ def contenders(state: LevelState, before: Contenders) -> tuple[LevelState, Conte
     good = torch.tensor([r.ok for r in state.results], device=nodes.device) & before.running
     length = torch.where(good, state.length, torch.inf).reshape(-1, pairs)
     best = length.argmin(0) * pairs + torch.arange(pairs, device=nodes.device)
-    known = torch.isfinite(length.amin(0)).repeat(len(length))
-    best = best.repeat(len(length))
+    known, best = (x.repeat(len(length)) for x in (torch.isfinite(length.amin(0)), best))
     itself = best == torch.arange(len(best), device=best.device)
     span = torch.linalg.vector_norm(nodes[1:] - nodes[:-1], dim=-1).sum(0)[best]
     gap = torch.linalg.vector_norm(nodes - nodes[:, best], dim=-1).amax(0)
@@ -68,7 +67,6 @@ def contenders(state: LevelState, before: Contenders) -> tuple[LevelState, Conte
     marks = zip(state.results, longer.tolist(), strict=True)
     results = tuple(Result.not_shortest if left else result for result, left in marks)
     follows = torch.where(same, best, before.follows)
+    running = before.running & ~same & ~longer
     # Whoever followed a path that now follows another goes along.
-    return replace(state, results=results), Contenders(
-        before.running & ~same & ~longer, follows[follows], pairs
-    )
+    return replace(state, results=results), Contenders(running, follows[follows], pairs)

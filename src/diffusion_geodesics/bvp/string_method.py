@@ -27,35 +27,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from diffusion_geodesics.bvp.anderson import History, accelerated_step, empty_history, push
+from diffusion_geodesics.bvp.anderson import History, flat, unflat
 from diffusion_geodesics.bvp.euler_lagrange import Evaluation
 from diffusion_geodesics.bvp.node_update import Level
 from diffusion_geodesics.bvp.relaxation import RelaxationSolver
 from diffusion_geodesics.metric import Connection
+from diffusion_geodesics.shapes import Nodes, PathValues
 
 REACH = 0.1
 """Longest step of a node in lengths of the path."""
 
 
 @dataclass(frozen=True)
-class StringState:
-    """The iterates for Anderson acceleration."""
-
-    history: History
-
-
-@dataclass(frozen=True)
-class StringMethod(RelaxationSolver[StringState]):
+class StringMethod(RelaxationSolver[History]):
     r"""Solver for the path of maximal density.
 
     Its residual is :math:`\mathrm{rms}(P_\perp s) / \max(\mathrm{rms}(s), 1 / L)` over the nodes,
-    with L the length of the path: the fraction of the score that is not along the path.
-
-    The geometry only serves to measure lengths and, with α > 0, to scale the preconditioner; the
-    path does not depend on it. Both ends stay where they are.
+    with L the length of the path. The geometry only serves to measure lengths and, with α > 0, to
+    scale the preconditioner; the path does not depend on it.
 
     Args:
         intervals: intervals of each level, coarse to fine; every one at least 4.
@@ -89,19 +80,18 @@ class StringMethod(RelaxationSolver[StringState]):
         coarse = [Level(n, self.coarse_residual, 0.0, max_steps) for n in self.intervals[:-1]]
         return [*coarse, Level(self.intervals[-1], tol, 0.0, max_steps)]
 
-    def init(self, evaluation: Evaluation) -> StringState:
-        return StringState(empty_history(_flat(evaluation.nodes[1:-1]), self.memory))
+    def init(self, evaluation: Evaluation) -> History:
+        return History.empty(flat(evaluation.nodes[1:-1]), self.memory)
 
-    def residual(self, connection: Connection, evaluation: Evaluation) -> Float[Tensor, " paths"]:
+    def residual(self, connection: Connection, evaluation: Evaluation) -> PathValues:
         across, _, _ = _force(connection, evaluation)
         score = evaluation.field.score.square().sum(-1).mean(0).sqrt()
-        return across.square().sum(-1).mean(0).sqrt() / torch.maximum(
-            score, 1 / _length(evaluation.nodes).clamp_min(1e-30)
-        )
+        least = 1 / _length(evaluation.nodes).clamp_min(1e-30)
+        return across.square().sum(-1).mean(0).sqrt() / torch.maximum(score, least)
 
     def move(
-        self, connection: Connection, evaluation: Evaluation, state: StringState
-    ) -> tuple[Float[Tensor, "inner paths dim"], StringState]:
+        self, connection: Connection, evaluation: Evaluation, state: History
+    ) -> tuple[Nodes, History]:
         nodes, inner = evaluation.nodes, evaluation.nodes[1:-1]
         across, velocity, matrix = _force(connection, evaluation)
         square = velocity.square().sum(-1).clamp_min(1e-30)
@@ -114,17 +104,11 @@ class StringMethod(RelaxationSolver[StringState]):
         step = step * (REACH * _length(nodes) / longest).clamp_max(1)[:, None]
         moved = torch.cat([nodes[:1], connection.manifold.project(inner + step), nodes[-1:]])
         update = connection.manifold.project(equal_chords(moved)[1:-1]) - inner
-        history = push(state.history, _flat(inner), _flat(update))
-        ones = torch.ones_like(evaluation.residual)
-        better = accelerated_step(history, ones, 1e-10)
-        size, plain = (torch.linalg.vector_norm(x, dim=-1) for x in (better, _flat(update)))
+        history = state.push(flat(inner), flat(update))
+        better = history.step(torch.ones_like(evaluation.residual), 1e-10)
+        size, plain = (torch.linalg.vector_norm(x, dim=-1) for x in (better, flat(update)))
         trusted = torch.isfinite(size) & (size < 5 * plain)
-        better = better.reshape(len(ones), *update.transpose(0, 1).shape[1:]).transpose(0, 1)
-        return torch.where(trusted[:, None], better, update), StringState(history)
-
-
-def _flat(x: Float[Tensor, "inner paths dim"]) -> Float[Tensor, "paths size"]:
-    return x.transpose(0, 1).flatten(1)
+        return torch.where(trusted[:, None], unflat(better, update), update), history
 
 
 def _length(nodes: Tensor) -> Tensor:
@@ -169,7 +153,7 @@ def one_sided_derivative(increasing: Tensor) -> Tensor:
     return torch.where(increasing.T[..., None], back, ahead) * (count - 1)
 
 
-def equal_chords(nodes: Float[Tensor, "nodes paths dim"]) -> Float[Tensor, "nodes paths dim"]:
+def equal_chords(nodes: Nodes) -> Nodes:
     """Nodes at equal steps of arc length along the polygons through the given ones."""
     steps = torch.linalg.vector_norm(nodes[1:] - nodes[:-1], dim=-1)
     arc = torch.cat([torch.zeros_like(steps[:1]), steps.cumsum(0)]).T.contiguous()

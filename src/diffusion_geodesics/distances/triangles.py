@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from diffusion_geodesics.bvp import Result, Solution
-from diffusion_geodesics.bvp.length_check import SAME_LENGTH
+from diffusion_geodesics.bvp.checks import SAME_LENGTH
 from diffusion_geodesics.distances.checkpoint import RESULTS, PairTable
 from diffusion_geodesics.distances.reference import CommonMean
 from diffusion_geodesics.path import Path, Polyline

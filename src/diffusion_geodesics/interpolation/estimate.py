@@ -14,7 +14,7 @@ from typing import final
 
 import torch
 
-from diffusion_geodesics.bvp.length_check import MAX_NFE
+from diffusion_geodesics.bvp.checks import MAX_NFE
 from diffusion_geodesics.correspondence import FeatureSettings
 from diffusion_geodesics.diffusion import (
     Codec,
