@@ -128,10 +128,12 @@ def _mixture() -> Problem:
     return replace(problem, manifold=mean_norm_sphere(problem.start, problem.end))
 
 
+# At a fixed point of the iteration both terms have the same norm, and rounding decides whether a
+# level is left; here they differ by more than 1e-3 at every decision.
 CASES = {
     "constant score, leaves two levels": lambda: _on_the_sphere(3000.0, 128.0, 1.2),
     "constant score, stays": lambda: _on_the_sphere(300.0, 128.0, 2.0),
-    "constant score, leaves the last levels": lambda: _on_the_sphere(20.0, 30.0, 1.2),
+    "constant score, leaves the last levels": lambda: _on_the_sphere(20.0, 70.0, 1.4),
     "160 components": _mixture,
 }
 
@@ -168,7 +170,7 @@ def test_the_cases_leave_levels_as_they_say():
     assert left == {
         "constant score, leaves two levels": [4, 8],
         "constant score, stays": [],
-        "constant score, leaves the last levels": [8, 16],
+        "constant score, leaves the last levels": [4, 8, 16],
         "160 components": [16],
     }
 
@@ -219,7 +221,7 @@ def test_new_points_are_on_the_segments():
 @pytest.mark.slow
 def test_pairs_that_leave_at_different_times_are_as_alone():
     first = CASES["constant score, leaves the last levels"]()
-    far = 30.0 * vector(math.cos(3.0), math.sin(3.0), 0, 0)
+    far = 70.0 * vector(math.cos(0.3), math.sin(0.3), 0, 0)
     start, end = torch.stack([first.start] * 2), torch.stack([first.end, far])
     both = replace(first, start=start, end=end)
     brief = PublishedDescent(steps=40)
@@ -242,7 +244,7 @@ def test_it_needs_a_power_of_the_density():
 
 def test_leaving_a_level_is_reported():
     solution = _published("constant score, leaves the last levels")
-    assert [g.intervals for g in solution.given_up] == [8, 16]
+    assert [g.intervals for g in solution.given_up] == [4, 8, 16]
     assert any("given up early" in w for w in solution.warnings)
     assert solution.result is Result.given_up
 

@@ -22,8 +22,8 @@ WITH_BLOCKS = [page for page in PAGES if python_blocks(page)]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A working folder with the images that the pages name, and a tiny model."""
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the images that the pages name, and a tiny model."""
     place = tmp_path_factory.mktemp("docs")
     (place / "examples").symlink_to(ROOT / "examples", target_is_directory=True)
     pictures = {"a": "portrait_a", "b": "portrait_b", "c": "turn_a", "d": "turn_b"}
@@ -35,9 +35,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("page", WITH_BLOCKS, ids=name_of)
-def test_a_page_runs(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_runs(
+    page: Path, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One block after the other, with the names of those before."""
-    monkeypatch.chdir(folder)
+    for item in inputs.iterdir():
+        (tmp_path / item.name).symlink_to(item)
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "agg")
     names: dict[str, object] = {"__name__": "__main__"}
     for block in python_blocks(page):

@@ -39,7 +39,8 @@ def with_segment(result: InterpolationResult, segment: Segment) -> Interpolation
 
 
 def test_a_result_carries_its_warnings(done: InterpolationResult) -> None:
-    assert [d.code for d in done.warnings] == codes(done)
+    found = [d.code for d in done.warnings]
+    assert found == ["noise", *codes(done)]  # "noise" is of the inversion: this data has full rank
     assert "not_converged" not in codes(done)
     assert "large_error" not in codes(done)
 

@@ -131,6 +131,7 @@ def batch(*tokens: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> None
     if name not in JOBS:
         raise SettingsError(f"the job is {name!r}; expected one of {', '.join(JOBS)}")
     parser = App(
+        suppress_keyboard_interrupt=False,
         name="geodesic batch",
         help="Interpolate, measure or compare many pairs; resumable, on one machine or on many.",
         help_format="plaintext",
