@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from diffusion_geodesics.distances.metamorphosis import (
+from diffusion_geodesics.distances import (
     Metamorphosis,
     metamorphosis_mean,
     nearest_neighbours,

@@ -23,11 +23,11 @@ class PairTable:
 
     distance: Float[Tensor, " pairs"]  # with the density relative to the mean of both ends
     relative_error: Float[Tensor, " pairs"]  # its error bar divided by it
-    log_ratio: Float[Tensor, " pairs"]
+    log_ratio: Float[Tensor, " pairs"]  # log p at the second point minus that at the first
     residual: Float[Tensor, " pairs"]  # of the geodesic equation
     code: Int[Tensor, " pairs"]  # index of the :class:`Result`
     cost: Int[Tensor, "2"]  # score evaluations and batches
-    checked: Int[Tensor, "1"]  # 1 once the triangle inequality of all pairs was looked at, else 0;
+    checked: Int[Tensor, "1"]  # 1 once the triangle inequality of all pairs was looked at
 
     def __len__(self) -> int:
         return len(self.distance)
@@ -42,23 +42,17 @@ class PairTable:
 
     def extended(self, solution: Solution) -> PairTable:
         """The table with a further batch of pairs."""
-        joined = {
-            name: torch.cat([getattr(self, name), value.detach().to(getattr(self, name))])
-            for name, value in _columns(solution).items()
-        }
+        new = ((name, getattr(self, name), v) for name, v in _columns(solution).items())
+        joined = {name: torch.cat([old, v.detach().to(old)]) for name, old, v in new}
         return replace(self, **joined).charged(solution)
 
     def replaced(
         self, rows: Int[Tensor, " some"], solution: Solution, which: Int[Tensor, " some"]
     ) -> PairTable:
         """The table with other results for some pairs, at no cost."""
-        columns = {
-            name: getattr(self, name).index_copy(
-                0, rows, value.detach().cpu()[which].to(getattr(self, name))
-            )
-            for name, value in _columns(solution).items()
-        }
-        return replace(self, **columns)
+        new = ((name, getattr(self, name), v) for name, v in _columns(solution).items())
+        put = {n: old.index_copy(0, rows, v.detach().cpu()[which].to(old)) for n, old, v in new}
+        return replace(self, **put)
 
     def charged(self, solution: Solution) -> PairTable:
         """The table with the cost of a solution added."""

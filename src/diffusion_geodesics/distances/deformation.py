@@ -23,7 +23,7 @@ class Grid:
 
     size: tuple[int, ...]  # points along each axis, one to three
     modes: int  # cosine modes along each axis; no more than its points are used
-    smoothness: float
+    smoothness: float  # s
     gamma: float  # γ > 0
     like: Tensor  # whose type and device everything has
 
@@ -63,9 +63,8 @@ class Grid:
         values = coefficients * self.eigenvalues.rsqrt()
         for axis, (n, count) in enumerate(zip(self.size, self.counts, strict=True)):
             at = (torch.arange(n).to(self.like) + 0.5) / n
-            basis = math.sqrt(2) * torch.cos(
-                math.pi * torch.arange(count).to(self.like)[:, None] * at
-            )
+            waves = math.pi * torch.arange(count).to(self.like)[:, None] * at
+            basis = math.sqrt(2) * torch.cos(waves)
             basis[0] = 1.0
             place = values.ndim - rank + axis
             values = torch.movedim(torch.movedim(values, place, -1) @ basis, -1, place)

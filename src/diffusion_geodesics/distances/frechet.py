@@ -40,27 +40,20 @@ class FrechetMean:
     """The mean, how well it satisfies its equation, and what it cost.
 
     Args:
-        point: m, shape (dim,).
-        distances: d(m, x_i), shape (points,), with densities relative to the weighted geometric
-            mean of p(x_i).
+        distances: d(m, x_i), with densities relative to the weighted geometric mean of p(x_i).
         residual: norm of the weighted mean of log_m x_i, divided by that of their norms; 0 at a
             critical point.
-        converged: whether ``residual`` is below ``tol``.
-        reason: why the iteration ended.
-        iterations: evaluations of all geodesics.
-        batches, nfe: batches of score evaluations, and score evaluations.
-        solution: the geodesics from m to the points.
     """
 
     point: Float[Tensor, " dim"]
     distances: Float[Tensor, " points"]
     residual: float
-    converged: bool
-    reason: str
-    iterations: int
+    converged: bool  # whether ``residual`` is below ``tol``
+    reason: str  # why the iteration ended
+    iterations: int  # evaluations of all geodesics
     batches: int
     nfe: int
-    solution: Solution
+    solution: Solution  # the geodesics from m to the points
 
 
 @dataclass(frozen=True)
@@ -123,7 +116,7 @@ def frechet_mean(
             f"tol is {tol} and max_iterations {max_iterations}; expected 0 < tol ≤ 1, and ≥ 1"
         )
     places = placed(as_points(points, "points", axes=2), space, "points")
-    share = _weights(weights, places)
+    share = normalised_weights(weights, places)
     here = _mean(places, share, space) if start is None else _start(start, places, space)
     nfe = batches = 0
 
@@ -151,9 +144,8 @@ def frechet_mean(
             else:
                 size /= 2
         if found is None:
-            reason = (
-                "no step makes the sum of squared distances smaller" if size <= 1e-6 else reason
-            )
+            if size <= 1e-6:
+                reason = "no step makes the sum of squared distances smaller"
             break
         best, size = found, min(1.0, 2 * size)
     converged = residual < tol
@@ -218,7 +210,8 @@ def _one_sided(order: int) -> np.ndarray:
     return np.linalg.solve(powers, np.eye(order + 1)[1])
 
 
-def _weights(weights: ArrayLike | None, points: Tensor) -> Tensor:
+def normalised_weights(weights: ArrayLike | None, points: Tensor) -> Tensor:
+    """Weights of points with sum 1, equal by default; `ValueError` if they do not fit."""
     if not len(points):
         raise ValueError("got no points; expected at least one")
     known = points.new_ones(len(points)) if weights is None else weights

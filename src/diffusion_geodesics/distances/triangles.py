@@ -20,7 +20,7 @@ from torch import Tensor
 from diffusion_geodesics.bvp import Result, Solution
 from diffusion_geodesics.bvp.checks import SAME_LENGTH
 from diffusion_geodesics.distances.checkpoint import RESULTS, PairTable
-from diffusion_geodesics.distances.reference import CommonMean
+from diffusion_geodesics.distances.reference import CommonMean, square
 from diffusion_geodesics.path import Path, Polyline
 
 ROUNDS = 4
@@ -102,7 +102,7 @@ def detours(table: PairTable, pairs: Int[Tensor, "pairs 2"], count: int, alpha: 
     length = torch.where(usable, table.distance * unit, torch.inf)
     low, high = table.distance * unit * (1 - doubt), length * (1 + doubt)
     low = torch.where(finite, low, torch.inf)
-    full, upper = (_square(x, pairs, count) for x in (length, high))
+    full, upper = (square(x, pairs, count) for x in (length, high))
     best, over = upper.new_full((len(pairs),), torch.inf), torch.zeros_like(i)
     for k in range(count):
         way = torch.where((i == k) | (j == k), torch.inf, upper[i, k] + upper[k, j])
@@ -111,12 +111,6 @@ def detours(table: PairTable, pairs: Int[Tensor, "pairs 2"], count: int, alpha: 
     third = over[rows]
     way = full[i[rows], third] + full[third, j[rows]]
     return Detours(rows, third, way / unit[rows], best[rows] / way - 1)
-
-
-def _square(values: Tensor, pairs: Tensor, count: int) -> Tensor:
-    full = values.new_zeros(count, count)
-    full[pairs[:, 0], pairs[:, 1]] = values
-    return full + full.T
 
 
 def _solved_again(

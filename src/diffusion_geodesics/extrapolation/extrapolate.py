@@ -180,25 +180,16 @@ def last_frames(
 
 def _straight(setup: Setup, launch: Launch, ray: LatentRay) -> LatentRay:
     """The continuation of strength 0 as far as the ray went, measured at nine frames at most."""
+    frames, flat = max(2, min(COMPARED, len(ray.frames))), setup.settings.metric.flat
     plain = ExtrapolationSettings.of(
-        frames=max(2, min(COMPARED, len(ray.frames))),
-        strength=0.0,
-        stop=False,
-        ray_steps=4,
-        flat=setup.settings.metric.flat,
+        frames=frames, strength=0.0, stop=False, ray_steps=4, flat=flat
     )
     with setup.run.stage("compare"):
         return follow(setup.geometry.with_alpha(0.0), launch, plain, t_max=float(ray.t[-1]))
 
 
 def _decoded(setup: Setup, ray: LatentRay, stage: str) -> torch.Tensor:
-    noised = setup.noised
-    images = decode(
-        setup.run,
-        noised.parts,
-        noised.inversion,
-        ray.latents[ray.frames],
-        noised.encoded.conditions[0],
-        stage=stage,
-    )
+    noised, latents = setup.noised, ray.latents[ray.frames]
+    condition = noised.encoded.conditions[0]
+    images = decode(setup.run, noised.parts, noised.inversion, latents, condition, stage=stage)
     return images.float().clamp(0, 1)

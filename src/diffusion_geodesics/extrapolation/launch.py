@@ -85,11 +85,8 @@ def edge_velocity(
     r"""dγ/dt of a path at its start or end, and its relative error.
 
     Six of the ``intervals + 1`` equidistant nodes are mapped to the tangent space at the edge and
-    differentiated there, of order 5. The error is the difference to five nodes, and what the
-    solver's central differences leave out: they are off by
-    :math:`h^2 \gamma^{(4)} / 12 \approx \delta^4 \gamma / 12 h^2`, and the velocity at an edge by
-    half of that at most.
-    """
+    differentiated there, of order 5. The error is the difference to five nodes, plus half of
+    :math:`\delta^4 \gamma / 12 h^2`, which the solver's central differences leave out."""
     t = torch.linspace(0, 1, intervals + 1, dtype=torch.float64)
     every = path(1 - t if at_end else t)
     nodes, space = every[:6], space_form(manifold)

@@ -26,7 +26,8 @@ class Arrival:
 
     miss: float  # |x(1) - target|, Euclidean
     chord: float  # |target - x(0)|
-    allowed: float
+    allowed: float  # g (ℓ (δ + r α ℓ max|s|) + e), with g ≥ 1 the growth factor, ℓ the arc, δ the
+    # velocity's relative error, r the residual of the boundary solution, e the integrator's error
 
 
 def arrival(ray: LatentRay, launch: Launch, sigma: float) -> Arrival | None:
@@ -55,14 +56,14 @@ class ExtrapolationResult:
 
     settings: ExtrapolationSettings  # every choice
     model: ModelInfo  # that made it
-    direction: str  # where to, in words; direction_settings: the same for a settings file
-    direction_settings: Mapping[str, object]
+    direction: str  # where to, in words
+    direction_settings: Mapping[str, object]  # the same for a settings file
     source: str  # the file or folder of the start; empty where it came from none
     pictures: Pictures  # the images it started from
-    frames: Float[Tensor, "frames 3 height width"]
+    frames: Float[Tensor, "frames 3 height width"]  # the first is the start, reproduced
     straight_frames: Float[Tensor, "straight 3 height width"] | None
-    ray: LatentRay  # the ray; straight_ray: the straight continuation
-    straight_ray: LatentRay | None
+    ray: LatentRay
+    straight_ray: LatentRay | None  # the straight continuation
     launch: Launch  # its start and velocity
     arrival: Arrival | None  # how near it comes to its target, if it was launched at one
     codec_psnr: float  # of the start through the autoencoder alone, in dB

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from diffusion_geodesics.measures.measure import Better, Measure, Quantity, Strip
+from diffusion_geodesics.measures.measure import Better, Images, Measure, Quantity, Strip
 from diffusion_geodesics.measures.pacing import Features
 from diffusion_geodesics.measures.perceptual import PerceptualDistance, PerceptualPath
 from diffusion_geodesics.measures.shift_tolerant import INSTALL as ST_INSTALL
@@ -37,13 +37,7 @@ class MissingWeightsError(FileNotFoundError):
 @final
 @dataclass(frozen=True)
 class Skipped:
-    """A measure that could not be made.
-
-    Args:
-        name: of the measure.
-        reason: why, in a few words.
-        remedy: what to do to get it.
-    """
+    """A measure that could not be made, why, and what to do to get it."""
 
     name: str
     reason: str
@@ -63,14 +57,9 @@ class LPIPS(PerceptualDistance):
         return f"LPIPS ({self.trunk})"
 
     @torch.no_grad()
-    def __call__(
-        self, a: Float[Tensor, "images 3 height width"], b: Float[Tensor, "images 3 height width"]
-    ) -> Float[Tensor, " images"]:
-        found = [
-            self.network(2 * x.float() - 1, 2 * y.float() - 1).flatten()
-            for x, y in zip(a.split(CHUNK), b.split(CHUNK), strict=True)
-        ]
-        return torch.cat(found)
+    def __call__(self, a: Images, b: Images) -> Float[Tensor, " images"]:
+        parts = zip(*((2 * v.float() - 1).split(CHUNK) for v in (a, b)), strict=True)
+        return torch.cat([self.network(x, y).flatten() for x, y in parts])
 
 
 @final
@@ -119,9 +108,8 @@ class ClipSimilarity(Measure):
 
     @torch.no_grad()
     def __call__(self, strip: Strip) -> Mapping[str, float]:
-        unit = torch.nn.functional.normalize(
-            self.embed(torch.cat([strip.ends.to(strip.frames), strip.frames])), dim=1
-        )
+        embedded = self.embed(torch.cat([strip.ends.to(strip.frames), strip.frames]))
+        unit = torch.nn.functional.normalize(embedded, dim=1)
         ends, frames = unit[:2], unit[2:]
         t = torch.linspace(0, 1, len(frames)).to(frames)
         near = (1 - t) * (frames @ ends[0]) + t * (frames @ ends[1])
@@ -141,13 +129,9 @@ class InceptionFeatures(Features):
         return "Inception 2015-12-05, 2048 features"
 
     @torch.no_grad()
-    def __call__(
-        self, images: Float[Tensor, "images 3 height width"]
-    ) -> Float[Tensor, "images coordinates"]:
-        found = []
-        for x in images.split(CHUNK):
-            found.append(self.network((255 * x).round().clamp(0, 255).to(torch.uint8))[0])
-        return torch.cat(found)
+    def __call__(self, images: Images) -> Float[Tensor, "images coordinates"]:
+        bytes_ = (255 * images).round().clamp(0, 255).to(torch.uint8)
+        return torch.cat([self.network(x)[0] for x in bytes_.split(CHUNK)])
 
 
 @contextmanager
@@ -216,16 +200,10 @@ def inception_features() -> InceptionFeatures:
 @final
 @dataclass(frozen=True)
 class External:
-    """The measures that could be made, and those that could not.
+    """The measures that could be made, and those that could not."""
 
-    Args:
-        measures: on strips.
-        inception: features for FID and KID; None where they are absent.
-        skipped: the rest.
-    """
-
-    measures: tuple[Measure, ...] = ()
-    inception: Features | None = None
+    measures: tuple[Measure, ...] = ()  # on strips
+    inception: Features | None = None  # features for FID and KID
     skipped: tuple[Skipped, ...] = ()
 
 
@@ -249,19 +227,13 @@ def external_measures(weights: Path | None = None, clip: Path | None = None) -> 
     for folder in (weights, clip):
         if folder is not None and not folder.is_dir():
             raise ValueError(f"{folder} is no folder; give the folder that holds the weights")
+    pyiqa = f"{_install('pyiqa')} (its licence is non-commercial), and run it once with a network"
+    folder_of_clip = "name the folder of a CLIP model that transformers has saved"
     asked: list[tuple[str, Callable[[], Any], str]] = [
         ("ST-PPL, ST-PDV, end ST-LPIPS", lambda: shift_tolerant_measure(weights), ST_INSTALL),
         ("PPL, PDV, end LPIPS", lpips_measure, _install("lpips")),
-        (
-            "TOPIQ",
-            topiq_measure,
-            f"{_install('pyiqa')} (its licence is non-commercial), and run it once with a network",
-        ),
-        (
-            "CLIP to ends, CLIP step",
-            lambda: clip_measure(clip),
-            "name the folder of a CLIP model that transformers has saved",
-        ),
+        ("TOPIQ", topiq_measure, pyiqa),
+        ("CLIP to ends, CLIP step", lambda: clip_measure(clip), folder_of_clip),
         ("FID, KID", inception_features, _install("torch-fidelity")),
     ]
     made: list[Any] = []

@@ -89,13 +89,10 @@ def two_sample_accuracy(
     """Cross-fitted accuracy of telling ``a`` from ``b``, balanced over the two.
 
     Args:
-        a, b: features.
         groups_a, groups_b: the pair that each item comes from; a pair is never in both the
             fitting and the testing part, so that nothing can be remembered.
-        folds: parts that pairs are dealt into; at least 2 pairs are needed.
+        folds: parts that pairs are dealt into.
         components: principal components, of the fitting part, that the regression sees.
-        ridge: of its weights.
-        seed: of the dealing.
 
     Raises:
         ValueError: fewer than two pairs.

@@ -21,6 +21,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import conv2d, max_pool2d, normalize, pad, relu
 
+from diffusion_geodesics.measures.measure import Images
 from diffusion_geodesics.measures.perceptual import PerceptualDistance
 
 FILES = ("alex_shift_tolerant.pth", "stlpips_alex.safetensors")
@@ -40,9 +41,7 @@ class ShiftTolerantLPIPS(PerceptualDistance):
         return "ST-LPIPS (alex)"
 
     @torch.no_grad()
-    def __call__(
-        self, a: Float[Tensor, "images 3 height width"], b: Float[Tensor, "images 3 height width"]
-    ) -> Float[Tensor, " images"]:
+    def __call__(self, a: Images, b: Images) -> Float[Tensor, " images"]:
         parts = zip(a.split(CHUNK), b.split(CHUNK), strict=True)
         return torch.cat([self._distance(2 * x.float() - 1, 2 * y.float() - 1) for x, y in parts])
 
