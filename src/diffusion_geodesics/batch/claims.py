@@ -35,17 +35,11 @@ LEASE = 120.0
 @final
 @dataclass(frozen=True)
 class Attempt:
-    """An attempt of this process at a pair.
+    """An attempt of this process at a pair."""
 
-    Args:
-        key: of the pair.
-        number: from 1.
-        path: its file.
-    """
-
-    key: str
-    number: int
-    path: Path
+    key: str  # of the pair
+    number: int  # from 1
+    path: Path  # its file
 
 
 @final

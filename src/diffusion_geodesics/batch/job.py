@@ -19,7 +19,7 @@ Write = Callable[[Path], object]
 class Device:
     """Where a worker computes."""
 
-    name: str | None = None
+    name: str | None = None  # such as "cuda:1"; None for what the job's settings say
     threads: int = 0  # of the CPU that it may use; 0 for as many as it likes
 
 
@@ -28,8 +28,8 @@ class Device:
 class Facts:
     """What a worker says of itself once its model is loaded."""
 
-    model: Mapping[str, Any]
-    devices: tuple[str, ...] = ()
+    model: Mapping[str, Any]  # what keys depend on: hash of the weights, and their precision
+    devices: tuple[str, ...] = ()  # accelerators to spread workers over; none on the CPU
     memory: int = 0  # bytes that its process takes
     together: int = 1  # pairs that are best computed in one batch
 

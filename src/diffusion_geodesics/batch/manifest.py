@@ -30,11 +30,11 @@ class BatchPair:
 
     name: str  # for people
     a: str  # paths of the images
-    b: str  # paths of the images
+    b: str
     prompt_a: str | None = None  # what they show; None is the settings' prompt
-    prompt_b: str | None = None  # what they show; None is the settings' prompt
+    prompt_b: str | None = None
     key: str = ""  # name of its folder; empty before it is planned
-    unread: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()  # which of a and b could not be read when it was planned
 
 
 @final
@@ -65,14 +65,12 @@ class Manifest:
         ]
         if found:  # then all keys differ
             return found
-        before, now = ({(p.name, p.a, p.b): p for p in m.pairs} for m in (self, other))
+        before, now = ({(p.name, p.a, p.b): p.key for p in m.pairs} for m in (self, other))
+        other_keys = [n for n in before if n in now and before[n] != now[n]]
         found += [f"the pair {printable(n[0])} is new" for n in now if n not in before]
         found += [f"the pair {printable(n[0])} is gone" for n in before if n not in now]
-        return found + [
-            f"the images or prompts of {printable(n[0])} have changed"
-            for n in before
-            if n in now and before[n].key != now[n].key
-        ]
+        changed = "the images or prompts of {} have changed"
+        return found + [changed.format(printable(n[0])) for n in other_keys]
 
 
 def read_manifest(out: Path) -> Manifest | None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import final
 
 from diffusion_geodesics.batch.job import Facts
 from diffusion_geodesics.batch.worker import Outcome, Task
+
+MEMORY_EACH = 1.5
+"""Memory to allow a worker, in units of what it takes with its model loaded."""
 
 
 class EngineError(RuntimeError, ValueError):
@@ -21,7 +23,7 @@ class EngineError(RuntimeError, ValueError):
 class Ended:
     """A task that a worker has finished, or died of."""
 
-    task: Task  # the task
+    task: Task
     outcomes: Sequence[Outcome]  # of its pairs; those that lack one are to be tried again
     death: str = ""  # how the worker died; empty where it did not
 
@@ -57,10 +59,5 @@ class Pool(ABC):
     def __enter__(self) -> Pool:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

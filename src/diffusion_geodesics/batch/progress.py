@@ -20,7 +20,7 @@ class BatchProgress:
     failed: int = 0  # written off
     workers: int = 0  # that compute
     seconds: float = 0.0  # since the first pair was begun
-    slowest: tuple[str, float] = ("", 0.0)
+    slowest: tuple[str, float] = ("", 0.0)  # the pair that took longest, and its seconds
     names: tuple[tuple[str, str], ...] = ()  # failed pairs with the reason, the last few
 
     @property

@@ -23,9 +23,9 @@ FINAL = (ValueError, TypeError, FileNotFoundError, IsADirectoryError, Permission
 class Task:
     """Pairs for one worker to compute together."""
 
-    pairs: tuple[BatchPair, ...]  # the pairs
+    pairs: tuple[BatchPair, ...]
     ticket: str  # of this task, unlike that of any other
-    void: Mapping[str, str] = field(default_factory=dict)
+    void: Mapping[str, str] = field(default_factory=dict)  # tickets of dead workers; the reason
 
 
 @final
@@ -45,8 +45,8 @@ class Status(Enum):
 class Outcome:
     """What became of a pair."""
 
-    pair: BatchPair  # the pair
-    status: Status  # what became of it
+    pair: BatchPair
+    status: Status
     seconds: float = 0.0  # of computing and writing
     reason: str = ""  # why it failed
 
@@ -127,10 +127,8 @@ class Worker:
                 return [found for pair in pairs for found in self._computed([pair], attempts)]
             return [(pairs[0], self._failed(pairs[0], attempts[pairs[0]], error))]
         each = (time.perf_counter() - started) / len(pairs)
-        return [
-            (pair, self._delivered(pair, attempts[pair], write, each))
-            for pair, write in zip(pairs, writes, strict=True)
-        ]
+        written = zip(pairs, writes, strict=True)
+        return [(pair, self._delivered(pair, attempts[pair], w, each)) for pair, w in written]
 
     def _delivered(
         self, pair: BatchPair, attempt: Attempt, write: Write, seconds: float

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from diffusion_geodesics.bvp.multiple_shooting import MatchingDefects, ShootingNodes
 from diffusion_geodesics.metric import Connection
+from diffusion_geodesics.shapes import PathPoints
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,11 @@ class ApproximateInverse:
     the path."""
 
     across: Float[Tensor, "paths unknowns unknowns"]  # inverses of the two small matrices
-    along: Float[Tensor, "paths unknowns unknowns"]  # inverses of the two small matrices
+    along: Float[Tensor, "paths unknowns unknowns"]
     points: Float[Tensor, "unknowns paths dim"]  # frame at the place of each unknown
-    directions: Float[Tensor, "unknowns paths dim"]  # frame at the place of each unknown
+    directions: Float[Tensor, "unknowns paths dim"]
     end_point: Float[Tensor, "paths dim"]  # frame at the target
-    end_direction: Float[Tensor, "paths dim"]  # frame at the target
+    end_direction: Float[Tensor, "paths dim"]
     flat: bool  # whether the space is flat, so that the frame need not turn with the points
 
     @property
@@ -70,12 +71,9 @@ def _rotated(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
 
 
 def approximate_inverse(
-    connection: Connection,
-    nodes: ShootingNodes,
-    defects: MatchingDefects,
-    target: Float[Tensor, "paths dim"],
+    connection: Connection, nodes: ShootingNodes, defects: MatchingDefects, target: PathPoints
 ) -> ApproximateInverse:
-    """The approximate inverse at given shooting nodes."""
+    """The approximate inverse at given shooting nodes: 1 score evaluation per segment and path."""
     segments, paths, _ = nodes.x.shape
     times = torch.arange(segments, device=target.device).to(target) / segments
     field = connection.field(times[:, None].expand(segments, paths), nodes.x, nodes.v)

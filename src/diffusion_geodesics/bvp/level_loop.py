@@ -29,7 +29,7 @@ class LevelState:
     ends: Float[Tensor, "2 paths dim"]  # the score at both ends
     nodes: Nodes
     residual: PathValues  # of the kept iterates
-    length: PathValues  # of the kept iterates
+    length: PathValues
     results: tuple[Result, ...]  # how the last level of each curve ended
     steps: tuple[Step, ...]  # these and the rest: over all levels
     given_up: tuple[GivenUp, ...]

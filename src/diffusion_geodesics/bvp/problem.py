@@ -61,11 +61,7 @@ class BoundaryProblem:
 
     @property
     def connection(self) -> Connection:
-        """The geometry, if it is a connection.
-
-        Raises:
-            ValueError: it is an :class:`Energy`.
-        """
+        """The geometry; `ValueError` if it is an :class:`Energy`."""
         if isinstance(self.geometry, Connection):
             return self.geometry
         raise ValueError(
@@ -75,11 +71,7 @@ class BoundaryProblem:
 
     @property
     def energy(self) -> Energy:
-        """The geometry, if it is an energy.
-
-        Raises:
-            ValueError: it is a :class:`Connection`.
-        """
+        """The geometry; `ValueError` if it is a :class:`Connection`."""
         if isinstance(self.geometry, Energy):
             return self.geometry
         raise ValueError(

@@ -15,20 +15,21 @@ from jaxtyping import Float
 from torch import Tensor
 
 from diffusion_geodesics.metric import Energy
+from diffusion_geodesics.shapes import Nodes, PathValues
 
 
 @dataclass(frozen=True)
 class Trial:
     """A batch of curves, their energies and their gradients."""
 
-    nodes: Float[Tensor, "nodes paths dim"]
+    nodes: Nodes
     segments: Float[Tensor, "segments paths"]  # squared lengths ℓ²
-    value: Float[Tensor, " paths"]  # energy over twice that of the initial path
+    value: PathValues  # energy over twice that of the initial path
     gradient: Float[Tensor, "paths size"]  # of ``value`` with respect to y
-    residual: Float[Tensor, " paths"]  # stationarity ρ
+    residual: PathValues  # stationarity ρ
 
     @property
-    def length(self) -> Float[Tensor, " paths"]:
+    def length(self) -> PathValues:
         """Sum of the lengths of the segments."""
         return self.segments.clamp_min(0).sqrt().sum(0)
 
@@ -39,13 +40,15 @@ class Trial:
         above that of the initial path."""
         better = (other.value <= 0.5 * (1 + 1e-6)) & (other.residual < self.residual)
         better &= ~(self.residual < tol)
-        return Trial(
-            torch.where(better[:, None], other.nodes, self.nodes),
-            torch.where(better, other.segments, self.segments),
-            torch.where(better, other.value, self.value),
-            torch.where(better[:, None], other.gradient, self.gradient),
-            torch.where(better, other.residual, self.residual),
-        )
+        return self.replaced(better, other)
+
+    def replaced(self, where: Tensor, other: Trial) -> Trial:
+        """With some of the paths replaced."""
+        wide, names = where[:, None], ("segments", "value", "residual")
+        scalars = {n: torch.where(where, getattr(other, n), getattr(self, n)) for n in names}
+        nodes = torch.where(wide, other.nodes, self.nodes)
+        gradient = torch.where(wide, other.gradient, self.gradient)
+        return Trial(nodes=nodes, gradient=gradient, **scalars)
 
 
 @dataclass(frozen=True)
@@ -53,13 +56,13 @@ class SineCoordinates:
     """Coordinates y of curves with fixed ends, shape (paths, size); 0 is the initial path."""
 
     energy: Energy  # of the curves
-    initial: Float[Tensor, "nodes paths dim"]  # nodes of the initial paths
+    initial: Nodes  # nodes of the initial paths
     basis: Float[Tensor, "inner inner"]  # the scaled sine waves
-    scale: Float[Tensor, " paths"]  # root mean square of |γ'| of the initial paths
-    unit: Float[Tensor, " paths"]  # twice the energy of the initial paths
+    scale: PathValues  # root mean square of |γ'| of the initial paths
+    unit: PathValues  # twice the energy of the initial paths
 
     @staticmethod
-    def about(energy: Energy, initial: Float[Tensor, "nodes paths dim"]) -> SineCoordinates:
+    def about(energy: Energy, initial: Nodes) -> SineCoordinates:
         """Coordinates about initial paths."""
         n = len(initial) - 1
         k = torch.arange(1, n, dtype=torch.float64)
@@ -68,13 +71,8 @@ class SineCoordinates:
         with torch.no_grad():
             t = torch.linspace(0, 1, n + 1, dtype=torch.float64).to(initial)
             start = n * energy.segments(t, initial).sum(0)
-        return SineCoordinates(
-            energy,
-            initial,
-            basis.to(initial),
-            _rms_speed(initial),
-            torch.where(start > 0, 2 * start, 1.0),
-        )
+        unit = torch.where(start > 0, 2 * start, 1.0)
+        return SineCoordinates(energy, initial, basis.to(initial), _rms_speed(initial), unit)
 
     @property
     def paths(self) -> int:
@@ -106,7 +104,7 @@ class SineCoordinates:
         return Trial(nodes, segments.detach(), value, gradient, residual)
 
 
-def _rms_speed(nodes: Float[Tensor, "nodes paths dim"]) -> Float[Tensor, " paths"]:
+def _rms_speed(nodes: Nodes) -> PathValues:
     """The root mean square of |γ'|."""
     steps = nodes[1:] - nodes[:-1]
     return len(steps) ** 0.5 * torch.linalg.vector_norm(steps, dim=(0, -1))

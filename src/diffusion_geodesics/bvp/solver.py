@@ -1,10 +1,5 @@
-"""The interface of boundary value solvers.
-
-Every solver takes a :class:`BoundaryProblem` and returns a :class:`Solution`;
-:func:`diffusion_geodesics.bvp.solve_bvp` is the function that users call. Solvers that move the
-nodes of a curve step by step derive from :class:`RelaxationSolver`, which provides the loop; the
-others (shooting, energy minimisation) implement :meth:`BVPSolver.solve` themselves.
-"""
+"""The interface of boundary value solvers; :class:`RelaxationSolver` provides the loop for those
+that move the nodes of a curve step by step."""
 
 from __future__ import annotations
 
@@ -19,17 +14,11 @@ from diffusion_geodesics.bvp.solution import Solution
 
 @dataclass(frozen=True)
 class Control:
-    """When a solver stops, and whom it reports to.
+    """When a solver stops, and whom it reports to."""
 
-    Args:
-        tol: relative residual to reach, between 0 and 1.
-        max_steps: most steps on the finest level, ≥ 1.
-        callback: called after every iteration; an exception it raises cancels the solver.
-    """
-
-    tol: float
-    max_steps: int
-    callback: Callable[[Step], None] | None = None
+    tol: float  # relative residual to reach, between 0 and 1
+    max_steps: int  # most steps on the finest level, ≥ 1
+    callback: Callable[[Step], None] | None = None  # after every iteration; may raise to cancel
 
     def __post_init__(self) -> None:
         if not 0 < self.tol <= 1 or self.max_steps < 1:
@@ -54,12 +43,5 @@ class BVPSolver(ABC):
 
     @abstractmethod
     def solve(self, problem: BoundaryProblem, control: Control) -> Solution:
-        """Solve a problem. A failure is a :class:`Result` of the solution, not an exception.
-
-        Args:
-            problem: geometry and initial paths.
-            control: tolerance, limit of steps, progress.
-
-        Raises:
-            ValueError: the solver does not apply to the problem's geometry.
-        """
+        """Solve a problem. A failure is a :class:`Result` of the solution, not an exception;
+        `ValueError` if the solver does not apply to the problem's geometry."""

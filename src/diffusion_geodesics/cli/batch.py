@@ -74,7 +74,7 @@ CompareBatch.model_fields["method"].description = GRAMMAR
 
 
 def _interpolate(command: InterpolateBatch, pairs: "Sequence[BatchPair]") -> "Job":
-    from diffusion_geodesics.batch.jobs.interpolate import InterpolateJob
+    from diffusion_geodesics.batch.jobs.pair_jobs import InterpolateJob
 
     settings = part_of(InterpolationSettings, command)
     return InterpolateJob(command.model, settings, command.how.report)
@@ -92,14 +92,14 @@ def _distance(command: DistanceBatch, pairs: "Sequence[BatchPair]") -> "Job":
 
 
 def _extrapolate(command: ExtrapolateBatch, pairs: "Sequence[BatchPair]") -> "Job":
-    from diffusion_geodesics.batch.jobs.extrapolate import ExtrapolateJob
+    from diffusion_geodesics.batch.jobs.pair_jobs import ExtrapolateJob
 
     settings = part_of(ExtrapolationSettings, command)
     return ExtrapolateJob(command.model, settings, command.how.report, command.towards)
 
 
 def _compare(command: CompareBatch, pairs: "Sequence[BatchPair]") -> "Job":
-    from diffusion_geodesics.batch.jobs.compare import CompareJob
+    from diffusion_geodesics.batch.jobs.pair_jobs import CompareJob
 
     prompted = command.prompts.given or all(p.prompt_a and p.prompt_b for p in pairs)
     names = command.method or (*PLAIN, *(PROMPTED if prompted else ()))

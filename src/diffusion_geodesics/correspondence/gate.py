@@ -33,9 +33,7 @@ from diffusion_geodesics.correspondence.residuals import (
 @final
 @dataclass(frozen=True)
 class Gate:
-    r"""Settings of the removal.
-
-    They were chosen on rendered portraits.
+    r"""Settings of the removal, chosen on rendered portraits.
 
     Args:
         min_explained: :math:`E`, share of the pixel residual that a displacement must remove.

@@ -44,9 +44,8 @@ from diffusion_geodesics.correspondence.residuals import (
 @final
 @dataclass(frozen=True)
 class FieldDescent:
-    r"""Gradient descent (Adam) on the energy of the half-way field, grid by grid.
-
-    The weights were chosen on rendered portraits.
+    r"""Gradient descent (Adam) on the energy of the half-way field, grid by grid. The weights were
+    chosen on rendered portraits.
 
     Args:
         cells: along the shorter edge of each grid, coarse to fine. Grids are never finer than the
@@ -87,11 +86,7 @@ class FieldDescent:
         features: Features,
         images: Float[Tensor, "pairs 2 3 height width"],
     ) -> Float[Tensor, "pairs 2 _ _"]:
-        """The field on the finest grid.
-
-        Cost:
-            No network function evaluation; ``steps`` gradients of the energy on every grid.
-        """
+        """The field on the finest grid, after ``steps`` gradients of the energy on every grid."""
         shapes = self.shapes(*images.shape[-2:])
         for shape, weight in zip(shapes, self.pixel_weights[-len(shapes) :], strict=True):
             field = interpolate(field, size=shape, mode="bilinear", align_corners=False)

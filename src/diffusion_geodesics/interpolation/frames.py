@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import final
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from diffusion_geodesics.correspondence import warp
@@ -35,13 +35,13 @@ COMPARED = 9
 class Decoder:
     """What the frames of a film are made from."""
 
-    noised: Noised  # the images; segments: between them, in the order of the film
-    segments: Sequence[Segment]
+    noised: Noised  # the images
+    segments: Sequence[Segment]  # between them, in the order of the film
     settings: InterpolationSettings  # of the frames
     chain: Chain  # which images the segments join
     mask: Mask | None  # where frames stay as they are; None where all of them changes
-    keys: Sequence[str]  # of the segments; kept: where denoised latents are
-    kept: KeptSegments
+    keys: Sequence[str]  # of the segments
+    kept: KeptSegments  # where denoised latents are
 
     def film(self, run: Run) -> Strip:
         """The film. Cost: one evaluation a frame and sampling step; none for what is kept."""
@@ -73,12 +73,7 @@ class Decoder:
         return Strip(name, frames[:, :colours], places, alpha)
 
     def _group(
-        self,
-        run: Run,
-        which: int,
-        group: slice,
-        t: Float[Tensor, " frames"],
-        segment: Int[Tensor, " frames"],
+        self, run: Run, which: int, group: slice, t: Tensor, segment: Tensor
     ) -> Float[Tensor, "frames 3 height width"]:
         """Frames of one group of segments, in one batch."""
         latents, conditions = [], []
@@ -112,9 +107,7 @@ class Decoder:
         first, last = encoded.conditions[segment.first], encoded.conditions[segment.last]
         return curve_of(encoded.prompts.blend, first, last).at(t.to(self.noised.latents))
 
-    def _share(
-        self, segment: Int[Tensor, " frames"], t: Float[Tensor, " frames"]
-    ) -> Float[Tensor, " frames"]:
+    def _share(self, segment: Tensor, t: Tensor) -> Float[Tensor, " frames"]:
         """The share of the second image, for films of two."""
         pairs = torch.tensor(self.chain.pairs, dtype=t.dtype)[segment].clamp(max=1)
         return torch.lerp(pairs[:, 0], pairs[:, 1], t)

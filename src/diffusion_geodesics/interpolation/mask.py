@@ -42,9 +42,9 @@ NEARLY = 6 / 255
 class Mask:
     """Where and how much a film changes."""
 
-    first: Float[Tensor, "1 height width"]
-    last: Float[Tensor, "1 height width"]
-    still: Float[Tensor, "2 channels height width"]
+    first: Float[Tensor, "1 height width"]  # weight of the morph with the first image
+    last: Float[Tensor, "1 height width"]  # with the second; the same tensor if there is one mask
+    still: Float[Tensor, "2 channels height width"]  # what stays, of the first and of the second
 
     @property
     def single(self) -> bool:
@@ -90,20 +90,20 @@ def load_mask(pictures: Pictures, settings: MaskSettings, framing: Framing) -> M
     last = first
     if settings.mask_b is not None:
         last = _weight(settings.mask_b, 1, pictures, settings.feather, framing)
+    return Mask(first, last, _with_alpha(pictures)[[0, 0] if last is first else [0, 1]])
+
+
+def _with_alpha(pictures: Pictures) -> Float[Tensor, "images channels height width"]:
     alpha = pictures.alpha
-    every = pictures.images if alpha is None else torch.cat([pictures.images, alpha], 1)
-    return Mask(first, last, every[[0, 0] if last is first else [0, 1]])
+    return pictures.images if alpha is None else torch.cat([pictures.images, alpha], 1)
 
 
 def masked(pictures: Pictures, mask: Mask | None) -> Pictures:
     """The images as the film shows them: where one mask is black, the first one."""
     if mask is None or not mask.single:
         return pictures
-    nothing = torch.zeros(len(pictures.images))
-    every = pictures.images
-    if pictures.alpha is not None:
-        every = torch.cat([every, pictures.alpha], 1)
-    every = torch.cat([every[:1], mask.on_frames(every[1:], nothing[1:])])
+    every = _with_alpha(pictures)
+    every = torch.cat([every[:1], mask.on_frames(every[1:], torch.zeros(len(every) - 1))])
     notes = (pictures.notes[0], *(f"{n}; outside the mask: image 1" for n in pictures.notes[1:]))
     alpha = None if pictures.alpha is None else every[:, 3:]
     return replace(pictures, images=every[:, :3], alpha=alpha, notes=notes)

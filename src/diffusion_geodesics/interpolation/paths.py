@@ -43,7 +43,7 @@ class Joined:
 
     paths: LatentPath  # with one axis of pairs
     solution: Solution | None = None  # of the boundary value problems; None where none was solved
-    matches: tuple[Matches, ...] | None = None
+    matches: tuple[Matches, ...] | None = None  # that the paths follow; None where they follow none
     note: str = ""  # what must be known about it, in words; empty where all is well
 
 
@@ -129,8 +129,8 @@ class Hlerp(PathMethod):
 class Geodesic(PathMethod):
     """The probability density geodesic at the noise level."""
 
-    metric: Metric = field(default_factory=Metric)  # whose geodesic; solve: how it is solved for
-    solve: Solve = field(default_factory=InterpolationSolve)
+    metric: Metric = field(default_factory=Metric)  # whose geodesic
+    solve: Solve = field(default_factory=InterpolationSolve)  # how it is solved for
     weight: Weight | None = None  # of log p in the metric, in place of the power α
     solver: BVPSolver | None = None  # in place of the one that ``solve`` names
     label: str = "geodesic"  # what to call it
@@ -144,10 +144,8 @@ class Geodesic(PathMethod):
         return self.metric.score.contrasts
 
     def join(self, run: Run, noised: Noised, pairs: Sequence[Pair]) -> Joined:
-        """Solve for the geodesics of all pairs in one batch.
-
-        Cost: at the default settings about 60 to 330 score evaluations a pair.
-        """
+        """Solve for the geodesics of all pairs in one batch: at the default settings about 60 to
+        330 score evaluations a pair."""
         coordinates = coordinates_between(noised, pairs, flat=self.metric.flat)
         return self.joined(run, noised, pairs, coordinates)
 
@@ -161,15 +159,11 @@ class Geodesic(PathMethod):
         with run.stage("solve", total=0) as stage:
 
             def show(step: Step) -> None:
-                stage(
-                    step.iteration,
-                    residual=float(step.residual.max()),
-                    length=float(step.length.sum()),
-                )
+                residual, length = float(step.residual.max()), float(step.length.sum())
+                stage(step.iteration, residual=residual, length=length)
 
-            starts = initial_paths(
-                corners[0], corners[1], coordinates.manifold, solve.starts, solve.seed
-            )
+            a, b = corners
+            starts = initial_paths(a, b, coordinates.manifold, solve.starts, solve.seed)
             solution = solve_bvp(
                 BoundaryProblem(geometry.search(coordinates, self.weight), starts),
                 self.solver or solver_of(solve),
@@ -203,10 +197,8 @@ class Natural(PathMethod):
         return self.metric.score.contrasts
 
     def join(self, run: Run, noised: Noised, pairs: Sequence[Pair]) -> Joined:
-        """Match the images of each pair, warp them, and solve for the bending in one batch.
-
-        Cost: 24 evaluations and 31 encodings a pair, and the solver's.
-        """
+        """Match the images of each pair, warp them, and solve for the bending in one batch: 24
+        evaluations and 31 encodings a pair, and the solver's."""
         still = coordinates_between(noised, pairs, flat=self.metric.flat)
         warped = warped_paths(run, noised, pairs, still, self.solve.seed)
         coordinates: Coordinates = still if warped is None else warped.frame

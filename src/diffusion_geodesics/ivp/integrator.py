@@ -10,28 +10,22 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
-from jaxtyping import Float
-from torch import Tensor
-
 from diffusion_geodesics.ivp.state import State
 from diffusion_geodesics.manifold import Manifold, SpaceForm
 from diffusion_geodesics.metric import Conformal, ConformalMetric, Connection
+from diffusion_geodesics.shapes import PathValues
 
 
 @dataclass(frozen=True)
 class Attempt:
     """One step that was tried.
 
-    Args:
-        state: where it leads.
-        error: its error over the tolerance, shape (paths,): the step is accepted where it is at
-            most 1. Zero where steps are fixed.
-        batches, nfe: cost, over all rays.
-    """
+    The step is accepted where its ``error`` over the tolerance is at most 1; it is zero where steps
+    are fixed."""
 
-    state: State
-    error: Float[Tensor, " paths"]
-    batches: int
+    state: State  # where it leads
+    error: PathValues
+    batches: int  # cost, over all rays
     nfe: int
 
 
@@ -45,62 +39,30 @@ class Integrator(ABC):
 
     @abstractmethod
     def check(self, connection: Connection) -> None:
-        """Check that the integrator applies to a geometry.
-
-        Args:
-            connection: the geometry.
-
-        Raises:
-            ValueError: it does not.
-        """
+        """Raise ValueError if the integrator does not apply to a geometry."""
 
     @abstractmethod
     def begin(self, connection: Connection, state: State) -> Attempt:
-        """The state with everything that a step needs to know about it; not a step.
-
-        Args:
-            connection: the geometry.
-            state: the rays at their starts.
-        """
+        """The state with everything that a step needs to know about it; not a step."""
 
     @abstractmethod
-    def step(self, connection: Connection, state: State, h: Float[Tensor, " paths"]) -> Attempt:
-        """Try one step.
-
-        Args:
-            connection: the geometry.
-            state: the rays.
-            h: step in t of each ray, > 0.
-        """
+    def step(self, connection: Connection, state: State, h: PathValues) -> Attempt:
+        """Try one step of length h > 0 in t of each ray."""
 
     @abstractmethod
     def first_step(self) -> float:
         """The first step in t."""
 
     @abstractmethod
-    def next_step(
-        self,
-        h: Float[Tensor, " paths"],
-        error: Float[Tensor, " paths"],
-        pace: Float[Tensor, " paths"],
-    ) -> Float[Tensor, " paths"]:
-        """The step to try after one of ``h`` with this error.
-
-        Args:
-            h: the last step.
-            error: its error over the tolerance; infinite where it was not finite.
-            pace: metric length per unit of t now, relative to that at the start; 1 where steps
-                need not depend on it.
-        """
+    def next_step(self, h: PathValues, error: PathValues, pace: PathValues) -> PathValues:
+        """The step to try after one of ``h`` with this error over the tolerance (infinite where
+        it was not finite). ``pace`` is the metric length per unit of t now, relative to that at
+        the start; 1 where steps need not depend on it."""
 
     @abstractmethod
     def coarser(self) -> tuple[Integrator, float]:
-        """A cheaper version of this integrator, for an error estimate.
-
-        Returns:
-            The integrator, and the factor by which the difference of the two results exceeds the
-            error of this one.
-        """
+        """A cheaper version of this integrator, for an error estimate, and the factor by which the
+        difference of the two results exceeds the error of this one."""
 
 
 @dataclass(frozen=True)
@@ -124,12 +86,7 @@ class FixedStep(Integrator):
     def first_step(self) -> float:
         return 1.0 / self.steps
 
-    def next_step(
-        self,
-        h: Float[Tensor, " paths"],
-        error: Float[Tensor, " paths"],
-        pace: Float[Tensor, " paths"],
-    ) -> Float[Tensor, " paths"]:
+    def next_step(self, h: PathValues, error: PathValues, pace: PathValues) -> PathValues:
         return 1.0 / (self.steps * pace.clamp(min=1))
 
     def coarser(self) -> tuple[Integrator, float]:

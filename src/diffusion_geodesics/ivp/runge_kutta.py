@@ -18,13 +18,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
 from scipy.integrate import DOP853
 from torch import Tensor
 
 from diffusion_geodesics.ivp.integrator import Attempt, FixedStep, Integrator
 from diffusion_geodesics.ivp.state import State, rate_of_change, unpack
 from diffusion_geodesics.metric import Connection
+from diffusion_geodesics.shapes import PathValues
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class RungeKutta(FixedStep):
     def begin(self, connection: Connection, state: State) -> Attempt:
         return _begin(connection, state)
 
-    def step(self, connection: Connection, state: State, h: Float[Tensor, " paths"]) -> Attempt:
+    def step(self, connection: Connection, state: State, h: PathValues) -> Attempt:
         new, _ = _step(connection, self.tableau, state, h)
         return _attempt(connection, new, torch.zeros_like(h), len(self.tableau.b))
 
@@ -183,7 +183,7 @@ class AdaptiveRungeKutta(Integrator):
     def begin(self, connection: Connection, state: State) -> Attempt:
         return _begin(connection, state)
 
-    def step(self, connection: Connection, state: State, h: Float[Tensor, " paths"]) -> Attempt:
+    def step(self, connection: Connection, state: State, h: PathValues) -> Attempt:
         new, rates = _step(connection, DORMAND_PRINCE_8, state, h)
         fifth, third = (
             self._relative(state, h[:, None] * _sum(tuple(map(float, e)), rates))
@@ -206,12 +206,7 @@ class AdaptiveRungeKutta(Integrator):
         ]
         return torch.stack(errors).amax(0)
 
-    def next_step(
-        self,
-        h: Float[Tensor, " paths"],
-        error: Float[Tensor, " paths"],
-        pace: Float[Tensor, " paths"],
-    ) -> Float[Tensor, " paths"]:
+    def next_step(self, h: PathValues, error: PathValues, pace: PathValues) -> PathValues:
         return h * (0.9 * error.clamp_min(1e-30) ** (-1 / self.order)).clamp(0.2, 5.0)
 
     def coarser(self) -> tuple[Integrator, float]:

@@ -34,6 +34,7 @@ from diffusion_geodesics.ivp.integrator import Attempt, FixedStep, is_conformal,
 from diffusion_geodesics.ivp.state import State
 from diffusion_geodesics.manifold import Manifold
 from diffusion_geodesics.metric import Connection
+from diffusion_geodesics.shapes import PathValues
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class IsokineticSplitting(FixedStep):
     def begin(self, connection: Connection, state: State) -> Attempt:
         return Attempt(state, torch.zeros_like(state.t), 0, 0)
 
-    def step(self, connection: Connection, state: State, h: Float[Tensor, " paths"]) -> Attempt:
+    def step(self, connection: Connection, state: State, h: PathValues) -> Attempt:
         for index, part in enumerate(self.composition.parts):
             before = self.composition.parts[index - 1] if index else 0.0
             state = _drift(connection, state, 0.5 * (before + part) * h)
@@ -166,9 +167,8 @@ def _strength(connection: Connection, direction: Tensor, log_density: Tensor) ->
     """β = -d log w / d log p of a conformal metric, by differentiating the speed it gives; it
     needs no score."""
     with torch.inference_mode(False), torch.enable_grad():
-        unit = torch.nn.functional.one_hot(
-            torch.zeros_like(log_density, dtype=torch.long), direction.shape[-1]
-        ).to(log_density)
+        unit = torch.zeros_like(direction)
+        unit[..., 0] = 1
         variable = log_density.detach().clone().requires_grad_()
         speed = connection.speed(unit, torch.zeros_like(unit), variable)
         if not speed.requires_grad:  # a weight that does not depend on the density

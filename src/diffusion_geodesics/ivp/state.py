@@ -9,56 +9,38 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from diffusion_geodesics.metric import Connection
+from diffusion_geodesics.shapes import PathPoints, PathValues
 
 
 @dataclass(frozen=True)
 class State:
-    """Rays, each at one parameter.
+    """Rays, each at one parameter."""
 
-    Args:
-        t: curve parameter, shape (paths,).
-        x: points, shape (paths, dim).
-        v: velocities dγ/dt, shape (paths, dim).
-        log_density: log p(x) - log p(x0) in nats, shape (paths,).
-        length: metric length so far, with the density relative to the start, shape (paths,).
-        arc: Euclidean length so far, shape (paths,).
-        rate: derivative of :attr:`packed`, if an integrator knows it already.
-    """
-
-    t: Float[Tensor, " paths"]
-    x: Float[Tensor, "paths dim"]
-    v: Float[Tensor, "paths dim"]
-    log_density: Float[Tensor, " paths"]
-    length: Float[Tensor, " paths"]
-    arc: Float[Tensor, " paths"]
-    rate: Float[Tensor, "paths packed"] | None = None
+    t: PathValues  # curve parameter
+    x: PathPoints
+    v: PathPoints  # dγ/dt
+    log_density: PathValues  # log p(x) - log p(x0) in nats
+    length: PathValues  # metric length so far, with the density relative to the start
+    arc: PathValues  # Euclidean length so far
+    rate: Float[Tensor, "paths packed"] | None = None  # derivative of ``packed``, if known already
 
     def take(self, rows: Int[Tensor, " rows"]) -> State:
         """Some of the rays."""
-        rate = None if self.rate is None else self.rate[rows]
-        return State(
-            self.t[rows],
-            self.x[rows],
-            self.v[rows],
-            self.log_density[rows],
-            self.length[rows],
-            self.arc[rows],
-            rate,
-        )
+        values = (getattr(self, f.name) for f in fields(self))
+        return State(*(None if value is None else value[rows] for value in values))  # type: ignore
 
     def put(self, rows: Int[Tensor, " rows"], new: State) -> State:
         """With some of the rays replaced."""
-        changed: list[Tensor | None] = []
-        for name in (f.name for f in fields(self)):
-            fresh, old = getattr(new, name), getattr(self, name)
+
+        def changed(old: Tensor | None, fresh: Tensor | None) -> Tensor | None:
             if fresh is None:
-                changed.append(None)
-                continue
-            old = (
-                torch.full_like(fresh[:1], torch.nan).repeat(len(self.t), 1) if old is None else old
-            )
-            changed.append(old.index_copy(0, rows, fresh))
-        return State(*changed)  # type: ignore[arg-type]
+                return None
+            if old is None:  # a rate that was not known before
+                old = torch.full_like(fresh[:1], torch.nan).repeat(len(self.t), 1)
+            return old.index_copy(0, rows, fresh)
+
+        both = ((getattr(self, f.name), getattr(new, f.name)) for f in fields(self))
+        return State(*(changed(old, fresh) for old, fresh in both))  # type: ignore
 
     def joined(self, other: State) -> State:
         """These rays followed by others, in one batch."""
@@ -78,13 +60,13 @@ class State:
         return torch.isfinite(self.packed).all(-1)
 
 
-def start(x: Float[Tensor, "paths dim"], v: Float[Tensor, "paths dim"], t: Tensor) -> State:
+def start(x: PathPoints, v: PathPoints, t: Tensor) -> State:
     """Rays at their starts."""
     zero = x.new_zeros(len(x))
     return State(zero + t, x, v, zero, zero, zero)
 
 
-def unpack(t: Float[Tensor, " paths"], packed: Float[Tensor, "paths packed"]) -> State:
+def unpack(t: PathValues, packed: Float[Tensor, "paths packed"]) -> State:
     """The inverse of :attr:`State.packed`."""
     dim = (packed.shape[-1] - 3) // 2
     x, v, scalars = packed.split([dim, dim, 3], -1)

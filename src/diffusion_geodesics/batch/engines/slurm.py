@@ -35,12 +35,12 @@ MOST_REQUEUES = 1000
 class ShardTask:
     """One task of the array."""
 
-    job: Job  # of the batch
-    pairs: tuple[BatchPair, ...]  # of the batch
-    out: Path  # of the batch
-    how: BatchSettings  # how it is run
+    job: Job  # what the batch is
+    pairs: tuple[BatchPair, ...]
+    out: Path
+    how: BatchSettings
     shard: tuple[int, int]  # (number from 1, count)
-    workers: int | None = None
+    workers: int | None = None  # processes; None for as many as the machine takes
 
     def __call__(self) -> BatchProgress:
         pool = LocalPool(self.job, self.out, self.how.retries, self.workers)
@@ -69,10 +69,8 @@ def run_on_slurm(
     count = how.workers or 1
     shards = [(number, count) for number in range(1, count + 1)]
     with executor.batch():
-        tasks = [
-            executor.submit(ShardTask(job, tuple(pairs), out, how, shard, workers))
-            for shard in shards
-        ]
+        shared = (job, tuple(pairs), out, how)
+        tasks = [executor.submit(ShardTask(*shared, shard, workers)) for shard in shards]
     started = time.monotonic()
     try:
         while not all(task.done() for task in tasks):

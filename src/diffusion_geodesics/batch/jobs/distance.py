@@ -203,9 +203,8 @@ def distances_csv(header: Mapping[str, Any], done: Mapping[BatchPair, Mapping[st
         for pair, found in done.items()
         for i, j in [(place[pair.a], place[pair.b])]
     ]
-    return csv_text(
-        Sheet(("name", "a", "b", "distance", "error", "density_relative_to", "result"), rows)
-    )
+    columns = ("name", "a", "b", "distance", "error", "density_relative_to", "result")
+    return csv_text(Sheet(columns, rows))
 
 
 def _matrix(
