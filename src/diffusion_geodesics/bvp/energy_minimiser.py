@@ -24,11 +24,10 @@ import torch
 from torch import Tensor
 
 from diffusion_geodesics.bvp.lbfgs import advance, begin
-from diffusion_geodesics.bvp.problem import BoundaryProblem
 from diffusion_geodesics.bvp.result import Result, Start, Step
 from diffusion_geodesics.bvp.sine_coordinates import SineCoordinates, Trial
 from diffusion_geodesics.bvp.solution import Details, Solution
-from diffusion_geodesics.bvp.solver import BVPSolver, Control
+from diffusion_geodesics.bvp.solver import BoundaryProblem, BVPSolver, Control
 from diffusion_geodesics.length import LengthProfile
 from diffusion_geodesics.metric import Energy
 from diffusion_geodesics.path import Spline

@@ -39,10 +39,9 @@ from torch import Tensor
 from diffusion_geodesics.bvp.euler_lagrange import Evaluation, evaluate, evaluate_ends
 from diffusion_geodesics.bvp.level_loop import NO_GEODESIC, LevelState
 from diffusion_geodesics.bvp.node_update import Level
-from diffusion_geodesics.bvp.problem import BoundaryProblem
 from diffusion_geodesics.bvp.result import GivenUp, Result, Step
 from diffusion_geodesics.bvp.solution import Solution
-from diffusion_geodesics.bvp.solver import BVPSolver, Control
+from diffusion_geodesics.bvp.solver import BoundaryProblem, BVPSolver, Control
 from diffusion_geodesics.bvp.verification import final_results, solution, start_reports, verify
 from diffusion_geodesics.manifold import Manifold, Sphere
 from diffusion_geodesics.metric import Conformal, Connection

@@ -26,10 +26,9 @@ from diffusion_geodesics.bvp.euler_lagrange import evaluate, evaluate_ends
 from diffusion_geodesics.bvp.level_loop import NO_GEODESIC
 from diffusion_geodesics.bvp.multiple_shooting import ShootingNodes, integrate_segments
 from diffusion_geodesics.bvp.newton_shooting import NewtonOptions, NewtonState, newton_shooting
-from diffusion_geodesics.bvp.problem import BoundaryProblem
 from diffusion_geodesics.bvp.result import Result
 from diffusion_geodesics.bvp.solution import UNRESOLVED, Solution
-from diffusion_geodesics.bvp.solver import BVPSolver, Control
+from diffusion_geodesics.bvp.solver import BoundaryProblem, BVPSolver, Control
 from diffusion_geodesics.bvp.verification import error_bar, start_reports
 from diffusion_geodesics.ivp import Integrator, IsokineticSplitting, Ray
 from diffusion_geodesics.length import measure

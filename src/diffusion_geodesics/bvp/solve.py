@@ -6,10 +6,9 @@ from collections.abc import Callable
 
 from diffusion_geodesics.bvp.energy_minimiser import EnergyMinimiser
 from diffusion_geodesics.bvp.preconditioned import PreconditionedFlow
-from diffusion_geodesics.bvp.problem import BoundaryProblem
 from diffusion_geodesics.bvp.result import Step
 from diffusion_geodesics.bvp.solution import GeodesicError, Solution
-from diffusion_geodesics.bvp.solver import BVPSolver, Control
+from diffusion_geodesics.bvp.solver import BoundaryProblem, BVPSolver, Control
 from diffusion_geodesics.metric import Energy
 
 

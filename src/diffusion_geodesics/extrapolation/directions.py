@@ -2,74 +2,38 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from diffusion_geodesics.bvp import BoundaryProblem, Step, solve_bvp
 from diffusion_geodesics.clips import in_mean_intervals
 from diffusion_geodesics.diffusion import RatioScore
-from diffusion_geodesics.extrapolation.launch import Launch, Setup, coordinates_of, edge_velocity
+from diffusion_geodesics.extrapolation.launch import (
+    ENDS,
+    START,
+    Direction,
+    Launch,
+    Setup,
+    around,
+    between,
+    of_norm,
+    solved_velocity,
+)
 from diffusion_geodesics.images import ImageSource
 from diffusion_geodesics.ivp.integrator import space_form
-from diffusion_geodesics.latents.choices import solver_of
-from diffusion_geodesics.latents.coordinates import Ambient, Coordinates, shell
+from diffusion_geodesics.latents.coordinates import Ambient
 from diffusion_geodesics.manifold import SpaceForm
-from diffusion_geodesics.path import chord
 from diffusion_geodesics.runtime.paths import expand
 
-_START = torch.zeros(1, dtype=torch.float64)
-_ENDS = torch.tensor([0.0, 1.0], dtype=torch.float64)
-ANGLE = 0.5
-"""Default t_max, in start norms, of directions that have no length of their own."""
 FORESEEN = 4.0
 """Default t_max, in frames, after a clip: as far as predictions were measured."""
 BEYOND = 0.5
 """Default t_max past the second image, in ways between both: frames fall apart further out."""
-
-
-class Direction(ABC):
-    """Where to go from the start."""
-
-    renewable: ClassVar[bool] = False
-    """Whether it can be estimated anew along the way."""
-    strength: ClassVar[float] = 1.0
-    """α · dim of the metric where none is asked for."""
-
-    @property
-    def images(self) -> tuple[ImageSource, ...]:
-        """Further images that it needs, after the start."""
-        return ()
-
-    @property
-    def prompts(self) -> tuple[str, ...]:
-        """What it encodes besides the prompt of the start."""
-        return ()
-
-    @abstractmethod
-    def launch(self, setup: Setup) -> Launch:
-        """The start and the velocity. Raises `ValueError` for a direction that is none."""
-
-    @abstractmethod
-    def description(self) -> str:
-        """What it is, in words."""
-
-    def settings(self) -> dict[str, object]:
-        """What it is as values of a settings file; nothing where it came from no file."""
-        return {}
-
-    def renewed(self, setup: Setup, x: Float[Tensor, "rows dim"]) -> Float[Tensor, "rows dim"]:
-        """Directions from latents on the way, of any length."""
-        raise ValueError(
-            f"{self.description()} is a direction that is known once; leave reestimate at 0, or go "
-            "towards an image or a prompt"
-        )
 
 
 @final
@@ -93,13 +57,13 @@ class Towards(Direction):
 
     def launch(self, setup: Setup) -> Launch:
         a, b = setup.latents
-        coordinates = _between(setup, a, b)
+        coordinates = between(setup, a, b)
         unit = "the way to the second image"
         if self.straight:
-            ends = coordinates.coordinates(_ENDS, torch.stack([a, b]))
+            ends = coordinates.coordinates(ENDS, torch.stack([a, b]))
             velocity = space_form(coordinates.manifold).log(ends[0], ends[1])
             return Launch(a, velocity, coordinates, unit, target=b)
-        velocity, known = _edge(setup, coordinates, a, b)
+        velocity, known = solved_velocity(setup, coordinates, a, b)
         return Launch(a, velocity, coordinates, unit, target=b, **known)
 
     def settings(self) -> dict[str, object]:
@@ -128,9 +92,9 @@ class Past(Direction):
 
     def launch(self, setup: Setup) -> Launch:
         a, b = setup.latents
-        velocity, known = _edge(setup, _between(setup, a, b), a, b, at_end=True)
+        velocity, known = solved_velocity(setup, between(setup, a, b), a, b, at_end=True)
         unit = "the way from the first image to the second"
-        return Launch(b, velocity, _around(setup, b), unit, t_max=BEYOND, **known)
+        return Launch(b, velocity, around(setup, b), unit, t_max=BEYOND, **known)
 
     def settings(self) -> dict[str, object]:
         return _file("past", self.image)
@@ -159,7 +123,7 @@ class TowardsPrompt(Direction):
         x = setup.latents[0]
         with setup.run.stage("direction"):
             velocity = self.renewed(setup, x[None])[0]
-        return _of_norm(setup, x, velocity)
+        return of_norm(setup, x, velocity)
 
     @property
     def prompts(self) -> tuple[str, ...]:
@@ -191,7 +155,7 @@ class RandomTangent(Direction):
         x = setup.latents[0]
         generator = torch.Generator().manual_seed(self.seed)
         noise = torch.randn(len(x), generator=generator, dtype=torch.float64).to(x)
-        return _of_norm(setup, x, noise)
+        return of_norm(setup, x, noise)
 
     def settings(self) -> dict[str, object]:
         return {"random": self.seed}
@@ -220,9 +184,9 @@ class GivenVector(Direction):
                 f"{self.name} has {self.vector.numel()} numbers (shape "
                 f"{tuple(self.vector.shape)}); a latent of this model at this size has {len(x)}"
             )
-        coordinates = _around(setup, x)
-        y = coordinates.coordinates(_START, x[None])[0]
-        vector = self.vector.detach().reshape(-1).to(x) / float(coordinates.scale(_START))
+        coordinates = around(setup, x)
+        y = coordinates.coordinates(START, x[None])[0]
+        vector = self.vector.detach().reshape(-1).to(x) / float(coordinates.scale(START))
         velocity = coordinates.manifold.to_tangent(y, vector)
         return Launch(x, velocity, coordinates, "the length of the given vector")
 
@@ -260,7 +224,7 @@ class ClipVelocity(Direction):
 
     def launch(self, setup: Setup) -> Launch:
         x = setup.latents[-1]
-        coordinates, points = _around(setup, x), setup.latents
+        coordinates, points = around(setup, x), setup.latents
         if not isinstance(coordinates, Ambient):
             points = points * (len(x) ** 0.5 / points.norm(dim=1, keepdim=True))
         pictures = setup.noised.encoded.pictures
@@ -296,44 +260,3 @@ def fitted_velocity(
     slope = torch.linalg.pinv(powers)[1]
     offsets = torch.stack([space.log(points[-1], p) for p in points])
     return slope.to(offsets) @ offsets
-
-
-def _between(setup: Setup, a: Tensor, b: Tensor) -> Coordinates:
-    return Ambient() if setup.settings.metric.flat else shell(a, b)
-
-
-def _around(setup: Setup, x: Tensor) -> Coordinates:
-    return coordinates_of(x, flat=setup.settings.metric.flat)
-
-
-def _edge(
-    setup: Setup, coordinates: Coordinates, a: Tensor, b: Tensor, *, at_end: bool = False
-) -> tuple[Tensor, dict[str, Any]]:
-    """The velocity at an end of the geodesic between two latents, its error and the solution."""
-    ends = coordinates.coordinates(_ENDS, torch.stack([a, b]))
-    solve = setup.settings.solve
-    with setup.run.stage("solve", total=0) as stage:
-
-        def show(step: Step) -> None:
-            stage(step.iteration, residual=float(step.residual.min()))
-
-        arc = chord(ends[0], ends[1], coordinates.manifold)
-        problem = BoundaryProblem(setup.geometry.connection(coordinates), arc)
-        limits = {"tol": solve.tol, "max_steps": solve.max_steps}
-        solution = solve_bvp(problem, solver_of(solve), **limits, callback=show)
-    velocity, wrong = edge_velocity(
-        solution.path, coordinates.manifold, solve.intervals[-1], at_end=at_end
-    )
-    return velocity, {"velocity_error": wrong, "solution": solution}
-
-
-def _of_norm(setup: Setup, x: Tensor, direction: Tensor) -> Launch:
-    """Along the tangent part of a direction, with the norm of the point in its coordinates. The
-    zero vector stays zero."""
-    coordinates = _around(setup, x)
-    y = coordinates.coordinates(_START, x[None])[0]
-    tangent = coordinates.manifold.to_tangent(y, direction)
-    small = 1e-9 * y.norm()
-    velocity = tangent * (y.norm() / tangent.norm()) if tangent.norm() > small else 0 * tangent
-    unit = "the norm of the start (a radian on the shell)"
-    return Launch(x, velocity, coordinates, unit, t_max=ANGLE)

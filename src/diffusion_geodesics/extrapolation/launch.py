@@ -1,25 +1,33 @@
-"""Where a ray begins, and how fast."""
+"""Directions: where a ray begins, and how fast."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import final
+from typing import Any, ClassVar, final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from diffusion_geodesics.bvp import Solution
+from diffusion_geodesics.bvp import BoundaryProblem, Solution, Step, solve_bvp
 from diffusion_geodesics.diffusion import Condition
 from diffusion_geodesics.extrapolation.settings import ExtrapolationSettings
+from diffusion_geodesics.images import ImageSource
 from diffusion_geodesics.ivp.integrator import space_form
-from diffusion_geodesics.latents.coordinates import Ambient, Coordinates, Shell, shell_of
+from diffusion_geodesics.latents.choices import solver_of
+from diffusion_geodesics.latents.coordinates import Ambient, Coordinates, Shell, shell, shell_of
 from diffusion_geodesics.latents.encode import Noised
 from diffusion_geodesics.latents.geometry import Geometry
 from diffusion_geodesics.manifold import Manifold
-from diffusion_geodesics.path import Path
+from diffusion_geodesics.path import Path, chord
 from diffusion_geodesics.runtime.run import Run
+
+START = torch.zeros(1, dtype=torch.float64)
+ENDS = torch.tensor([0.0, 1.0], dtype=torch.float64)
+ANGLE = 0.5
+"""Default t_max, in start norms, of directions that have no length of their own."""
 
 _WEIGHTS = {
     6: (-137 / 60, 5.0, -5.0, 10 / 3, -5 / 4, 1 / 5),
@@ -69,6 +77,44 @@ class Launch:
             )
 
 
+class Direction(ABC):
+    """Where to go from the start."""
+
+    renewable: ClassVar[bool] = False
+    """Whether it can be estimated anew along the way."""
+    strength: ClassVar[float] = 1.0
+    """α · dim of the metric where none is asked for."""
+
+    @property
+    def images(self) -> tuple[ImageSource, ...]:
+        """Further images that it needs, after the start."""
+        return ()
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """What it encodes besides the prompt of the start."""
+        return ()
+
+    @abstractmethod
+    def launch(self, setup: Setup) -> Launch:
+        """The start and the velocity. Raises `ValueError` for a direction that is none."""
+
+    @abstractmethod
+    def description(self) -> str:
+        """What it is, in words."""
+
+    def settings(self) -> dict[str, object]:
+        """What it is as values of a settings file; nothing where it came from no file."""
+        return {}
+
+    def renewed(self, setup: Setup, x: Float[Tensor, "rows dim"]) -> Float[Tensor, "rows dim"]:
+        """Directions from latents on the way, of any length."""
+        raise ValueError(
+            f"{self.description()} is a direction that is known once; leave reestimate at 0, or go "
+            "towards an image or a prompt"
+        )
+
+
 def coordinates_of(x: Float[Tensor, " dim"], *, flat: bool) -> Coordinates:
     """The shell of one norm through a latent, or flat space."""
     return Ambient() if flat else shell_of(x)
@@ -99,3 +145,46 @@ def edge_velocity(
     fourth = manifold.to_tangent(every[2:-2], every.diff(n=4, dim=0)).norm(dim=-1)
     wrong = (found[0] - found[1]).norm() + fourth.max() * intervals**2 / 24
     return velocity, float(wrong / found[0].norm().clamp_min(1e-30))
+
+
+def between(setup: Setup, a: Tensor, b: Tensor) -> Coordinates:
+    """The coordinates of the way between two latents."""
+    return Ambient() if setup.settings.metric.flat else shell(a, b)
+
+
+def around(setup: Setup, x: Tensor) -> Coordinates:
+    """The coordinates about one latent."""
+    return coordinates_of(x, flat=setup.settings.metric.flat)
+
+
+def solved_velocity(
+    setup: Setup, coordinates: Coordinates, a: Tensor, b: Tensor, *, at_end: bool = False
+) -> tuple[Tensor, dict[str, Any]]:
+    """The velocity at an end of the geodesic between two latents, its error and the solution."""
+    ends = coordinates.coordinates(ENDS, torch.stack([a, b]))
+    solve = setup.settings.solve
+    with setup.run.stage("solve", total=0) as stage:
+
+        def show(step: Step) -> None:
+            stage(step.iteration, residual=float(step.residual.min()))
+
+        arc = chord(ends[0], ends[1], coordinates.manifold)
+        problem = BoundaryProblem(setup.geometry.connection(coordinates), arc)
+        limits = {"tol": solve.tol, "max_steps": solve.max_steps}
+        solution = solve_bvp(problem, solver_of(solve), **limits, callback=show)
+    velocity, wrong = edge_velocity(
+        solution.path, coordinates.manifold, solve.intervals[-1], at_end=at_end
+    )
+    return velocity, {"velocity_error": wrong, "solution": solution}
+
+
+def of_norm(setup: Setup, x: Tensor, direction: Tensor) -> Launch:
+    """Along the tangent part of a direction, with the norm of the point in its coordinates. The
+    zero vector stays zero."""
+    coordinates = around(setup, x)
+    y = coordinates.coordinates(START, x[None])[0]
+    tangent = coordinates.manifold.to_tangent(y, direction)
+    small = 1e-9 * y.norm()
+    velocity = tangent * (y.norm() / tangent.norm()) if tangent.norm() > small else 0 * tangent
+    unit = "the norm of the start (a radian on the shell)"
+    return Launch(x, velocity, coordinates, unit, t_max=ANGLE)

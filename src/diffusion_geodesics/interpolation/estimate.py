@@ -26,11 +26,10 @@ from diffusion_geodesics.diffusion import (
     network_bytes,
     sampling_nfe,
 )
-from diffusion_geodesics.interpolation.chain import Chain
 from diffusion_geodesics.interpolation.frames import COMPARED
 from diffusion_geodesics.interpolation.segments import groups_of
 from diffusion_geodesics.interpolation.settings import InterpolationSettings, PathName
-from diffusion_geodesics.interpolation.timeline import frame_count
+from diffusion_geodesics.interpolation.timeline import Chain, frame_count
 from diffusion_geodesics.latents.choices import (
     rule_of,
     sampler_of,

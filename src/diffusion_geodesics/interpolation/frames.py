@@ -13,13 +13,12 @@ from torch import Tensor
 from diffusion_geodesics.correspondence import warp
 from diffusion_geodesics.diffusion import Condition, guidance_bump
 from diffusion_geodesics.images import psnr
-from diffusion_geodesics.interpolation.chain import Chain
 from diffusion_geodesics.interpolation.kept_segments import KeptSegments
 from diffusion_geodesics.interpolation.mask import Mask
 from diffusion_geodesics.interpolation.result import Segment, Strip
 from diffusion_geodesics.interpolation.segments import groups_of
 from diffusion_geodesics.interpolation.settings import InterpolationSettings
-from diffusion_geodesics.interpolation.timeline import Timeline, timeline
+from diffusion_geodesics.interpolation.timeline import Chain, Timeline, timeline
 from diffusion_geodesics.latents.choices import curve_of
 from diffusion_geodesics.latents.decode import decode
 from diffusion_geodesics.latents.encode import Noised

@@ -9,7 +9,6 @@ from typing import final
 import torch
 
 from diffusion_geodesics.images import ImageSource
-from diffusion_geodesics.interpolation.chain import Chain, chain_of, repeats
 from diffusion_geodesics.interpolation.frames import Decoder
 from diffusion_geodesics.interpolation.interpolate import finished, framed
 from diffusion_geodesics.interpolation.kept_segments import KeptSegments
@@ -17,6 +16,7 @@ from diffusion_geodesics.interpolation.mask import Mask
 from diffusion_geodesics.interpolation.result import InterpolationResult, Segment
 from diffusion_geodesics.interpolation.segments import join_chain, segment_keys
 from diffusion_geodesics.interpolation.settings import InterpolationSettings
+from diffusion_geodesics.interpolation.timeline import Chain, chain_of, repeats
 from diffusion_geodesics.latents.encode import Noised, encode, invert
 from diffusion_geodesics.latents.model_notes import model_notes
 from diffusion_geodesics.latents.pictures import Pictures

@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from diffusion_geodesics.ivp.hermite import Hermite
-from diffusion_geodesics.ivp.integrator import Integrator, space_form
+from diffusion_geodesics.ivp.integrator import Integrator, State, space_form, start
 from diffusion_geodesics.ivp.ray import Ray
 from diffusion_geodesics.ivp.splitting import IsokineticSplitting
-from diffusion_geodesics.ivp.state import State, start
 from diffusion_geodesics.ivp.stops import Stop
 from diffusion_geodesics.ivp.trajectory import Setting, follow
 from diffusion_geodesics.metric import Connection

@@ -21,8 +21,14 @@ import torch
 from scipy.integrate import DOP853
 from torch import Tensor
 
-from diffusion_geodesics.ivp.integrator import Attempt, FixedStep, Integrator
-from diffusion_geodesics.ivp.state import State, rate_of_change, unpack
+from diffusion_geodesics.ivp.integrator import (
+    Attempt,
+    FixedStep,
+    Integrator,
+    State,
+    rate_of_change,
+    unpack,
+)
 from diffusion_geodesics.metric import Connection
 from diffusion_geodesics.shapes import PathValues
 

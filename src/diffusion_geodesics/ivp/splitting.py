@@ -30,10 +30,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from diffusion_geodesics.density import evaluate
-from diffusion_geodesics.ivp.integrator import Attempt, FixedStep, is_conformal, space_form
-from diffusion_geodesics.ivp.state import State
+from diffusion_geodesics.ivp.integrator import Attempt, FixedStep, State, space_form
 from diffusion_geodesics.manifold import Manifold
-from diffusion_geodesics.metric import Connection
+from diffusion_geodesics.metric import Conformal, Connection
 from diffusion_geodesics.shapes import PathValues
 
 
@@ -88,7 +87,7 @@ class IsokineticSplitting(FixedStep):
         return self.composition.order
 
     def check(self, connection: Connection) -> None:
-        if not is_conformal(connection):
+        if not isinstance(connection, Conformal):
             raise ValueError(
                 f"IsokineticSplitting got the connection {type(connection).__name__}, whose "
                 "metric is not a weight times the Euclidean one; expected a conformal one. Use "

@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from diffusion_geodesics.ivp.integrator import State
 from diffusion_geodesics.ivp.ray import RayResult
-from diffusion_geodesics.ivp.state import State
 from diffusion_geodesics.shapes import PathPoints, PathValues, Points
 
 

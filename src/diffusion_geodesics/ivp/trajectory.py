@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from diffusion_geodesics.density import evaluate
-from diffusion_geodesics.ivp.integrator import Attempt, Integrator
+from diffusion_geodesics.ivp.integrator import Attempt, Integrator, State
 from diffusion_geodesics.ivp.ray import RayResult
-from diffusion_geodesics.ivp.state import State
 from diffusion_geodesics.ivp.stops import Stop
 from diffusion_geodesics.metric import Connection
 from diffusion_geodesics.shapes import PathValues
