@@ -37,8 +37,8 @@ class History:
 
     def push(self, x: Tensor, g: Tensor) -> History:
         """With one more iterate."""
-        newer = [torch.cat([old[1:], new[None]]) for old, new in ((self.x, x), (self.g, g))]
-        return History(*newer, (self.count + 1).clamp_max(len(self.x)))
+        x, g = torch.cat([self.x[1:], x[None]]), torch.cat([self.g[1:], g[None]])
+        return History(x, g, (self.count + 1).clamp_max(len(x)))
 
     def keep_newest(self, where: Tensor) -> History:
         """Without all but the newest iterate, for some problems."""

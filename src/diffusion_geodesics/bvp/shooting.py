@@ -116,13 +116,12 @@ class Shooting(BVPSolver):
         longer, batches, nfe = is_longer(calibrated, known, *ends)
         share = (error / profile.length.clamp_min(1e-30)).flatten()
         too_long = longer.reshape(-1, pairs).any(0)
-        judged = (y.tolist() for y in (evaluation.residual, share, too_long))
-        known_results = (reached[path] for path in chosen.tolist())
-        final = zip(known_results, *judged, strict=True)
+        ended, residuals = (reached[i] for i in chosen.tolist()), evaluation.residual.tolist()
+        judged = zip(ended, residuals, share.tolist(), too_long.tolist(), strict=True)
         residual = state.steps[-1].residual
         return Solution(
             path=curve,
-            results=tuple(_final(*each, control.tol) for each in final),
+            results=tuple(_final(r, x, share, far, control.tol) for r, x, share, far in judged),
             residual=evaluation.residual.reshape(batch),
             distance_error=error,
             lengths=profile,
