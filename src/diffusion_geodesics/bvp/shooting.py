@@ -3,11 +3,10 @@ r"""Shooting: integrate rays from the start, and correct their initial velocitie
 Newton's method (:mod:`diffusion_geodesics.bvp.newton_shooting`) solves the matching conditions: the
 end of each ray must be the start of the next one, and the last end the target.
 
-One segment is single shooting. It works while small errors of the initial velocity grow mildly;
-where they grow by the factor G, rounding in float64 already moves the end by :math:`10^{-16} G`,
-and Newton's method converges only from very near the solution. With K segments errors grow by about
-:math:`G^{1/K}` along each. Shooting may also reach the target along a geodesic that is far longer
-than the shortest; one that is longer than its initial path is reported as ``Result.not_shortest``.
+One segment is single shooting. It works while small errors of the initial velocity grow mildly:
+where they grow by the factor G, Newton's method converges only from very near the solution. With K
+segments errors grow by about :math:`G^{1/K}` along each. Shooting may also reach the target along a
+geodesic longer than its initial path, which is reported as ``Result.not_shortest``.
 
 References:
     Yu et al., CVPR 2025 (shooting, named as the alternative to relaxation).
@@ -39,9 +38,8 @@ from diffusion_geodesics.path import Spline
 class Shooting(BVPSolver):
     """Single or multiple shooting, for geometries that need a score only.
 
-    ``max_steps`` counts Newton steps. The first guess of the segments' starts is read off the
-    initial path. A :class:`Step` reports as its residual the largest defect of a matching condition
-    relative to the distance of the end points.
+    ``max_steps`` counts Newton steps, whose residual is the largest defect of a matching condition
+    relative to the distance of the end points. The first guess is read off the initial path.
 
     Args:
         segments: K ≥ 1; 1 is single shooting.

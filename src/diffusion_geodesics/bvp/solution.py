@@ -53,21 +53,17 @@ class Solution:
     Args:
         path: the geodesic, end points exact.
         results: how each pair ended, flat over the batch.
-        residual: the solver's relative residual, shape (\*batch,): of the Euler-Lagrange equation
-            for geodesics.
-        distance_error: error bar of ``length`` and of ``distance``, shape (\*batch,): the
-            difference of two independent quadratures, one at the solver's nodes, one at new points.
+        residual: the solver's relative residual: of the Euler-Lagrange equation for geodesics.
+        distance_error: error bar of ``length`` and of ``distance``: the difference of two
+            independent quadratures, one at the solver's nodes, one at new points.
         lengths: length along the path; a :class:`Profile`, with log densities, if the geometry has
             a score.
         starts: what became of each initial path, in the order given.
-        steps: the iterations.
-        batches: number of batches of score evaluations.
-        nfe: number of score evaluations.
+        nfe, batches: score evaluations and their batches.
         given_up: levels that the solver ended early.
         precision: 1/σ² of the density where the score knows it.
         details: what the solver reports beyond that, if anything.
-        circulation: of the score around the path and its chord, where it was measured, as
-            :func:`diffusion_geodesics.geodesic` does.
+        circulation: of the score around the path and its chord, where it was measured.
     """
 
     path: Spline
@@ -202,14 +198,8 @@ class Solution:
         return tuple(found)
 
     def pair(self, index: int) -> Solution:
-        """The solution of one pair of a batch.
-
-        Path, profile, errors, result, iterations and initial paths are those of the pair;
-        ``nfe`` and ``batches`` remain those of the batch, because its pairs share the batches.
-
-        Raises:
-            IndexError: there is no such pair.
-        """
+        """The solution of one pair of a batch; ``nfe`` and ``batches`` remain those of the batch,
+        because its pairs share the batches. `IndexError` if there is no such pair."""
         pairs, batch = len(self.results), self.residual.shape
         if not 0 <= index < pairs:
             raise IndexError(f"pair {index} of {pairs}; expected 0 to {pairs - 1}")

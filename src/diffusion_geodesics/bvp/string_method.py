@@ -4,9 +4,8 @@ Along it the score has no part across the path,
 
 .. math:: P_\perp s(\gamma) = 0, \qquad P_\perp = I - \hat v \hat v^{\mathsf T}:
 
-it leads from each end to a mode of the density and from mode to mode over the saddles, as the
-minimum energy path of chemistry does. Geodesics tend to it as α → ∞; it is not a geodesic for any
-α. The nodes are kept at equal chords.
+it leads from each end to a mode of the density and from mode to mode over the saddles. Geodesics
+tend to it as α → ∞; it is not a geodesic for any α. The nodes are kept at equal chords.
 
 Linearised about such a path, a displacement δ across it satisfies :math:`-c\,\delta - b\,\delta'`,
 with c the curvature of the log density across the path and b = s·v/|v|². Information propagates
@@ -17,8 +16,7 @@ inverts this operator, one small matrix for all coordinates, with Anderson accel
 References:
     E, Ren, Vanden-Eijnden, String method for the study of rare events, Phys. Rev. B 2002.
     Henkelman, Jónsson, J. Chem. Phys. 2000 (one-sided differences).
-    Moreau et al., arXiv 2602.22122 (in diffusion models, images on paths of maximal density look
-    like cartoons).
+    Moreau et al., arXiv 2602.22122 (images on such paths look like cartoons).
 """
 
 from __future__ import annotations

@@ -80,9 +80,8 @@ def frechet_mean(
     max_iterations: int = 50,
     callback: Callable[[int, float], None] | None = None,
 ) -> FrechetMean:
-    """The point with the least mean squared geodesic distance from n points, near ``start``.
-
-    If F has several minima, as for a density with several modes, one near the start is found.
+    """The point with the least mean squared geodesic distance from n points, near ``start``: if
+    there are several minima, as for a density with several modes, one near the start is found.
 
     Args:
         score_or_density, alpha, solver: as for :func:`diffusion_geodesics.geodesic`, with one
@@ -103,9 +102,6 @@ def frechet_mean(
 
     Cost:
         n geodesics per iteration, solved in one batch.
-
-    References:
-        Karcher, CPAM 1977.
     """
     connection = Conformal(score_or_density, alpha, manifold)
     space = connection.manifold

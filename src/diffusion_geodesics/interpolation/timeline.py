@@ -31,7 +31,7 @@ class Chain:
     """Keyframes in the order of the film, with a segment between neighbours that differ."""
 
     pairs: tuple[Pair, ...]  # numbers of the first and last image of each segment
-    places: tuple[int, ...]
+    places: tuple[int, ...]  # for each keyframe, how many segments lie before it
     closed: bool = False  # whether the last segment leads back to the first image
 
     @staticmethod

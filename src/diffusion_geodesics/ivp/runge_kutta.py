@@ -3,10 +3,9 @@ r"""Explicit Runge-Kutta methods: a tableau is data.
 .. math:: k_i = f\Big(t + c_i h,\; y + h \sum_{j<i} a_{ij} k_j\Big), \qquad
           y_{+} = y + h \sum_i b_i k_i.
 
-After every step the point is projected onto the manifold and the velocity onto its tangent space,
-and the velocity is scaled to its former norm (accelerations are those of curves with constant
-Euclidean speed). Speed and sphere therefore hold to rounding; the corrections are as small as the
-error of the step.
+After every step the point is projected onto the manifold, and the velocity onto its tangent space
+and scaled to its former norm, so that speed and sphere hold to rounding; the corrections are as
+small as the error of the step.
 
 References:
     Hairer, Norsett, Wanner, Solving Ordinary Differential Equations I, 1993, sections II.4 and
@@ -35,22 +34,12 @@ from diffusion_geodesics.shapes import PathValues
 
 @dataclass(frozen=True)
 class Tableau:
-    """Coefficients of an explicit Runge-Kutta method.
+    """Coefficients of an explicit Runge-Kutta method; ValueError if their numbers do not fit."""
 
-    Args:
-        a: row i holds a_ij for j < i.
-        b: weights of the stages.
-        c: times of the stages as fractions of the step.
-        order: order of convergence.
-
-    Raises:
-        ValueError: the numbers of coefficients do not fit.
-    """
-
-    a: tuple[tuple[float, ...], ...]
-    b: tuple[float, ...]
-    c: tuple[float, ...]
-    order: int
+    a: tuple[tuple[float, ...], ...]  # row i holds a_ij for j < i
+    b: tuple[float, ...]  # weights of the stages
+    c: tuple[float, ...]  # times of the stages as fractions of the step
+    order: int  # of convergence
 
     def __post_init__(self) -> None:
         shapes = [len(row) for row in self.a] == list(range(len(self.b)))

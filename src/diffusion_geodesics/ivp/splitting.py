@@ -38,19 +38,10 @@ from diffusion_geodesics.shapes import PathValues
 
 @dataclass(frozen=True)
 class Composition:
-    """Lengths of the parts of one step.
+    """Lengths of the parts of one step; ValueError if their sum is not 1 or their order matters."""
 
-    Args:
-        parts: lengths of the parts as fractions of the step, with sum 1, the same in reverse
-            order.
-        order: order of convergence.
-
-    Raises:
-        ValueError: the sum is not 1, or the order of the parts matters.
-    """
-
-    parts: tuple[float, ...]
-    order: int
+    parts: tuple[float, ...]  # fractions of the step with sum 1, the same in reverse order
+    order: int  # of convergence
 
     def __post_init__(self) -> None:
         if abs(sum(self.parts) - 1) > 1e-12 or self.parts != self.parts[::-1]:

@@ -137,9 +137,6 @@ def log_density(
         Per step and point 6 times the products of the trace (``probes``, or dim for the exact
         trace), each counted as the derivative's ``evaluations``; about 15 steps in 64 dimensions
         for 1e-3 nats.
-
-    References:
-        Song et al., ICLR 2021, appendix D.2.
     """
     highest = noise.sigma_max if sigma_max is None else sigma_max
     _check(x, sigma, highest, rtol, max_steps)

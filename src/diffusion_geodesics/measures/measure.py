@@ -24,11 +24,8 @@ class Better(Enum):
     """It describes and does not rank."""
 
     def wins(self, value: float, rival: float) -> float:
-        """1 where ``value`` beats ``rival``, ½ for a tie, 0 for a loss.
-
-        Raises:
-            ValueError: the quantity does not rank.
-        """
+        """1 where ``value`` beats ``rival``, ½ for a tie, 0 for a loss; ValueError if the quantity
+        does not rank."""
         if self is Better.NEITHER:
             raise ValueError("this quantity does not rank; compare its values instead")
         if value == rival:

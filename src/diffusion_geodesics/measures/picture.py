@@ -14,10 +14,9 @@ cross-fade :math:`w A + (1 - w) B`, :math:`0 \le w \le 1`, explains:
 
 It is 1 for every true cross-fade and 0 for a repeated end.
 
-References
-----------
-Wang et al., Image quality assessment: from error visibility to structural similarity, IEEE TIP
-2004 (SSIM).
+References:
+    Wang et al., Image quality assessment: from error visibility to structural similarity, IEEE TIP
+    2004 (SSIM).
 """
 
 from __future__ import annotations

@@ -8,10 +8,9 @@ r"""Distances of two samples of features: Fréchet, kernel, and what a classifie
 accuracy of a logistic regression that tells the two apart on examples it was not fitted to; ½ is
 "cannot tell".
 
-References
-----------
-Heusel et al., arXiv 1706.08500 (FID). Bińkowski et al., arXiv 1801.01401 (KID). Lopez-Paz and
-Oquab, arXiv 1610.06545 (C2ST).
+References:
+    Heusel et al., arXiv 1706.08500 (FID). Bińkowski et al., arXiv 1801.01401 (KID). Lopez-Paz and
+    Oquab, arXiv 1610.06545 (C2ST).
 """
 
 from __future__ import annotations
