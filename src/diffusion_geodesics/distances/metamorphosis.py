@@ -196,23 +196,6 @@ class Metamorphosis:
         squares, motion, look, error = (square(v, pairs, len(x)) for v in values)
         return MetamorphosisMatrix(squares.sqrt(), motion, look, error)
 
-    def cometric(
-        self, x: Float[Tensor, "channels *grid"], covector: Float[Tensor, "channels *grid"]
-    ) -> Float[Tensor, ""]:
-        r""":math:`|\pi|^2 + \lambda^{-1} \|T_x^* \pi\|_{K}^2`, the inverse of the metric at x.
-
-        Norms are means over the grid, so that a covector is its values at the cells."""
-        grid = self.grid_of(x[None])
-        coefficients = torch.zeros(len(grid.size), *grid.counts).to(x).requires_grad_()
-        with torch.enable_grad():
-            field = grid.fields(coefficients)
-            change = sum(
-                slope[0] * field[..., axis] for axis, slope in enumerate(grid.slopes(x[None]))
-            )
-            pairing = (change * covector).sum(0).mean()
-            (dual,) = torch.autograd.grad(pairing, coefficients, create_graph=pairing.requires_grad)
-        return covector.square().sum(0).mean() + dual.square().sum() / self.motion_weight
-
     def grid_of(self, arrays: Float[Tensor, "arrays channels *grid"]) -> Grid:
         """The grid of arrays, with the modes of this metric."""
         size = tuple(arrays.shape[2:])
