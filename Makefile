@@ -48,7 +48,7 @@ test-slow: .venv/.installed-dev
 	$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --device $(DEVICE) -m "not gpu and not network and not faults and not browser"
 
 test-web: .venv/.installed-web-test
-	$(BIN)/python -m pytest -n 0 -m "not gpu and not network" tests/web
+	$(BIN)/python -m pytest -n 0 -m browser tests/web
 
 test-faults: .venv/.installed-batch
 	$(BIN)/python -m pytest -n 0 -m "slow or faults" tests/batch

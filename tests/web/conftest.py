@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-PATIENCE = 600
-"""Seconds that a busy machine may take for what takes seconds."""
+PATIENCE = 90
+"""Seconds that a busy machine may take for what takes a few."""
 
 
 @dataclass(frozen=True)

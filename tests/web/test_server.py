@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.web.conftest import Server, serving
+from tests.web.conftest import PATIENCE, Server, serving
 
 PAGE = Path(__file__).parents[2] / "docs" / "web.md"
 
@@ -22,14 +22,16 @@ def ask(
     server: Server, method: str = "GET", path: str = "/", body: str = "", **headers: str
 ) -> tuple[int, bytes, Message]:
     """Status, body and headers of an answer."""
-    with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=300)) as connection:
+    with closing(
+        http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
+    ) as connection:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         connection.request(method, path, body or None, named)
         answer = connection.getresponse()
         return answer.status, answer.read(), answer.headers
 
 
-def test_the_page_answers_and_asks_nobody_else(server: Server) -> None:
+def the_page_answers_and_asks_nobody_else(server: Server) -> None:
     status, page, _ = ask(server)
     assert status == 200
     assert b"Diffusion geodesics" in page
@@ -38,13 +40,13 @@ def test_the_page_answers_and_asks_nobody_else(server: Server) -> None:
     assert b"fonts.googleapis" not in page
 
 
-def test_a_foreign_host_is_refused(server: Server) -> None:
+def a_foreign_host_is_refused(server: Server) -> None:
     assert ask(server, Host="evil.example")[0] == 400
     assert ask(server, path="/gradio_api/info", Host=f"evil.example:{server.port}")[0] == 400
     assert ask(server, Host=f"localhost:{server.port}")[0] == 200
 
 
-def test_another_sites_page_is_refused(server: Server) -> None:
+def another_sites_page_is_refused(server: Server) -> None:
     path = "/gradio_api/upload"
     assert ask(server, "POST", path, Origin="https://evil.example")[0] == 403
     assert ask(server, "POST", path, Origin="null")[0] == 403
@@ -52,23 +54,25 @@ def test_another_sites_page_is_refused(server: Server) -> None:
     assert own == 400  # refused for what is missing, not for where it comes from
 
 
-def test_browsers_are_told_to_ask_nobody_else(server: Server) -> None:
+def browsers_are_told_to_ask_nobody_else(server: Server) -> None:
     policy = ask(server)[2]["content-security-policy"]
     assert "default-src 'self'" in policy
     assert "frame-ancestors 'none'" in policy
     assert "http" not in policy
 
 
-def test_files_of_the_machine_are_not_served(server: Server) -> None:
+def files_of_the_machine_are_not_served(server: Server) -> None:
     for path in (server.folder / "a.png", Path("/etc/passwd"), server.folder / "model"):
         assert ask(server, path=f"/gradio_api/file={path}")[0] in (403, 404)
 
 
-def test_the_example_of_the_documentation_makes_a_film(server: Server) -> None:
+def the_example_of_the_documentation_makes_a_film(server: Server) -> None:
     """And what programs may not do is refused in a sentence."""
     (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert len(code.strip().splitlines()) <= 10
-    patient = f'"{server.address}", httpx_kwargs={{"timeout": 300}}'  # machines of tests are busy
+    patient = (
+        f'"{server.address}", httpx_kwargs={{"timeout": {PATIENCE}}}'
+    )
     program = code.replace('"http://127.0.0.1:7860"', patient)
     assert patient in program
     small = '{"preset": "draft", "frames": 3, "steps": 4, "level": 0.5}'
@@ -107,11 +111,21 @@ assert [name for name in client.view_api(return_format="dict")["named_endpoints"
         cwd=server.folder,
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=3 * PATIENCE,
         env={**os.environ, "HF_HUB_OFFLINE": "1"},
         check=False,
     )
     assert ran.returncode == 0, ran.stderr + server.log.read_text()
+
+
+def test_the_page_is_served_to_this_machine_and_its_programs(server: Server) -> None:
+    """One test, so that no worker starts a second server for a part of it."""
+    the_page_answers_and_asks_nobody_else(server)
+    a_foreign_host_is_refused(server)
+    another_sites_page_is_refused(server)
+    browsers_are_told_to_ask_nobody_else(server)
+    files_of_the_machine_are_not_served(server)
+    the_example_of_the_documentation_makes_a_film(server)
 
 
 def test_it_is_not_open_to_other_machines_without_a_password(folder: Path) -> None:
@@ -120,7 +134,7 @@ def test_it_is_not_open_to_other_machines_without_a_password(folder: Path) -> No
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE,
         check=False,
     )
     assert ran.returncode == 1

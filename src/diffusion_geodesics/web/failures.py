@@ -20,7 +20,9 @@ def explain(error: BaseException) -> str:
     if _is_memory(error):
         return line if isinstance(error, MemoryError) and str(error) else _FULL
     if isinstance(error, ValueError | OSError):
-        return f"{line[:1].upper()}{line[1:]}{'' if line.endswith('.') else '.'}"
+        if line.split()[0].isalpha():  # neither an id nor a path
+            line = line[0].upper() + line[1:]
+        return line.removesuffix(".") + "."
     traceback.print_exception(error, file=sys.stderr)
     return (
         f"This is a defect of the program ({type(error).__name__}: {line}); please report it with "
