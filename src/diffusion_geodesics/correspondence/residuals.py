@@ -85,9 +85,8 @@ def join_features(
     height, width = size = grids[-1].shape[-2:]
     upsampled = [interpolate(g, size=size, mode="bilinear", align_corners=False) for g in grids]
     powers = range(len(grids))[::-1]
-    every = torch.cat(
-        [coarse_weight**k * normalize(g) for k, g in zip(powers, upsampled, strict=True)], 1
-    )
+    scaled = [coarse_weight**k * normalize(g) for k, g in zip(powers, upsampled, strict=True)]
+    every = torch.cat(scaled, 1)
     few = interpolate(every, size=grid_shape(height, width, cells), mode="area")
     directions = torch.linalg.svd(few.transpose(0, 1).flatten(1), full_matrices=False).U
     return torch.einsum("ncyx,ck->nkyx", every, directions[:, :channels])

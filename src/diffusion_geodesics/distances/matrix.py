@@ -45,13 +45,11 @@ class DistanceMatrix:
         relative: distances by :class:`EndsMean`, each pair with its own reference.
         relative_error: their error bars divided by them.
         log_ratio: log p(x_j) - log p(x_i) along the path from i to j; antisymmetric.
-        alpha: strength of the metric.
         reference: reference density of ``values``.
         pairs: (i, j) with i < j, the order of ``results`` and ``residual``.
         results: how the solver ended. If one is not ``ok`` the value is the length of the best
             path found, an upper bound; ``Result.not_shortest`` marks the pairs that violate the
             triangle inequality even when solved from the detour.
-        residual: of the geodesic equation.
         nfe, batches: cost, over all runs that contributed.
     """
 

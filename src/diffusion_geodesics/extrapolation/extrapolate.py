@@ -56,12 +56,9 @@ def extrapolate(
     """Go on from an image, or from the end of a clip, along a probability density geodesic.
 
     Args:
-        model: from :func:`diffusion_geodesics.load_model`.
         start: the image: a path, a Pillow image, or a tensor (3, height, width) with values in
             [0, 1]. With :class:`ClipVelocity` the clip: a file, a folder of frames, or a clip.
-        direction: where to: :class:`Towards`, :class:`TowardsPrompt`, :class:`RandomTangent`,
-            :class:`GivenVector`, :class:`Past` or :class:`ClipVelocity`.
-        settings: every choice.
+        direction: one of ``dg.directions``.
         observer: told of progress; an exception that it raises cancels the run.
         **changes: single settings by name, such as ``t_max=1.5``.
 

@@ -137,12 +137,10 @@ class AdaptiveRungeKutta(Integrator):
 
     The error of a step in x, in v (per unit of t), in log density and in metric length is kept
     below ``atol + rtol * scale``. The scale is the Euclidean length of a unit of t; for the log
-    density it is 1 nat, for the metric length the larger of that length and the metric length so
-    far.
+    density it is 1 nat, for the metric length the larger of that and the metric length so far.
 
     Args:
-        rtol: relative tolerance ≥ 0; at least 10 rounding errors are allowed.
-        atol: absolute tolerance ≥ 0.
+        rtol, atol: tolerances ≥ 0; at least 10 rounding errors are allowed.
         first: first step to try, in t.
 
     Raises:

@@ -45,21 +45,18 @@ class Conformal(Connection):
 
     Args:
         score: s = ∇log p, a :class:`Score` or a plain function x -> s(x).
-        alpha: strength α ≥ 0, or any :class:`Weight`. 1 is the paper's metric, 0 the manifold's
-            own geometry. In d dimensions log p varies by O(d), so α·d of order one is the choice
-            that does not depend on the dimension (:meth:`Power.per_dimension`). A weight other
-            than :class:`Power` needs the log density l. On a path l is relative to the mean of the
-            log densities at both ends; at single points it is the ``log_density`` passed to
-            :meth:`field`, or the score's own ``log_prob`` if it is a :class:`Density`.
+        alpha: strength α ≥ 0 (1 is the paper's metric, 0 the manifold's own geometry, and α·d of
+            order one comparable between dimensions d), or any :class:`Weight`. One other than
+            :class:`Power` needs the log density l: on a path relative to the mean of those at both
+            ends; at single points the ``log_density`` passed to :meth:`field`, or the score's own
+            ``log_prob`` if it is a :class:`Density`.
         manifold: the space of the curves.
         precision: bound on the curvature -∇s across the curve (1/σ² for a density smoothed by
             noise σ). By default the score's own; solvers estimate it once if it is unknown.
         reference: log density in nats from which l counts where l is the density's ``log_prob``.
 
     Raises:
-        TypeError: ``alpha`` or ``manifold`` is something else.
-        ValueError: ``score`` is something else, ``alpha`` is negative or not finite, or
-            ``reference`` is not finite.
+        TypeError, ValueError: an argument is something else, negative, or not finite.
     """
 
     score: Score
@@ -131,15 +128,10 @@ class Conformal(Connection):
     def calibrated(
         self, t: Float[Tensor, " time"], x: Float[Tensor, "time *batch dim"]
     ) -> tuple[Connection, int]:
-        r"""The connection with its ``precision`` known.
-
-        An unknown precision is estimated as the 90th percentile of
-        :math:`-z \cdot (s(x + z) - s(x)) / |z|^2` over the interior points x, with one small random
-        displacement z (fixed seed) across the curve at each.
-
-        Cost:
-            2 score evaluations per interior point, in one batch; none if the precision is known.
-        """
+        r"""The connection with its ``precision`` known. An unknown one is estimated, at 2 score
+        evaluations per interior point x, as the 90th percentile over them of
+        :math:`-z \cdot (s(x + z) - s(x)) / |z|^2` with a small random displacement z (fixed seed)
+        across the curve."""
         known = self.score.precision if self.precision is None else self.precision
         if known is not None:
             return replace(self.connection, precision=known), 0

@@ -42,9 +42,9 @@ class FiniteDifferenceScore(Score):
 
     Args:
         score: s, with a symmetric Jacobian: a gradient.
-        step: δ > 0, the Euclidean length of the displacement, in units of x. By default
-            ε^(1/3) (1 + |x|), with ε the rounding unit of x. A score that is noisy or computed in
-            half precision needs more: about a tenth of the noise level σ.
+        step: δ > 0, the Euclidean length of the displacement; by default ε^(1/3) (1 + |x|), with ε
+            the rounding unit of x. A score that is noisy or computed in half precision needs more:
+            about a tenth of the noise level σ.
 
     Raises:
         ValueError: ``step`` is not positive and finite.
