@@ -32,7 +32,7 @@ from torch import Tensor
 from diffusion_geodesics.density import evaluate
 from diffusion_geodesics.ivp.integrator import Attempt, FixedStep, State, space_form
 from diffusion_geodesics.manifold import Manifold
-from diffusion_geodesics.metric import Conformal, Connection
+from diffusion_geodesics.metric import Conformal, ConformalMetric, Connection
 from diffusion_geodesics.shapes import PathValues
 
 
@@ -78,7 +78,7 @@ class IsokineticSplitting(FixedStep):
         return self.composition.order
 
     def check(self, connection: Connection) -> None:
-        if not isinstance(connection, Conformal):
+        if not isinstance(connection, Conformal | ConformalMetric):
             raise ValueError(
                 f"IsokineticSplitting got the connection {type(connection).__name__}, whose "
                 "metric is not a weight times the Euclidean one; expected a conformal one. Use "

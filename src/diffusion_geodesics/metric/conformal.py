@@ -20,14 +20,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from diffusion_geodesics.density import Density, Score, as_score, evaluate
-from diffusion_geodesics.manifold import Manifold, as_manifold
+from diffusion_geodesics.manifold import Flat, Manifold, as_manifold
 from diffusion_geodesics.metric.connection import Connection, Field, LogDensityOf, Metric
 from diffusion_geodesics.metric.weight import Weight, as_weight
 from diffusion_geodesics.shapes import Points, Times, Values
@@ -81,11 +81,6 @@ class Conformal(Connection):
             object.__setattr__(self, name, value)
 
     @property
-    def connection(self) -> Conformal:
-        """This geometry, without more than a score."""
-        return self
-
-    @property
     def weight(self) -> Weight:
         """f: ``alpha`` as a weight."""
         return as_weight(self.alpha)
@@ -134,7 +129,7 @@ class Conformal(Connection):
         across the curve."""
         known = self.score.precision if self.precision is None else self.precision
         if known is not None:
-            return replace(self.connection, precision=known), 0
+            return replace(self, precision=known), 0
         times = t[1:-1].reshape(-1, *[1] * (x.ndim - 2)).to(x)
         inner, chord = x[1:-1], x[2:] - x[:-2]
         noise = torch.randn(inner.shape, generator=torch.Generator().manual_seed(0), dtype=x.dtype)
@@ -147,14 +142,14 @@ class Conformal(Connection):
         curvature = -_dot(z, change) / _dot(z, z).clamp_min(1e-30)
         finite = curvature[torch.isfinite(curvature)]
         value = float(finite.quantile(0.9).clamp_min(0)) if finite.numel() else 0.0
-        return replace(self.connection, precision=value), 2 * curvature.numel()
+        return replace(self, precision=value), 2 * curvature.numel()
 
     def select(self, index: Int[Tensor, " paths"]) -> Connection:
-        return replace(self.connection, score=self.score.select(index))
+        return replace(self, score=self.score.select(index))
 
 
-@dataclass(frozen=True, init=False)
-class ConformalMetric(Conformal, Metric):
+@dataclass(frozen=True)
+class ConformalMetric(Metric):
     r"""The metric :math:`g_x(u, v) = p(x)^{-2\alpha}\, u \cdot v` of a density.
 
     With another weight f of log p it is :math:`e^{-2 f(l)}\, u \cdot v`.
@@ -170,26 +165,43 @@ class ConformalMetric(Conformal, Metric):
         ValueError: ``alpha`` is negative or not finite, or ``reference`` is not finite.
     """
 
-    def __init__(
-        self,
-        density: Density,
-        alpha: float | Weight = 1.0,
-        manifold: Manifold | None = None,
-        reference: float = 0.0,
-    ):
-        super().__init__(density, alpha, manifold, reference=reference)
+    density: Density
+    alpha: float | Weight = 1.0
+    manifold: Manifold = field(default_factory=Flat)
+    reference: float = 0.0
+
+    def __post_init__(self) -> None:
+        _ = self.connection  # checks the arguments
 
     @property
-    def density(self) -> Density:
-        """p, with its log density."""
-        assert isinstance(self.score, Density)
-        return self.score
+    def score(self) -> Score:  # type: ignore[override]
+        return self.density
 
     @property
     def connection(self) -> Conformal:
         """The same geometry from the score alone."""
-        return Conformal(*(getattr(self, f.name) for f in fields(Conformal)))
+        return Conformal(self.density, self.alpha, self.manifold, reference=self.reference)
+
+    @property
+    def scale_free(self) -> bool:
+        return self.connection.scale_free
+
+    def field(
+        self, t: Times, x: Points, v: Points, log_density: LogDensityOf | None = None
+    ) -> Field:
+        return self.connection.field(t, x, v, log_density)
+
+    def speed(self, v: Points, score: Points, log_density: Values) -> Values:
+        return self.connection.speed(v, score, log_density)
+
+    def calibrated(
+        self, t: Float[Tensor, " time"], x: Float[Tensor, "time *batch dim"]
+    ) -> tuple[Connection, int]:
+        return self.connection.calibrated(t, x)
+
+    def select(self, index: Int[Tensor, " paths"]) -> Connection:
+        return self.connection.select(index)
 
     def inner(self, t: Times, x: Points, u: Points, v: Points) -> Values:
         log_density = self.density.log_prob(t, x) - self.reference
-        return torch.exp(-2 * self.weight.value(log_density)) * _dot(u, v)
+        return torch.exp(-2 * as_weight(self.alpha).value(log_density)) * _dot(u, v)
