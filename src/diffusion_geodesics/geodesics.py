@@ -17,7 +17,7 @@ from diffusion_geodesics.bvp import (
     Step,
     solve_bvp,
 )
-from diffusion_geodesics.bvp.circulation import circulation
+from diffusion_geodesics.bvp.checks import circulation
 from diffusion_geodesics.density import Score
 from diffusion_geodesics.length import Profile
 from diffusion_geodesics.manifold import Manifold, placed

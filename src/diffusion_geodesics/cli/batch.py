@@ -46,7 +46,7 @@ class InterpolateBatch(ManyPairs, InterpolationSettings):
     """Interpolations of many pairs."""
 
     def job(self, pairs: "Sequence[BatchPair]") -> "Job":
-        from diffusion_geodesics.batch.jobs.interpolate import InterpolateJob
+        from diffusion_geodesics.batch.jobs.pair_jobs import InterpolateJob
 
         return InterpolateJob(self.model, part_of(InterpolationSettings, self), self.how.report)
 
@@ -71,7 +71,7 @@ class ExtrapolateBatch(ManyPairs, ExtrapolationSettings):
     """Go towards the second image of each pair, instead of from the first one past it."""
 
     def job(self, pairs: "Sequence[BatchPair]") -> "Job":
-        from diffusion_geodesics.batch.jobs.extrapolate import ExtrapolateJob
+        from diffusion_geodesics.batch.jobs.pair_jobs import ExtrapolateJob
 
         settings = part_of(ExtrapolationSettings, self)
         return ExtrapolateJob(self.model, settings, self.how.report, self.towards)
@@ -84,7 +84,7 @@ class CompareBatch(ManyPairs, ComparisonSettings):
     external: ExternalSettings = ExternalSettings()
 
     def job(self, pairs: "Sequence[BatchPair]") -> "Job":
-        from diffusion_geodesics.batch.jobs.compare import CompareJob
+        from diffusion_geodesics.batch.jobs.pair_jobs import CompareJob
 
         prompted = self.prompts.given or all(p.prompt_a and p.prompt_b for p in pairs)
         methods = tuple(read_method(name) for name in self.method or default_methods(prompted))

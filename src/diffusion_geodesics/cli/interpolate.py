@@ -46,9 +46,8 @@ def run(command: InterpolateCommand) -> None:
     masks = [m for m in (command.masks.mask, command.masks.mask_b) if m is not None]
     inputs.demand_images(masks, least=0)
     with kept_work(folder, "segments") as partial, console.ProgressBars() as bars:
-        from diffusion_geodesics.interpolation.chain import Chain
         from diffusion_geodesics.interpolation.interpolate import interpolate as job
-        from diffusion_geodesics.interpolation.timeline import frame_count
+        from diffusion_geodesics.interpolation.timeline import Chain, frame_count
 
         model = command.model.load(bars)
         chain = Chain.through(len(command.images), closed=command.film.loop)
