@@ -41,7 +41,8 @@ SECONDS, WORKERS = 0.05, 2
 SHARES = (0.1, 0.5, 1.0)
 """Shares of a batch at which the memory of its driver is looked at."""
 FEW = {"steps": 10, "frames": 5, "refinements": 0, "compare": False}
-"""Settings of pairs that are solved together."""
+TOGETHER = (1, 2, 4, 8)
+"""Settings of pairs that are solved together, and how many of them."""
 
 
 def waiting(engine: str, pairs: int, folder: Path) -> Data:
@@ -97,21 +98,27 @@ def cpu_below(parent: int) -> float:
 
 def computed(
     model: DiffusionModel, pairs: Sequence[BatchPair], together: int, report: bool, **settings: Any
-) -> tuple[float, float]:
-    """CPU seconds a pair of computing, and of writing."""
+) -> Data:
+    """What a pair costs: CPU seconds of computing and of writing, files, and their size."""
     job = InterpolateJob(ModelSettings(), InterpolationSettings.of(**settings), report).opened(
         model
     )
-    clock, spans = [time.process_time()], [0.0, 0.0]
+    clock, spans, count = [time.process_time()], [0.0, 0.0], len(pairs)
     with TemporaryDirectory() as folder:
-        for i in range(0, len(pairs), together):
+        for i in range(0, count, together):
             writes = job.results(pairs[i : i + together])
             clock.append(time.process_time())
             for k, write in enumerate(writes):
                 PairStore(Path(folder)).deliver(str(i + k), write)
             clock.append(time.process_time())
             spans = [s + clock[j] - clock[j - 1] for s, j in zip(spans, (-2, -1), strict=True)]
-    return spans[0] / len(pairs), spans[1] / len(pairs)
+        sizes = [file.stat().st_size for file in Path(folder).rglob("*") if file.is_file()]
+    return {
+        "computing, CPU s": spans[0] / count,
+        "writing, CPU s": spans[1] / count,
+        "files": len(sizes) / count,
+        "kB": sum(sizes) / count / 1000,
+    }
 
 
 def computing(pairs: int, rounds: int) -> tuple[list[Data], list[Data]]:
@@ -124,15 +131,13 @@ def computing(pairs: int, rounds: int) -> tuple[list[Data], list[Data]]:
             for file, image in zip(files, (pair.a, pair.b), strict=True):
                 save_png(file, image)  # type: ignore[arg-type]
             todo.append(BatchPair(pair.name, *files))
-        turns = [[computed(model, todo, n, False, **FEW)[0] for n in (1, 2, 4, 8)]
-                 for _ in range(rounds)]  # fmt: skip
-        spent = {report: computed(model, todo[:1], 1, report) for report in (True, False)}
-    least = [min(turn) for turn in zip(*turns, strict=True)]
-    together = [{"pairs in a batch": n, "CPU s/pair": s, "of one by one": s / least[0]}
-                for n, s in zip((1, 2, 4, 8), least, strict=True)]  # fmt: skip
-    one = [{"report": report, "computing, CPU s": s[0], "writing, CPU s": s[1]}
-           for report, s in spent.items()]  # fmt: skip
-    return together, one
+        turns = [[computed(model, todo, n, False, **FEW) for n in TOGETHER] for _ in range(rounds)]
+        one = [{"report": r, **computed(model, todo[:1], 1, r)} for r in (True, False)]
+    least = [min(found["computing, CPU s"] for found in turn) for turn in zip(*turns, strict=True)]
+    return [
+        {"pairs in a batch": n, "CPU s/pair": s, "of one by one": s / least[0]}
+        for n, s in zip(TOGETHER, least, strict=True)
+    ], one
 
 
 def main(
