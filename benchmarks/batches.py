@@ -163,6 +163,7 @@ def main(
         with place as folder, ProcessPoolExecutor(1, get_context("spawn")) as driver:
             run = driver.submit(waiting, engine, pairs, Path(folder))
             data["engines"].append(run.result())
+            print(data["engines"][-1], flush=True)
     data["together"], data["one pair"] = computing(count, rounds)
     head = f"Batches, measured\n\nMade by `python -m benchmarks.batches` at commit {commit('src')}."
     page = ""
