@@ -219,6 +219,8 @@ def run(command: Any, *, name: str) -> None:
     line.summarise(progress)
     if how.shard is None:
         _gather(out)
+    else:
+        print(f"when all shards are done: geodesic batch {out} --collect", file=sys.stderr)
     if progress.failed:
         sys.exit(1)
 
