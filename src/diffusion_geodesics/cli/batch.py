@@ -84,7 +84,10 @@ def _distance(command: DistanceBatch, pairs: "Sequence[BatchPair]") -> "Job":
     from diffusion_geodesics.batch.jobs.distance import DistanceJob
 
     if any(pair.prompt_a or pair.prompt_b for pair in pairs):
-        raise SettingsError("distances are under one prompt for all images; give it by prompt")
+        raise SettingsError(
+            "distances are under one prompt for all images; give it with --prompt, and "
+            "leave prompt_a and prompt_b out"
+        )
     images = tuple(dict.fromkeys(path for pair in pairs for path in (pair.a, pair.b)))
     settings = part_of(DistanceSettings, command)
     cache = command.output.folder / "latents"
