@@ -53,6 +53,12 @@ def test_gpus_that_a_cluster_lacks_are_refused_at_once(tmp_path: Path) -> None:
         run_batch(job, (), tmp_path / "out", RayPool(job, tmp_path, 2, 1, gpus=64))
 
 
+def test_an_address_where_nobody_answers_is_refused_at_once(tmp_path: Path) -> None:
+    pool = RayPool(ToyJob(), tmp_path, 2, 1, "127.0.0.1:1")
+    with pytest.raises(EngineError, match="no Ray cluster answers at 127.0.0.1:1: .*refused; give"):
+        run_batch(ToyJob(), (), tmp_path / "out", pool)
+
+
 @pytest.fixture
 def two_nodes() -> Iterator[str]:
     """The address of a cluster of two local nodes with one core each."""
