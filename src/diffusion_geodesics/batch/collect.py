@@ -21,7 +21,7 @@ PAGE = 500
 """Pairs on a page of the gallery."""
 LEFT_OUT = {
     *("settings", "versions", "files", "program", "images", "model", "job", "stages"),
-    *("quantities", "record", "skipped", "notes", "methods", "names"),
+    *("quantities", "record", "skipped", "notes", "methods", "names", "warnings"),
 }
 """Parts of a result that are no columns of a table."""
 FIRST = ("name", "key", "status", "method", "a", "b")

@@ -58,7 +58,10 @@ class DistanceBatch(ManyPairs, DistanceSettings):
         from diffusion_geodesics.batch.jobs.distance import DistanceJob
 
         if any(pair.prompt_a or pair.prompt_b for pair in pairs):
-            raise SettingsError("distances are under one prompt for all images; give it by prompt")
+            raise SettingsError(
+                "distances are under one prompt for all images; give it with --prompt, and "
+                "leave prompt_a and prompt_b out"
+            )
         images = tuple(dict.fromkeys(path for pair in pairs for path in (pair.a, pair.b)))
         settings, cache = part_of(DistanceSettings, self), self.output.folder / "latents"
         return DistanceJob(self.model, settings, self.how.report, images, cache)
@@ -188,6 +191,8 @@ def run(command: ManyPairs) -> None:
     line.summarise(progress)
     if how.shard is None:
         _gather(out)
+    else:
+        print(f"when all shards are done: geodesic batch {out} --collect", file=sys.stderr)
     if progress.failed:
         sys.exit(1)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +21,9 @@ from diffusion_geodesics.batch.job import Device, Facts, Job
 from diffusion_geodesics.batch.pair_store import StoreError, reason_of
 from diffusion_geodesics.batch.pool import MEMORY_EACH, Ended, EngineError, Pool
 from diffusion_geodesics.batch.worker import Outcome, Task, Worker
+
+PATIENCE = 10.0
+"""Seconds that a cluster has to answer."""
 
 
 class _Actor:
@@ -57,6 +61,7 @@ class RayPool(Pool):
 
     def start(self) -> Facts:
         ray = _ray()
+        _check_address(self._address or "")
         logging.getLogger("ray").setLevel(logging.ERROR)
         try:
             ray.init(
@@ -157,6 +162,20 @@ class RayPool(Pool):
         if ray.is_initialized():
             ray.shutdown()
         self._idle, self._running, self._starting = [], {}, {}
+
+
+def _check_address(address: str) -> None:
+    """Refuse HOST:PORT where nobody answers; Ray itself would wait for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host, int(port)), PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise EngineError(
+            f"no Ray cluster answers at {address}: {reason_of(error)}; give the address that "
+            "`ray start --head` has said, or none to start Ray on this machine"
+        ) from error
 
 
 def _ray() -> Any:
