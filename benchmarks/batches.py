@@ -20,11 +20,11 @@ from typing import Any
 
 import cyclopts
 import torch
-from diffusion_geodesics.batch.jobs.interpolate import InterpolateJob
 
 from benchmarks.evidence.pairs import Kind, true_pairs
 from benchmarks.record import ROOT, Data, commit, table, write_page
 from diffusion_geodesics.batch.collect import collect
+from diffusion_geodesics.batch.jobs.pair_jobs import InterpolateJob
 from diffusion_geodesics.batch.manifest import BatchPair
 from diffusion_geodesics.batch.pair_store import PairStore
 from diffusion_geodesics.batch.progress import BatchProgress

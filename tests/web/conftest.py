@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,8 @@ def free_port() -> int:
 @contextmanager
 def serving(folder: Path, *options: str, **environment: str) -> Iterator[Server]:
     """A server that answers, ended afterwards as Ctrl+C would end it."""
-    pytest.importorskip("importlib.util").find_spec("gradio") or pytest.skip("gradio is missing")
+    if find_spec("gradio") is None:
+        pytest.skip("gradio is missing")
     port = free_port()
     log = folder / f"server-{port}.log"
     words = [

@@ -63,7 +63,7 @@ def test_a_report_of_the_command(
 
 
 def test_what_is_missing_is_said(folder: Path) -> None:
-    for part, more, words in (
+    cases: tuple[tuple[str, dict[str, Any], str], ...] = (
         ("distances", {"count": 1}, "a distance matrix takes 2 to 12 pictures; got 1"),
         ("density", {"count": 0}, "a density takes 1 to 12 pictures; got 0"),
         (
@@ -73,6 +73,7 @@ def test_what_is_missing_is_said(folder: Path) -> None:
         ),
         ("extrapolation", {"direction": PROMPT}, "Got no prompt to go towards"),
         ("clip", {"clip": None}, "Got no clip"),
-    ):
+    )
+    for part, more, words in cases:
         with pytest.raises(ValueError, match=words):
             KINDS[part].prepare(inputs(folder, **more))
