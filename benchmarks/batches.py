@@ -130,7 +130,7 @@ def computing(pairs: int, rounds: int) -> tuple[list[Data], list[Data]]:
             pair, files = true.pair(64, False), [f"{folder}/{true.name}-{end}.png" for end in "ab"]
             for file, image in zip(files, (pair.a, pair.b), strict=True):
                 save_png(file, image)  # type: ignore[arg-type]
-            todo.append(BatchPair(pair.name, *files))
+            todo.append(BatchPair(pair.name, files[0], files[1]))
         turns = [[computed(model, todo, n, False, **FEW) for n in TOGETHER] for _ in range(rounds)]
         one = [{"report": r, **computed(model, todo[:1], 1, r)} for r in (True, False)]
     least = [min(found["computing, CPU s"] for found in turn) for turn in zip(*turns, strict=True)]
