@@ -21,9 +21,9 @@ from diffusion_geodesics.web.explorations import (
 KINDS = {kind.part: kind for kind in EXPLORATIONS}
 SMALL: dict[str, dict[str, Any]] = {
     "distances": {"steps": 4, "level": 0.5},
-    "density": {"steps": 4, "level": 0.5, "probes": 2},
+    "density": {"steps": 4, "level": 0.5, "probes": 3},
     "extrapolation": {"steps": 4, "level": 0.5, "frames": 3},
-    "clip": {"steps": 4, "level": 0.5, "window": 3},
+    "clip": {"steps": 4, "level": 0.5, "window": 5},
 }
 
 
@@ -39,7 +39,7 @@ def inputs(folder: Path, count: int = 2, **more: Any) -> dict[str, Any]:
         ("distances", {}, "Geodesic distances"),
         ("density", {}, "Densities of images"),
         *(
-            ("extrapolation", {"direction": d, "towards": "a"}, "Extrapolation")
+            ("extrapolation", {"direction": d, "towards": "a"}, "A density ray")
             for d in (PAST, TOWARDS, PROMPT, RANDOM)
         ),
         ("clip", {}, "clip"),

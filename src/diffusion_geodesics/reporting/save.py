@@ -10,12 +10,13 @@ from torch import Tensor
 
 from diffusion_geodesics.comparison.result import ComparisonResult
 from diffusion_geodesics.extrapolation.result import ExtrapolationResult
+from diffusion_geodesics.image_sets.densities import DensitiesResult
 from diffusion_geodesics.image_sets.distances import DistancesResult
 from diffusion_geodesics.interpolation.result import InterpolationResult
 from diffusion_geodesics.reporting.blocks import Block, VideoClip
 from diffusion_geodesics.reporting.jobs.comparison import comparison_report
 from diffusion_geodesics.reporting.jobs.extrapolation import extrapolation_report
-from diffusion_geodesics.reporting.jobs.image_sets import distances_report
+from diffusion_geodesics.reporting.jobs.image_sets import densities_report, distances_report
 from diffusion_geodesics.reporting.jobs.interpolation import interpolation_report
 from diffusion_geodesics.reporting.jobs.video import video_report
 from diffusion_geodesics.reporting.playback import Upscaler
@@ -31,7 +32,7 @@ def to_report(result: object) -> Report:
     """The report of a job's result."""
     raise TypeError(
         f"got a {type(result).__name__}; expected the result of interpolate, extrapolate, analyze, "
-        "image_distances, compare or evaluate"
+        "image_distances, image_densities, compare or evaluate"
     )
 
 
@@ -39,6 +40,7 @@ to_report.register(InterpolationResult, interpolation_report)
 to_report.register(ExtrapolationResult, extrapolation_report)
 to_report.register(VideoResult, video_report)
 to_report.register(DistancesResult, distances_report)
+to_report.register(DensitiesResult, densities_report)
 to_report.register(ComparisonResult, comparison_report)
 
 
