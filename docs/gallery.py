@@ -65,7 +65,7 @@ def plot(report: str, label: str, name: str) -> None:
     found = re.search(rf'<svg role="img" aria-label="{label}.*?</svg>', text, re.DOTALL)
     if found is None:
         raise SystemExit(f"{report} has no plot described as {label!r}")
-    svg = found[0].replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    svg = found[0].replace("<svg ", '<svg style="background: white" ', 1)
     (IMAGES / f"{name}.svg").write_text(svg, encoding="utf-8")
 
 

@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import resolve_name
 from types import ModuleType
+from xml.etree import ElementTree
 
 import pytest
 
@@ -101,6 +102,14 @@ def test_the_site_builds_and_has_every_public_name(tmp_path: Path) -> None:
     for name in public_names():
         last = name.rpartition(".")[2]
         assert re.search(rf'id="{PACKAGE}[\w.]*\.{last}"', pages), name
+
+
+def test_drawings_are_whole() -> None:
+    """A browser shows nothing of one that is no XML."""
+    files = sorted((ROOT / "docs" / "images").glob("*.svg"))
+    assert files
+    for file in files:
+        assert ElementTree.parse(file).getroot().tag == "{http://www.w3.org/2000/svg}svg", file
 
 
 def test_every_warning_is_explained() -> None:
