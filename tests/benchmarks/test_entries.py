@@ -162,7 +162,7 @@ def test_endpoints(model: FunctionModel, loads: Loads, tmp_path: Path) -> None:
 
 def test_startup(capsys: pytest.CaptureFixture[str]) -> None:
     nothing, imported = startup.measure(1, ("an empty program", startup.IMPORT))
-    assert all(0 < float(row[1]) < 2 for row in (nothing, imported))
+    assert all(0 <= float(row[1]) < 1 for row in (nothing, imported))  # with torch it is above 1
     assert len(capsys.readouterr().out.splitlines()) == 2
     with pytest.raises(ValueError, match="at least 1"):
         startup.measure(0)
