@@ -34,8 +34,9 @@ from diffusion_geodesics.models import DiffusionModel
 from diffusion_geodesics.runtime.run import Run
 from diffusion_geodesics.video.controls import Variant
 from diffusion_geodesics.video.curves import arc_length, at_arc_length
+from diffusion_geodesics.video.geodesics import EndsPath
 from diffusion_geodesics.video.settings import VideoSettings
-from diffusion_geodesics.video.shot import EndsPath, measure_shot
+from diffusion_geodesics.video.shot import measure_shot
 from diffusion_geodesics.video.statistics import Statistics
 from training.clips import Law, Motion, RenderedClip, make_clip
 

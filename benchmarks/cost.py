@@ -127,7 +127,7 @@ def relative_lengths(
     found = []
     for metric in metrics:
         geometry = path_geometry(noised, metric, settings.solve.seed, pair)
-        connection = geometry.connection(coordinates.of_pair(0))
+        connection = geometry.connection(coordinates.select(0))
         lengths = [float(measure(connection, p, intervals=32).distance) for p in (own.path, slerp)]
         found.append(lengths[0] / lengths[1])
     return found

@@ -111,8 +111,7 @@ def make_clip(actor: int, motion: Motion, law: Law, frames: int = 17) -> Rendere
 def write_mp4(images: Tensor, path: Path, fps: int = 25) -> None:
     """The frames as H.264, as they are: neither enlarged nor played back."""
     from diffusion_geodesics.reporting.films import write_films
-    from diffusion_geodesics.reporting.playback import Once, Playback
-    from diffusion_geodesics.reporting.upscaling import Lanczos
+    from diffusion_geodesics.reporting.playback import Lanczos, Once, Playback
     from diffusion_geodesics.reporting.video_formats import Mp4
 
     plain = Playback(fps=fps, hold=1, order=Once(), upscale=Lanczos(1))

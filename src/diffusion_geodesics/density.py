@@ -1,14 +1,10 @@
 r"""Scores and densities: what a geodesic needs to know about the data.
 
-A *score* is the gradient :math:`s(t, x) = \nabla_x \log p_t(x)`. A *density* also gives
-:math:`\log p_t(x)` itself, up to one constant. A diffusion model gives only the score at a low
-cost, so scores and densities are different types.
-
-``t`` in [0, 1] is the curve parameter, for densities that change along a curve (a prompt that
-changes from one end to the other); densities that do not change ignore it.
-
-References:
-    Yu et al., Probability Density Geodesics in Image Diffusion Latent Space, CVPR 2025, section 3.
+A *score* is the gradient :math:`s(t, x) = \nabla_x \log p_t(x)`. A *density* also gives :math:`\log
+p_t(x)` itself, up to one constant. A diffusion model gives only the score at a low cost, so scores
+and densities are different types. ``t`` in [0, 1] is the curve parameter, for densities that change
+along a curve (a prompt that changes from one end to the other). See Yu et al., CVPR 2025, section
+3.
 """
 
 from __future__ import annotations
@@ -16,19 +12,22 @@ from __future__ import annotations
 import inspect
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-ArrayLike: TypeAlias = (
-    Tensor | np.ndarray | Sequence[float | int] | Sequence[Sequence[float | int]] | float | int
+from diffusion_geodesics.points import (
+    ArrayLike,
+    GradientUse,
+    Points,
+    Times,
+    Values,
+    as_points,
+    as_tensor,
 )
-"""What is accepted as an array: tensors, numpy arrays, lists, numbers."""
 
 
 class Score(ABC):
@@ -39,34 +38,20 @@ class Score(ABC):
     """
 
     @abstractmethod
-    def __call__(
-        self, t: Float[Tensor, "*#batch"], x: Float[Tensor, "*batch dim"]
-    ) -> Float[Tensor, "*batch dim"]:
-        """Evaluate the score.
-
-        Args:
-            t: curve parameter in [0, 1], broadcastable to the batch of points.
-            x: points; every leading axis is a batch axis, and all are evaluated in one batch.
-        """
+    def __call__(self, t: Times, x: Points) -> Points:
+        """The score at points with curve parameters t, all in one batch."""
 
     @property
     def precision(self) -> float | None:
-        r"""A bound on the curvature :math:`-\nabla s` across a ridge of the density, if known.
-
-        For a density smoothed by noise of standard deviation σ this is 1/σ². Solvers use it as a
-        preconditioner only; if it is None they estimate it from one more batch.
+        r"""A bound on the curvature :math:`-\nabla s` across a ridge of the density, if known: 1/σ²
+        for a density smoothed by noise of standard deviation σ. Solvers use it as a preconditioner
+        only; if it is None they estimate it from one more batch.
         """
         return None
 
     def select(self, index: Int[Tensor, " paths"]) -> Score:
-        """The score for some paths of a batch (the last batch axis).
-
-        A score that is the same for all paths returns itself, as here; one that holds something
-        for each path, such as a prompt, selects it.
-
-        Args:
-            index: indices of the paths, in the order wanted.
-        """
+        """The score for some paths of a batch (the last batch axis), in the order wanted. One that
+        holds something for each path, such as a prompt, selects it; others return themselves."""
         return self
 
 
@@ -74,79 +59,24 @@ class Density(Score):
     r"""A score whose :math:`\log p_t(x)` is also known, up to one additive constant."""
 
     @abstractmethod
-    def log_prob(
-        self, t: Float[Tensor, "*#batch"], x: Float[Tensor, "*batch dim"]
-    ) -> Float[Tensor, "*batch"]:
-        """Evaluate the log density in nats.
+    def log_prob(self, t: Times, x: Points) -> Values:
+        """The log density in nats at points with curve parameters t."""
 
-        Args:
-            t: curve parameter in [0, 1], broadcastable to the batch of points.
-            x: points.
-        """
+    def log_prob_at(self, x: ArrayLike, t: float = 0.0) -> Values:
+        """The log density in nats of points, shape (*batch, dim), at one curve parameter in [0, 1].
 
-    def log_prob_at(self, x: ArrayLike, t: float = 0.0) -> Float[Tensor, "*batch"]:
-        """Evaluate the log density in nats, at one curve parameter for all points.
-
-        Args:
-            x: points, shape (*batch, dim), as a tensor, an array or lists.
-            t: curve parameter in [0, 1]; most densities do not depend on it.
-
-        Raises:
-            ValueError: ``x`` holds no points, or a value that is not finite.
+        `ValueError` if ``x`` holds no points, or a value that is not finite.
         """
         points = as_points(x, "x")
         return self.log_prob(torch.full(points.shape[:-1], t).to(points), points)
 
 
-def evaluate(
-    score: Score, t: Float[Tensor, "*#batch"], x: Float[Tensor, "*batch dim"]
-) -> Float[Tensor, "*batch dim"]:
-    """The values of a score, without gradients unless the points ask for them.
-
-    The score receives copies, which it may write into.
-
-    Args:
-        score: s.
-        t: curve parameter in [0, 1].
-        x: points.
-
-    Cost:
-        1 score evaluation per point, in one batch.
-    """
+def evaluate(score: Score, t: Times, x: Points) -> Points:
+    """The values of a score, without gradients unless the points ask for them. The score receives
+    copies, which it may write into. Cost: 1 score evaluation per point, in one batch."""
     if torch.is_grad_enabled() and x.requires_grad:
         return score(t, x)
     return score(t.clone(), x.detach().clone()).detach()
-
-
-@dataclass
-class GradientUse:
-    """Whether a user's function takes gradients itself; found out by calling it.
-
-    Args:
-        inside: it does.
-    """
-
-    inside: bool = False
-
-    def values(self, function: Callable[[], Tensor]) -> Tensor:
-        """The value of a function, without the memory of a graph where it needs none.
-
-        Args:
-            function: called without gradients and, if that fails, once more with gradients.
-        """
-        if not self.inside:
-            try:
-                with torch.no_grad():
-                    return function()
-            except torch.OutOfMemoryError:
-                raise
-            except RuntimeError:
-                with torch.enable_grad():
-                    value = function()
-                self.inside = True
-                return value.detach()
-        with torch.enable_grad():
-            return function().detach()
 
 
 @dataclass(frozen=True)
@@ -162,9 +92,7 @@ class FunctionScore(Score):
     function: Callable[[Tensor], Tensor]
     _use: GradientUse = field(default_factory=GradientUse, repr=False, compare=False)
 
-    def __call__(
-        self, t: Float[Tensor, "*#batch"], x: Float[Tensor, "*batch dim"]
-    ) -> Float[Tensor, "*batch dim"]:
+    def __call__(self, t: Times, x: Points) -> Points:
         if torch.is_grad_enabled() and x.requires_grad:
             return self._values(x.clone())
         with torch.inference_mode(False):
@@ -184,45 +112,6 @@ class FunctionScore(Score):
         return scores.to(x.dtype).reshape(x.shape)
 
 
-def _vector(value: ArrayLike, name: str) -> Tensor:
-    try:
-        tensor = torch.as_tensor(value)
-    except (TypeError, ValueError, RuntimeError):
-        tensor = None
-    if tensor is None or tensor.is_complex() or tensor.dtype == torch.bool:
-        kind = type(value).__name__ if tensor is None else tensor.dtype
-        raise ValueError(
-            f"{name} is a {kind} that is no array of real numbers; expected a tensor, a numpy "
-            "array or a list of numbers"
-        )
-    if not (isinstance(value, Tensor) and tensor.is_floating_point()):
-        tensor = torch.as_tensor(value, dtype=torch.float64)
-    if not bool(torch.isfinite(tensor).all()):
-        raise ValueError(f"{name} holds a value that is not finite; expected finite numbers")
-    return tensor
-
-
-def as_points(value: ArrayLike, name: str, axes: int | None = None) -> Float[Tensor, "*batch dim"]:
-    """Points as a floating-point tensor.
-
-    Args:
-        value: tensor, numpy array or list, shape (*batch, dim). float32 and float64 tensors keep
-            their type; everything else becomes float64.
-        name: what to call it in messages.
-        axes: number of axes expected; any from 1 by default.
-
-    Raises:
-        ValueError: it holds no numbers, has another shape, or a value is not finite.
-    """
-    points = _vector(value, name)
-    if points.dtype not in (torch.float32, torch.float64):
-        points = points.double()
-    expected = {None: "(dim,) or (*batch, dim)", 1: "(dim,)", 2: "(points, dim)"}[axes]
-    if points.ndim == 0 or axes not in (None, points.ndim) or not points.shape[-1]:
-        raise ValueError(f"{name} has shape {tuple(points.shape)}; expected {expected}")
-    return points
-
-
 def _check_dim(density: object, dim: int, x: Tensor) -> None:
     if x.shape[-1] != dim:
         raise ValueError(
@@ -231,45 +120,42 @@ def _check_dim(density: object, dim: int, x: Tensor) -> None:
         )
 
 
+def _scales(value: ArrayLike, name: str, count: int) -> Tensor:
+    """Standard deviations: one positive number, or ``count``."""
+    scales = as_tensor(value, name)
+    if scales.shape not in ((), (count,)):
+        raise ValueError(
+            f"{name} has shape {tuple(scales.shape)}; expected one number or ({count},)"
+        )
+    if not bool((scales > 0).all()):
+        raise ValueError(f"{name} is {scales.min().item():g}; expected positive numbers")
+    return scales
+
+
 @dataclass(frozen=True, init=False)
 class Gaussian(Density):
-    r"""Normal distribution :math:`N(m, \mathrm{diag}(\sigma^2))`.
-
-    .. math:: s(x) = (m - x) / \sigma^2
+    r"""Normal distribution :math:`N(m, \mathrm{diag}(\sigma^2))`: :math:`s(x) = (m-x) / \sigma^2`.
 
     Args:
         mean: m, shape (dim,).
-        std: σ > 0, one number or shape (dim,).
-
-    Raises:
-        ValueError: shapes do not fit, or a value is out of range.
+        std: σ > 0, one number or shape (dim,); `ValueError` for anything else.
     """
 
     mean: Float[Tensor, " dim"]
     std: Float[Tensor, "*#dim"]
 
     def __init__(self, mean: ArrayLike, std: ArrayLike = 1.0):
-        mean_, std_ = _vector(mean, "mean"), _vector(std, "std")
+        mean_ = as_tensor(mean, "mean")
         if mean_.ndim != 1:
             raise ValueError(f"mean has shape {tuple(mean_.shape)}; expected (dim,)")
-        if std_.ndim > 1 or (std_.ndim == 1 and std_.shape != mean_.shape):
-            raise ValueError(
-                f"std has shape {tuple(std_.shape)}; expected one number or {tuple(mean_.shape)}"
-            )
-        if not bool((std_ > 0).all()):
-            raise ValueError(f"std is {std_.min().item():g}; expected positive numbers")
         object.__setattr__(self, "mean", mean_)
-        object.__setattr__(self, "std", std_)
+        object.__setattr__(self, "std", _scales(std, "std", len(mean_)))
 
-    def __call__(
-        self, t: Float[Tensor, "*#batch"], x: Float[Tensor, "*batch dim"]
-    ) -> Float[Tensor, "*batch dim"]:
+    def __call__(self, t: Times, x: Points) -> Points:
         _check_dim(self, len(self.mean), x)
         return (self.mean.to(x) - x) / self.std.to(x) ** 2
 
-    def log_prob(
-        self, t: Float[Tensor, "*#batch"], x: Float[Tensor, "*batch dim"]
-    ) -> Float[Tensor, "*batch"]:
+    def log_prob(self, t: Times, x: Points) -> Values:
         _check_dim(self, len(self.mean), x)
         std = self.std.to(x).expand(x.shape[-1])
         z = (x - self.mean.to(x)) / std
@@ -285,12 +171,9 @@ class GaussianMixture(Density):
     r"""Mixture of isotropic Gaussians :math:`\sum_k w_k N(m_k, \sigma_k^2 I)`.
 
     Args:
-        means: m, shape (components, dim).
+        means: m, shape (components, dim); `ValueError` for anything else, here and below.
         stds: σ > 0, one number or shape (components,).
         weights: w ≥ 0, shape (components,), normalised here; equal by default.
-
-    Raises:
-        ValueError: shapes do not fit, or a value is out of range.
     """
 
     means: Float[Tensor, "components dim"]
@@ -298,21 +181,15 @@ class GaussianMixture(Density):
     weights: Float[Tensor, " components"]
 
     def __init__(self, means: ArrayLike, stds: ArrayLike = 1.0, weights: ArrayLike | None = None):
-        means_ = _vector(means, "means")
+        means_ = as_tensor(means, "means")
         if means_.ndim != 2 or not len(means_):
             raise ValueError(f"means has shape {tuple(means_.shape)}; expected (components, dim)")
         count = len(means_)
-        stds_ = _vector(stds, "stds").to(means_.dtype)
-        weights_ = _vector([1.0] * count if weights is None else weights, "weights")
+        stds_ = _scales(stds, "stds", count).to(means_.dtype)
+        weights_ = as_tensor([1.0] * count if weights is None else weights, "weights")
         weights_ = weights_.to(means_.dtype)
-        if stds_.ndim > 1 or (stds_.ndim == 1 and len(stds_) != count):
-            raise ValueError(
-                f"stds has shape {tuple(stds_.shape)}; expected ({count},) or a number"
-            )
         if weights_.shape != (count,):
             raise ValueError(f"weights has shape {tuple(weights_.shape)}; expected ({count},)")
-        if not bool((stds_ > 0).all()):
-            raise ValueError(f"stds holds {stds_.min().item():g}; expected positive numbers")
         if not (bool((weights_ >= 0).all()) and float(weights_.sum()) > 0):
             raise ValueError("weights must not be negative, and at least one must be positive")
         object.__setattr__(self, "means", means_)
@@ -326,15 +203,11 @@ class GaussianMixture(Density):
         norm = x.shape[-1] * (stds.log() + 0.5 * math.log(2 * math.pi))
         return self.weights.to(x).log() - norm - 0.5 * square / stds**2
 
-    def __call__(
-        self, t: Float[Tensor, "*#batch"], x: Float[Tensor, "*batch dim"]
-    ) -> Float[Tensor, "*batch dim"]:
+    def __call__(self, t: Times, x: Points) -> Points:
         pull = self._log_joint(x).softmax(-1) / self.stds.to(x) ** 2
         return pull @ self.means.to(x) - pull.sum(-1, keepdim=True) * x
 
-    def log_prob(
-        self, t: Float[Tensor, "*#batch"], x: Float[Tensor, "*batch dim"]
-    ) -> Float[Tensor, "*batch"]:
+    def log_prob(self, t: Times, x: Points) -> Values:
         return self._log_joint(x).logsumexp(-1)
 
     @property
@@ -351,16 +224,12 @@ class HalfPlane(Density):
     Outside the half space score and log density are NaN.
     """
 
-    def __call__(
-        self, t: Float[Tensor, "*#batch"], x: Float[Tensor, "*batch dim"]
-    ) -> Float[Tensor, "*batch dim"]:
+    def __call__(self, t: Times, x: Points) -> Points:
         y = x[..., -1:]
         inverse = torch.where(y > 0, 1 / y, torch.nan)
         return torch.cat([torch.zeros_like(x[..., :-1]), inverse], -1)
 
-    def log_prob(
-        self, t: Float[Tensor, "*#batch"], x: Float[Tensor, "*batch dim"]
-    ) -> Float[Tensor, "*batch"]:
+    def log_prob(self, t: Times, x: Points) -> Values:
         y = x[..., -1]
         return torch.where(y > 0, y, torch.nan).log()
 
@@ -370,12 +239,9 @@ class VonMisesFisher(Density):
     r"""The density :math:`p(x) \propto \exp(\kappa\, \mu \cdot x / R)` on the sphere of radius R.
 
     Args:
-        direction: μ, shape (dim,), normalised here.
+        direction: μ, shape (dim,), normalised here; `ValueError` for zero.
         concentration: κ ≥ 0.
         radius: R > 0 of the sphere on which the points lie.
-
-    Raises:
-        ValueError: a value is out of range.
     """
 
     direction: Float[Tensor, " dim"]
@@ -383,7 +249,7 @@ class VonMisesFisher(Density):
     radius: float = field(default=1.0)
 
     def __init__(self, direction: ArrayLike, concentration: float, radius: float = 1.0):
-        direction_ = _vector(direction, "direction")
+        direction_ = as_tensor(direction, "direction")
         norm = float(direction_.norm())
         if direction_.ndim != 1 or norm == 0:
             raise ValueError(f"direction is {direction}; expected a non-zero vector")
@@ -396,15 +262,11 @@ class VonMisesFisher(Density):
         object.__setattr__(self, "concentration", float(concentration))
         object.__setattr__(self, "radius", float(radius))
 
-    def __call__(
-        self, t: Float[Tensor, "*#batch"], x: Float[Tensor, "*batch dim"]
-    ) -> Float[Tensor, "*batch dim"]:
+    def __call__(self, t: Times, x: Points) -> Points:
         _check_dim(self, len(self.direction), x)
         return (self.concentration / self.radius * self.direction.to(x)).expand(x.shape)
 
-    def log_prob(
-        self, t: Float[Tensor, "*#batch"], x: Float[Tensor, "*batch dim"]
-    ) -> Float[Tensor, "*batch"]:
+    def log_prob(self, t: Times, x: Points) -> Values:
         _check_dim(self, len(self.direction), x)
         return self.concentration / self.radius * (x @ self.direction.to(x))
 
@@ -414,31 +276,19 @@ class VonMisesFisher(Density):
 
 
 def as_score(score: Score | Callable[[Tensor], Tensor]) -> Score:
-    """A score, from a score or from a plain function.
-
-    Args:
-        score: a score, which is returned, or a function ``x -> s(x)``, which is wrapped.
-
-    Raises:
-        ValueError: it is neither.
-    """
+    """A score, from a score or from a plain function x -> s(x); `ValueError` for anything else."""
     if isinstance(score, Score):
         return score
     kinds = [kind.__name__ for kind in inspect.getmro(type(score))]
-    if isinstance(score, str | type):
-        raise ValueError(f"got {score!r} as a score; {_SCORES}")
-    if "DiffusionPipeline" in kinds or "DiffusionModel" in kinds:
-        raise ValueError(
-            f"got a {kinds[0]} as a score; geodesics between images are made by "
-            "dg.interpolate(model, images), with dg.from_pipeline(pipeline) for a pipeline. Here "
-            + _SCORES
-        )
-    if callable(score):
+    image_model = "DiffusionPipeline" in kinds or "DiffusionModel" in kinds
+    if callable(score) and not isinstance(score, type) and not image_model:
         return FunctionScore(score)
-    raise ValueError(f"got a {kinds[0]} as a score; {_SCORES}")
-
-
-_SCORES = (
-    "expected a Score, a Density such as dg.Gaussian(mean, std), or a function x -> score of the "
-    "same shape"
-)
+    got = repr(score) if isinstance(score, str | type) else f"a {kinds[0]}"
+    images = (
+        "geodesics between images are made by dg.interpolate(model, images), with "
+        "dg.from_pipeline(pipeline) for a pipeline. Here "
+    )
+    raise ValueError(
+        f"got {got} as a score; {images if image_model else ''}expected a Score, a Density such as "
+        "dg.Gaussian(mean, std), or a function x -> score of the same shape"
+    )

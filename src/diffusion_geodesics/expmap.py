@@ -17,18 +17,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from diffusion_geodesics.bvp import BVPSolver, Solution
 from diffusion_geodesics.bvp.multiple_shooting import ShootingNodes
 from diffusion_geodesics.bvp.newton_shooting import NewtonOptions, newton_shooting
-from diffusion_geodesics.density import ArrayLike, Score, as_score
+from diffusion_geodesics.density import Score, as_score
 from diffusion_geodesics.geodesics import end_points, geodesic
 from diffusion_geodesics.ivp import AdaptiveRungeKutta, AfterLength, Integrator, Ray, solve_ivp
 from diffusion_geodesics.ivp.integrator import space_form
 from diffusion_geodesics.manifold import Manifold, as_manifold, placed
 from diffusion_geodesics.metric import Conformal
+from diffusion_geodesics.points import ArrayLike, Points, Values, norm
 
 
 def exp(
@@ -65,9 +65,8 @@ def exp(
     Raises:
         ValueError: shapes differ, or values are not finite.
 
-    Cost:
-        By default 13 to 30 steps of 12 score evaluations for the ray, as many for its companion in
-        the same batches, and fewer for the error estimate: about 600 to 1000 per ray.
+    Cost: by default 13 to 30 steps of 12 score evaluations for the ray, as many for its companion
+        in the same batches, and fewer for the error estimate: about 600 to 1000 per ray.
     """
     manifold = as_manifold(manifold)
     start, velocity = end_points(x, v)
@@ -91,18 +90,17 @@ class Log:
     """The inverse of the exponential map at y.
 
     Args:
-        velocity: v with exp_x(v) = y, shape (*batch, dim); |v| is the length of the geodesic,
-            relative to x.
-        landing_error: measured Euclidean distance |exp_x(v) - y|, shape (*batch,).
-        growth: growth of small errors along the geodesic, shape (*batch,): an error ε of the
-            direction of v moves the end by growth · ε · arc length.
+        velocity: v with exp_x(v) = y; |v| is the length of the geodesic, relative to x.
+        landing_error: measured Euclidean distance |exp_x(v) - y|.
+        growth: growth of small errors along the geodesic: an error ε of the direction of v moves
+            the end by growth · ε · arc length.
         solution: solution of the boundary value problem.
         batches, nfe: cost, including that of the solution.
     """
 
-    velocity: Float[Tensor, "*batch dim"]
-    landing_error: Float[Tensor, "*batch"]
-    growth: Float[Tensor, "*batch"]
+    velocity: Points
+    landing_error: Values
+    growth: Values
     solution: Solution
     batches: int
     nfe: int
@@ -123,7 +121,7 @@ def log(
     starts: int | None = None,
     throw: bool = False,
 ) -> Log:
-    r"""The initial velocity of the geodesic from x to y, with the metric length as its norm.
+    """The initial velocity of the geodesic from x to y, with the metric length as its norm.
 
     The boundary value problem is solved and the initial velocity read off the nodes of the path.
     Where errors grow mildly it is corrected by Newton steps of single shooting. Finally the ray
@@ -131,19 +129,14 @@ def log(
 
     Args:
         score_or_density, x, y, alpha, manifold, solver, starts, throw: as for
-            :func:`diffusion_geodesics.geodesic`.
+            :func:`diffusion_geodesics.geodesic`; so are errors.
         integrator: of the corrections and of the final ray; :class:`AdaptiveRungeKutta` by
             default, as for :func:`exp`.
         corrections: most Newton steps, ≥ 0.
         landing: distance to y, relative to that of x and y, at which they end.
         growth_limit: growth of small errors above which no correction is tried.
 
-    Raises:
-        ValueError: shapes differ, values are not finite, or ``corrections`` is negative.
-        GeodesicError: no geodesic was found, and ``throw`` is true.
-
-    Cost:
-        That of the solution, and a few rays for each correction and for the final ray; see
+    Cost: that of the solution, and a few rays for each correction and for the final ray; see
         ``nfe``.
     """
     if corrections < 0:
@@ -167,12 +160,7 @@ def log(
     start, end = ends.reshape(2, -1, dim)
     velocity, cost = _corrected(connection, options, solution, start, end, corrections)
     ray = exp(
-        score_or_density,
-        start,
-        velocity,
-        alpha=alpha,
-        manifold=manifold,
-        integrator=integrator,
+        score_or_density, start, velocity, alpha=alpha, manifold=manifold, integrator=integrator
     )
     miss = torch.linalg.vector_norm(ray.end - end, dim=-1)
     return Log(
@@ -199,16 +187,14 @@ def _corrected(
     times = torch.linspace(0, 1, 33, dtype=torch.float64)
     arc = solution.path.arc_length()[-1].reshape(-1, 1)
     tangent = manifold.to_tangent(start, _initial_velocity(solution, manifold).reshape(-1, dim))
-    norm = torch.linalg.vector_norm(tangent, dim=-1, keepdim=True)
-    guess = ShootingNodes(start[None], (arc * tangent / norm.clamp_min(1e-30))[None])
+    guess = ShootingNodes(start[None], (arc * tangent / norm(tangent).clamp_min(1e-30))[None])
     calibrated, spent = connection.calibrated(times, solution.path(times).reshape(33, -1, dim))
     state, solved = newton_shooting(
         calibrated, options, guess, end, max_steps=corrections, report=lambda step: None
     )
     velocity = torch.where(solved[:, None], state.nodes.v[0], guess.v[0])
     length = torch.where(solved, state.defects.length, solution.length.reshape(-1))[:, None]
-    size = torch.linalg.vector_norm(velocity, dim=-1, keepdim=True)
-    velocity = length * velocity / size.clamp_min(1e-30)
+    velocity = length * velocity / norm(velocity).clamp_min(1e-30)
     return velocity, (int(spent > 0) + state.batches, spent + state.nfe)
 
 

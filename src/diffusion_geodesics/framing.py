@@ -19,19 +19,16 @@ LARGEST_WORKING_EDGE = LARGEST_EDGE
 above would only enlarge them, and the cost of attention grows with the edge's fourth power."""
 
 
+AnyImage = Float[Tensor, "channels old_height old_width"]
+"""An image of any size, values in [0, 1]."""
+
+
 @final
 @dataclass(frozen=True, eq=False)
 class Framed:
-    """An image brought to a size.
-
-    Args:
-        image: (channels, height, width).
-        box: (top, left, height, width) of what shows the original; all of it unless padded.
-        note: what was done, in words.
-    """
+    """An image brought to a size; ``note`` says in words what was done."""
 
     image: Float[Tensor, "channels height width"]
-    box: tuple[int, int, int, int]
     note: str
 
 
@@ -42,9 +39,7 @@ class Fit(ABC):
     """
 
     @abstractmethod
-    def __call__(
-        self, image: Float[Tensor, "channels old_height old_width"], height: int, width: int
-    ) -> Framed:
+    def __call__(self, image: AnyImage, height: int, width: int) -> Framed:
         """The image at height x width."""
 
 
@@ -53,36 +48,23 @@ class Fit(ABC):
 class CentreCrop(Fit):
     """The largest centred part of the right shape, resized."""
 
-    def __call__(
-        self, image: Float[Tensor, "channels old_height old_width"], height: int, width: int
-    ) -> Framed:
-        """The image at height x width, cut at two opposite edges where shapes differ."""
+    def __call__(self, image: AnyImage, height: int, width: int) -> Framed:
         _, old_height, old_width = image.shape
         scale = min(old_height / height, old_width / width)
         kept = min(old_height, round(height * scale)), min(old_width, round(width * scale))
         top, left = (old_height - kept[0]) // 2, (old_width - kept[1]) // 2
         part = image[:, top : top + kept[0], left : left + kept[1]]
-        box = (0, 0, height, width)
-        cut = []
-        if kept[0] < old_height:
-            cut.append(f"{_percent(1 - kept[0] / old_height)} of the height")
-        if kept[1] < old_width:
-            cut.append(f"{_percent(1 - kept[1] / old_width)} of the width")
+        edges = zip(("height", "width"), kept, (old_height, old_width), strict=True)
+        cut = [f"{_percent(1 - new / old)} of the {edge}" for edge, new, old in edges if new < old]
         action = f"cut {' and '.join(cut)} at the edges" if cut else ""
-        return Framed(_resized(part, height, width), box, _note(image, height, width, action))
+        return Framed(_resized(part, height, width), _note(image, height, width, action))
 
 
 @final
 @dataclass(frozen=True)
 class Pad(Fit):
-    """The whole image, with bars where shapes differ.
-
-    Args:
-        value: of the bars in every channel, in [0, 1]; white by default.
-
-    Raises:
-        ValueError: a value out of range.
-    """
+    """The whole image, with bars where shapes differ, of a gray ``value`` in [0, 1]; `ValueError`
+    for another."""
 
     value: float = 1.0
 
@@ -90,10 +72,7 @@ class Pad(Fit):
         if not 0.0 <= self.value <= 1.0:
             raise ValueError(f"got padding of value {self.value}; expected a gray in [0, 1]")
 
-    def __call__(
-        self, image: Float[Tensor, "channels old_height old_width"], height: int, width: int
-    ) -> Framed:
-        """The image at height x width, whole."""
+    def __call__(self, image: AnyImage, height: int, width: int) -> Framed:
         _, old_height, old_width = image.shape
         scale = min(height / old_height, width / old_width)
         inner = max(1, round(old_height * scale)), max(1, round(old_width * scale))
@@ -101,31 +80,15 @@ class Pad(Fit):
         top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
         canvas = image.new_full((image.shape[0], height, width), self.value)
         canvas[:, top : top + inner[0], left : left + inner[1]] = _resized(image, *inner)
-        added = []
-        if inner[0] < height:
-            added.append("top and bottom")
-        if inner[1] < width:
-            added.append("left and right")
+        bars = {"top and bottom": inner[0] < height, "left and right": inner[1] < width}
+        added = [place for place, there in bars.items() if there]
         action = f"padded at {' and '.join(added)}" if added else ""
-        return Framed(canvas, (top, left, *inner), _note(image, height, width, action))
+        return Framed(canvas, _note(image, height, width, action))
 
 
-def fit(
-    image: Float[Tensor, "channels old_height old_width"],
-    height: int,
-    width: int,
-    how: Fit | None = None,
-) -> Framed:
-    """The image at a size, its aspect ratio kept.
-
-    Args:
-        image: (channels, height, width), values in [0, 1].
-        height, width: of the result, in pixels.
-        how: cropped to the centre by default.
-
-    Raises:
-        ValueError: an edge below one pixel.
-    """
+def fit(image: AnyImage, height: int, width: int, how: Fit | None = None) -> Framed:
+    """The image, values in [0, 1], at a size, its aspect ratio kept; cropped to the centre by
+    default. `ValueError` for an edge below one pixel."""
     if height < 1 or width < 1:
         raise ValueError(f"got a size of {height}x{width}; expected positive edges")
     return (how or CentreCrop())(image, height, width)
@@ -138,7 +101,7 @@ def choose_size(
     multiple: int,
     requested: int | tuple[int, int] | None = None,
 ) -> tuple[int, int]:
-    """The (height, width) at which to work on images.
+    """The (height, width) at which to work on images, rounded to the nearest multiples.
 
     Args:
         sizes: (height, width) of each image.
@@ -147,9 +110,6 @@ def choose_size(
         requested: None for the area of a native square in the images' own aspect ratio (the
             geometric mean of theirs, at most 2:1); one number for the area of that square
             instead; or height and width themselves.
-
-    Returns:
-        Edges rounded to the nearest multiple.
 
     Raises:
         ValueError: no images; a requested pair that is not made of multiples, naming the nearest

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from diffusion_geodesics.bvp import (
@@ -18,12 +17,13 @@ from diffusion_geodesics.bvp import (
     Step,
     solve_bvp,
 )
-from diffusion_geodesics.bvp.circulation import circulation
-from diffusion_geodesics.density import ArrayLike, Score, as_points
+from diffusion_geodesics.bvp.checks import circulation
+from diffusion_geodesics.density import Score
 from diffusion_geodesics.length import Profile
 from diffusion_geodesics.manifold import Manifold, placed
 from diffusion_geodesics.metric import Conformal
 from diffusion_geodesics.path import Path, Spline, chord, separation
+from diffusion_geodesics.points import ArrayLike, Points, as_points, norm, seeded_noise
 
 STARTS = 3
 """Initial paths by default: the chord, and one displaced to either side."""
@@ -47,11 +47,10 @@ def geodesic(
     r"""The shortest path from x0 to x1 under the metric :math:`p^{-2\alpha} I`.
 
     Minimises :math:`L = \int p(\gamma)^{-\alpha} |\gamma'|\,dt` by solving its Euler-Lagrange
-    equation :math:`P_\perp(\gamma'' + \alpha |\gamma'|^2 s) = 0`.
-
-    Two checks are made: several initial paths, because a residual cannot tell the shortest path
-    from a saddle point or the longer way round; and the circulation of the score around the path
-    and its chord, which is reported in ``Solution.warnings`` if the score is no gradient.
+    equation :math:`P_\perp(\gamma'' + \alpha |\gamma'|^2 s) = 0` (Yu et al., CVPR 2025, equations 4
+    to 8). Two checks are made: several initial paths, because a residual cannot tell the shortest
+    path from a saddle point or the longer way round; and the circulation of the score around the
+    path and its chord, which is reported in ``Solution.warnings`` if the score is no gradient.
 
     Args:
         score_or_density: a :class:`Score` or :class:`Density`, or a plain function x -> s(x) from
@@ -81,16 +80,9 @@ def geodesic(
         TypeError: ``manifold``, ``solver`` or ``alpha`` is of another kind.
         ValueError: shapes do not fit, values are not finite or out of range, or the score has the
             wrong shape.
-        GeodesicError: no geodesic was found, and ``throw`` is true.
 
-    Cost:
-        About 170 to 330 score evaluations in 7 to 13 batches for a smooth problem with one initial
-        path, 1.6 to 2 times as many in as many batches or a few more with three, and 17 in one
-        batch for the circulation.
-
-    References:
-        Yu et al., Probability Density Geodesics in Image Diffusion Latent Space, CVPR 2025,
-        equations 4 to 8.
+    Cost: about 170 to 330 score evaluations in 7 to 13 batches for a smooth problem with one
+        initial path, 1.6 to 2 times as many with three, and 17 in one batch for the circulation.
     """
     start, end = end_points(x0, x1)
     connection = Conformal(score_or_density, alpha, manifold)
@@ -126,8 +118,8 @@ def geodesic(
 
 def solve_pairs(
     connection: Conformal,
-    start: Float[Tensor, "*batch dim"],
-    end: Float[Tensor, "*batch dim"],
+    start: Points,
+    end: Points,
     *,
     solver: BVPSolver | None = None,
     tol: float = 1e-3,
@@ -136,20 +128,8 @@ def solve_pairs(
     seed: int = 0,
     callback: Callable[[Step], None] | None = None,
 ) -> Solution:
-    """The geodesics of pairs of points on a manifold, without the checks of :func:`geodesic`.
-
-    Args:
-        connection: the geometry.
-        start, end: points of its manifold.
-        solver, tol, max_steps, starts, seed, callback: as for :func:`geodesic`.
-
-    Raises:
-        ValueError: a setting is out of range.
-
-    Cost:
-        About 170 to 330 score evaluations in 7 to 13 batches for a smooth problem and one initial
-        path.
-    """
+    """The geodesics of pairs of points on a manifold, without the checks of :func:`geodesic`;
+    arguments and errors as there."""
     if isinstance(starts, int):
         starts = initial_paths(start, end, connection.manifold, starts, seed)
     return solve_bvp(
@@ -162,14 +142,8 @@ def solve_pairs(
 
 
 def end_points(x0: ArrayLike, x1: ArrayLike) -> tuple[Tensor, Tensor]:
-    """Two end points as floating-point tensors of one type and device.
-
-    Args:
-        x0, x1: shape (*batch, dim).
-
-    Raises:
-        ValueError: the shapes differ, are scalar or empty, or a value is not finite.
-    """
+    """Two end points, shape (*batch, dim), as floating-point tensors of one type and device;
+    `ValueError` if the shapes differ, are scalar or empty, or a value is not finite."""
     start, end = as_points(x0, "x0"), as_points(x1, "x1")
     if start.shape != end.shape:
         raise ValueError(
@@ -182,18 +156,8 @@ def end_points(x0: ArrayLike, x1: ArrayLike) -> tuple[Tensor, Tensor]:
 def initial_paths(
     start: Tensor, end: Tensor, manifold: Manifold, count: int, seed: int = 0
 ) -> list[Path]:
-    """The chord, and chords displaced sideways in pairs of opposite random directions.
-
-    The displacement is half a sine wave whose amplitude is half the length of the chord.
-
-    Args:
-        start, end: end points, shape (*batch, dim).
-        manifold: the space of the paths.
-        count: number of paths, at least 1.
-        seed: of the random directions.
-
-    Raises:
-        ValueError: ``count`` is below 1.
+    """The chord, and chords displaced sideways in pairs of opposite random directions: ``count`` ≥
+    1 paths. The displacement is half a sine wave whose amplitude is half the length of the chord.
     """
     if count < 1:
         raise ValueError(f"starts is {count}; expected at least 1")
@@ -204,18 +168,14 @@ def initial_paths(
     span = separation(start, end, manifold)[..., None]
     wave = torch.sin(torch.pi * t).to(nodes).reshape(-1, *[1] * start.ndim)
     generator = torch.Generator().manual_seed(seed)
-    along = (end - start) / torch.linalg.vector_norm(end - start, dim=-1, keepdim=True).clamp_min(
-        1e-30
-    )
+    along = (end - start) / norm(end - start).clamp_min(1e-30)
     direction = torch.zeros_like(start)
     for number in range(1, count):
         if number % 2:
-            noise = torch.randn(start.shape, generator=generator, dtype=torch.float64).to(start)
+            noise = seeded_noise(start.shape, generator, start)
             noise = manifold.to_tangent(manifold.project(start + end + 1e-9 * noise), noise)
             noise = noise - (noise * along).sum(-1, keepdim=True) * along
-            direction = noise / torch.linalg.vector_norm(noise, dim=-1, keepdim=True).clamp_min(
-                1e-30
-            )
+            direction = noise / norm(noise).clamp_min(1e-30)
         else:
             direction = -direction
         bumped = manifold.project(nodes + 0.5 * span * wave * direction)

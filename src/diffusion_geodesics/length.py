@@ -3,11 +3,7 @@ r"""Lengths and log densities along a path, by quadrature of the score.
 Along a path :math:`\log p(\gamma(t)) - \log p(\gamma(0)) = \int_0^t s \cdot \gamma'\,du`, so a
 score gives log densities and lengths relative to the start. The integrals are evaluated by
 Clenshaw-Curtis quadrature at Chebyshev points; the same rule with every second point gives the
-error estimate.
-
-References:
-    Yu et al., CVPR 2025, equation 9.
-    Trefethen, Is Gauss quadrature better than Clenshaw-Curtis?, SIAM Review 2008.
+error estimate (Yu et al., CVPR 2025, equation 9; Trefethen, SIAM Review 2008).
 """
 
 from __future__ import annotations
@@ -15,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -24,20 +20,14 @@ from torch import Tensor
 
 from diffusion_geodesics.density import evaluate
 from diffusion_geodesics.metric import Connection
-from diffusion_geodesics.path import Path
+from diffusion_geodesics.path import Curve, Path
+from diffusion_geodesics.points import Values
 
 
 @lru_cache(maxsize=16)
 def chebyshev(intervals: int) -> tuple[Tensor, Tensor]:
-    """Chebyshev points and their cumulative quadrature rule.
-
-    Args:
-        intervals: n ≥ 1.
-
-    Returns:
-        The points t in [0, 1], shape (n+1,), and the matrix (n+1, n+1) that maps values at these
-        points to their integrals from 0 to each point.
-    """
+    """The n + 1 Chebyshev points t in [0, 1] of n ≥ 1 intervals, and the matrix that maps values at
+    these points to their integrals from 0 to each point."""
     x = -np.cos(np.pi * np.arange(intervals + 1) / intervals)
     values = np.polynomial.chebyshev.chebvander(x, intervals)
     integrals = np.stack(
@@ -52,16 +42,13 @@ def chebyshev(intervals: int) -> tuple[Tensor, Tensor]:
 
 
 def one_pair(x: Tensor, batch: Sequence[int], index: int, leading: int) -> Tensor:
-    """One element of the flattened batch axes of a tensor.
-
-    Args:
-        x: shape (*lead, *batch, *rest).
-        batch: the batch shape.
-        index: flat index into the batch.
-        leading: number of axes before the batch axes.
-    """
+    """One element, by its flat index, of the batch axes of a tensor (*lead, *batch, *rest) with
+    ``leading`` axes before them."""
     lead, rest = x.shape[:leading], x.shape[leading + len(batch) :]
     return x.reshape(*lead, -1, *rest).select(leading, index)
+
+
+Measured = TypeVar("Measured", bound="LengthProfile")
 
 
 @dataclass(frozen=True)
@@ -69,37 +56,32 @@ class LengthProfile:
     """Length along paths, at increasing parameters.
 
     Args:
-        t: parameters in [0, 1], shape (time,).
-        points: γ(t), shape (time, *batch, dim).
-        arc_length: metric length from 0 to t, shape (time, *batch).
-        length: metric length of the whole path, shape (*batch,).
-        distance: the length in units that do not depend on which end is the start, shape
-            (*batch,). Equal to ``length`` for geometries without a reference density.
-        length_error: estimated quadrature error of ``length``, shape (*batch,).
+        arc_length: metric length from 0 to t; ``length`` is that of the whole path.
+        distance: the length in units that do not depend on which end is the start. Equal to
+            ``length`` for geometries without a reference density.
+        length_error: estimated quadrature error of ``length``.
         nfe: score evaluations spent.
     """
 
     t: Float[Tensor, " time"]
-    points: Float[Tensor, "time *batch dim"]
+    points: Curve
     arc_length: Float[Tensor, "time *batch"]
-    length: Float[Tensor, "*batch"]
-    distance: Float[Tensor, "*batch"]
-    length_error: Float[Tensor, "*batch"]
+    length: Values
+    distance: Values
+    length_error: Values
     nfe: int
 
-    def pair(self, index: int) -> LengthProfile:
-        """The profile of one path of a batch; ``nfe`` remains that of the batch.
+    _along: ClassVar[tuple[str, ...]] = ("points", "arc_length")
+    """Fields with an axis of time before those of the batch."""
+    _whole: ClassVar[tuple[str, ...]] = ("length", "distance", "length_error")
+    """Fields with the axes of the batch alone."""
 
-        Args:
-            index: flat index into the batch.
-        """
-        return replace(self, **self._fields_of(index))
-
-    def _fields_of(self, index: int) -> dict[str, Any]:
+    def pair(self: Measured, index: int) -> Measured:
+        """The profile of one path of a batch, by flat index; ``nfe`` stays that of the batch."""
         batch = self.length.shape
-        along = {n: one_pair(getattr(self, n), batch, index, 1) for n in ("points", "arc_length")}
-        whole = ("length", "distance", "length_error")
-        return along | {n: one_pair(getattr(self, n), batch, index, 0) for n in whole}
+        along = {name: one_pair(getattr(self, name), batch, index, 1) for name in self._along}
+        whole = {name: one_pair(getattr(self, name), batch, index, 0) for name in self._whole}
+        return replace(self, **along, **whole)
 
 
 @dataclass(frozen=True)
@@ -107,46 +89,31 @@ class Profile(LengthProfile):
     r"""Length and log density along paths, at Chebyshev points of the parameter.
 
     ``length`` is :math:`\int (p(\gamma) / p(\gamma(0)))^{-\alpha} |\gamma'|\,dt`; ``distance`` is
-    the same integral with the density relative to the geometric mean of its values at the two
-    ends. For a weight f that is no power of the density both are
-    :math:`\int e^{-f(l)} |\gamma'|\,dt` with l relative to the mean of the log densities at the
-    ends. ``length_error`` is the difference to the rule with every second point.
+    the same integral with the density relative to the geometric mean of its values at the two ends.
+    For a weight f that is no power of the density both are :math:`\int e^{-f(l)} |\gamma'|\,dt`
+    with l relative to the mean of the log densities at the ends. ``length_error`` is the difference
+    to the rule with every second point.
 
     Args:
-        score: the score at ``points``, not projected onto the tangent space, shape (time, *batch,
-            dim).
-        log_density: log p(γ(t)) - log p(γ(0)) in nats, shape (time, *batch).
+        score: the score at ``points``, not projected onto the tangent space.
+        log_density: log p(γ(t)) - log p(γ(0)) in nats.
         log_density_error: largest difference of it along the path to the rule with every second
-            point, in nats, shape (*batch,).
+            point, in nats.
     """
 
     score: Float[Tensor, "time *batch dim"]
     log_density: Float[Tensor, "time *batch"]
-    log_density_error: Float[Tensor, "*batch"]
+    log_density_error: Values
 
-    def pair(self, index: int) -> Profile:
-        """The profile of one path of a batch; ``nfe`` remains that of the batch.
-
-        Args:
-            index: flat index into the batch.
-        """
-        batch = self.length.shape
-        return replace(
-            self,
-            **self._fields_of(index),
-            score=one_pair(self.score, batch, index, 1),
-            log_density=one_pair(self.log_density, batch, index, 1),
-            log_density_error=one_pair(self.log_density_error, batch, index, 0),
-        )
+    _along: ClassVar[tuple[str, ...]] = (*LengthProfile._along, "score", "log_density")
+    _whole: ClassVar[tuple[str, ...]] = (*LengthProfile._whole, "log_density_error")
 
     def log_density_at(self, t: Float[Tensor, " n"]) -> Float[Tensor, "n *batch"]:
-        """Log density relative to the start at any parameters t in [0, 1], by barycentric
-        interpolation."""
+        """Log density relative to the start at any parameters in [0, 1]."""
         return interpolate_chebyshev(self.t, self.log_density, t)
 
     def at_arc_length(self, fraction: Float[Tensor, " n"]) -> Float[Tensor, "n *batch"]:
-        """The parameters t at which given fractions (in [0, 1]) of the metric length are
-        reached."""
+        """The parameters at which given fractions (in [0, 1]) of the metric length are reached."""
         fine = torch.linspace(0, 1, 1025, dtype=torch.float64)
         arc = interpolate_chebyshev(self.t, self.arc_length, fine).cpu()
         shape = arc.shape[1:]
@@ -160,13 +127,8 @@ class Profile(LengthProfile):
 def interpolate_chebyshev(
     nodes: Float[Tensor, " time"], values: Float[Tensor, "time *batch"], t: Float[Tensor, " n"]
 ) -> Float[Tensor, "n *batch"]:
-    """Barycentric interpolation of values at Chebyshev points.
-
-    Args:
-        nodes: all Chebyshev points of one rule, as :func:`chebyshev` gives them.
-        values: values at these points.
-        t: parameters in [0, 1] at which to interpolate.
-    """
+    """Barycentric interpolation of values at all Chebyshev points of one rule, see
+    :func:`chebyshev`, to parameters in [0, 1]."""
     n = len(nodes)
     sign = torch.ones(n, dtype=torch.float64)
     sign[1::2] = -1
@@ -191,38 +153,19 @@ def _integrate(speed: Tensor, t: Tensor) -> Tensor:
 def relative(
     connection: Connection, log_density: Float[Tensor, "time *batch"]
 ) -> Float[Tensor, "time *batch"]:
-    """Log density relative to the reference that ``length`` uses.
-
-    Args:
-        connection: the geometry; it decides the reference.
-        log_density: log density relative to the start of the path.
-
-    Returns:
-        The same relative to the start if the geometry is scale-free, otherwise relative to the
-        mean of the log densities at both ends.
-    """
+    """Log density relative to the reference that ``length`` uses: the start of the path, as given,
+    if the geometry is scale-free, otherwise the mean of the log densities at both ends."""
     return log_density if connection.scale_free else log_density - 0.5 * log_density[-1]
 
 
 def measure(connection: Connection, path: Path, *, intervals: int = 64) -> Profile:
-    """Length and log density along a path.
+    """Length and log density along a path on the connection's manifold.
 
     For a density that changes with t, the log density is still the integral of s·γ': the change of
-    log p with t at a fixed point cannot be obtained from a score.
+    log p with t at a fixed point cannot be obtained from a score. ``intervals`` is the number of
+    Chebyshev intervals, even and at least 4; `ValueError` otherwise.
 
-    Args:
-        connection: the metric, through its score.
-        path: any path on the connection's manifold.
-        intervals: even number of Chebyshev intervals, at least 4.
-
-    Raises:
-        ValueError: ``intervals`` is odd or below 4.
-
-    Cost:
-        ``intervals + 1`` score evaluations per path, in one batch.
-
-    References:
-        Yu et al., CVPR 2025, equation 9.
+    Cost: ``intervals + 1`` score evaluations per path, in one batch.
     """
     if intervals < 4 or intervals % 2:
         raise ValueError(f"intervals is {intervals}; expected an even number of at least 4")

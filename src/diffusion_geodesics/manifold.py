@@ -1,10 +1,8 @@
 r"""The space of a curve: flat, a sphere, or the typical shell of a density.
 
 Gaussian noise in high dimension concentrates on a sphere. The typical shell of a density,
-
-.. math:: \{x : \sigma |s(x)| / \sqrt d = 1\},
-
-consists of the points at which noise of standard deviation σ has its expected energy.
+:math:`\{x : \sigma |s(x)| / \sqrt d = 1\}`, consists of the points at which noise of standard
+deviation σ has its expected energy.
 
 References:
     Yu et al., CVPR 2025, section 3.4 (the sphere constraint).
@@ -19,60 +17,34 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from diffusion_geodesics.density import Score, evaluate
+from diffusion_geodesics.points import Points, Values, norm
 
 
-def _norm(x: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-
-
-def angle_between(x: Float[Tensor, "*batch dim"], y: Float[Tensor, "*batch dim"]) -> Tensor:
-    """The angle of two vectors in [0, π], shape (*batch,); exact to rounding near 0 and π.
-
-    Uses Kahan's atan2 form, because acos of a dot product loses half the digits.
-
-    Args:
-        x, y: vectors; a zero vector gives the angle 0.
-    """
-    a, b = x * _norm(y), y * _norm(x)
-    return 2 * torch.atan2(_norm(a - b), _norm(a + b)).squeeze(-1)
+def angle_between(x: Points, y: Points) -> Values:
+    """The angle of two vectors in [0, π], exact to rounding near 0 and π by Kahan's atan2 form; 0
+    for a zero vector."""
+    a, b = x * norm(y), y * norm(x)
+    return 2 * torch.atan2(norm(a - b), norm(a + b)).squeeze(-1)
 
 
 class Manifold(ABC):
     """A submanifold of flat space, with what boundary value solvers need."""
 
     @abstractmethod
-    def project(self, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
-        """The nearest point of the manifold.
-
-        Args:
-            x: points of flat space.
-        """
+    def project(self, x: Points) -> Points:
+        """The nearest point of the manifold to points of flat space."""
 
     @abstractmethod
-    def to_tangent(
-        self, x: Float[Tensor, "*batch dim"], v: Float[Tensor, "*batch dim"]
-    ) -> Float[Tensor, "*batch dim"]:
-        """The part of a vector that is tangent to the manifold.
-
-        Args:
-            x: points of the manifold.
-            v: vectors at x.
-        """
+    def to_tangent(self, x: Points, v: Points) -> Points:
+        """The part of vectors v at x that is tangent to the manifold."""
 
     @abstractmethod
-    def acceleration(
-        self, x: Float[Tensor, "*batch dim"], v: Float[Tensor, "*batch dim"]
-    ) -> Float[Tensor, "*batch dim"]:
-        """The second derivative of the manifold's own geodesic.
-
-        Args:
-            x: points of the manifold.
-            v: tangent vectors at x, the velocities of the geodesics.
-        """
+    def acceleration(self, x: Points, v: Points) -> Points:
+        """The second derivative of the manifold's own geodesic with velocity v at x."""
 
     @property
     @abstractmethod
@@ -91,52 +63,31 @@ class SpaceForm(Manifold):
     """A manifold of constant curvature, whose geodesics are known in closed form."""
 
     @abstractmethod
-    def exp(
-        self, x: Float[Tensor, "*batch dim"], v: Float[Tensor, "*batch dim"]
-    ) -> Float[Tensor, "*batch dim"]:
-        """The end of the manifold's geodesic after unit time.
-
-        Args:
-            x: starts.
-            v: initial velocities, tangent at x.
-        """
+    def exp(self, x: Points, v: Points) -> Points:
+        """The end of the manifold's geodesic from x with initial velocity v after unit time."""
 
     @abstractmethod
-    def log(
-        self, x: Float[Tensor, "*batch dim"], y: Float[Tensor, "*batch dim"]
-    ) -> Float[Tensor, "*batch dim"]:
-        """A shortest tangent vector v at x with ``exp(x, v) = y``.
-
-        Args:
-            x, y: points of the manifold.
-        """
+    def log(self, x: Points, y: Points) -> Points:
+        """A shortest tangent vector v at x with ``exp(x, v) = y``."""
 
 
 @dataclass(frozen=True)
 class Flat(SpaceForm):
     """Flat space: geodesics are straight lines."""
 
-    def project(self, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
+    def project(self, x: Points) -> Points:
         return x
 
-    def to_tangent(
-        self, x: Float[Tensor, "*batch dim"], v: Float[Tensor, "*batch dim"]
-    ) -> Float[Tensor, "*batch dim"]:
+    def to_tangent(self, x: Points, v: Points) -> Points:
         return v
 
-    def acceleration(
-        self, x: Float[Tensor, "*batch dim"], v: Float[Tensor, "*batch dim"]
-    ) -> Float[Tensor, "*batch dim"]:
+    def acceleration(self, x: Points, v: Points) -> Points:
         return torch.zeros_like(x)
 
-    def exp(
-        self, x: Float[Tensor, "*batch dim"], v: Float[Tensor, "*batch dim"]
-    ) -> Float[Tensor, "*batch dim"]:
+    def exp(self, x: Points, v: Points) -> Points:
         return x + v
 
-    def log(
-        self, x: Float[Tensor, "*batch dim"], y: Float[Tensor, "*batch dim"]
-    ) -> Float[Tensor, "*batch dim"]:
+    def log(self, x: Points, y: Points) -> Points:
         return y - x
 
     @property
@@ -146,13 +97,9 @@ class Flat(SpaceForm):
 
 @dataclass(frozen=True)
 class Sphere(SpaceForm):
-    """The sphere of radius R about the origin: geodesics are great circles.
+    """The sphere of radius R > 0 about the origin: geodesics are great circles.
 
-    Args:
-        radius: R > 0. Noised latents of dimension d concentrate near R = √d.
-
-    Raises:
-        ValueError: ``radius`` is not positive and finite.
+    Noised latents of dimension d concentrate near R = √d. `ValueError` for another radius.
     """
 
     radius: float = 1.0
@@ -161,46 +108,35 @@ class Sphere(SpaceForm):
         if not (self.radius > 0 and self.radius < float("inf")):
             raise ValueError(f"radius is {self.radius}; expected a positive finite number")
 
-    def project(self, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
+    def project(self, x: Points) -> Points:
         if x.shape[-1] < 2:
             raise ValueError(
                 "got points of one coordinate on a sphere, which in one dimension is two points "
                 "without a path between them; expected at least 2 coordinates, or Flat()"
             )
-        return x * (self.radius / _norm(x))
+        return x * (self.radius / norm(x))
 
-    def to_tangent(
-        self, x: Float[Tensor, "*batch dim"], v: Float[Tensor, "*batch dim"]
-    ) -> Float[Tensor, "*batch dim"]:
+    def to_tangent(self, x: Points, v: Points) -> Points:
         square = x.square().sum(-1, keepdim=True).clamp_min(1e-30)
         return v - (v * x).sum(-1, keepdim=True) / square * x
 
-    def acceleration(
-        self, x: Float[Tensor, "*batch dim"], v: Float[Tensor, "*batch dim"]
-    ) -> Float[Tensor, "*batch dim"]:
+    def acceleration(self, x: Points, v: Points) -> Points:
         return -self.curvature * v.square().sum(-1, keepdim=True) * x
 
-    def exp(
-        self, x: Float[Tensor, "*batch dim"], v: Float[Tensor, "*batch dim"]
-    ) -> Float[Tensor, "*batch dim"]:
-        angle = _norm(v) / self.radius
+    def exp(self, x: Points, v: Points) -> Points:
+        angle = norm(v) / self.radius
         return x * angle.cos() + v * torch.sinc(angle / torch.pi)
 
-    def log(
-        self, x: Float[Tensor, "*batch dim"], y: Float[Tensor, "*batch dim"]
-    ) -> Float[Tensor, "*batch dim"]:
-        """A shortest tangent vector v at x with ``exp(x, v) = y``.
-
-        Args:
-            x, y: points of the sphere. Antipodal points have many shortest vectors; always the
-                same one of them is returned.
-        """
+    def log(self, x: Points, y: Points) -> Points:
+        """As for every manifold; antipodal points have many shortest vectors, of which always the
+        same is returned."""
         angle = angle_between(x, y)[..., None]
         across = self.to_tangent(x, y)
-        length = _norm(across)
+        length = norm(across)
         antipodal = (angle > 3) & (length <= 1e-12 * self.radius)
-        across = torch.where(antipodal, self.to_tangent(x, _least_aligned_axis(x)), across)
-        length = _norm(across)
+        axis = one_hot(x.abs().argmin(-1), x.shape[-1]).to(x)  # the least aligned one
+        across = torch.where(antipodal, self.to_tangent(x, axis), across)
+        length = norm(across)
         direction = torch.where(length > 0, across / length.clamp_min(1e-30), 0)
         return direction * angle * self.radius
 
@@ -210,14 +146,7 @@ class Sphere(SpaceForm):
 
 
 def as_manifold(manifold: Manifold | None) -> Manifold:
-    """A manifold, flat space by default.
-
-    Args:
-        manifold: a manifold, which is returned, or None.
-
-    Raises:
-        TypeError: it is something else.
-    """
+    """A manifold, flat space by default; `TypeError` for anything but a manifold or None."""
     if manifold is None:
         return Flat()
     if not isinstance(manifold, Manifold):
@@ -227,19 +156,9 @@ def as_manifold(manifold: Manifold | None) -> Manifold:
     return manifold
 
 
-def placed(
-    x: Float[Tensor, "*batch dim"], manifold: Manifold, name: str
-) -> Float[Tensor, "*batch dim"]:
-    """A user's points on the manifold.
-
-    Args:
-        x: finite points.
-        manifold: where they are projected to.
-        name: what to call them in messages.
-
-    Raises:
-        ValueError: a point has no projection, such as the centre of a sphere.
-    """
+def placed(x: Points, manifold: Manifold, name: str) -> Points:
+    """A user's finite points, projected onto the manifold; `ValueError`, in which ``name`` names
+    them, if one has no projection, such as the centre of a sphere."""
     points = manifold.project(x)
     if not bool(torch.isfinite(points).all()):
         raise ValueError(
@@ -247,10 +166,6 @@ def placed(
             "move it, or use Flat()"
         )
     return points
-
-
-def _least_aligned_axis(x: Tensor) -> Tensor:
-    return torch.nn.functional.one_hot(x.abs().argmin(-1), x.shape[-1]).to(x)
 
 
 @dataclass
@@ -264,8 +179,8 @@ class _Cache:
 
 @dataclass(frozen=True)
 class TypicalShell(Manifold):
-    r"""The typical set of a density smoothed by noise,
-    :math:`\varphi(x) = \sigma |s(x)| / \sqrt d = 1`.
+    r"""The typical set of a density smoothed by noise, :math:`\varphi(x) = \sigma |s(x)| / \sqrt d
+    = 1`.
 
     For a Gaussian it is the sphere of radius σ√d about the mean. It is given by the score only, so
     it has no exp, no log and no known curvature. φ changes almost linearly along the score, so a
@@ -276,15 +191,11 @@ class TypicalShell(Manifold):
 
     Args:
         score: s, of a density that does not change with t.
-        sigma: standard deviation σ > 0 of the noise.
+        sigma: standard deviation σ > 0 of the noise; `ValueError` for others.
         tolerance: |φ - 1| to reach; by default 7e-11 in float64, 3e-5 in float32.
         steps: most secant steps of a projection.
 
-    Raises:
-        ValueError: ``sigma`` is not positive and finite.
-
-    Cost:
-        A projection takes 2 to 4 score evaluations per point, in as many batches; tangent vectors
+    Cost: a projection takes 2 to 4 score evaluations per point, in as many batches; tangent vectors
         2 per point in 2 batches, once for the same points. ``spent`` counts them; ``solve_bvp``
         adds them.
     """
@@ -299,18 +210,11 @@ class TypicalShell(Manifold):
         if not (self.sigma > 0 and self.sigma < float("inf")):
             raise ValueError(f"sigma is {self.sigma}; expected a positive finite number")
 
-    def energy(self, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch"]:
-        """φ(x), which is 1 on the shell.
-
-        Args:
-            x: points of flat space.
-
-        Cost:
-            1 score evaluation per point, in one batch.
-        """
+    def energy(self, x: Points) -> Values:
+        """φ(x), which is 1 on the shell. Cost: 1 score evaluation per point, in one batch."""
         return self._energy(self._evaluate(x))
 
-    def project(self, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
+    def project(self, x: Points) -> Points:
         tolerance = self.tolerance or torch.finfo(x.dtype).eps ** 0.65
         direction = self._evaluate(x) * self.sigma**2
         before = self._energy(direction / self.sigma**2)
@@ -329,21 +233,13 @@ class TypicalShell(Manifold):
             before = after
         return x + share[..., None] * direction
 
-    def to_tangent(
-        self, x: Float[Tensor, "*batch dim"], v: Float[Tensor, "*batch dim"]
-    ) -> Float[Tensor, "*batch dim"]:
+    def to_tangent(self, x: Points, v: Points) -> Points:
         normal = self._normal(x)
         return v - (v * normal).sum(-1, keepdim=True) * normal
 
-    def acceleration(
-        self, x: Float[Tensor, "*batch dim"], v: Float[Tensor, "*batch dim"]
-    ) -> Float[Tensor, "*batch dim"]:
+    def acceleration(self, x: Points, v: Points) -> Points:
         """Zero. A geodesic of the shell accelerates along the normal only, which boundary value
-        solvers remove, and which would need second derivatives of the score.
-
-        Args:
-            x, v: unused.
-        """
+        solvers remove, and which would need second derivatives of the score."""
         return torch.zeros_like(x)
 
     @property
@@ -367,9 +263,9 @@ class TypicalShell(Manifold):
             if points.shape == x.shape and points.dtype == x.dtype and torch.equal(points, x):
                 return normal
         score = self._evaluate(x)
-        size = _norm(score).clamp_min(1e-30)
+        size = norm(score).clamp_min(1e-30)
         reach = torch.finfo(x.dtype).eps ** 0.5 * self.sigma * math.sqrt(x.shape[-1])
         change = self._evaluate(x + reach * score / size) - score
-        normal = change / _norm(change).clamp_min(1e-30)
+        normal = change / norm(change).clamp_min(1e-30)
         self._cache.known[:] = [(x, normal), *self._cache.known][:4]
         return normal

@@ -17,31 +17,24 @@ from scipy.interpolate import CubicSpline as ScipyCubicSpline
 from torch import Tensor
 
 from diffusion_geodesics.manifold import Flat, Manifold, Sphere, angle_between
+from diffusion_geodesics.points import Points, Values, norm
+
+Curve = Float[Tensor, "time *batch dim"]
+"""Points of a path, or derivatives, the time axis first."""
 
 
 class Path(ABC):
     """A frozen curve with parameter t in [0, 1]."""
 
     @abstractmethod
-    def __call__(
-        self, t: Float[Tensor, " time"], order: int = 0
-    ) -> Float[Tensor, "time *batch dim"]:
-        r"""Points, or derivatives :math:`d^k \gamma / dt^k`.
+    def __call__(self, t: Float[Tensor, " time"], order: int = 0) -> Curve:
+        r"""Points, or derivatives :math:`d^k \gamma / dt^k` of order k, at parameters t.
 
-        Args:
-            t: parameters in [0, 1].
-            order: k; 0 for points.
-
-        Raises:
-            ValueError: t is outside [0, 1], or the path has no derivative of this order.
+        `ValueError` if t is outside [0, 1], or the path has no derivative of this order.
         """
 
     def arc_length(self, points: int = 257) -> Float[Tensor, "time *batch"]:
-        """Euclidean length from the start, by chords.
-
-        Args:
-            points: number of equidistant parameters in [0, 1], at least 2.
-        """
+        """Euclidean length from the start, by chords between equidistant parameters in [0, 1]."""
         x = self(torch.linspace(0, 1, points, dtype=torch.float64))
         steps = torch.linalg.vector_norm(x[1:] - x[:-1], dim=-1)
         return torch.cat([torch.zeros_like(steps[:1]), steps.cumsum(0)])
@@ -64,19 +57,18 @@ def _column(t: Tensor, like: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Line(Path):
-    """Linear interpolation (lerp), :math:`(1 - t) x_0 + t x_1`.
+class _Between(Path):
+    """A path given by its ends."""
 
-    Args:
-        start, end: x_0 and x_1, shape (*batch, dim).
-    """
+    start: Points
+    end: Points
 
-    start: Float[Tensor, "*batch dim"]
-    end: Float[Tensor, "*batch dim"]
 
-    def __call__(
-        self, t: Float[Tensor, " time"], order: int = 0
-    ) -> Float[Tensor, "time *batch dim"]:
+@dataclass(frozen=True)
+class Line(_Between):
+    """Linear interpolation (lerp), :math:`(1 - t) x_0 + t x_1`."""
+
+    def __call__(self, t: Float[Tensor, " time"], order: int = 0) -> Curve:
         _check(t, order, 2)
         if order == 0:
             return torch.lerp(self.start, self.end, _column(t, self.start))
@@ -85,7 +77,7 @@ class Line(Path):
 
 
 @dataclass(frozen=True)
-class GreatArc(Path):
+class GreatArc(_Between):
     r"""Spherical interpolation (slerp) with the norm interpolated linearly.
 
     .. math:: \gamma(t) = r(t) \frac{\sin((1-t)\theta)\,\hat x_0 + \sin(t\theta)\,\hat x_1}
@@ -93,23 +85,15 @@ class GreatArc(Path):
 
     so both ends are exact. If the end points are parallel or one is the origin, the path is a line.
     Between antipodal points it is a half circle through an arbitrary but fixed direction.
-
-    Args:
-        start, end: x_0 and x_1, shape (*batch, dim).
     """
 
-    start: Float[Tensor, "*batch dim"]
-    end: Float[Tensor, "*batch dim"]
-
-    def __call__(
-        self, t: Float[Tensor, " time"], order: int = 0
-    ) -> Float[Tensor, "time *batch dim"]:
+    def __call__(self, t: Float[Tensor, " time"], order: int = 0) -> Curve:
         _check(t, order, 2)
-        r0, r1 = (torch.linalg.vector_norm(x, dim=-1, keepdim=True) for x in (self.start, self.end))
-        a, b = (x / r.clamp_min(1e-30) for x, r in ((self.start, r0), (self.end, r1)))
+        r0, r1 = norm(self.start), norm(self.end)
+        a, b = self.start / r0.clamp_min(1e-30), self.end / r1.clamp_min(1e-30)
         a, b = torch.where(r0 > 0, a, b), torch.where(r1 > 0, b, a)
         velocity = Sphere(1.0).log(a, b)
-        angle = torch.linalg.vector_norm(velocity, dim=-1, keepdim=True)
+        angle = norm(velocity)
         u = _column(t, self.start)
         cos, sin = (u * angle).cos(), velocity * u * torch.sinc(u * angle / torch.pi)
         point = a * cos + sin
@@ -123,40 +107,21 @@ class GreatArc(Path):
 
 
 @dataclass(frozen=True)
-class HalfwayNorm(Path):
-    """The direction of lerp with the mean of the norms of lerp and slerp (hlerp).
+class HalfwayNorm(_Between):
+    """The direction of lerp with the mean of the norms of lerp and slerp (hlerp)."""
 
-    Args:
-        start, end: end points, shape (*batch, dim).
-    """
-
-    start: Float[Tensor, "*batch dim"]
-    end: Float[Tensor, "*batch dim"]
-
-    def __call__(
-        self, t: Float[Tensor, " time"], order: int = 0
-    ) -> Float[Tensor, "time *batch dim"]:
+    def __call__(self, t: Float[Tensor, " time"], order: int = 0) -> Curve:
         _check(t, order, 0)
         u = _column(t, self.start)
         line = (1 - u) * self.start + u * self.end
-        short = torch.linalg.vector_norm(line, dim=-1, keepdim=True)
-        r0, r1 = (torch.linalg.vector_norm(x, dim=-1, keepdim=True) for x in (self.start, self.end))
-        full = (1 - u) * r0 + u * r1
+        short, full = norm(line), (1 - u) * norm(self.start) + u * norm(self.end)
         return line * (0.5 * (short + full) / short.clamp_min(1e-30))
 
 
 @lru_cache(maxsize=256)
 def spline_matrix(nodes: int, times: tuple[float, ...], order: int) -> Tensor:
-    """The matrix that evaluates the not-a-knot cubic spline through values at equidistant nodes.
-
-    Args:
-        nodes: number of nodes in [0, 1], at least 2.
-        times: parameters at which to evaluate.
-        order: of the derivative; -1 for the integral from 0.
-
-    Returns:
-        Shape (times, nodes).
-    """
+    """The matrix (times, nodes) that evaluates the not-a-knot cubic spline through values at
+    equidistant nodes in [0, 1], or its derivative; its integral from 0 for order -1."""
     grid = np.linspace(0, 1, nodes)
     if nodes < 4:
         basis = np.stack([np.poly1d(np.polyfit(grid, e, nodes - 1)) for e in np.eye(nodes)])
@@ -190,9 +155,7 @@ class Spline(Path):
         moved = torch.tensordot(matrix, self.nodes - self.nodes[0], dims=1)
         return moved if order else self.nodes[0] + moved
 
-    def __call__(
-        self, t: Float[Tensor, " time"], order: int = 0
-    ) -> Float[Tensor, "time *batch dim"]:
+    def __call__(self, t: Float[Tensor, " time"], order: int = 0) -> Curve:
         flat = self.manifold.curvature == 0
         _check(t, order, 2 if flat else 1)
         if flat:
@@ -201,29 +164,20 @@ class Spline(Path):
         point = self.manifold.project(raw)
         if order == 0:
             return point
-        shrink = torch.linalg.vector_norm(point, dim=-1, keepdim=True) / torch.linalg.vector_norm(
-            raw, dim=-1, keepdim=True
-        )
-        return self.manifold.to_tangent(point, self._raw(t, 1)) * shrink
+        return self.manifold.to_tangent(point, self._raw(t, 1)) * (norm(point) / norm(raw))
 
 
 @dataclass(frozen=True)
 class Polyline(Path):
-    """Straight segments between equidistant nodes. At a node the derivative is that of the segment
-    after it.
-
-    Args:
-        nodes: points at t = i/(n-1), shape (n, *batch, dim), n ≥ 2.
-    """
+    """Straight segments between equidistant nodes, shape (n, *batch, dim), n ≥ 2. At a node the
+    derivative is that of the segment after it."""
 
     nodes: Float[Tensor, "nodes *batch dim"]
 
     def __post_init__(self) -> None:
         _check_nodes(self.nodes)
 
-    def __call__(
-        self, t: Float[Tensor, " time"], order: int = 0
-    ) -> Float[Tensor, "time *batch dim"]:
+    def __call__(self, t: Float[Tensor, " time"], order: int = 0) -> Curve:
         _check(t, order, 1)
         segments = len(self.nodes) - 1
         index = (t * segments).floor().long().clamp(0, segments - 1).to(self.nodes.device)
@@ -234,29 +188,16 @@ class Polyline(Path):
         return left + u * (right - left)
 
 
-def chord(
-    x0: Float[Tensor, "*batch dim"], x1: Float[Tensor, "*batch dim"], manifold: Manifold
-) -> Path:
-    """The manifold's own geodesic: a line in flat space (lerp), a great arc on a sphere (slerp).
-
-    Args:
-        x0, x1: end points; on a sphere they are projected onto it.
-        manifold: the space of the path.
-    """
+def chord(x0: Points, x1: Points, manifold: Manifold) -> Path:
+    """The manifold's own geodesic: a line in flat space (lerp), a great arc on a sphere (slerp),
+    onto which the end points are projected."""
     if manifold.curvature == 0:
         return Line(x0, x1)
     return GreatArc(manifold.project(x0), manifold.project(x1))
 
 
-def separation(
-    x0: Float[Tensor, "*batch dim"], x1: Float[Tensor, "*batch dim"], manifold: Manifold
-) -> Float[Tensor, "*batch"]:
-    """Euclidean length of :func:`chord` between two points of a manifold.
-
-    Args:
-        x0, x1: end points.
-        manifold: the space they lie in.
-    """
+def separation(x0: Points, x1: Points, manifold: Manifold) -> Values:
+    """Euclidean length of :func:`chord` between two points of a manifold."""
     if manifold.curvature == 0:
         return torch.linalg.vector_norm(x1 - x0, dim=-1)
     return angle_between(x0, x1) / manifold.curvature**0.5

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -180,20 +181,16 @@ class GeodesicInterpolationPipeline(DiffusionPipeline):
         chosen = InterpolationSettings.of(**given, **settings)
         self._interrupt = False
         try:
-            with _Follower(self, callback_on_step_end) as follow:
+            with closing(_Follower(self, callback_on_step_end)) as follow:
                 model = from_pipeline(self._current())
                 done = interpolate(model, images, chosen, observer=follow)
         except _InterruptedError:
-            return _answer([], None, return_dict)
+            frames, done = [], None
+        else:
+            frames = _frames(done.frames, output_type)
         finally:
             self.maybe_free_model_hooks()
-        return _answer(_frames(done.frames, output_type), done, return_dict)
-
-
-def _answer(
-    frames: Any, done: InterpolationResult | None, return_dict: bool
-) -> GeodesicInterpolationOutput | tuple[Any, InterpolationResult | None]:
-    return GeodesicInterpolationOutput(frames, done) if return_dict else (frames, done)
+        return GeodesicInterpolationOutput(frames, done) if return_dict else (frames, done)
 
 
 def _frames(frames: Tensor, output_type: str) -> Any:
@@ -211,15 +208,9 @@ class _Follower:
         self._bar: Any = None
         self._stage, self._step = "", 0
 
-    def __enter__(self) -> _Follower:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._close()
-
     def __call__(self, event: Event) -> None:
         if event.stage != self._stage:
-            self._close()
+            self.close()
             self._stage = event.stage
             self._bar = self._pipe.progress_bar(total=event.total or 0)  # type: ignore[call-arg]
             self._bar.set_description(event.stage)
@@ -230,17 +221,13 @@ class _Follower:
             return
         self._step += 1
         if self._callback is not None:
-            info = {
-                "stage": event.stage,
-                "done": event.done,
-                "of": event.total,
-                "detail": event.detail,
-            }
-            self._callback(self._pipe, self._step - 1, event.done, info)
+            info = {"done": event.done, "of": event.total, "detail": event.detail}
+            self._callback(self._pipe, self._step - 1, event.done, {"stage": event.stage} | info)
         if self._pipe.interrupt:
             raise _InterruptedError
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Take the progress bar away."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None

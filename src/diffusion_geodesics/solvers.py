@@ -12,54 +12,8 @@ To add a solver derive from :class:`RelaxationSolver` if it moves the nodes of a
 otherwise from :class:`BVPSolver`.
 """
 
-from diffusion_geodesics.bvp import (
-    Between,
-    BoundaryProblem,
-    BVPSolver,
-    Control,
-    Details,
-    EnergyDetails,
-    EnergyMinimiser,
-    Evaluation,
-    GeodesicError,
-    GivenUp,
-    Level,
-    PreconditionedFlow,
-    PublishedDescent,
-    RelaxationSolver,
-    Result,
-    Shooting,
-    Solution,
-    Start,
-    Step,
-    StringMethod,
-    mean_norm_sphere,
-    published_alpha,
-    solve_bvp,
-)
+import diffusion_geodesics.bvp as bvp
+from diffusion_geodesics.bvp import *  # noqa: F403
 
-__all__ = [
-    "BVPSolver",
-    "Between",
-    "BoundaryProblem",
-    "Control",
-    "Details",
-    "EnergyDetails",
-    "EnergyMinimiser",
-    "Evaluation",
-    "GeodesicError",
-    "GivenUp",
-    "Level",
-    "PreconditionedFlow",
-    "PublishedDescent",
-    "RelaxationSolver",
-    "Result",
-    "Shooting",
-    "Solution",
-    "Start",
-    "Step",
-    "StringMethod",
-    "mean_norm_sphere",
-    "published_alpha",
-    "solve_bvp",
-]
+__all__: list[str] = []
+__all__ += bvp.__all__

@@ -16,11 +16,4 @@ from diffusion_geodesics.ivp import (
     Stop,
 )
 
-__all__ = [
-    "AfterArc",
-    "AfterLength",
-    "LeavesNorms",
-    "LeavesTypicalSet",
-    "NearTarget",
-    "Stop",
-]
+__all__ = ["AfterArc", "AfterLength", "LeavesNorms", "LeavesTypicalSet", "NearTarget", "Stop"]

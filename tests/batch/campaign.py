@@ -12,13 +12,14 @@ import hashlib
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from diffusion_geodesics.batch.job import Job
@@ -86,6 +87,10 @@ class Report:
     undisturbed: float = 0.0
     faults: list[str] = field(default_factory=list)
 
+    def write(self, folder: Path) -> None:
+        """Write it after each kill, so that a campaign that is stopped has figures."""
+        (folder / "report.json").write_text(json.dumps(vars(self), indent=1))
+
 
 @dataclass
 class Campaign:
@@ -122,6 +127,7 @@ class Campaign:
         self._disturb(report)
         report.seconds = time.monotonic() - started
         self._compare(report)
+        report.write(self.folder)
         return report
 
     def _start(self, name: str) -> subprocess.Popen[bytes]:
@@ -179,6 +185,7 @@ class Campaign:
         except ProcessLookupError:
             return
         report.kills[others.get(victim, kind)] += 1
+        report.write(self.folder)
 
     def _processes(self) -> dict[int, str]:
         """The processes of the campaign that run, and what they are."""
@@ -237,8 +244,9 @@ def contents(out: Path) -> dict[str, str]:
 
 
 def _timeless(line: bytes) -> str:
+    """A line without seconds: those of a result, and the last column of a page's table of costs."""
     text = line.decode()
-    return "" if '"seconds"' in text else text
+    return "" if '"seconds"' in text else re.sub(r">[\d.]+</td></tr>$", "", text)
 
 
 def _what(command: str) -> str:
@@ -276,7 +284,7 @@ def main(arguments: Sequence[str]) -> int:
         return drive(folder, engine, kind, int(pairs), int(workers), float(seconds))
     folder.mkdir(parents=True)
     report = Campaign(folder, **given).run()
-    print(json.dumps(asdict(report), indent=1))
+    print(json.dumps(vars(report), indent=1))
     return int(bool(report.faults))
 
 

@@ -106,3 +106,11 @@ def test_methods_of_a_comparison_over_all_pairs(tmp_path: Path) -> None:
 def test_a_folder_without_a_batch_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="holds no batch"):
         collect(tmp_path)
+
+
+def test_a_single_warning_is_its_code(tmp_path: Path) -> None:
+    (pair,) = planned(tmp_path, "interpolate", ["one"])
+    finished(tmp_path, pair, {"warnings": [{"code": "atypical", "message": "far away"}]})
+    collect(tmp_path)
+    assert table(tmp_path)[0].keys() == {"name", "key", "status", "a", "b", "warnings"}
+    assert table(tmp_path)[0]["warnings"] == "atypical"

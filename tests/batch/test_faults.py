@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ def test_a_few_kills(tmp_path: Path) -> None:
     report = Campaign(tmp_path, kills=6, mean=0.8).run()
     assert report.faults == []
     assert sum(report.kills.values()) > 0
+    assert json.loads((tmp_path / "report.json").read_text())["kills"] == report.kills
 
 
 @pytest.mark.slow

@@ -13,11 +13,9 @@ import torch
 
 from diffusion_geodesics.batch.collect import collect
 from diffusion_geodesics.batch.job import Device, Facts, Job, OpenJob
-from diffusion_geodesics.batch.jobs.compare import CompareJob
 from diffusion_geodesics.batch.jobs.distance import DistanceJob
-from diffusion_geodesics.batch.jobs.extrapolate import ExtrapolateJob
-from diffusion_geodesics.batch.jobs.interpolate import InterpolateJob
 from diffusion_geodesics.batch.jobs.model_job import ModelJob
+from diffusion_geodesics.batch.jobs.pair_jobs import CompareJob, ExtrapolateJob, InterpolateJob
 from diffusion_geodesics.batch.manifest import BatchPair
 from diffusion_geodesics.batch.pair_store import PairStore
 from diffusion_geodesics.batch.pool import Ended, Pool

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -51,32 +53,38 @@ def test_gpus_that_a_cluster_lacks_are_refused_at_once(tmp_path: Path) -> None:
         run_batch(job, (), tmp_path / "out", RayPool(job, tmp_path, 2, 1, gpus=64))
 
 
+def test_an_address_where_nobody_answers_is_refused_at_once(tmp_path: Path) -> None:
+    pool = RayPool(ToyJob(), tmp_path, 2, 1, "127.0.0.1:1")
+    with pytest.raises(EngineError, match="no Ray cluster answers at 127.0.0.1:1: .*refused; give"):
+        run_batch(ToyJob(), (), tmp_path / "out", pool)
+
+
 @pytest.fixture
-def two_nodes(tmp_path: Path) -> Iterator[str]:
+def two_nodes() -> Iterator[str]:
     """The address of a cluster of two local nodes with one core each."""
+    folder = f"/tmp/geodesic-ray-{os.getpid()}"
+    head = ("--head", "--port", "0", "--include-dashboard", "false", "--temp-dir", folder)
+    with (
+        _node(r"--address='?([\d.]+:\d+)", *head) as address,
+        _node("(Ray runtime started)", "--address", address),
+    ):
+        yield address
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _node(awaited: str, *arguments: str) -> Iterator[str]:
+    """A node that runs, and what it has said; other clusters of this machine are left alone."""
     ray = Path(sys.executable).with_name("ray")
-    folder = ["--temp-dir", f"/tmp/geodesic-ray-{os.getpid()}"]
-    head = ["--head", "--port", "0", "--include-dashboard", "false", *folder]
-    said = _ray(ray, "start", *head, "--num-cpus", "1", "--num-gpus", "0")
-    found = re.search(r"--address='?([\d.]+:\d+)", said)
-    assert found, said
-    try:
-        _ray(ray, "start", "--address", found[1], "--num-cpus", "1", "--num-gpus", "0")
-        yield found[1]
-    finally:
-        _ray(ray, "stop", "--grace-period", "5")
-
-
-def _ray(program: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [program, *arguments],
-        env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=True,
-    )
-    return done.stdout
+    command = [ray, "start", "--block", *arguments, "--num-cpus", "1", "--num-gpus", "0"]
+    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as node:
+        assert node.stdout is not None
+        try:
+            found = next(filter(None, (re.search(awaited, line) for line in node.stdout)))
+            yield found[1]
+        finally:
+            node.terminate()
 
 
 def test_two_nodes_share_the_work(tmp_path: Path, two_nodes: str) -> None:

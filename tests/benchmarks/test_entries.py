@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import clips, cost, endpoints, extrapolation, startup, truth
+from benchmarks import batches, clips, cost, endpoints, extrapolation, startup, truth
 from benchmarks.evidence import __main__ as evidence
 from benchmarks.evidence.pairs import Kind
 from benchmarks.evidence.plan import Study
@@ -27,8 +27,8 @@ from training.clips import Law, Motion
 
 Loads = Callable[[str, FunctionModel], None]
 ENTRIES = (
-    "clips", "corners", "cost", "endpoints", "evidence", "extrapolation", "solvers",
-    "startup", "truth",
+    "batches", "clips", "corners", "cost", "endpoints", "evidence", "extrapolation",
+    "solvers", "startup", "truth",
 )  # fmt: skip
 
 
@@ -74,6 +74,20 @@ def test_every_entry_has_help(name: str) -> None:
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "Usage:" in done.stdout
+
+
+@pytest.mark.slow
+def test_batches(model: FunctionModel, loads: Loads, tmp_path: Path) -> None:
+    loads("batches", model)
+    batches.main(pairs=20, engines=("here",), count=2, rounds=1, write=tmp_path)
+    found = json.loads((tmp_path / "batches.json").read_text())
+    (row,) = found["engines"]
+    assert (row["pairs"], row["files"]) == (20, 2 * 20 + 1)
+    assert row["of ideal"] <= 1
+    assert row["driver, CPU ms/pair"] > 0 < row["its processes, CPU ms/pair"]
+    assert [r["pairs in a batch"] for r in found["together"]] == [1, 2, 4, 8]
+    whole, bare = found["one pair"]
+    assert all(whole[name] > bare[name] > 0 for name in ("writing, CPU s", "files", "kB"))
 
 
 def test_clips(model: FunctionModel, loads: Loads, tmp_path: Path) -> None:

@@ -17,15 +17,12 @@ from diffusion_geodesics.bvp import (
     solve_bvp,
 )
 from diffusion_geodesics.density import Density, Gaussian, GaussianMixture, HalfPlane
-from diffusion_geodesics.experimental import (
-    ScoreJacobian,
-    Stein,
-)
 from diffusion_geodesics.manifold import Sphere
 from diffusion_geodesics.metric import ConformalMetric, FiniteDifferenceScore, MetricEnergy
 from diffusion_geodesics.path import GreatArc, Line, Spline
 from tests.exact import Counting, GaussianEach, vector
 from tests.problems import reference
+from tests.problems.score_metrics import ScoreJacobian, Stein
 
 _MIXTURE = GaussianMixture([[-2.0, 0], [2, 0], [0, 1.8]], [0.7, 0.9, 0.8])
 _TIMES = torch.linspace(0, 1, 9, dtype=torch.float64)

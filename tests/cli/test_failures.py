@@ -27,7 +27,7 @@ def ending(
 
     def run(body: Callable[[], object]) -> Said:
         module = sys.modules["diffusion_geodesics.cli.main"]
-        monkeypatch.setattr(module, "app", lambda: lambda **_: body())
+        monkeypatch.setattr(module, "parse", lambda parser: body())
         monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
         return geodesic("anything", cwd=tmp_path)
 

@@ -17,9 +17,8 @@ from diffusion_geodesics.cli.distance import DistanceCommand
 from diffusion_geodesics.cli.estimate import EstimateCommand
 from diffusion_geodesics.cli.evaluate import EvaluateCommand
 from diffusion_geodesics.cli.extrapolate import ExtrapolateCommand
-from diffusion_geodesics.cli.inputs import place_beside
 from diffusion_geodesics.cli.interpolate import InterpolateCommand
-from diffusion_geodesics.cli.partial import KINDS, forget
+from diffusion_geodesics.cli.partial import KINDS, forget, place_beside
 from diffusion_geodesics.comparison import kept_pairs
 from diffusion_geodesics.interpolation import kept_segments
 from diffusion_geodesics.runtime.settings import JobSettings, SettingsError, flat_fields

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from diffusion_geodesics.clips import open_clip
-from diffusion_geodesics.clips._orientation import Orientation
+from diffusion_geodesics.clips._frames import Orientation
 from tests.clips.films import FAULTS, HEIGHT, WIDTH, Coding, corner, film, first
 
 UPRIGHT = [(a, 0, 0, d) for a, d in itertools.product((1, -1), repeat=2)]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from diffusion_geodesics.clips import (
     ClipError,
     FrameNumber,
+    LazyFrame,
     Reading,
     Seconds,
     TensorClip,
@@ -20,10 +21,8 @@ from diffusion_geodesics.clips import (
 from tests.clips.films import Coding, as_bytes, film, indices, ramp, same, times
 
 
-@dataclass(frozen=True)
-class At:
-    index: int
-    time: float
+def at(index: int, time: float) -> LazyFrame:
+    return LazyFrame(index, time, torch.empty)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +80,7 @@ def test_at_most_one_frame_of_each_interval(steps: list[float], fps: float, stri
     moments = [0.0]
     for step in steps:
         moments.append(moments[-1] + step)
-    frames = [At(i, t) for i, t in enumerate(moments)]
+    frames = [at(i, t) for i, t in enumerate(moments)]
     kept = list(Reading(fps=fps).select(frames, 0.0))
     slots = [int(frame.time * fps + 1e-3) for frame in kept]
     assert slots == sorted(set(slots))

@@ -36,8 +36,8 @@ from diffusion_geodesics.models.families import (
     SDXL,
     STABLE_DIFFUSION,
     STABLE_DIFFUSION_3,
+    ModelFamily,
 )
-from diffusion_geodesics.models.family import ModelFamily
 from tests.conformance.denoiser import Gaussian, exact_output
 from tests.tiny.ddpm import tiny_ddpm
 from tests.tiny.dit import tiny_dit

@@ -13,7 +13,6 @@ from diffusion_geodesics.diffusion import (
     ConditionLine,
     Denoiser,
     EpsilonPrediction,
-    GuidedScore,
     LevelScore,
     PathConditions,
     Prediction,
@@ -47,25 +46,6 @@ def test_the_score_of_a_gaussian_is_exact(prediction: Prediction, level: float) 
 
 
 @every_prediction
-@pytest.mark.parametrize("weight", [-0.5, 0.0, 1.0, 2.5])
-def test_the_guided_score_is_that_of_the_gaussian_with_the_extrapolated_mean(
-    prediction: Prediction, weight: float
-) -> None:
-    """Gaussians of one covariance: guidance is linear in their means."""
-    denoiser, data, network = exact_denoiser(prediction)
-    x, t = points(7, 5), parameters(7)
-    timestep = denoiser.schedule.timestep(100, 0.5)
-    curve = ConditionLine(shifts(1.0), shifts(3.0))
-    score = GuidedScore(denoiser, timestep, curve, shifts(-0.5), weight)
-    a, s = denoiser.schedule.coefficients(timestep)
-    shift = -0.5 + weight * (1.0 + 2.0 * t[:, None] + 0.5)
-    assert_close(score(t, x), data.score(x, a, s, shift), rtol=1e-11, atol=1e-11)
-    assert network.seen == [7 * score.nfe_per_point]
-    assert score.nfe_per_point == (1 if weight in (0.0, 1.0) else 2)
-    assert score.true_density == (weight in (0.0, 1.0))
-
-
-@every_prediction
 def test_the_ratio_of_two_gaussians_of_one_covariance_has_a_constant_score(
     prediction: Prediction,
 ) -> None:
@@ -77,7 +57,6 @@ def test_the_ratio_of_two_gaussians_of_one_covariance_has_a_constant_score(
     exact = (a * 2.0 / data.variance(a, s)).expand(2, 6, 5)
     assert_close(score(t, x), exact, rtol=1e-10, atol=1e-10)
     assert network.seen == [24], "both conditions go in one batch"
-    assert (score.nfe_per_point, score.batches_per_call) == (2, 1)
 
 
 def test_a_ratio_of_a_prompt_to_itself_has_no_score() -> None:
@@ -116,17 +95,15 @@ def test_batches_and_pieces_change_nothing() -> None:
     assert torch.equal(whole, torch.cat(single))
 
 
-@pytest.mark.parametrize("kind", ["level", "guided", "ratio"])
+@pytest.mark.parametrize("kind", ["level", "ratio"])
 def test_paths_of_a_batch_have_conditions_of_their_own(kind: str) -> None:
     """Three paths in one batch score as each of them alone; `select` picks some of them."""
     denoiser, _, _ = exact_denoiser(EpsilonPrediction())
     curves = [ConditionLine(shifts(float(k)), shifts(1.0 - k)) for k in range(3)]
 
-    def score(of: PathConditions | ConditionLine) -> LevelScore | GuidedScore | RatioScore:
+    def score(of: PathConditions | ConditionLine) -> LevelScore | RatioScore:
         if kind == "level":
             return LevelScore(denoiser, 300, of)
-        if kind == "guided":
-            return GuidedScore(denoiser, 300, of, shifts(-2.0), 2.5)
         return RatioScore(denoiser, 300, of, shifts(-2.0))
 
     x, t = points(4, 3, 5), parameters(4)[:, None]

@@ -35,6 +35,8 @@ def parsed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[list[st
             monkeypatch.setattr(module, "run", lambda command, **_: seen.append(command))
         elif name != "rerun":
             monkeypatch.setattr(module, name, _of_the_same_kind(getattr(module, name), seen))
+    gathered = import_module("diffusion_geodesics.cli.batch")
+    monkeypatch.setattr(gathered, "_gather", seen.append)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "examples").symlink_to(ROOT / "examples", target_is_directory=True)
     (tmp_path / "settings.toml").write_text('job = "interpolate"\nframes = 5\n')

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from diffusion_geodesics.images import ImageError, save_png
-from diffusion_geodesics.interpolation.chain import Chain, chain_of
 from diffusion_geodesics.interpolation.interpolate import interpolate
 from diffusion_geodesics.interpolation.segments import GROUP, groups_of
 from diffusion_geodesics.interpolation.settings import InterpolationSettings
+from diffusion_geodesics.interpolation.timeline import Chain, chain_of
 from diffusion_geodesics.latents.pictures import Pictures
 from diffusion_geodesics.models import DiffusionModel
 from diffusion_geodesics.runtime.run import Event

@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diffusion_geodesics.density import Gaussian
-from diffusion_geodesics.interpolation.chain import Chain
 from diffusion_geodesics.interpolation.settings import Ease, Film
-from diffusion_geodesics.interpolation.timeline import Timeline, frame_count, timeline
+from diffusion_geodesics.interpolation.timeline import Chain, Timeline, frame_count, timeline
 from diffusion_geodesics.latents.coordinates import Ambient
 from diffusion_geodesics.latents.profile import LatentPath, LatentProfile
 from diffusion_geodesics.latents.settings import Spacing

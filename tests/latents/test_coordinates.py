@@ -137,7 +137,7 @@ def test_an_axis_of_pairs_is_a_loop_over_pairs(kind: str) -> None:
     x, score = found.latent(TIMES, y), found.score(GAUSSIAN)
     velocity, value = found.velocity(TIMES, y, rate), score(TIMES[:, None], y)
     for pair in range(PAIRS):
-        one = found.of_pair(pair)
+        one = found.select(pair)
         assert_close(one.latent(TIMES, y[:, pair]), x[:, pair])
         assert_close(one.coordinates(TIMES, x[:, pair]), found.coordinates(TIMES, x)[:, pair])
         assert_close(one.velocity(TIMES, y[:, pair], rate[:, pair]), velocity[:, pair])
@@ -191,7 +191,7 @@ def test_shells_are_equal_where_their_norms_are() -> None:
     assert shell(*latents) != shell(*(2 * latents))
     assert shell(*latents) != Ambient()
     assert Ambient(Flat()) == Ambient()
-    assert isinstance(shell(*latents).of_pair(0), Shell)
+    assert isinstance(shell(*latents).select(0), Shell)
 
 
 def test_without_strength_the_geodesic_of_a_moving_frame_is_its_chord() -> None:

@@ -74,7 +74,7 @@ def test_one_evaluation_on_another_device_counts_there(monkeypatch: pytest.Monke
     monkeypatch.setattr(memory_module, "total_bytes", lambda device: small[device.type])
     demand_memory(MODEL, (16, 16), images=1)
     network = MODEL.denoiser(16, 16).network
-    object.__setattr__(network, "device", torch.device("meta"))
+    monkeypatch.setattr(type(network), "device", torch.device("meta"))
     monkeypatch.setattr(type(MODEL), "denoiser", lambda self, h, w: _Of(network))
     with pytest.raises(OutOfMemoryError, match="one evaluation at 16x16 pixels"):
         demand_memory(MODEL, (16, 16), images=1)

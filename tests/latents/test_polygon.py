@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 
 from diffusion_geodesics.density import Gaussian
-from diffusion_geodesics.latents.polygon import log_density
+from diffusion_geodesics.latents.geometry import log_density
 
 
 @given(seed=st.integers(0, 1000), std=st.floats(0.3, 3))

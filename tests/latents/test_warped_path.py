@@ -81,7 +81,7 @@ def test_several_pairs_are_warped_as_one_by_one() -> None:
         alone = warped_paths(Run(), here, [pair], still(here, [pair]), 0)
         assert alone is not None
         assert_close(
-            together.frame.of_pair(k).offset(T), alone.frame.of_pair(0).offset(T), atol=1e-6, rtol=0
+            together.frame.select(k).offset(T), alone.frame.select(0).offset(T), atol=1e-6, rtol=0
         )
         assert_close(together.matches[k].displacement, alone.matches[0].displacement)
 

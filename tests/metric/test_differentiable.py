@@ -13,8 +13,9 @@ from diffusion_geodesics.density import (
 from diffusion_geodesics.metric import (
     FiniteDifferenceScore,
 )
-from diffusion_geodesics.metric.differentiable import gradient_evaluations, jacobian_product
+from diffusion_geodesics.metric.differentiable import gradient_evaluations
 from tests.exact import Counting
+from tests.problems.score_metrics import jacobian_product
 
 _MIXTURE = GaussianMixture([[-2.0, 0, 1], [2, 0, 0], [0, 1.8, -1]], [0.7, 0.9, 0.8])
 

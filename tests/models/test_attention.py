@@ -24,7 +24,7 @@ from diffusion_geodesics.models import (
 )
 from diffusion_geodesics.models.attention import interpolated_attention, plain_attention_layers
 from diffusion_geodesics.models.folders import EMBEDDED
-from diffusion_geodesics.models.unet import UNetNetwork
+from diffusion_geodesics.models.pipeline_network import UNetNetwork
 from tests.tiny_pipelines import tiny_pipeline
 
 EITHER = pytest.mark.parametrize("inner", [False, True])
@@ -78,7 +78,7 @@ def batch(model: StableDiffusionModel) -> Batch:
 
 def unet_of(batch: Batch) -> Any:
     assert isinstance(batch.denoiser.network, UNetNetwork)
-    return batch.denoiser.network.unet
+    return batch.denoiser.network.module
 
 
 def written_out(attn: Any, x: Tensor, text: Tensor | None, t: Tensor, inner: bool) -> Tensor:
@@ -232,7 +232,7 @@ def test_a_unet_without_attention_is_refused(batch: Batch) -> None:
     assert isinstance(network, UNetNetwork)
     bare: Any = torch.nn.Conv2d(4, 4, 1)
     with pytest.raises(ValueError, match="without any attention"):
-        plain_attention_layers(replace(network, unet=bare))
+        plain_attention_layers(replace(network, module=bare))
 
 
 @pytest.mark.parametrize("t", [[], [0.5], [0.0, 1.5, 1.0], [0.0, float("nan"), 1.0]])

@@ -16,7 +16,7 @@ from diffusion_geodesics.diffusion import LevelScore, invert, sample
 from diffusion_geodesics.framing import fit
 from diffusion_geodesics.images import load_image, psnr
 from diffusion_geodesics.models import EmbeddedModel, ModelError, StableDiffusionModel, load_model
-from diffusion_geodesics.models.embedded_prompts import EMPTY_PROMPT
+from diffusion_geodesics.models.embedded_model import EMPTY_PROMPT
 from diffusion_geodesics.models.folders import EMBEDDED, weight_files
 from diffusion_geodesics.models.vae import VAECodec
 from diffusion_geodesics.runtime.cost import Meter

@@ -30,6 +30,7 @@ IN_WHEEL = (
     "diffusion_geodesics/examples/portrait_b.png",
     "diffusion_geodesics/models/embedded/model_index.json",
     "diffusion_geodesics/models/embedded/unet/diffusion_pytorch_model.safetensors",
+    "diffusion_geodesics/reporting/templates/plots.mplstyle",
     "diffusion_geodesics/reporting/templates/report.html.j2",
     "diffusion_geodesics/reporting/templates/style.css",
 )

@@ -19,8 +19,14 @@ from torch import Tensor
 from diffusion_geodesics.reporting import films
 from diffusion_geodesics.reporting.film_format import FilmFormat
 from diffusion_geodesics.reporting.films import FORMATS, FilmFile, film_format, write_films
-from diffusion_geodesics.reporting.playback import Loop, Once, Playback, ThereAndBack
-from diffusion_geodesics.reporting.upscaling import Lanczos, LanczosToHeight
+from diffusion_geodesics.reporting.playback import (
+    Lanczos,
+    LanczosToHeight,
+    Loop,
+    Once,
+    Playback,
+    ThereAndBack,
+)
 
 VIDEOS = ["mp4", "mp4-444", "webm", "av1", "prores", "ffv1"]
 ANIMATIONS = ["gif", "webp", "apng"]

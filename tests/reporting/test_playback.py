@@ -9,8 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diffusion_geodesics.reporting.playback import Loop, Once, Order, Playback, ThereAndBack
-from diffusion_geodesics.reporting.upscaling import Lanczos, LanczosToHeight
+from diffusion_geodesics.reporting.playback import (
+    Lanczos,
+    LanczosToHeight,
+    Loop,
+    Once,
+    Order,
+    Playback,
+    ThereAndBack,
+)
 
 
 def test_the_ends_are_held_and_the_way_back_follows() -> None:

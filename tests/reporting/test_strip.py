@@ -10,8 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diffusion_geodesics.reporting import Film, FilmRow, StripLayout, film_strip, time_captions
-from diffusion_geodesics.reporting.strip import shown_rows, thin
+from diffusion_geodesics.reporting.blocks import Film, FilmRow, time_captions
+from diffusion_geodesics.reporting.strip import StripLayout, film_strip, shown_rows, thin
 
 SMALL = StripLayout(frame_height=16, gap=4, margin=8, radius=0, text=8)
 

@@ -6,17 +6,9 @@ import math
 
 import pytest
 
-from diffusion_geodesics.reporting import (
-    Cell,
-    Sheet,
-    Table,
-    Tone,
-    file_name,
-    interval,
-    latex_table,
-    number,
-)
-from diffusion_geodesics.reporting.tables import csv_text
+from diffusion_geodesics.reporting.blocks import Cell, Table, Tone
+from diffusion_geodesics.reporting.report import Sheet, file_name
+from diffusion_geodesics.reporting.tables import csv_text, interval, latex_table, number
 
 
 @pytest.mark.parametrize(

@@ -21,40 +21,36 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from diffusion_geodesics.reporting import (
-    Banner,
+from diffusion_geodesics.reporting import writer as writer_module
+from diffusion_geodesics.reporting.blocks import (
     Cell,
-    CostRow,
-    Embedding,
     Fact,
     Facts,
     Film,
     FilmRow,
-    Gif,
-    HeatMap,
+    Picture,
+    Pictures,
+    Plot,
+    Section,
+    Table,
+    Text,
+    VideoClip,
+)
+from diffusion_geodesics.reporting.image_formats import Gif, WebP
+from diffusion_geodesics.reporting.maps import Embedding, HeatMap
+from diffusion_geodesics.reporting.playback import Playback
+from diffusion_geodesics.reporting.plots import (
     Interval,
     IntervalPanel,
     IntervalPlot,
     LinePlot,
-    Mp4,
     Panel,
-    Picture,
-    Pictures,
-    Playback,
-    Plot,
-    ProRes,
-    Report,
-    Section,
-    Sheet,
-    Table,
-    Text,
     Trace,
-    VideoClip,
-    WebM,
-    WebP,
-    write,
 )
-from diffusion_geodesics.reporting import writer as writer_module
+from diffusion_geodesics.reporting.report import Banner, Report, Sheet
+from diffusion_geodesics.reporting.video_formats import Mp4, ProRes, WebM
+from diffusion_geodesics.reporting.writer import write
+from diffusion_geodesics.runtime.cost import Cost, CostBreakdown
 from diffusion_geodesics.runtime.storage import UnsavedError, check_folder
 from tests.reporting.samples.common import disc
 from tests.reporting.samples.jobs import JOBS, small
@@ -225,7 +221,7 @@ def test_the_page_tells_everything(folder: Path, job: str) -> None:
     words = " ".join(page.words.split()) + " ".join(value for *_, value in page.attributes)
     told = [report.title, report.lead, *report.warnings, *texts(list(report.opening))]
     told += texts(report.banner) + texts(list(report.sections))
-    told += [name for row in report.cost for name in (row.stage, f"{row.nfe:,}")]
+    told += [text for name, c in report.cost.stages for text in (name, f"{c.nfe:,}")]
     told += [*report.versions.values(), "metric.strength", "a portrait of a man with brown hair"]
     for text in told:
         assert " ".join(text.split()) in words, text
@@ -233,11 +229,11 @@ def test_the_page_tells_everything(folder: Path, job: str) -> None:
 
 def test_sums_of_the_cost_are_right(folder: Path, job: str) -> None:
     report = small(job)
-    if report.cost:
+    if report.cost.stages:
         words = page_of(folder).words.split()
         at = words.index("total")
-        assert words[at + 1] == f"{sum(row.nfe for row in report.cost):,}" == "2,262"
-        assert words[at + 2] == str(sum(row.batches for row in report.cost)) == "116"
+        assert words[at + 1] == f"{report.cost.total.nfe:,}" == "2,262"
+        assert words[at + 2] == str(report.cost.total.batches) == "116"
 
 
 def test_frames_are_those_given_to_the_last_level(tmp_path: Path) -> None:
@@ -325,7 +321,7 @@ def everything(text: str, name: str = "morph") -> Report:
         result={text: text},
         settings=text,
         sheets={"a.csv": Sheet([text], [[text]])},
-        cost=[CostRow(text, 1, 1, 1.0)],
+        cost=CostBreakdown(((text, Cost(1, 1, 1.0)),)),
         versions={text: text},
     )
 

@@ -16,9 +16,10 @@ from diffusion_geodesics.runtime.cost import CostBreakdown
 from diffusion_geodesics.video.claims import by_clips, claims, interval, shown, summarise, units
 from diffusion_geodesics.video.controls import Variant
 from diffusion_geodesics.video.diagnostics import diagnose
+from diffusion_geodesics.video.geodesics import EndsPath
 from diffusion_geodesics.video.result import Claim, ShotAnalysis, VideoResult, counted
 from diffusion_geodesics.video.settings import VideoSettings
-from diffusion_geodesics.video.shot import EndsPath, Measured
+from diffusion_geodesics.video.shot import Measured
 from diffusion_geodesics.video.statistics import Bends, Statistics
 from tests.video.scenes import MODEL
 

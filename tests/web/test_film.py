@@ -14,7 +14,7 @@ import torch
 
 from diffusion_geodesics.correspondence import Matches
 from diffusion_geodesics.interpolation.settings import InterpolationSettings
-from diffusion_geodesics.latents.settings import FormatName
+from diffusion_geodesics.latents.playback import FormatName
 from diffusion_geodesics.models import load_model
 from diffusion_geodesics.runtime.run import Event
 from diffusion_geodesics.runtime.settings import SettingsError

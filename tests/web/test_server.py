@@ -70,9 +70,7 @@ def the_example_of_the_documentation_makes_a_film(server: Server) -> None:
     """And what programs may not do is refused in a sentence."""
     (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert len(code.strip().splitlines()) <= 10
-    patient = (
-        f'"{server.address}", httpx_kwargs={{"timeout": {PATIENCE}}}'
-    )
+    patient = f'"{server.address}", httpx_kwargs={{"timeout": {PATIENCE}}}'
     program = code.replace('"http://127.0.0.1:7860"', patient)
     assert patient in program
     small = '{"preset": "draft", "frames": 3, "steps": 4, "level": 0.5}'
@@ -91,7 +89,7 @@ pictures = [handle_file("a.png"), handle_file("b.png")]
 for settings, images, model, words in (
     ({{"cache": "/tmp/x"}}, pictures, "model", "no setting called 'cache'"),
     ({{"level": 7}}, pictures, "model", "level is 7"),
-    ({{}}, pictures[:1], "model", "second picture"),
+    ({{}}, pictures[:1], "model", "a film takes 2 to 12 pictures; got 1"),
     ({{}}, [pictures[0], handle_file("text.png")], "model", "text.png is not an image"),
     ({{"steps": 4}}, [pictures[0]] * 2, "model", "identical"),
     ({{}}, pictures, "tokenizer", "tokenizer"),

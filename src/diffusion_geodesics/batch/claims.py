@@ -35,17 +35,11 @@ LEASE = 120.0
 @final
 @dataclass(frozen=True)
 class Attempt:
-    """An attempt of this process at a pair.
+    """An attempt of this process at a pair."""
 
-    Args:
-        key: of the pair.
-        number: from 1.
-        path: its file.
-    """
-
-    key: str
-    number: int
-    path: Path
+    key: str  # of the pair
+    number: int  # from 1
+    path: Path  # its file
 
 
 @final
@@ -57,43 +51,23 @@ class Busy:
 @final
 @dataclass(frozen=True)
 class Spent:
-    """All attempts at a pair have failed.
+    """All attempts at a pair have failed."""
 
-    Args:
-        attempts: how many.
-        reason: of the last one, in one line.
-        traceback: of the last one.
-    """
-
-    attempts: int
-    reason: str
-    traceback: str
+    attempts: int  # how many
+    reason: str  # of the last one, in one line
+    traceback: str  # of the last one
 
 
 @final
 @dataclass(frozen=True)
 class Claims:
-    """The attempts at the pairs of a batch.
+    """The attempts at the pairs of a batch."""
 
-    Args:
-        folder: of their files.
-        most: attempts at a pair.
-    """
-
-    folder: Path
-    most: int
+    folder: Path  # of their files
+    most: int  # attempts at a pair
 
     def take(self, key: str, ticket: str, void: Mapping[str, str]) -> Attempt | Busy | Spent:
-        """Begin the next attempt at a pair, if no other process is at it.
-
-        Args:
-            key: of the pair.
-            ticket: of the driver that handed it out; attempts with the same one are over.
-            void: tickets of attempts whose process has ended, with the reason.
-
-        Raises:
-            OSError: the folder cannot be written.
-        """
+        """Begin the next attempt at a pair, if no other process is at it."""
         content = json.dumps({"owner": str(Owner.current()), "ticket": ticket})
         last = Spent(0, "", "")
         for number in range(1, self.most + 1):
@@ -130,11 +104,7 @@ class Claims:
         return None
 
     def give_up(self, attempt: Attempt, reason: str, traceback: str) -> None:
-        """Record that an attempt has failed; the pair can be tried again.
-
-        Raises:
-            OSError: the folder cannot be written.
-        """
+        """Record that an attempt has failed; the pair can be tried again."""
         record = {"owner": str(Owner.current()), "reason": reason, "traceback": traceback}
         replace_file(attempt.path, json.dumps(record))
 
@@ -150,13 +120,7 @@ class Claims:
                 self._file(key, number).unlink()
 
     def sweep(self, settled: set[str], *, interrupted: bool = False) -> None:
-        """Delete the attempts at settled pairs, and what processes that have ended left.
-
-        Args:
-            settled: keys of pairs that are done or written off.
-            interrupted: delete the attempts of processes that have ended as well, because they
-                were told to end, which is no fault of the pairs.
-        """
+        """Delete the attempts at settled pairs, and what processes that have ended left."""
         for path in self.folder.glob("[!.]*"):
             if path.name.partition(".")[0] in settled or (interrupted and self._is_gone(path)):
                 with suppress(OSError):

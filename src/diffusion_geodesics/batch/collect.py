@@ -21,28 +21,14 @@ PAGE = 500
 """Pairs on a page of the gallery."""
 LEFT_OUT = {
     *("settings", "versions", "files", "program", "images", "model", "job", "stages"),
-    *("quantities", "record", "skipped", "notes", "methods", "names"),
+    *("quantities", "record", "skipped", "notes", "methods", "names", "warnings"),
 }
 """Parts of a result that are no columns of a table."""
 FIRST = ("name", "key", "status", "method", "a", "b")
 
 
 def collect(out: Path) -> tuple[str, ...]:
-    """Write the table, the summary and the gallery of a batch, whatever of it is done.
-
-    Args:
-        out: folder of the batch.
-
-    Returns:
-        The files, relative to the folder.
-
-    Raises:
-        ValueError: the folder holds no batch.
-        OSError: it cannot be written.
-
-    Cost:
-        The result of every finished pair is read.
-    """
+    """Write the table, the summary and the gallery of a batch, whatever of it is done."""
     manifest = read_manifest(out)
     if manifest is None:
         raise ValueError(f"{out} holds no batch; name the folder of one")
@@ -145,19 +131,15 @@ def _gallery(
         "max-width:70rem}img{max-width:100%;display:block}li{margin:1rem 0}</style></head><body>"
         f"<h1>{escape(title)}</h1>{f'<p>Pages: {links}</p>' if len(names) > 1 else ''}<ol>"
     )
-    return {
-        name: head
-        + "".join(_item(p, results[p], failures, out) for p in pairs[start : start + PAGE])
-        + "</ol></body></html>\n"
-        for name, start in zip(names, starts, strict=True)
-    }
+    pages: dict[str, str] = {}
+    for name, start in zip(names, starts, strict=True):
+        items = (_item(p, results[p], failures, out) for p in pairs[start : start + PAGE])
+        pages[name] = f"{head}{''.join(items)}</ol></body></html>\n"
+    return pages
 
 
 def _item(
-    pair: BatchPair,
-    found: Mapping[str, Any] | None,
-    failures: Mapping[str, Any],
-    out: Path,
+    pair: BatchPair, found: Mapping[str, Any] | None, failures: Mapping[str, Any], out: Path
 ) -> str:
     name = escape(unicode_text(pair.name))
     if found is None:
@@ -165,9 +147,8 @@ def _item(
         why = "not done yet" if failure is None else f"failed: {unicode_text(failure.reason)}"
         return f"<li>{name}: {escape(why)}</li>\n"
     folder = f"pairs/{quote(pair.key)}"
-    strip, page = (
-        (out / "pairs" / pair.key / file).is_file() for file in ("strip.png", "report.html")
-    )
+    here = out / "pairs" / pair.key
+    strip, page = ((here / file).is_file() for file in ("strip.png", "report.html"))
     target = "report.html" if page else "result.json"
     image = f'<img loading="lazy" src="{folder}/strip.png" alt="{name}">' if strip else ""
     return f'<li><a href="{folder}/{target}">{name}{image}</a></li>\n'
@@ -188,19 +169,12 @@ def _methods(done: Mapping[BatchPair, Mapping[str, Any]]) -> str:
         for name, about in found["quantities"].items()
     }
     frames = torch.empty(2, 3, 0, 0)
-    pairs = [
-        PairResult(name, frames, {m: Outcome(frames, _known(s)) for m, s in methods.items()})
-        for found in done.values()
-        for name, methods in found["pairs"].items()
-    ]
-    result = ComparisonResult(
-        methods=first["methods"],
-        quantities=list(quantities.values()),
-        pairs=pairs,
-        baseline=first["baseline"],
-        features=first["features"],
-        seed=first["seed"],
-    )
+    pairs: list[PairResult] = []
+    for name, methods in (pair for found in done.values() for pair in found["pairs"].items()):
+        outcomes = {method: Outcome(frames, _known(s)) for method, s in methods.items()}
+        pairs.append(PairResult(name, frames, outcomes))
+    same = {name: first[name] for name in ("methods", "baseline", "features", "seed")}
+    result = ComparisonResult(quantities=list(quantities.values()), pairs=pairs, **same)
     return csv_text(table_sheet(result, score_lines(result)))
 
 

@@ -30,14 +30,7 @@ class _Waiting:
 
 @final
 class Dispatcher:
-    """Hands pairs out.
-
-    Args:
-        pool: the workers.
-        store: where pairs are delivered.
-        progress: before the first pair.
-        observer: told of progress.
-    """
+    """Hands pairs out."""
 
     def __init__(
         self, pool: Pool, store: PairStore, progress: BatchProgress, observer: BatchObserver
@@ -50,16 +43,7 @@ class Dispatcher:
         self._started = time.monotonic()
 
     def run(self, pairs: Sequence[BatchPair], together: int) -> BatchProgress:
-        """Hand out pairs until all are settled.
-
-        Args:
-            pairs: not done; those that failed in an earlier run are best put last.
-            together: pairs in a task.
-
-        Raises:
-            StoreError: the folder of the batch cannot be written.
-            EngineError: workers cannot be replaced.
-        """
+        """Hand out pairs until all are settled."""
         for start in range(0, len(pairs), together):
             self._queue.append(_Waiting(tuple(pairs[start : start + together])))
         while self._queue or self._busy or self._running:

@@ -17,33 +17,21 @@ Write = Callable[[Path], object]
 @final
 @dataclass(frozen=True)
 class Device:
-    """Where a worker computes.
+    """Where a worker computes."""
 
-    Args:
-        name: of the device, such as ``"cuda:1"``; None for what the job's settings say.
-        threads: of the CPU that it may use; 0 for as many as it likes.
-    """
-
-    name: str | None = None
-    threads: int = 0
+    name: str | None = None  # such as "cuda:1"; None for what the job's settings say
+    threads: int = 0  # of the CPU that it may use; 0 for as many as it likes
 
 
 @final
 @dataclass(frozen=True)
 class Facts:
-    """What a worker says of itself once its model is loaded.
+    """What a worker says of itself once its model is loaded."""
 
-    Args:
-        model: what keys depend on, as JSON holds it: hash of the weights, and their precision.
-        devices: accelerators of its machine to spread workers over; none where it uses the CPU.
-        memory: bytes that its process takes.
-        together: pairs that are best computed in one batch.
-    """
-
-    model: Mapping[str, Any]
-    devices: tuple[str, ...] = ()
-    memory: int = 0
-    together: int = 1
+    model: Mapping[str, Any]  # what keys depend on: hash of the weights, and their precision
+    devices: tuple[str, ...] = ()  # accelerators to spread workers over; none on the CPU
+    memory: int = 0  # bytes that its process takes
+    together: int = 1  # pairs that are best computed in one batch
 
 
 class OpenJob(ABC):
@@ -58,18 +46,7 @@ class OpenJob(ABC):
 
     @abstractmethod
     def results(self, pairs: Sequence[BatchPair]) -> Sequence[Write]:
-        """Compute pairs, in one batch where they are alike.
-
-        Args:
-            pairs: at most as many as ``facts().together``, or what was asked for.
-
-        Returns:
-            What writes the folder of each.
-
-        Raises:
-            ValueError: a pair cannot be computed, and trying again will not help.
-            Exception: anything else may be tried again.
-        """
+        """Compute pairs, in one batch where they are alike."""
 
 
 class Job(ABC):

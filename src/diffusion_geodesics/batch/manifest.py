@@ -26,38 +26,24 @@ SHOWN = 4
 @final
 @dataclass(frozen=True)
 class BatchPair:
-    """A pair of a batch.
+    """A pair of a batch."""
 
-    Args:
-        name: for people.
-        a, b: paths of the images.
-        prompt_a, prompt_b: what they show; None is the settings' prompt.
-        key: name of its folder; empty before it is planned.
-        unread: the paths among both that could not be read when the batch was planned; in the key
-            the path itself takes the place of the bytes.
-    """
-
-    name: str
-    a: str
+    name: str  # for people
+    a: str  # paths of the images
     b: str
-    prompt_a: str | None = None
+    prompt_a: str | None = None  # what they show; None is the settings' prompt
     prompt_b: str | None = None
-    key: str = ""
-    unread: tuple[str, ...] = ()
+    key: str = ""  # name of its folder; empty before it is planned
+    unread: tuple[str, ...] = ()  # which of a and b could not be read when it was planned
 
 
 @final
 @dataclass(frozen=True)
 class Manifest:
-    """A planned batch.
+    """A planned batch."""
 
-    Args:
-        header: job, model and settings, as JSON holds them.
-        pairs: with their keys.
-    """
-
-    header: Mapping[str, Any]
-    pairs: tuple[BatchPair, ...]
+    header: Mapping[str, Any]  # job, model and settings, as JSON holds them
+    pairs: tuple[BatchPair, ...]  # with their keys
 
     @property
     def job(self) -> str:
@@ -79,22 +65,16 @@ class Manifest:
         ]
         if found:  # then all keys differ
             return found
-        before, now = ({(p.name, p.a, p.b): p for p in m.pairs} for m in (self, other))
+        before, now = ({(p.name, p.a, p.b): p.key for p in m.pairs} for m in (self, other))
+        other_keys = [n for n in before if n in now and before[n] != now[n]]
         found += [f"the pair {printable(n[0])} is new" for n in now if n not in before]
         found += [f"the pair {printable(n[0])} is gone" for n in before if n not in now]
-        return found + [
-            f"the images or prompts of {printable(n[0])} have changed"
-            for n in before
-            if n in now and before[n].key != now[n].key
-        ]
+        changed = "the images or prompts of {} have changed"
+        return found + [changed.format(printable(n[0])) for n in other_keys]
 
 
 def read_manifest(out: Path) -> Manifest | None:
-    """The manifest of a batch; None where there is none.
-
-    Raises:
-        ValueError: the file is damaged, or of another program.
-    """
+    """The manifest of a batch; None where there is none."""
     file = out / FILE
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
@@ -113,19 +93,7 @@ def read_manifest(out: Path) -> Manifest | None:
 
 
 def settled_manifest(out: Path, header: Mapping[str, Any], pairs: Sequence[BatchPair]) -> Manifest:
-    """The manifest of a batch, written if it is not there.
-
-    Args:
-        out: folder of the batch.
-        header: what all pairs have in common.
-        pairs: without keys.
-
-    Raises:
-        ValueError: the folder has another manifest; what differs is named.
-
-    Cost:
-        Every image file is read once.
-    """
+    """The manifest of a batch, written if it is not there."""
     known = read_manifest(out)
     if known is None:
         planned = plan(header, pairs)
@@ -155,13 +123,7 @@ def planned_differences(known: Manifest, planned: Manifest) -> str:
 def plan(
     header: Mapping[str, Any], pairs: Sequence[BatchPair], unread: frozenset[str] = frozenset()
 ) -> Manifest:
-    """Pairs with their keys.
-
-    Args:
-        header: what all pairs have in common.
-        pairs: without keys.
-        unread: files to take for unreadable, because they were when the batch was planned.
-    """
+    """Pairs with their keys."""
 
     @cache
     def content(path: str) -> str | None:
@@ -197,12 +159,7 @@ def _flat(value: Mapping[str, Any], above: str = "") -> dict[str, Any]:
 
 
 def shard_of(pairs: Sequence[BatchPair], shard: tuple[int, int]) -> Iterator[BatchPair]:
-    """The share of one of several equal batches, every count-th pair, each key once.
-
-    Args:
-        pairs: of the whole batch.
-        shard: (number from 1, count).
-    """
+    """The share of one of several equal batches, every count-th pair, each key once."""
     number, count = shard
     unique = dict.fromkeys(pair.key for pair in pairs)
     mine = set(list(unique)[number - 1 :: count])

@@ -23,19 +23,12 @@ class StoreError(OSError):
 @final
 @dataclass(frozen=True)
 class Failure:
-    """A pair that was written off.
+    """A pair that was written off."""
 
-    Args:
-        name: of the pair.
-        reason: one line.
-        attempts: how often it was tried.
-        traceback: of the last error; empty where a process died.
-    """
-
-    name: str
-    reason: str
-    attempts: int
-    traceback: str = ""
+    name: str  # of the pair
+    reason: str  # one line
+    attempts: int  # how often it was tried
+    traceback: str = ""  # of the last error; empty where a process died
 
 
 def reason_of(error: BaseException) -> str:
@@ -54,13 +47,9 @@ def traceback_of(error: BaseException) -> str:
 @final
 @dataclass(frozen=True)
 class PairStore:
-    """The finished and failed pairs of a batch.
+    """The finished and failed pairs of a batch."""
 
-    Args:
-        out: folder of the batch.
-    """
-
-    out: Path
+    out: Path  # folder of the batch
 
     @property
     def pairs(self) -> Path:
@@ -87,25 +76,14 @@ class PairStore:
         return set()
 
     def deliver(self, key: str, write: Callable[[Path], object]) -> bool:
-        """Write a pair's folder; see `deliver_once`.
-
-        Returns:
-            False where another process has delivered the pair.
-
-        Raises:
-            StoreError: the folder of the batch cannot be written.
-        """
+        """Write a pair's folder; see `deliver_once`."""
         try:
             return deliver_once(self.pairs / key, self._work, lambda folder: _write(write, folder))
         except OSError as error:
             raise self.error(error) from error
 
     def write_off(self, key: str, failure: Failure) -> None:
-        """Record that a pair has failed.
-
-        Raises:
-            StoreError: the folder of the batch cannot be written.
-        """
+        """Record that a pair has failed."""
         text = json.dumps({"key": key, **asdict(failure)}, indent=1)
         try:
             replace_file(self._failed / f"{key}.json", text)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import final
 
 from diffusion_geodesics.batch.job import Facts
 from diffusion_geodesics.batch.worker import Outcome, Task
+
+MEMORY_EACH = 1.5
+"""Memory to allow a worker, in units of what it takes with its model loaded."""
 
 
 class EngineError(RuntimeError, ValueError):
@@ -19,17 +21,11 @@ class EngineError(RuntimeError, ValueError):
 @final
 @dataclass(frozen=True)
 class Ended:
-    """A task that a worker has finished, or died of.
-
-    Args:
-        task: the task.
-        outcomes: of its pairs; those that lack one are to be tried again.
-        death: how the worker died; empty where it did not.
-    """
+    """A task that a worker has finished, or died of."""
 
     task: Task
-    outcomes: Sequence[Outcome]
-    death: str = ""
+    outcomes: Sequence[Outcome]  # of its pairs; those that lack one are to be tried again
+    death: str = ""  # how the worker died; empty where it did not
 
 
 class Pool(ABC):
@@ -37,23 +33,11 @@ class Pool(ABC):
 
     @abstractmethod
     def start(self) -> Facts:
-        """Start the first worker and wait until its model is loaded.
-
-        Raises:
-            EngineError: it does not start.
-        """
+        """Start the first worker and wait until its model is loaded."""
 
     @abstractmethod
     def grow(self, facts: Facts, most: int) -> int:
-        """Start the other workers.
-
-        Args:
-            facts: of the first one.
-            most: that there is work for, at least 1.
-
-        Returns:
-            How many there are or will be.
-        """
+        """Start the other workers."""
 
     @property
     @abstractmethod
@@ -66,12 +50,7 @@ class Pool(ABC):
 
     @abstractmethod
     def wait(self, seconds: float) -> Sequence[Ended]:
-        """The tasks that have ended, as soon as there is one; none after so many seconds.
-
-        Raises:
-            StoreError: the folder of the batch cannot be written.
-            EngineError: workers cannot be replaced.
-        """
+        """The tasks that have ended, as soon as there is one; none after so many seconds."""
 
     @abstractmethod
     def close(self) -> None:
@@ -80,10 +59,5 @@ class Pool(ABC):
     def __enter__(self) -> Pool:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -12,27 +12,16 @@ from diffusion_geodesics.batch.worker import Outcome, Status
 @final
 @dataclass(frozen=True)
 class BatchProgress:
-    """How far a batch is.
+    """How far a batch is."""
 
-    Args:
-        total: pairs in all.
-        before: finished when it was started.
-        done: finished since, by this process or another.
-        failed: written off.
-        workers: that compute.
-        seconds: since the first pair was begun.
-        slowest: name of the pair that took longest, and its seconds; "" where there is none.
-        names: failed pairs with the reason, the last few.
-    """
-
-    total: int
-    before: int = 0
-    done: int = 0
-    failed: int = 0
-    workers: int = 0
-    seconds: float = 0.0
-    slowest: tuple[str, float] = ("", 0.0)
-    names: tuple[tuple[str, str], ...] = ()
+    total: int  # pairs in all
+    before: int = 0  # finished when it was started
+    done: int = 0  # finished since, by this process or another
+    failed: int = 0  # written off
+    workers: int = 0  # that compute
+    seconds: float = 0.0  # since the first pair was begun
+    slowest: tuple[str, float] = ("", 0.0)  # the pair that took longest, and its seconds
+    names: tuple[tuple[str, str], ...] = ()  # failed pairs with the reason, the last few
 
     @property
     def settled(self) -> int:

@@ -19,12 +19,7 @@ OURS = {"pairs", "failed", "claims", "work", "latents", "slurm"}
 
 
 def check_out(out: str | Path) -> Path:
-    """The folder of a batch as an absolute path, if it can be written; call it before any work.
-
-    Raises:
-        FileExistsError: the folder is there and holds something else.
-        OSError: it cannot be written.
-    """
+    """The folder of a batch as an absolute path, if it can be written; call it before any work."""
     path = absolute_path(out)
     if path.is_dir() and not (path / FILE).is_file():
         others = [p.name for p in path.iterdir() if not p.name.startswith(".")]
@@ -44,23 +39,7 @@ def run_batch(
     together: int | None = None,
     observer: BatchObserver = lambda progress: None,
 ) -> BatchProgress:
-    """Compute pairs and deliver each once; started again, go on from there.
-
-    Args:
-        job: what is done with a pair.
-        pairs: the pairs, without keys.
-        out: folder of the batch; made if it is not there.
-        pool: the workers; it is closed at the end.
-        shard: (number from 1, count): a share of the pairs.
-        together: pairs in one batch; None for as many as the job thinks best.
-        observer: told of progress; an exception that it raises ends the batch.
-
-    Raises:
-        ValueError: the folder holds another batch.
-        FileExistsError: the folder holds something else.
-        StoreError, OSError: it cannot be written.
-        EngineError: workers cannot be had.
-    """
+    """Compute pairs and deliver each once; started again, go on from there."""
     path = check_out(out)
     store = PairStore(path)
     claims = Claims(path / "claims", 1)

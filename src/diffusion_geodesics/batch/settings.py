@@ -56,9 +56,7 @@ class BatchSettings(SettingsGroup):
     shard: Annotated[tuple[int, int] | None, BeforeValidator(_shard), AsText("I/N")] = None
     """Compute only the I-th of N equal parts, I from 1."""
     pairs_per_batch: Annotated[
-        Annotated[int, Field(ge=1, le=10_000)] | None,
-        BeforeValidator(_together),
-        AsText("N|auto"),
+        Annotated[int, Field(ge=1, le=10_000)] | None, BeforeValidator(_together), AsText("N|auto")
     ] = None
     """Pairs of equal size that are solved in one network batch; by default what measurements
     advise."""

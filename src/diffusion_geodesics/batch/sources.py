@@ -12,16 +12,7 @@ from diffusion_geodesics.runtime.paths import expand
 
 
 def pairs_from(sources: Sequence[Path], *, all_pairs: bool = False) -> list[BatchPair]:
-    """The pairs that are named.
-
-    Args:
-        sources: a file of pairs (CSV, JSON, JSON lines) or a folder such as MorphBench; with
-            ``all_pairs`` images, of which each is paired with every later one.
-        all_pairs: whether they are images.
-
-    Raises:
-        ValueError: none, several files, or one that cannot be read.
-    """
+    """The pairs that are named."""
     if all_pairs:
         images = [os.path.abspath(expand(source)) for source in sources]
         if len(images) < 2:
@@ -37,13 +28,8 @@ def pairs_from(sources: Sequence[Path], *, all_pairs: bool = False) -> list[Batc
             f"got {len(sources)} sources of pairs; give one CSV, JSON or JSONL file or folder, or "
             "all_pairs and images"
         )
-    return [
-        BatchPair(
-            pair.name,
-            os.path.abspath(str(pair.a)),
-            os.path.abspath(str(pair.b)),
-            pair.prompt_a,
-            pair.prompt_b,
-        )
-        for pair in read_pairs(sources[0])
-    ]
+    found: list[BatchPair] = []
+    for pair in read_pairs(sources[0]):
+        a, b = (os.path.abspath(str(image)) for image in (pair.a, pair.b))
+        found.append(BatchPair(pair.name, a, b, pair.prompt_a, pair.prompt_b))
+    return found

@@ -21,17 +21,11 @@ FINAL = (ValueError, TypeError, FileNotFoundError, IsADirectoryError, Permission
 @final
 @dataclass(frozen=True)
 class Task:
-    """Pairs for one worker to compute together.
-
-    Args:
-        pairs: the pairs.
-        ticket: of this task, unlike that of any other.
-        void: tickets whose worker has died, with the reason.
-    """
+    """Pairs for one worker to compute together."""
 
     pairs: tuple[BatchPair, ...]
-    ticket: str
-    void: Mapping[str, str] = field(default_factory=dict)
+    ticket: str  # of this task, unlike that of any other
+    void: Mapping[str, str] = field(default_factory=dict)  # tickets of dead workers; the reason
 
 
 @final
@@ -49,33 +43,17 @@ class Status(Enum):
 @final
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a pair.
-
-    Args:
-        pair: the pair.
-        status: what became of it.
-        seconds: of computing and writing.
-        reason: why it failed.
-    """
+    """What became of a pair."""
 
     pair: BatchPair
     status: Status
-    seconds: float = 0.0
-    reason: str = ""
+    seconds: float = 0.0  # of computing and writing
+    reason: str = ""  # why it failed
 
 
 @final
 class Worker:
-    """Computes pairs and delivers them.
-
-    Args:
-        job: what is done with them.
-        out: folder of the batch.
-        retries: how often a pair is tried again.
-        device: where.
-
-    After every task `healthy` says whether the process can go on.
-    """
+    """Computes pairs and delivers them."""
 
     def __init__(self, job: Job, out: Path, retries: int, device: Device) -> None:
         self._store = PairStore(out)
@@ -90,11 +68,7 @@ class Worker:
             self._open.use_threads(count)
 
     def run(self, task: Task) -> list[Outcome]:
-        """Compute the pairs of a task.
-
-        Raises:
-            StoreError: the folder of the batch cannot be written.
-        """
+        """Compute the pairs of a task."""
         try:
             return self._run(task)
         except OSError as error:
@@ -153,10 +127,8 @@ class Worker:
                 return [found for pair in pairs for found in self._computed([pair], attempts)]
             return [(pairs[0], self._failed(pairs[0], attempts[pairs[0]], error))]
         each = (time.perf_counter() - started) / len(pairs)
-        return [
-            (pair, self._delivered(pair, attempts[pair], write, each))
-            for pair, write in zip(pairs, writes, strict=True)
-        ]
+        written = zip(pairs, writes, strict=True)
+        return [(pair, self._delivered(pair, attempts[pair], w, each)) for pair, w in written]
 
     def _delivered(
         self, pair: BatchPair, attempt: Attempt, write: Write, seconds: float

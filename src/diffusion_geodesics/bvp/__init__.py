@@ -4,14 +4,13 @@ from diffusion_geodesics.bvp.energy_minimiser import EnergyDetails, EnergyMinimi
 from diffusion_geodesics.bvp.euler_lagrange import Evaluation
 from diffusion_geodesics.bvp.node_update import Between, Level
 from diffusion_geodesics.bvp.preconditioned import PreconditionedFlow
-from diffusion_geodesics.bvp.problem import BoundaryProblem
 from diffusion_geodesics.bvp.published import PublishedDescent, mean_norm_sphere, published_alpha
 from diffusion_geodesics.bvp.relaxation import RelaxationSolver
 from diffusion_geodesics.bvp.result import GivenUp, Result, Start, Step
 from diffusion_geodesics.bvp.shooting import Shooting
 from diffusion_geodesics.bvp.solution import Details, GeodesicError, Solution
 from diffusion_geodesics.bvp.solve import solve_bvp
-from diffusion_geodesics.bvp.solver import BVPSolver, Control
+from diffusion_geodesics.bvp.solver import BoundaryProblem, BVPSolver, Control
 from diffusion_geodesics.bvp.string_method import StringMethod
 
 __all__ = [

@@ -16,27 +16,21 @@ from torch import Tensor
 
 from diffusion_geodesics.bvp.multiple_shooting import MatchingDefects, ShootingNodes
 from diffusion_geodesics.metric import Connection
+from diffusion_geodesics.shapes import PathPoints
 
 
 @dataclass(frozen=True)
 class ApproximateInverse:
     """Inverse of the derivative of the matching conditions, for a density of one curvature across
-    the path.
+    the path."""
 
-    Args:
-        across, along: inverses of the two small matrices, shape (paths, 2K-1, 2K-1).
-        points, directions: frame at the place of each unknown, shape (2K-1, paths, dim).
-        end_point, end_direction: frame at the target, shape (paths, dim).
-        flat: whether the space is flat, so that the frame need not turn with the points.
-    """
-
-    across: Float[Tensor, "paths unknowns unknowns"]
+    across: Float[Tensor, "paths unknowns unknowns"]  # inverses of the two small matrices
     along: Float[Tensor, "paths unknowns unknowns"]
-    points: Float[Tensor, "unknowns paths dim"]
+    points: Float[Tensor, "unknowns paths dim"]  # frame at the place of each unknown
     directions: Float[Tensor, "unknowns paths dim"]
-    end_point: Float[Tensor, "paths dim"]
+    end_point: Float[Tensor, "paths dim"]  # frame at the target
     end_direction: Float[Tensor, "paths dim"]
-    flat: bool
+    flat: bool  # whether the space is flat, so that the frame need not turn with the points
 
     @property
     def targets(self) -> Float[Tensor, "unknowns paths dim"]:
@@ -46,11 +40,7 @@ class ApproximateInverse:
     def __call__(
         self, defect: Float[Tensor, "unknowns paths dim"]
     ) -> Float[Tensor, "unknowns paths dim"]:
-        """The change of the unknowns that changes the conditions by ``defect``.
-
-        Args:
-            defect: change of the left-hand sides.
-        """
+        """The change of the unknowns that changes the conditions by ``defect``."""
         first = (self.points[:1], self.directions[:1])
         frames = (self.targets, torch.cat([self.directions[1:], self.end_direction[None]]))
         common = self._turn(defect, frames, first)
@@ -81,22 +71,9 @@ def _rotated(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
 
 
 def approximate_inverse(
-    connection: Connection,
-    nodes: ShootingNodes,
-    defects: MatchingDefects,
-    target: Float[Tensor, "paths dim"],
+    connection: Connection, nodes: ShootingNodes, defects: MatchingDefects, target: PathPoints
 ) -> ApproximateInverse:
-    """The approximate inverse at given shooting nodes.
-
-    Args:
-        connection: the geometry, with its curvature known.
-        nodes: shooting nodes.
-        defects: of these nodes.
-        target: where each path is to end.
-
-    Cost:
-        1 score evaluation per segment and path, in one batch.
-    """
+    """The approximate inverse at given shooting nodes: 1 score evaluation per segment and path."""
     segments, paths, _ = nodes.x.shape
     times = torch.arange(segments, device=target.device).to(target) / segments
     field = connection.field(times[:, None].expand(segments, paths), nodes.x, nodes.v)

@@ -17,21 +17,21 @@ each with its own search.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from diffusion_geodesics.bvp.lbfgs import advance, begin
-from diffusion_geodesics.bvp.problem import BoundaryProblem
 from diffusion_geodesics.bvp.result import Result, Start, Step
 from diffusion_geodesics.bvp.sine_coordinates import SineCoordinates, Trial
 from diffusion_geodesics.bvp.solution import Details, Solution
-from diffusion_geodesics.bvp.solver import BVPSolver, Control
+from diffusion_geodesics.bvp.solver import BoundaryProblem, BVPSolver, Control
 from diffusion_geodesics.length import LengthProfile
 from diffusion_geodesics.metric import Energy
 from diffusion_geodesics.path import Spline
+from diffusion_geodesics.shapes import Values
 
 STATIONARY = 5e-2
 """ρ above which a curve at the step limit is not a geodesic."""
@@ -39,13 +39,9 @@ STATIONARY = 5e-2
 
 @dataclass(frozen=True)
 class EnergyDetails(Details):
-    """Energies of the solution.
+    """The energy E of the solution, at the solver's nodes."""
 
-    Args:
-        energy: E at the solver's nodes, shape (*batch,).
-    """
-
-    energy: Float[Tensor, "*batch"]
+    energy: Values
 
     def pair(self, index: int) -> EnergyDetails:
         return EnergyDetails(self.energy.flatten()[index])
@@ -58,9 +54,6 @@ class EnergyMinimiser(BVPSolver):
     A local minimum or a saddle point is not recognised: try further initial paths, which are
     minimised one after the other. ``tol`` below about 1e-3 needs float64.
 
-    Args:
-        intervals: n ≥ 2.
-
     Raises:
         ValueError: ``intervals`` is below 2.
 
@@ -70,7 +63,7 @@ class EnergyMinimiser(BVPSolver):
         nodes per pair. ``nfe`` counts a derivative by autograd as one more evaluation.
     """
 
-    intervals: int = 32
+    intervals: int = 32  # n
 
     def __post_init__(self) -> None:
         if self.intervals < 2:
@@ -92,23 +85,21 @@ class EnergyMinimiser(BVPSolver):
             minimum, steps, nfe = _minimise(energy, nodes[:, start], control, steps, nfe)
             minima.append(minimum)
         pick = _shortest(minima)
-        best = _picked(minima, pick)
+        best = minima[0].trial
+        for start, minimum in enumerate(minima[1:], 1):
+            best = best.replaced((pick == start).to(best.value.device), minimum.trial)
         curve = Spline(best.nodes.reshape(len(nodes), *batch, dim), energy.manifold)
         lengths = _lengths(energy, curve, 4 * self.intervals, best.length.reshape(batch))
         finite = torch.isfinite(lengths.length).flatten().tolist()
         chosen = [minima[start].results[i] for i, start in enumerate(pick.tolist())]
+        ended = zip(chosen, finite, strict=True)
         return Solution(
             path=curve,
-            results=tuple(
-                r if ok else Result.non_finite for r, ok in zip(chosen, finite, strict=True)
-            ),
+            results=tuple(r if ok else Result.non_finite for r, ok in ended),
             residual=best.residual.reshape(batch),
             distance_error=lengths.length_error,
             lengths=lengths,
-            starts=tuple(
-                Start(m.trial.length.reshape(batch), m.trial.residual.reshape(batch), m.results)
-                for m in minima
-            ),
+            starts=tuple(minimum.start(batch) for minimum in minima),
             steps=steps,
             batches=2 * len(steps) + len(minima) + 1,
             nfe=nfe + lengths.nfe,
@@ -122,6 +113,10 @@ class _Minimum:
 
     trial: Trial
     results: tuple[Result, ...]
+
+    def start(self, batch: Sequence[int]) -> Start:
+        length, residual = (x.reshape(batch) for x in (self.trial.length, self.trial.residual))
+        return Start(length, residual, self.results)
 
 
 def _minimise(
@@ -137,9 +132,8 @@ def _minimise(
     cost = coordinates.paths * energy.evaluations(nodes, gradient=True)
     while True:
         number += 1
-        steps.append(
-            Step(nodes - 1, len(steps) + 1, best.residual, best.length, nfe + number * cost)
-        )
+        spent = nfe + number * cost
+        steps.append(Step(nodes - 1, len(steps) + 1, best.residual, best.length, spent))
         control.report(steps[-1])
         done = (best.residual < control.tol) | search.stalled | ~torch.isfinite(search.f)
         if bool(done.all()) or number > control.max_steps:
@@ -171,20 +165,6 @@ def _shortest(minima: list[_Minimum]) -> Tensor:
     residual = torch.stack([m.trial.residual for m in minima]).cpu().nan_to_num(nan=torch.inf)
     by_length = torch.where(good, length, torch.inf).argmin(0)
     return torch.where(good.any(0), by_length, residual.argmin(0))
-
-
-def _picked(minima: list[_Minimum], pick: Tensor) -> Trial:
-    best = minima[0].trial
-    for start, minimum in enumerate(minima[1:], 1):
-        where, other = (pick == start).to(best.value.device), minimum.trial
-        best = Trial(
-            torch.where(where[:, None], other.nodes, best.nodes),
-            torch.where(where, other.segments, best.segments),
-            torch.where(where, other.value, best.value),
-            torch.where(where[:, None], other.gradient, best.gradient),
-            torch.where(where, other.residual, best.residual),
-        )
-    return best
 
 
 def _lengths(energy: Energy, path: Spline, intervals: int, rough: Tensor) -> LengthProfile:

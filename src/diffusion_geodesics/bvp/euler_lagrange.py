@@ -26,9 +26,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from diffusion_geodesics.density import evaluate as evaluate_score
-from diffusion_geodesics.length import LengthProfile, relative
+from diffusion_geodesics.length import relative
 from diffusion_geodesics.metric import Connection, Field
 from diffusion_geodesics.path import spline_matrix
+from diffusion_geodesics.shapes import Nodes, PathValues
 
 LEAST_BENDING = 0.1
 """Curvature times chord below which the residual is no longer relative."""
@@ -38,68 +39,37 @@ ROUNDING = 4.0
 
 
 @dataclass(frozen=True)
-class Ends:
-    """Tangent scores at both ends of each path, evaluated once.
-
-    Args:
-        start, end: shape (paths, dim).
-    """
-
-    start: Float[Tensor, "paths dim"]
-    end: Float[Tensor, "paths dim"]
-
-
-@dataclass(frozen=True)
 class Evaluation:
     """A batch of curves with n intervals, and what one evaluation of the score says about them.
 
     Args:
         nodes: shape (n+1, paths, dim).
-        velocity: central differences at interior nodes, shape (n-1, paths, dim).
-        field: the connection's field at interior nodes.
-        defect: r, shape (n-1, paths, dim).
+        velocity, field, defect: central differences, the connection's field and r at the n-1
+            interior nodes.
         residual: ρ, shape (paths,).
-        length: length by the spline through the nodes, with the reference of ``Profile.length``,
-            shape (paths,).
+        length: by the spline through the nodes, with the reference of ``Profile.length``.
     """
 
-    nodes: Float[Tensor, "nodes paths dim"]
+    nodes: Nodes
     velocity: Float[Tensor, "inner paths dim"]
     field: Field
     defect: Float[Tensor, "inner paths dim"]
-    residual: Float[Tensor, " paths"]
-    length: Float[Tensor, " paths"]
+    residual: PathValues
+    length: PathValues
 
 
-def evaluate_ends(connection: Connection, nodes: Float[Tensor, "nodes paths dim"]) -> Ends:
-    """Tangent scores at both ends.
-
-    Args:
-        connection: the geometry.
-        nodes: of the curves.
-
-    Cost:
-        2 score evaluations per path, in one batch.
-    """
+def evaluate_ends(connection: Connection, nodes: Nodes) -> Float[Tensor, "2 paths dim"]:
+    """Tangent scores at both ends of each curve."""
     both = nodes[[0, -1]]
     t = torch.tensor([0.0, 1.0]).to(nodes)[:, None]
-    score = connection.manifold.to_tangent(both, evaluate_score(connection.score, t, both))
-    return Ends(score[0], score[1])
+    return connection.manifold.to_tangent(both, evaluate_score(connection.score, t, both))
 
 
 def evaluate(
-    connection: Connection, ends: Ends, nodes: Float[Tensor, "nodes paths dim"]
+    connection: Connection, ends: Float[Tensor, "2 paths dim"], nodes: Nodes
 ) -> Evaluation:
-    """Field, defect, residual and length of curves.
-
-    Args:
-        connection: the geometry.
-        ends: scores at the ends.
-        nodes: of the curves, equidistant in t.
-
-    Cost:
-        n - 1 evaluations of the connection's field per path, in one batch.
-    """
+    """Field, defect, residual and length of curves with known scores at their ends: n - 1
+    evaluations of the connection's field per path, in one batch."""
     count = len(nodes)
     h = 1.0 / (count - 1)
     manifold = connection.manifold
@@ -107,15 +77,17 @@ def evaluate(
     times = torch.linspace(0, 1, count, dtype=torch.float64)
     velocity = manifold.to_tangent(inner, (nodes[2:] - nodes[:-2]) / (2 * h))
 
+    def with_ends(score: Tensor) -> Tensor:
+        return torch.cat([ends[:1], score, ends[1:]])
+
     def log_density(score: Tensor) -> Tensor:
-        slope = _velocity(connection, nodes)
-        return _log_density(connection, slope, _with_ends(ends, score))[1:-1]
+        return _log_density(connection, _velocity(connection, nodes), with_ends(score))[1:-1]
 
     field = connection.field(times[1:-1].to(nodes)[:, None], inner, velocity, log_density)
     second = (nodes[2:] - 2 * inner + nodes[:-2]) / h**2
     defect = manifold.to_tangent(inner, second - field.acceleration)
     residual = _relative(connection, nodes, velocity, defect, field.acceleration)
-    length = _length(connection, nodes, _with_ends(ends, field.score))
+    length = _length(connection, nodes, with_ends(field.score))
     return Evaluation(nodes, velocity, field, defect, residual, length)
 
 
@@ -134,10 +106,6 @@ def _relative(
     asked = bending(force).square().sum(-1).mean(0).sqrt()
     span = torch.linalg.vector_norm(nodes[1:] - nodes[:-1], dim=-1).sum(0).clamp_min(1e-30)
     return wrong / torch.maximum(asked, LEAST_BENDING / span)
-
-
-def _with_ends(ends: Ends, score: Tensor) -> Tensor:
-    return torch.cat([ends.start[None], score, ends.end[None]])
 
 
 def _velocity(connection: Connection, nodes: Tensor) -> Tensor:
@@ -159,17 +127,12 @@ def _times(count: int) -> tuple[float, ...]:
 
 
 def _length(connection: Connection, nodes: Tensor, score: Tensor) -> Tensor:
-    count = len(nodes)
     velocity = _velocity(connection, nodes)
-    log_density = _log_density(connection, velocity, score)
-    speed = connection.speed(velocity, score, log_density)
+    speed = connection.speed(velocity, score, _log_density(connection, velocity, score))
     fine, weights = _fine_rule()
-    matrix = spline_matrix(count, fine, 0).to(nodes)
-    length = torch.tensordot(
-        weights.to(nodes),
-        torch.tensordot(matrix, speed.clamp_min(1e-30).log(), dims=1).exp(),
-        dims=1,
-    )
+    matrix = spline_matrix(len(nodes), fine, 0).to(nodes)
+    at_fine = torch.tensordot(matrix, speed.clamp_min(1e-30).log(), dims=1).exp()
+    length = torch.tensordot(weights.to(nodes), at_fine, dims=1)
     return torch.where((speed == 0).all(0), 0, length)
 
 
@@ -177,20 +140,5 @@ def _length(connection: Connection, nodes: Tensor, score: Tensor) -> Tensor:
 def _fine_rule() -> tuple[tuple[float, ...], Tensor]:
     """Composite Gauss-Legendre rule on [0, 1], because the integrand may be a narrow peak."""
     x, w = np.polynomial.legendre.leggauss(4)
-    left = np.arange(64)[:, None] / 64
-    return tuple(float(t) for t in (left + (x + 1) / 128).ravel()), torch.from_numpy(
-        np.tile(w / 128, 64)
-    )
-
-
-def error_bar(
-    profile: LengthProfile, node_length: Float[Tensor, "*batch"]
-) -> Float[Tensor, "*batch"]:
-    """Error bar of a length: the larger of the difference between two quadratures and the error
-    estimate of the second one.
-
-    Args:
-        profile: lengths at new points.
-        node_length: lengths at the solver's nodes.
-    """
-    return torch.maximum((profile.length - node_length).abs(), profile.length_error)
+    t = np.arange(64)[:, None] / 64 + (x + 1) / 128
+    return tuple(t.ravel().tolist()), torch.from_numpy(np.tile(w / 128, 64))

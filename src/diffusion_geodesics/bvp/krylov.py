@@ -10,30 +10,19 @@ References:
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+Vectors: TypeAlias = Float[Tensor, "problems size"]
+
 
 def gmres(
-    product: Callable[[Tensor], Tensor],
-    right: Float[Tensor, "problems size"],
-    *,
-    tol: float,
-    max_products: int,
-) -> tuple[Float[Tensor, "problems size"], int]:
-    """Solve A y = right for every problem, from y = 0.
-
-    Args:
-        product: maps vectors (problems, size) to A times them.
-        right: right-hand sides r.
-        tol: residual relative to ``right`` at which a problem is solved.
-        max_products: most products, ≥ 1.
-
-    Returns:
-        y, and the number of products taken.
-    """
+    product: Callable[[Tensor], Tensor], right: Vectors, *, tol: float, max_products: int
+) -> tuple[Vectors, int]:
+    """Solve A y = right for every problem, from y = 0; and the number of products taken."""
     norm = torch.linalg.vector_norm(right, dim=-1)
     basis = [right / norm.clamp_min(1e-300)[:, None]]
     columns: list[Tensor] = []
@@ -52,9 +41,8 @@ def gmres(
         hessenberg = torch.stack(columns, -1)[:, : count + 1]
         target = torch.zeros_like(hessenberg[..., 0])
         target[:, 0] = norm
-        solved = torch.linalg.lstsq(
-            hessenberg.cpu(), target[..., None].cpu(), driver="gelsd"
-        ).solution.to(right)
+        system = hessenberg.cpu(), target[..., None].cpu()
+        solved = torch.linalg.lstsq(*system, driver="gelsd").solution.to(right)
         rest = target - (hessenberg @ solved)[..., 0]
         y = torch.einsum("pk,kps->ps", solved[..., 0], torch.stack(basis))
         done = torch.linalg.vector_norm(rest, dim=-1) <= tol * norm

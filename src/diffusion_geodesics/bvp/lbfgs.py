@@ -18,6 +18,7 @@ References:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -30,31 +31,26 @@ SHORTEST = 1e-8
 """Step along the direction below which the history is dropped or the problem abandoned."""
 
 
+Variables: TypeAlias = Float[Tensor, "problems size"]
+Numbers: TypeAlias = Float[Tensor, " problems"]
+
+
 @dataclass(frozen=True)
 class Search:
-    """The state of each problem.
+    """The state of each problem."""
 
-    Args:
-        x, f, g: the accepted point, its value and gradient.
-        direction, step: d and τ of the next trial.
-        moves, changes: the last steps of x and the corresponding changes of g, newest last.
-        count: how many of them are valid (the newest ones).
-        resets: how often the history was dropped since the last accepted step; at 2 the problem is
-            abandoned.
-    """
-
-    x: Float[Tensor, "problems size"]
-    f: Float[Tensor, " problems"]
-    g: Float[Tensor, "problems size"]
-    direction: Float[Tensor, "problems size"]
-    step: Float[Tensor, " problems"]
-    moves: Float[Tensor, "memory problems size"]
-    changes: Float[Tensor, "memory problems size"]
-    count: Int[Tensor, " problems"]
-    resets: Int[Tensor, " problems"]
+    x: Variables  # the accepted point, its value and gradient
+    f: Numbers
+    g: Variables
+    direction: Variables  # d and τ of the next trial
+    step: Numbers
+    moves: Float[Tensor, "memory problems size"]  # the last steps of x, newest last
+    changes: Float[Tensor, "memory problems size"]  # the corresponding changes of g
+    count: Int[Tensor, " problems"]  # how many of them are valid (the newest ones)
+    resets: Int[Tensor, " problems"]  # how often the history was dropped since the last good step
 
     @property
-    def trial(self) -> Float[Tensor, "problems size"]:
+    def trial(self) -> Variables:
         """The points to evaluate next."""
         return self.x + self.step[:, None] * self.direction
 
@@ -64,46 +60,27 @@ class Search:
         return self.resets >= 2
 
 
-def begin(
-    x: Float[Tensor, "problems size"],
-    f: Float[Tensor, " problems"],
-    g: Float[Tensor, "problems size"],
-    memory: int = 20,
-) -> Search:
-    """The state before the first iteration.
-
-    Args:
-        x: where to start.
-        f, g: value and gradient there.
-        memory: number of differences to keep.
-    """
+def begin(x: Variables, f: Numbers, g: Variables, memory: int = 20) -> Search:
+    """The state before the first iteration."""
     zeros = x.new_zeros(memory, *x.shape)
     count = torch.zeros(len(x), dtype=torch.long, device=x.device)
     return Search(x, f, g, _bounded(-g), torch.ones_like(f), zeros, zeros, count, count)
 
 
-def advance(
-    search: Search, f: Float[Tensor, " problems"], g: Float[Tensor, "problems size"]
-) -> Search:
-    """The state after one iteration.
-
-    Args:
-        search: the state before.
-        f, g: value and gradient at ``search.trial``.
-    """
+def advance(search: Search, f: Numbers, g: Variables) -> Search:
+    """The state after one iteration."""
     slope = _dot(search.g, search.direction)
     rounding = 4 * torch.finfo(f.dtype).eps * search.f.abs()
     bound = search.f + DECREASE * search.step * slope + rounding
     good = torch.isfinite(f) & torch.isfinite(g).all(-1) & (f <= bound)
-    x = torch.where(good[:, None], search.trial, search.x)
-    f_next = torch.where(good, f, search.f)
+    x, f_next = torch.where(good[:, None], search.trial, search.x), torch.where(good, f, search.f)
     g_next = torch.where(good[:, None], g, search.g)
     move, change = x - search.x, g_next - search.g
     product = _dot(move, change)
     curved = good & (product > 1e-10 * _norm(move) * _norm(change))
-    moves = torch.where(curved[:, None], torch.cat([search.moves[1:], move[None]]), search.moves)
-    changes = torch.where(
-        curved[:, None], torch.cat([search.changes[1:], change[None]]), search.changes
+    moves, changes = (
+        torch.where(curved[:, None], torch.cat([old[1:], new[None]]), old)
+        for old, new in ((search.moves, move), (search.changes, change))
     )
     count = (search.count + curved).clamp_max(len(moves))
     excess = f - search.f - search.step * slope
@@ -112,18 +89,10 @@ def advance(
     stuck = ~good & (shorter < SHORTEST)
     count = torch.where(stuck, 0, count)
     direction = _bounded(_direction(g_next, moves, changes, count))
-    fresh = (good | stuck)[:, None]
-    return Search(
-        x,
-        f_next,
-        g_next,
-        torch.where(fresh, direction, search.direction),
-        torch.where(good | stuck, 1.0, shorter),
-        moves,
-        changes,
-        count,
-        torch.where(good, 0, search.resets + stuck),
-    )
+    direction = torch.where((good | stuck)[:, None], direction, search.direction)
+    step = torch.where(good | stuck, 1.0, shorter)
+    resets = torch.where(good, 0, search.resets + stuck)
+    return Search(x, f_next, g_next, direction, step, moves, changes, count, resets)
 
 
 def _direction(g: Tensor, moves: Tensor, changes: Tensor, count: Tensor) -> Tensor:

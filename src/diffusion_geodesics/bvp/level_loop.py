@@ -10,11 +10,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from diffusion_geodesics.bvp.euler_lagrange import Ends, Evaluation, evaluate, evaluate_ends
+from diffusion_geodesics.bvp.euler_lagrange import Evaluation, evaluate, evaluate_ends
 from diffusion_geodesics.bvp.node_update import Between, Level, NodeUpdate, State
 from diffusion_geodesics.bvp.result import GivenUp, Result, Step
 from diffusion_geodesics.metric import Connection
 from diffusion_geodesics.path import Polyline, Spline
+from diffusion_geodesics.shapes import Nodes, PathValues
 
 NO_GEODESIC = 5e-2
 """Residual above which a curve at the step limit is not a geodesic."""
@@ -22,56 +23,31 @@ NO_GEODESIC = 5e-2
 
 @dataclass(frozen=True)
 class LevelState:
-    """A batch of curves after some levels, and what they cost.
+    """A batch of curves after some levels, and what they cost."""
 
-    Args:
-        connection: the geometry of every curve, with its curvature known.
-        ends: the score at both ends.
-        nodes: shape (n+1, paths, dim).
-        residual, length: of the kept iterates, shape (paths,).
-        results: how the last level of each curve ended.
-        steps, given_up, batches, nfe: over all levels.
-    """
-
-    connection: Connection
-    ends: Ends
-    nodes: Float[Tensor, "nodes paths dim"]
-    residual: Float[Tensor, " paths"]
-    length: Float[Tensor, " paths"]
-    results: tuple[Result, ...]
-    steps: tuple[Step, ...]
+    connection: Connection  # the geometry of every curve, with its curvature known
+    ends: Float[Tensor, "2 paths dim"]  # the score at both ends
+    nodes: Nodes
+    residual: PathValues  # of the kept iterates
+    length: PathValues
+    results: tuple[Result, ...]  # how the last level of each curve ended
+    steps: tuple[Step, ...]  # these and the rest: over all levels
     given_up: tuple[GivenUp, ...]
     batches: int
     nfe: int
 
 
-def initial_state(connection: Connection, nodes: Float[Tensor, "nodes paths dim"]) -> LevelState:
-    """The state before the first level.
-
-    Args:
-        connection: the geometry of every curve.
-        nodes: of the initial paths.
-
-    Cost:
-        2 score evaluations per path for the ends, in one batch, and what the connection needs to
-        estimate the curvature of its density.
-    """
+def initial_state(connection: Connection, nodes: Nodes) -> LevelState:
+    """The state before the first level."""
     times = torch.linspace(0, 1, len(nodes), dtype=torch.float64)
     nodes = torch.cat([nodes[:1], connection.manifold.project(nodes[1:-1]), nodes[-1:]])
     connection, spent = connection.calibrated(times, nodes)
     paths = nodes.shape[1]
     unknown = nodes.new_full((paths,), torch.inf)
+    results = (Result.not_converged,) * paths
+    ends, batches, nfe = evaluate_ends(connection, nodes), int(spent > 0) + 1, spent + 2 * paths
     return LevelState(
-        connection=connection,
-        ends=evaluate_ends(connection, nodes),
-        nodes=nodes,
-        residual=unknown,
-        length=unknown,
-        results=(Result.not_converged,) * paths,
-        steps=(),
-        given_up=(),
-        batches=int(spent > 0) + 1,
-        nfe=spent + 2 * paths,
+        connection, ends, nodes, unknown, unknown, results, (), (), batches=batches, nfe=nfe
     )
 
 
@@ -91,12 +67,6 @@ class _Best:
             torch.where(where, evaluation.length, self.length),
             self.code,
         )
-
-    def updated(self, evaluation: Evaluation, active: Tensor, level: Level) -> _Best:
-        where = active & _finite(evaluation)
-        if level.average_last != 1:
-            where &= evaluation.residual < self.residual
-        return self.replaced(evaluation, where)
 
     def ended(self, where: Bool[Tensor, " paths"], result: Result) -> _Best:
         return replace(self, code=torch.where(where, list(Result).index(result), self.code))
@@ -120,19 +90,7 @@ def run_level(
     tol: float,
     report: Callable[[Step], None],
 ) -> LevelState:
-    """Run one level.
-
-    Args:
-        state: the curves before it.
-        solver: how nodes move.
-        level: intervals, and when the level ends.
-        running: the curves that take part; the others are only resampled to its nodes.
-        tol: residual below which a curve at the step limit has converged.
-        report: called after every iteration.
-
-    Cost:
-        intervals - 1 score evaluations per step and curve still active; one batch per step.
-    """
+    """Run one level."""
     nodes, active = _resampled(state, level), running
     unknown = torch.where(running, torch.inf, state.residual)
     best = _Best(nodes, unknown, state.length, torch.full_like(unknown, -1, dtype=torch.long))
@@ -141,11 +99,21 @@ def run_level(
     own: State | None = None
     for step in range(level.max_steps + 1):
         evaluation, state = _evaluated(state, solver, nodes, active)
-        best = best.updated(evaluation, active, level)
+        better = active & _finite(evaluation)
+        if level.average_last != 1:
+            better &= evaluation.residual < best.residual
+        best = best.replaced(evaluation, better)
         lengths.append(evaluation.length)
         iterates = [*iterates, nodes][-max(level.average_last, 1) :]
-        state = _recorded(state, level, evaluation, active, best)
-        report(state.steps[-1])
+        shown = Step(
+            level.intervals,
+            len(state.steps) + 1,
+            torch.where(active, evaluation.residual, best.residual),
+            torch.where(active, evaluation.length, best.length),
+            state.nfe,
+        )
+        state = replace(state, steps=(*state.steps, shown))
+        report(shown)
         active, best = _ended(level, evaluation, active, best, lengths)
         if not bool(active.any()) or step == level.max_steps:
             break
@@ -153,41 +121,31 @@ def run_level(
         move, own = solver.move(state.connection, evaluation, own)
         still = active & (move == 0).all(-1).all(0)
         best = best.ended(still, Result.given_up)
-        state = _with_given_up(state, level, step, still & ~(evaluation.residual < tol))
+        early = (still & ~(evaluation.residual < tol)).nonzero()[:, 0].tolist()
+        new = (GivenUp(level.intervals, step, path) for path in early)
+        state = replace(state, given_up=(*state.given_up, *new))
         active = active & ~still
         if not bool(active.any()):
             break
         moved = state.connection.manifold.project(nodes[1:-1] + move)
         inner = torch.where(active[:, None], moved, nodes[1:-1])
         nodes = torch.cat([nodes[:1], inner, nodes[-1:]])
-    best, state = _averaged(state, solver, level, best, running & (best.code == -1), iterates)
-    results = (
-        best.result(i, tol) if ran else state.results[i] for i, ran in enumerate(running.tolist())
-    )
+    unmet = running & (best.code == -1)
+    if level.average_last > 1 and bool(unmet.any()):
+        # The mean of the last iterates in place of the best one, for curves that did not end.
+        mean = state.connection.manifold.project(torch.stack(iterates).mean(0)[1:-1])
+        nodes = torch.cat([nodes[:1], mean, nodes[-1:]])
+        evaluation, state = _evaluated(state, solver, nodes, unmet)
+        best = best.replaced(evaluation, unmet & _finite(evaluation))
+    ran = enumerate(running.tolist())
+    results = tuple(best.result(i, tol) if now else state.results[i] for i, now in ran)
     return replace(
-        state,
-        nodes=best.nodes,
-        residual=best.residual,
-        length=best.length,
-        results=tuple(results),
+        state, nodes=best.nodes, residual=best.residual, length=best.length, results=results
     )
 
 
 def _finite(evaluation: Evaluation) -> Tensor:
     return torch.isfinite(evaluation.residual) & torch.isfinite(evaluation.length)
-
-
-def _recorded(
-    state: LevelState, level: Level, evaluation: Evaluation, active: Tensor, best: _Best
-) -> LevelState:
-    step = Step(
-        level.intervals,
-        len(state.steps) + 1,
-        torch.where(active, evaluation.residual, best.residual),
-        torch.where(active, evaluation.length, best.length),
-        state.nfe,
-    )
-    return replace(state, steps=(*state.steps, step))
 
 
 def _ended(
@@ -198,34 +156,18 @@ def _ended(
     met = active & finite & (evaluation.residual < level.residual)
     still = active & ~met & _settled(lengths, evaluation.residual, level.length_change)
     broken = active & ~finite
-    best = best.ended(met, Result.converged)
-    best = best.ended(still, Result.length_converged)
-    best = best.ended(broken, Result.non_finite)
-    return active & ~met & ~still & ~broken, best
+    best = best.ended(met, Result.converged).ended(still, Result.length_converged)
+    return active & ~met & ~still & ~broken, best.ended(broken, Result.non_finite)
 
 
-def _with_given_up(state: LevelState, level: Level, step: int, early: Tensor) -> LevelState:
-    paths = early.nonzero()[:, 0].tolist()
-    new = tuple(GivenUp(level.intervals, step, path) for path in paths)
-    return replace(state, given_up=state.given_up + new)
-
-
-def _averaged(
-    state: LevelState,
-    solver: NodeUpdate[State],
-    level: Level,
-    best: _Best,
-    unmet: Tensor,
-    iterates: Sequence[Tensor],
-) -> tuple[_Best, LevelState]:
-    """The mean of the last iterates in place of the best one, for curves that did not end."""
-    if level.average_last <= 1 or not bool(unmet.any()):
-        return best, state
-    last = iterates[-1]
-    mean = state.connection.manifold.project(torch.stack(list(iterates)).mean(0)[1:-1])
-    nodes = torch.cat([last[:1], mean, last[-1:]])
-    evaluation, state = _evaluated(state, solver, nodes, unmet)
-    return best.replaced(evaluation, unmet & _finite(evaluation)), state
+def _settled(lengths: Sequence[Tensor], residual: Tensor, change: float) -> Tensor:
+    """Where the residual is moderate and the length has hardly changed for 3 steps."""
+    if len(lengths) < 5 or change <= 0:
+        return torch.zeros_like(residual, dtype=torch.bool)
+    last = torch.stack(list(lengths[-4:]))
+    moved = last.diff(dim=0).abs().amax(0)
+    change = max(change, 8 * torch.finfo(last.dtype).eps)
+    return (residual < 0.1) & (moved < change * last[-1])
 
 
 def _resampled(state: LevelState, level: Level) -> Tensor:
@@ -233,11 +175,9 @@ def _resampled(state: LevelState, level: Level) -> Tensor:
     if len(nodes) == level.intervals + 1:
         return nodes
     times = torch.linspace(0, 1, level.intervals + 1, dtype=torch.float64)
-    if level.between is Between.segments:
-        finer = manifold.project(Polyline(nodes)(times))
-    else:
-        finer = manifold.project(Spline(nodes, manifold)(times))
-    return torch.cat([nodes[:1], finer[1:-1], nodes[-1:]])
+    segments = level.between is Between.segments
+    curve = Polyline(nodes) if segments else Spline(nodes, manifold)
+    return torch.cat([nodes[:1], manifold.project(curve(times))[1:-1], nodes[-1:]])
 
 
 def _evaluated(
@@ -245,10 +185,9 @@ def _evaluated(
 ) -> tuple[Evaluation, LevelState]:
     """Evaluate the active curves only (the others get NaN, unused), and count the cost."""
     connection, ends = state.connection, state.ends
-    whole = bool(active.all())
-    index = active.nonzero()[:, 0]
+    whole, index = bool(active.all()), active.nonzero()[:, 0]
     if not whole:
-        connection, ends = connection.select(index), Ends(ends.start[index], ends.end[index])
+        connection, ends = connection.select(index), ends[:, index]
     part = evaluate(connection, ends, nodes if whole else nodes[:, index])
     part = replace(part, residual=solver.residual(connection, part))
     nfe = state.nfe + len(index) * (len(nodes) - 2) * state.connection.evaluations
@@ -269,12 +208,3 @@ def _spread(part: Any, index: Tensor, paths: int) -> Any:
         return x.new_full(shape, torch.nan).index_copy(axis, index, x)
 
     return replace(part, **{f.name: wider(getattr(part, f.name)) for f in fields(part)})
-
-
-def _settled(lengths: Sequence[Tensor], residual: Tensor, change: float) -> Tensor:
-    if len(lengths) < 5 or change <= 0:
-        return torch.zeros_like(residual, dtype=torch.bool)
-    last = torch.stack(list(lengths[-4:]))
-    moved = (last[1:] - last[:-1]).abs().amax(0)
-    change = max(change, 8 * torch.finfo(last.dtype).eps)
-    return (residual < 0.1) & (moved < change * last[-1])

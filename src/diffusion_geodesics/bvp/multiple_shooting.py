@@ -25,63 +25,37 @@ from diffusion_geodesics.ivp import Integrator, Ray, solve_ivp
 from diffusion_geodesics.ivp.integrator import space_form
 from diffusion_geodesics.manifold import Manifold
 from diffusion_geodesics.metric import Connection
+from diffusion_geodesics.shapes import PathPoints, PathValues
 
 
 @dataclass(frozen=True)
 class ShootingNodes:
-    """Points and velocities from which the rays of the K segments start.
+    """Points and velocities from which the rays of the K segments start."""
 
-    Args:
-        x, v: shape (K, paths, dim); ``x[0]`` is the start of the path.
-    """
-
-    x: Float[Tensor, "segments paths dim"]
+    x: Float[Tensor, "segments paths dim"]  # ``x[0]`` is the start of the path
     v: Float[Tensor, "segments paths dim"]
 
     def moved(self, manifold: Manifold, step: Float[Tensor, "unknowns paths dim"]) -> ShootingNodes:
-        """The nodes after a step of the unknowns.
-
-        Args:
-            manifold: on which the points stay.
-            step: in the order (v_0, x_1, v_1, x_2, v_2, ...).
-        """
-        x = manifold.project(self.x[1:] + step[1::2])
-        x = torch.cat([self.x[:1], x])
+        """The nodes after a step of the unknowns."""
+        x = torch.cat([self.x[:1], manifold.project(self.x[1:] + step[1::2])])
         return ShootingNodes(x, manifold.to_tangent(x, self.v + step[::2]))
 
     def take(self, rows: Tensor) -> ShootingNodes:
-        """The nodes of some of the paths.
-
-        Args:
-            rows: indices of the paths.
-        """
+        """The nodes of some of the paths."""
         return ShootingNodes(self.x[:, rows], self.v[:, rows])
 
     def put(self, rows: Tensor, part: ShootingNodes) -> ShootingNodes:
-        """With some of the paths replaced.
-
-        Args:
-            rows: indices of the paths.
-            part: their new nodes.
-        """
+        """With some of the paths replaced."""
         return ShootingNodes(self.x.index_copy(1, rows, part.x), self.v.index_copy(1, rows, part.v))
 
 
 @dataclass(frozen=True)
 class MatchingDefects:
-    """Left-hand sides of the matching conditions.
+    """Left-hand sides of the matching conditions, in the order (X_0, V_0, X_1, ..., X_{K-1})."""
 
-    Args:
-        defect: in the order (X_0, V_0, X_1, V_1, ..., X_{K-1}), shape (2K - 1, paths, dim);
-            infinite where a ray did not reach its end.
-        direction: velocity at the end of the path, shape (paths, dim).
-        length: metric length of all segments, with the density relative to the start, shape
-            (paths,).
-    """
-
-    defect: Float[Tensor, "unknowns paths dim"]
-    direction: Float[Tensor, "paths dim"]
-    length: Float[Tensor, " paths"]
+    defect: Float[Tensor, "unknowns paths dim"]  # infinite where a ray did not reach its end
+    direction: PathPoints  # velocity at the end of the path
+    length: PathValues  # metric length, with the density relative to the start
 
     @property
     def largest(self) -> Float[Tensor, " paths"]:
@@ -89,20 +63,11 @@ class MatchingDefects:
         return torch.linalg.vector_norm(self.defect, dim=-1).amax(0)
 
     def take(self, rows: Tensor) -> MatchingDefects:
-        """The defects of some of the paths.
-
-        Args:
-            rows: indices of the paths.
-        """
+        """The defects of some of the paths."""
         return MatchingDefects(self.defect[:, rows], self.direction[rows], self.length[rows])
 
     def put(self, rows: Tensor, part: MatchingDefects) -> MatchingDefects:
-        """With some of the paths replaced.
-
-        Args:
-            rows: indices of the paths.
-            part: their new defects.
-        """
+        """With some of the paths replaced."""
         return MatchingDefects(
             self.defect.index_copy(1, rows, part.defect),
             self.direction.index_copy(0, rows, part.direction),
@@ -114,22 +79,11 @@ def integrate_segments(
     connection: Connection,
     integrator: Integrator,
     nodes: ShootingNodes,
-    target: Float[Tensor, "paths dim"],
+    target: PathPoints,
     *,
     growth: bool = False,
 ) -> tuple[MatchingDefects, Ray]:
-    """Integrate all segments of all paths in one batch of rays.
-
-    Args:
-        connection: the geometry of every path.
-        integrator: of the rays.
-        nodes: where they start.
-        target: where each path is to end.
-        growth: measure the growth of small errors along each segment.
-
-    Cost:
-        That of one ray from end to end per path, however many segments; twice that with growth.
-    """
+    """Integrate all segments of all paths in one batch of rays."""
     segments, paths, dim = nodes.x.shape
     index = torch.arange(paths, device=target.device).repeat(segments)
     times = torch.arange(segments, device=target.device).to(target) / segments
@@ -150,8 +104,7 @@ def integrate_segments(
     defect[::2] = manifold.log(torch.cat([nodes.x[1:], target[None]]), end)
     defect[1::2] = manifold.to_tangent(nodes.x[1:], velocity[:-1]) - nodes.v[1:]
     ended = torch.tensor([r.ok for r in ray.results], device=target.device)
-    ended = ended.reshape(segments, paths).all(0)
-    defect = torch.where(ended[:, None], defect, torch.inf)
+    defect = torch.where(ended.reshape(segments, paths).all(0)[:, None], defect, torch.inf)
     return MatchingDefects(defect, velocity[-1], _length(connection, nodes, ray)), ray
 
 
@@ -160,10 +113,7 @@ def _length(connection: Connection, nodes: ShootingNodes, ray: Ray) -> Tensor:
     segments, paths, _ = nodes.x.shape
     change = ray.log_density[-1].reshape(segments, paths)
     log_density = torch.cat([torch.zeros_like(change[:1]), change.cumsum(0)[:-1]])
-    no_score = torch.zeros_like(nodes.v)
-    here, start = (
-        connection.speed(nodes.v, no_score, level)
-        for level in (log_density, torch.zeros_like(log_density))
-    )
+    levels, no_score = (log_density, torch.zeros_like(log_density)), torch.zeros_like(nodes.v)
+    here, start = (connection.speed(nodes.v, no_score, level) for level in levels)
     scale = torch.where(start > 0, here / start.clamp_min(1e-30), 1)
     return (scale * ray.length.reshape(segments, paths)).sum(0)

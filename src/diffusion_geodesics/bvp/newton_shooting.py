@@ -16,10 +16,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor
 
-from diffusion_geodesics.bvp.approximate_inverse import ApproximateInverse, approximate_inverse
+from diffusion_geodesics.bvp.anderson import flat, unflat
+from diffusion_geodesics.bvp.approximate_inverse import approximate_inverse
 from diffusion_geodesics.bvp.krylov import gmres
 from diffusion_geodesics.bvp.multiple_shooting import (
     MatchingDefects,
@@ -27,10 +28,10 @@ from diffusion_geodesics.bvp.multiple_shooting import (
     integrate_segments,
 )
 from diffusion_geodesics.bvp.result import Step
-from diffusion_geodesics.ivp import Integrator, Ray
-from diffusion_geodesics.manifold import Manifold
+from diffusion_geodesics.ivp import Integrator
 from diffusion_geodesics.metric import Connection
 from diffusion_geodesics.path import separation
+from diffusion_geodesics.shapes import PathPoints, PathValues
 
 HALVINGS = 6
 """How often a Newton step is halved before the path is abandoned."""
@@ -41,76 +42,35 @@ FORCING = 1e-3
 
 @dataclass(frozen=True)
 class NewtonOptions:
-    """Settings of Newton's method.
+    """Settings of Newton's method."""
 
-    Args:
-        integrator: of the rays.
-        landing: largest norm of a matching condition at which a path is solved, relative to the
-            distance of its end points; in float32 at least 1e-5.
-        krylov: most rays to solve for one Newton step.
-        growth_limit: growth of small errors along a segment above which a path is refused.
-    """
-
-    integrator: Integrator
-    landing: float
-    krylov: int = 20
-    growth_limit: float = 1e4
+    integrator: Integrator  # of the rays
+    landing: float  # largest defect at which a path is solved, relative to the distance of its ends
+    krylov: int = 20  # most rays to solve for one Newton step
+    growth_limit: float = 1e4  # growth of small errors above which a path is refused
 
 
 @dataclass(frozen=True)
 class NewtonState:
-    """An iterate of Newton's method.
-
-    Args:
-        nodes: shooting nodes.
-        defects: of these nodes.
-        growth: largest growth factor of a segment along the first iterate, shape (paths,).
-        steps: iterations; residuals are the largest defects relative to the distance of the ends.
-        batches, nfe: cost so far.
-    """
+    """An iterate of Newton's method."""
 
     nodes: ShootingNodes
     defects: MatchingDefects
-    growth: Float[Tensor, " paths"]
-    steps: tuple[Step, ...]
+    growth: PathValues  # largest growth factor of a segment along the first iterate
+    steps: tuple[Step, ...]  # residuals are the largest defects over the distance of the ends
     batches: int
     nfe: int
-
-    def spent(self, ray: Ray) -> NewtonState:
-        """With the cost of a batch of rays added.
-
-        Args:
-            ray: the rays.
-        """
-        return replace(self, batches=self.batches + ray.batches, nfe=self.nfe + ray.nfe)
 
 
 def newton_shooting(
     connection: Connection,
     options: NewtonOptions,
     nodes: ShootingNodes,
-    target: Float[Tensor, "paths dim"],
-    *,
+    target: PathPoints,
     max_steps: int,
     report: Callable[[Step], None],
 ) -> tuple[NewtonState, Bool[Tensor, " paths"]]:
-    """Newton's method until every path is solved or no step helps.
-
-    Args:
-        connection: the geometry of every path, with its curvature known.
-        options: settings.
-        nodes: the first guess.
-        target: where each path is to end.
-        max_steps: most Newton steps.
-        report: called after every iteration.
-
-    Returns:
-        The last iterate, and which paths are solved.
-
-    Cost:
-        A Newton step takes one ray from end to end for each product (typically 1 to 5) and for
-        each step length tried, and 1 score evaluation per segment.
-    """
+    """Newton's method until every path is solved or no step helps; and which are solved."""
     span = separation(nodes.x[0], target, connection.manifold).clamp_min(1e-30)
     landing = max(options.landing, 100 * torch.finfo(target.dtype).eps)
     defects, ray = integrate_segments(connection, options.integrator, nodes, target, growth=True)
@@ -127,98 +87,80 @@ def newton_shooting(
         rows = active.nonzero()[:, 0]
         if not len(rows) or number == max_steps:
             break
-        state, improved = _newton_step(connection, options, state, target, rows)
+        iterate = state.nodes.take(rows), state.defects.take(rows)
+        newton = _NewtonStep(connection.select(rows), options, *iterate, target[rows])
+        nodes, defects, improved = newton.line_search(newton.solved())
+        state = replace(
+            state,
+            nodes=state.nodes.put(rows, nodes),
+            defects=state.defects.put(rows, defects),
+            batches=state.batches + newton.batches,
+            nfe=state.nfe + newton.nfe,
+        )
         active = active.index_copy(0, rows, improved)
     return state, state.defects.largest <= landing * span
 
 
-@dataclass(frozen=True)
-class _Part:
-    """The paths of one Newton step, with the approximate inverse of their derivative."""
+class _NewtonStep:
+    """One step of some paths, with the approximate inverse of their derivative; counts its cost."""
 
-    connection: Connection
-    options: NewtonOptions
-    nodes: ShootingNodes
-    defects: MatchingDefects
-    target: Tensor
-    inverse: ApproximateInverse
+    def __init__(
+        self,
+        connection: Connection,
+        options: NewtonOptions,
+        nodes: ShootingNodes,
+        defects: MatchingDefects,
+        target: PathPoints,
+    ) -> None:
+        self.connection, self.options, self.target = connection, options, target
+        self.nodes, self.defects = nodes, defects
+        self.inverse = approximate_inverse(connection, nodes, defects, target)
+        self.batches, self.nfe = 1, len(target) * len(nodes.x)
 
-    @property
-    def manifold(self) -> Manifold:
-        return self.connection.manifold
+    def _integrated(self, nodes: ShootingNodes, rows: Tensor) -> MatchingDefects:
+        """The segments from other nodes, of some of these paths."""
+        connection, target = self.connection.select(rows), self.target[rows]
+        defects, ray = integrate_segments(connection, self.options.integrator, nodes, target)
+        self.batches, self.nfe = self.batches + ray.batches, self.nfe + ray.nfe
+        return defects
 
-    def wide(self, flat: Tensor) -> Tensor:
-        """From (paths, size) to (unknowns, paths, dim)."""
-        unknowns, paths, dim = self.defects.defect.shape
-        return flat.reshape(paths, unknowns, dim).transpose(0, 1)
-
-    def narrow(self, x: Tensor) -> Tensor:
-        return x.transpose(0, 1).reshape(self.defects.defect.shape[1], -1)
-
-    def size(self, defects: MatchingDefects) -> Tensor:
+    def _size(self, defects: MatchingDefects) -> PathValues:
         """Norm of the step that would remove the defects: a measure that does not depend on the
         scale of the conditions (Deuflhard's natural level function)."""
-        return torch.linalg.vector_norm(self.narrow(self.inverse(defects.defect)), dim=-1)
+        return torch.linalg.vector_norm(flat(self.inverse(defects.defect)), dim=-1)
 
+    def solved(self) -> Tensor:
+        """The step by GMRES, with products of the derivative by differences of rays."""
+        manifold, defect = self.connection.manifold, self.defects.defect
+        every = torch.arange(len(self.target), device=self.target.device)
+        span = separation(self.nodes.x[0], self.target, manifold).clamp_min(1e-30)
+        reach = torch.finfo(self.target.dtype).eps ** (1 / 3) * span
 
-def _newton_step(
-    connection: Connection, options: NewtonOptions, state: NewtonState, target: Tensor, rows: Tensor
-) -> tuple[NewtonState, Tensor]:
-    """One step of the paths ``rows``, and which of them it improved."""
-    selected = connection.select(rows)
-    nodes, defects, goal = state.nodes.take(rows), state.defects.take(rows), target[rows]
-    inverse = approximate_inverse(selected, nodes, defects, goal)
-    part = _Part(selected, options, nodes, defects, goal, inverse)
-    state = replace(state, batches=state.batches + 1, nfe=state.nfe + len(rows) * len(nodes.x))
-    step, state = _solve(part, state)
-    nodes, defects, improved, state = _line_search(part, step, state)
-    state = replace(
-        state, nodes=state.nodes.put(rows, nodes), defects=state.defects.put(rows, defects)
-    )
-    return state, improved
+        def product(y: Tensor) -> Tensor:
+            step = self.inverse(unflat(y, defect))
+            scale = reach / step.square().sum(-1).sum(0).sqrt().clamp_min(1e-30)
+            moved = self.nodes.moved(manifold, scale[:, None] * step)
+            change = (self._integrated(moved, every).defect - defect) / scale[:, None]
+            return flat(manifold.to_tangent(self.inverse.targets, change))
 
+        y, _ = gmres(product, flat(-defect), tol=FORCING, max_products=self.options.krylov)
+        return self.inverse(unflat(y, defect))
 
-def _solve(part: _Part, state: NewtonState) -> tuple[Tensor, NewtonState]:
-    """The Newton step by GMRES, with products of the derivative by differences of rays."""
-    span = separation(part.nodes.x[0], part.target, part.manifold).clamp_min(1e-30)
-    reach = torch.finfo(part.target.dtype).eps ** (1 / 3) * span
-
-    def product(y: Tensor) -> Tensor:
-        nonlocal state
-        step = part.inverse(part.wide(y))
-        scale = reach / step.square().sum(-1).sum(0).sqrt().clamp_min(1e-30)
-        moved = part.nodes.moved(part.manifold, scale[:, None] * step)
-        other, ray = integrate_segments(
-            part.connection, part.options.integrator, moved, part.target
-        )
-        state = state.spent(ray)
-        change = (other.defect - part.defects.defect) / scale[:, None]
-        return part.narrow(part.manifold.to_tangent(part.inverse.targets, change))
-
-    right = part.narrow(-part.defects.defect)
-    solved, _ = gmres(product, right, tol=FORCING, max_products=part.options.krylov)
-    return part.inverse(part.wide(solved)), state
-
-
-def _line_search(
-    part: _Part, step: Tensor, state: NewtonState
-) -> tuple[ShootingNodes, MatchingDefects, Tensor, NewtonState]:
-    """The paths after the longest of the halved steps that reduces their error."""
-    nodes, defects = part.nodes, part.defects
-    improved = torch.zeros(len(part.target), dtype=torch.bool, device=part.target.device)
-    for halving in range(HALVINGS + 1):
-        left = (~improved).nonzero()[:, 0]
-        scale = 0.5**halving
-        tried = nodes.take(left).moved(part.manifold, scale * step[:, left])
-        other, ray = integrate_segments(
-            part.connection.select(left), part.options.integrator, tried, part.target[left]
-        )
-        state = state.spent(ray)
-        before, after = part.size(defects), part.size(defects.put(left, other))
-        good = (after < (1 - 1e-4 * scale) * before)[left].nonzero()[:, 0]
-        nodes = nodes.put(left[good], tried.take(good))
-        defects = defects.put(left[good], other.take(good))
-        improved = improved.index_fill(0, left[good], True)
-        if bool(improved.all()):
-            break
-    return nodes, defects, improved, state
+    def line_search(self, step: Tensor) -> tuple[ShootingNodes, MatchingDefects, Tensor]:
+        """The paths after the longest of the halved steps that reduces their error, and which of
+        them one did."""
+        nodes, defects = self.nodes, self.defects
+        improved = torch.zeros(len(self.target), dtype=torch.bool, device=self.target.device)
+        for halving in range(HALVINGS + 1):
+            left = (~improved).nonzero()[:, 0]
+            scale = 0.5**halving
+            tried = nodes.take(left).moved(self.connection.manifold, scale * step[:, left])
+            other = self._integrated(tried, left)
+            before, after = self._size(defects), self._size(defects.put(left, other))
+            good = (after < (1 - 1e-4 * scale) * before)[left].nonzero()[:, 0]
+            nodes = nodes.put(left[good], tried.take(good))
+            defects = defects.put(left[good], other.take(good))
+            improved = improved.index_fill(0, left[good], True)
+            if bool(improved.all()):
+                break
+        return nodes, defects, improved

@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, TypeVar
 
-from jaxtyping import Float
-from torch import Tensor
-
 from diffusion_geodesics.bvp.euler_lagrange import Evaluation
 from diffusion_geodesics.metric import Connection
+from diffusion_geodesics.shapes import Nodes, PathValues
 
 
 class Between(Enum):
@@ -32,17 +30,15 @@ class Level:
     """One level of refinement.
 
     Args:
-        intervals: number of intervals, at least 2.
         residual: residual at which the level ends; 0 to take all its steps.
         length_change: relative change of the length at which the level ends, if it holds for 3
             steps; 0 for never.
-        max_steps: steps after which it ends in any case.
         average_last: what is kept of a curve that did not meet ``residual``: 0 keeps the iterate
             with the smallest residual, 1 the last one, m > 1 the mean of the last m, which is what
             a noisy score needs (one more evaluation of the curve).
         between: how the nodes of this level are made from those of the level before.
         if_unresolved: use this level only for pairs whose length the levels before it did not
-            resolve; see ``Solution.resolved``.
+            resolve.
 
     Raises:
         ValueError: ``intervals`` is below 2 or ``average_last`` negative.
@@ -71,45 +67,25 @@ class NodeUpdate(ABC, Generic[State]):
 
     @abstractmethod
     def levels(self, tol: float, max_steps: int) -> Sequence[Level]:
-        """The levels, coarse to fine.
-
-        Args:
-            tol: residual at which the last level ends.
-            max_steps: most steps on the last level.
-        """
+        """The levels, coarse to fine."""
 
     @abstractmethod
     def init(self, evaluation: Evaluation) -> State:
-        """The state at the start of a level.
-
-        Args:
-            evaluation: of the level's first iterate.
-        """
+        """The state at the start of a level."""
 
     @abstractmethod
     def move(
         self, connection: Connection, evaluation: Evaluation, state: State
-    ) -> tuple[Float[Tensor, "inner paths dim"], State]:
+    ) -> tuple[Nodes, State]:
         """The step of the interior nodes, and the next state. Evaluates no score.
 
         Steps of curves that are finished are ignored. A step that is not finite ends a curve. A
-        step of exactly zero ends the curve's level; it is reported in ``Solution.given_up``.
+        step of exactly zero ends the curve's level; it is reported in ``Solution.given_up``."""
 
-        Args:
-            connection: the geometry.
-            evaluation: of the current iterate.
-            state: the state before this step.
-        """
-
-    def residual(self, connection: Connection, evaluation: Evaluation) -> Float[Tensor, " paths"]:
+    def residual(self, connection: Connection, evaluation: Evaluation) -> PathValues:
         """What is zero for the curves that this solver looks for.
 
-        By default the relative Euler-Lagrange residual. Evaluates no score.
-
-        Args:
-            connection: the geometry.
-            evaluation: of the current iterate.
-        """
+        By default the relative Euler-Lagrange residual. Evaluates no score."""
         return evaluation.residual
 
     @property

@@ -16,7 +16,6 @@ update is therefore
 accelerated by Anderson's method.
 
 References:
-    Walker, Ni, Anderson acceleration for fixed-point iterations, SIAM J. Numer. Anal. 2011.
     Scharfetter, Gummel, IEEE Trans. Electron Devices 1969 (exponential fitting).
 """
 
@@ -26,45 +25,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
-from diffusion_geodesics.bvp.anderson import (
-    History,
-    accelerated_step,
-    empty_history,
-    keep_newest,
-    push,
-)
+from diffusion_geodesics.bvp.anderson import History, flat, unflat
 from diffusion_geodesics.bvp.euler_lagrange import Evaluation
 from diffusion_geodesics.bvp.node_update import Level
 from diffusion_geodesics.bvp.relaxation import RelaxationSolver
 from diffusion_geodesics.metric import Connection
+from diffusion_geodesics.shapes import Nodes, PathValues
 
 
 @dataclass(frozen=True)
 class FlowState:
-    """State of the flow on one level. Every tensor has shape (paths,).
+    """State of the flow on one level. Every tensor has shape (paths,)."""
 
-    Args:
-        history: iterates and updates for Anderson acceleration.
-        plain: number of plain steps to take before the next accelerated one.
-        beta: mixing factor, at most 1.
-        best: smallest residual so far.
-        since: iterations since then.
-        stagnations: how often there was no new smallest residual for ``patience`` iterations.
-        length: length at the last iterate.
-        iteration: iterations taken on this level.
-    """
-
-    history: History
-    plain: Int[Tensor, " paths"]
-    beta: Float[Tensor, " paths"]
-    best: Float[Tensor, " paths"]
-    since: Int[Tensor, " paths"]
-    stagnations: Int[Tensor, " paths"]
-    length: Float[Tensor, " paths"]
-    iteration: int
+    history: History  # iterates and updates for Anderson acceleration
+    plain: Int[Tensor, " paths"]  # number of plain steps to take before the next accelerated one
+    beta: PathValues  # mixing factor, at most 1
+    best: PathValues  # smallest residual so far
+    since: Int[Tensor, " paths"]  # iterations since then
+    stagnations: Int[Tensor, " paths"]  # how often ``patience`` ran out
+    length: PathValues  # length at the last iterate
+    iteration: int  # iterations taken on this level
 
 
 @dataclass(frozen=True)
@@ -74,16 +57,14 @@ class PreconditionedFlow(RelaxationSolver[FlowState]):
     Args:
         intervals: intervals of each level, coarse to fine; every one at least 4.
         memory: number of differences that Anderson acceleration uses; 0 turns it off.
-        reach: longest accelerated step in lengths of the plain step; longer ones are shortened.
+        reach: longest accelerated step in lengths of the plain step.
         ridge: relative ridge of the normal equations of Anderson acceleration.
         patience: iterations without a new smallest residual until its memory is cleared.
-        coarse_residual: residual at which coarse levels end.
-        coarse_steps: steps after which they end in any case.
+        coarse_residual, coarse_steps: residual and number of steps at which coarse levels end.
         refine: intervals of further levels, run only for pairs whose length the levels before did
             not resolve (error bar above 1%), as with strong density barriers.
-        average_last: for a noisy score: return the mean of this many last iterates for curves that
-            do not meet the tolerance; 0 returns the best one. Half of ``max_steps`` is a good
-            choice.
+        average_last: for a noisy score: the mean of so many last iterates in place of the best
+            one, for curves that miss the tolerance; half of ``max_steps`` is a good choice.
 
     Raises:
         ValueError: a level has fewer than 4 intervals, or ``average_last`` is negative.
@@ -116,13 +97,8 @@ class PreconditionedFlow(RelaxationSolver[FlowState]):
         coarse = [
             Level(n, self.coarse_residual, 1e-3, self.coarse_steps) for n in self.intervals[:-1]
         ]
-        finest = Level(
-            self.intervals[-1],
-            tol,
-            min(1e-8, (0.1 * tol) ** 2),
-            max_steps,
-            average_last=self.average_last,
-        )
+        change = min(1e-8, (0.1 * tol) ** 2)
+        finest = Level(self.intervals[-1], tol, change, max_steps, self.average_last)
         further = [replace(finest, intervals=n, if_unresolved=True) for n in self.refine]
         return [*coarse, finest, *further]
 
@@ -130,7 +106,7 @@ class PreconditionedFlow(RelaxationSolver[FlowState]):
         like = evaluation.residual
         count = torch.zeros(like.shape, dtype=torch.long, device=like.device)
         return FlowState(
-            history=empty_history(_flat(evaluation.nodes[1:-1]), self.memory),
+            history=History.empty(flat(evaluation.nodes[1:-1]), self.memory),
             plain=count + 1,
             beta=torch.ones_like(like),
             best=torch.full_like(like, torch.inf),
@@ -142,30 +118,30 @@ class PreconditionedFlow(RelaxationSolver[FlowState]):
 
     def move(
         self, connection: Connection, evaluation: Evaluation, state: FlowState
-    ) -> tuple[Float[Tensor, "inner paths dim"], FlowState]:
-        update = _flat(preconditioned_update(connection, evaluation))
+    ) -> tuple[Nodes, FlowState]:
+        update = flat(preconditioned_update(connection, evaluation))
         better = evaluation.residual < state.best
         since = torch.where(better, 0, state.since + 1)
         plain = state.plain > 0
         stuck = ~plain & (since >= self.patience)
         stagnations = state.stagnations + stuck
         beta = torch.where(stuck & (stagnations >= 2), (state.beta / 2).clamp_min(0.25), state.beta)
-        history = push(state.history, _flat(evaluation.nodes[1:-1]), update)
-        history = keep_newest(history, plain | stuck)
-        step = accelerated_step(history, beta, self.ridge)
-        plain_step = beta[:, None] * update
+        history = state.history.push(flat(evaluation.nodes[1:-1]), update)
+        history = history.keep_newest(plain | stuck)
+        step = history.step(beta, self.ridge)
         norm = torch.linalg.vector_norm(update, dim=-1)
         length = torch.linalg.vector_norm(step, dim=-1)
         broken = ~torch.isfinite(length)
         shrink = (self.reach * norm / length.clamp_min(1e-30)).clamp_max(1)
-        step = torch.where((plain | broken)[:, None], plain_step, step * shrink[:, None])
-        history = keep_newest(history, broken)
+        step = torch.where(
+            (plain | broken)[:, None], beta[:, None] * update, step * shrink[:, None]
+        )
         left = torch.where(stuck, 3, (state.plain - 1).clamp_min(0))
         falling = evaluation.length < state.length * (1 - 3e-3)
         again = plain & (left == 0) & falling & (state.iteration > 2)
         state = replace(
             state,
-            history=history,
+            history=history.keep_newest(broken),
             plain=torch.where(again, 1, left),
             beta=beta,
             best=torch.minimum(state.best, evaluation.residual),
@@ -174,29 +150,11 @@ class PreconditionedFlow(RelaxationSolver[FlowState]):
             length=evaluation.length,
             iteration=state.iteration + 1,
         )
-        return _nodes(step, evaluation), state
+        return unflat(step, evaluation.defect), state
 
 
-def _flat(x: Float[Tensor, "inner paths dim"]) -> Float[Tensor, "paths size"]:
-    return x.transpose(0, 1).flatten(1)
-
-
-def _nodes(
-    step: Float[Tensor, "paths size"], evaluation: Evaluation
-) -> Float[Tensor, "inner paths dim"]:
-    inner, paths, dim = evaluation.defect.shape
-    return step.reshape(paths, inner, dim).transpose(0, 1)
-
-
-def preconditioned_update(
-    connection: Connection, evaluation: Evaluation
-) -> Float[Tensor, "inner paths dim"]:
-    """The update g of every curve; zero where an operator is singular or not finite.
-
-    Args:
-        connection: the geometry.
-        evaluation: of the current iterate.
-    """
+def preconditioned_update(connection: Connection, evaluation: Evaluation) -> Nodes:
+    """The update g of every curve; zero where an operator is singular or not finite."""
     field, velocity = evaluation.field, evaluation.velocity
     square = velocity.square().sum(-1, keepdim=True)
     direction = velocity / square.sqrt().clamp_min(1e-30)
@@ -208,21 +166,15 @@ def preconditioned_update(
     focus = connection.manifold.curvature * square[..., 0].mean(0)
     shifted = focus - field.shift.clamp_min(0)
     second = torch.full_like(upper, h**-2)
-    return _solve(upper, lower, shifted, -across) + direction * _solve(
-        second, second, torch.zeros_like(second), -along
-    )
+    spacing = _solve(second, second, torch.zeros_like(second), -along)
+    return _solve(upper, lower, shifted, -across) + direction * spacing
 
 
-def _solve(
-    upper: Float[Tensor, "inner paths"],
-    lower: Float[Tensor, "inner paths"],
-    shift: Float[Tensor, "inner paths"],
-    right: Float[Tensor, "inner paths columns"],
-) -> Float[Tensor, "inner paths columns"]:
+def _solve(upper: Tensor, lower: Tensor, shift: Tensor, right: Tensor) -> Tensor:
     """Solve u δ[i+1] + l δ[i-1] + (shift - u - l) δ[i] = right, for every path."""
     matrix = torch.diag_embed((shift - upper - lower).T)
     matrix = matrix + torch.diag_embed(upper[:-1].T, 1) + torch.diag_embed(lower[1:].T, -1)
-    finite: Bool[Tensor, " paths"] = torch.isfinite(matrix).flatten(1).all(1)
+    finite = torch.isfinite(matrix).flatten(1).all(1)
     eye = torch.eye(len(upper), dtype=matrix.dtype, device=matrix.device)
     matrix = torch.where(finite[:, None, None], matrix, eye)
     right = torch.nan_to_num(right.transpose(0, 1), nan=0.0, posinf=0.0, neginf=0.0)

@@ -1,8 +1,8 @@
 r"""The boundary value algorithm of the paper, as its authors' code runs it.
 
 Bisection: level k has the control points :math:`i / 2^k`, new ones on the segments (lerp, or slerp
-on the sphere) between the nodes known so far, which are only the ends at first. In iteration i,
-over all levels, the n control points move by
+on the sphere) between the nodes known so far, at first the ends. In iteration i, over all levels,
+the n control points move by
 
 .. math:: x \leftarrow x + \frac{\eta_i}{n}\, P_V \Big( s + \frac{\gamma''}{\alpha |V|^2} \Big),
           \qquad \eta_i = 0.1 \Big(1 - \frac{i}{400}\Big),
@@ -17,10 +17,7 @@ points of :math:`|P_V s|` is below that of :math:`|P_V \gamma''| / (\alpha |V|^2
 then has more iterations. There is no test of convergence. A natural spline has :math:`\gamma'' = 0`
 at both ends, so its second derivative is 27% wrong beside them: what the algorithm converges to is
 no geodesic, and its Euler-Lagrange residual, which is reported, stays large. The step is not
-relative: 0.1 suits latents of norm 128.
-
-Written from a description of the algorithm, to compare with it and to reproduce its paths; the
-default solver is :class:`PreconditionedFlow`.
+relative: 0.1 suits latents of norm 128. Written from a description of the algorithm.
 
 References:
     Yu et al., Probability Density Geodesics in Image Diffusion Latent Space, CVPR 2025, sections
@@ -39,28 +36,24 @@ from jaxtyping import Float, Int
 from scipy.interpolate import CubicSpline
 from torch import Tensor
 
-from diffusion_geodesics.bvp.euler_lagrange import Ends, Evaluation, evaluate, evaluate_ends
+from diffusion_geodesics.bvp.euler_lagrange import Evaluation, evaluate, evaluate_ends
 from diffusion_geodesics.bvp.level_loop import NO_GEODESIC, LevelState
 from diffusion_geodesics.bvp.node_update import Level
-from diffusion_geodesics.bvp.problem import BoundaryProblem
-from diffusion_geodesics.bvp.result import GivenUp, Result, Start, Step
+from diffusion_geodesics.bvp.result import GivenUp, Result, Step
 from diffusion_geodesics.bvp.solution import Solution
-from diffusion_geodesics.bvp.solver import BVPSolver, Control
-from diffusion_geodesics.bvp.verification import chosen_nodes, final_results, verify
+from diffusion_geodesics.bvp.solver import BoundaryProblem, BVPSolver, Control
+from diffusion_geodesics.bvp.verification import final_results, solution, start_reports, verify
 from diffusion_geodesics.manifold import Manifold, Sphere
 from diffusion_geodesics.metric import Conformal, Connection
-from diffusion_geodesics.path import Spline, chord
+from diffusion_geodesics.path import chord
+from diffusion_geodesics.shapes import Nodes
 
 
 def published_alpha(alpha: float, sigma: float) -> float:
     """The exponent of p that the authors' strength amounts to, α σ / 2.
 
     Their estimate of the score lacks the factor 1/σ of s = -ε/σ and carries a factor 1/2; 0.002 at
-    noise level σ = 0.9 is then an exponent of 0.0009.
-
-    Args:
-        alpha: their strength, ≥ 0.
-        sigma: standard deviation σ of the noise of the latents, in (0, 1] for theirs.
+    noise level σ = 0.9 (the standard deviation of the latents' noise) is an exponent of 0.0009.
 
     Raises:
         ValueError: alpha is negative or sigma not positive.
@@ -79,22 +72,15 @@ def mean_norm_sphere(x0: Float[Tensor, " dim"], x1: Float[Tensor, " dim"]) -> Sp
 class DescentState:
     """Curves after some iterations.
 
-    Args:
-        nodes: at i / 2^levels, shape (2^levels + 1, paths, dim); of a path known at level m only
-            every 2^(levels - m)-th is a node, the others are not set.
-        known: m of each path, 0 if only its ends are nodes.
-        level: k of each path, above ``levels_of`` when it has ended.
-        iteration: i.
-        left: levels that were left early.
-        steps: iterations on the present level of each path.
-    """
+    Nodes are at i / 2^levels; of a path known at level m only every 2^(levels - m)-th is one, the
+    others are not set."""
 
-    nodes: Float[Tensor, "nodes paths dim"]
-    known: Int[Tensor, " paths"]
-    level: Int[Tensor, " paths"]
+    nodes: Nodes
+    known: Int[Tensor, " paths"]  # m of each path, 0 if only its ends are nodes
+    level: Int[Tensor, " paths"]  # k of each path, above ``levels_of`` when it has ended
     iteration: int
-    left: tuple[GivenUp, ...]
-    steps: Int[Tensor, " paths"]
+    left: tuple[GivenUp, ...]  # levels that were left early
+    steps: Int[Tensor, " paths"]  # iterations on the present level of each path
 
 
 @dataclass(frozen=True)
@@ -106,18 +92,16 @@ class PublishedDescent(BVPSolver):
         steps: iterations per level, the 100 above.
         learning_rate: η of one control point, divided by the number of points and falling
             linearly to 0 over all iterations.
-        gives_up: leave a level as soon as the acceleration outweighs the score, as published. The
-            authors' code says nothing; here it is reported in ``Solution.given_up``, in its
-            ``warnings``, and, for the last level, as its result.
+        gives_up: leave a level as soon as the acceleration outweighs the score, as published; it
+            is reported in ``Solution.given_up`` and, for the last level, as the result.
 
-    ``tol`` decides only what the result is called, and ``max_steps`` has no effect; of the initial
-    path only the ends count. The algorithm works on :func:`mean_norm_sphere`; it runs in flat space
-    too. The path returned is the spline through the nodes of the finest level.
+    ``tol`` decides only what the result is called, ``max_steps`` has no effect, and of the initial
+    path only the ends count. The algorithm is meant for :func:`mean_norm_sphere`. The path returned
+    is the spline through the nodes of the finest level.
 
     Cost:
-        100 times 1 + 3 + 7 + 15 score evaluations for 4 levels, in 400 batches, and 82 in 3 for the
-        ends, the residual and the length. Where levels are left, the next have more iterations: at
-        most 5966.
+        100 times 1 + 3 + 7 + 15 score evaluations for 4 levels, in 400 batches (at most 5966 where
+        levels are left), and 82 in 3 for the ends, the residual and the length.
     """
 
     levels_of: int = 4
@@ -138,65 +122,37 @@ class PublishedDescent(BVPSolver):
         return self.levels_of * self.steps
 
     def levels(self, tol: float, max_steps: int) -> Sequence[Level]:
-        """The levels with the most iterations each can take, one more than ``max_steps``; for
-        bounds of the cost.
-
-        Args:
-            tol, max_steps: without effect.
-        """
+        """The levels with one iteration less than each can take at most; to bound the cost."""
         each = [self.steps] * self.levels_of
         if self.gives_up:
             each = [1] * (self.levels_of - 1) + [self.iterations - self.levels_of + 1]
         return [Level(2 ** (k + 1), 0.0, 0.0, n - 1) for k, n in enumerate(each)]
 
     def begin(self, ends: Float[Tensor, "2 paths dim"]) -> DescentState:
-        """The state before the first iteration.
-
-        Args:
-            ends: of every path, on the manifold.
-        """
-        start, end = ends
-        paths = torch.zeros(len(start), dtype=torch.long, device=start.device)
-        nodes = start.expand(2**self.levels_of + 1, *start.shape).clone()
-        nodes[-1] = end
+        """The state before the first iteration."""
+        paths = torch.zeros(ends.shape[1], dtype=torch.long, device=ends.device)
+        nodes = ends[0].expand(2**self.levels_of + 1, *ends.shape[1:]).clone()
+        nodes[-1] = ends[1]
         return DescentState(nodes, paths, paths + 1, 0, (), paths)
 
-    def control_points(
-        self, state: DescentState, path: Int[Tensor, " some"], manifold: Manifold
-    ) -> Float[Tensor, "nodes some dim"]:
-        """Ends and control points of some paths, which are all on one level and known at one.
-
-        Args:
-            state: of all paths.
-            path: which.
-            manifold: the space of the paths.
-        """
-        known, level = int(state.known[path[0]]), int(state.level[path[0]])
-        nodes = state.nodes[:: 2 ** (self.levels_of - known), path]
-        return _on_segments(nodes, 2 ** (level - known), manifold)[0]
+    def _known(self, state: DescentState, path: Tensor, pieces_at: int) -> tuple[Tensor, int]:
+        """Known nodes of some paths, and into how many pieces a level cuts their segments."""
+        known = int(state.known[path[0]])
+        return state.nodes[:: 2 ** (self.levels_of - known), path], 2 ** (pieces_at - known)
 
     def advance(
-        self, connection: Connection, ends: Ends, state: DescentState
+        self, connection: Connection, scores: Float[Tensor, "2 paths dim"], state: DescentState
     ) -> tuple[DescentState, list[tuple[Tensor, Evaluation]]]:
-        """One iteration of all paths that have not ended.
-
-        Args:
-            connection: the geometry of every path.
-            ends: scores at their ends.
-            state: before it.
-
-        Returns:
-            The state after it, and the evaluations before it with the paths they belong to: one
-            for all paths that have the same control points.
-        """
+        """One iteration of all paths that have not ended, with known scores at their ends; and the
+        evaluations before it, one for all paths with the same control points, with these paths."""
         seen: list[tuple[Tensor, Evaluation]] = []
         after = replace(state, nodes=state.nodes.clone(), iteration=state.iteration + 1)
         code = state.known + (self.levels_of + 2) * state.level
         for each in torch.unique(code[state.level <= self.levels_of]):
             path = (code == each).nonzero()[:, 0]
-            points = self.control_points(state, path, connection.manifold)
-            own = Ends(ends.start[path], ends.end[path])
-            seen.append((path, evaluate(connection.select(path), own, points)))
+            known = self._known(state, path, int(state.level[path[0]]))
+            points = _on_segments(*known, connection.manifold)[0]
+            seen.append((path, evaluate(connection.select(path), scores[:, path], points)))
             after = self._moved(connection, state, after, *seen[-1])
         return after, seen
 
@@ -209,32 +165,24 @@ class PublishedDescent(BVPSolver):
         evaluation: Evaluation,
     ) -> DescentState:
         """The state with some paths moved, or their level left."""
-        known, level = int(state.known[path[0]]), int(state.level[path[0]])
-        stride = 2 ** (self.levels_of - level)
-        nodes = state.nodes[:: 2 ** (self.levels_of - known), path]
-        pull, bend = _terms(connection, nodes, 2 ** (level - known), evaluation)
-        left = _mean_norm(pull) < _mean_norm(bend)
-        if not self.gives_up:
-            left = torch.zeros_like(left)
+        level = int(state.level[path[0]])
+        pull, bend = _terms(connection, *self._known(state, path, level), evaluation)
+        left = (_mean_norm(pull) < _mean_norm(bend)) & self.gives_up
         inner = evaluation.nodes[1:-1]
         rate = self.learning_rate * (1 - state.iteration / self.iterations) / len(inner)
         moved = connection.manifold.project(inner + rate * (pull + bend))
-        moves = path[~left]
+        moves, stride = path[~left], 2 ** (self.levels_of - level)
         grid = torch.arange(stride, len(state.nodes) - 1, stride, device=path.device)
         after.nodes[grid[:, None], moves[None]] = moved[:, ~left]
         given = tuple(GivenUp(2**level, int(state.steps[p]), int(p)) for p in path[left].tolist())
         over = after.iteration >= self.steps * level
-        known_after, level_after, steps = (
-            x.clone() for x in (after.known, after.level, after.steps)
-        )
-        known_after[moves] = level
+        known, levels, steps = (x.clone() for x in (after.known, after.level, after.steps))
+        known[moves] = level
         steps[moves] = 0 if over else steps[moves] + 1
-        level_after[moves] += int(over)
-        level_after[path[left]] += 1
+        levels[moves] += int(over)
+        levels[path[left]] += 1
         steps[path[left]] = 0
-        return replace(
-            after, known=known_after, level=level_after, steps=steps, left=after.left + given
-        )
+        return replace(after, known=known, level=levels, steps=steps, left=after.left + given)
 
     def solve(self, problem: BoundaryProblem, control: Control) -> Solution:
         whole = problem.connection
@@ -248,21 +196,9 @@ class PublishedDescent(BVPSolver):
         recorded = replace(recorded, results=results)
         everyone = torch.arange(len(results), device=ends.device)
         check = verify(whole, recorded, everyone, batch)
-        own = [b - a for a, b in zip(before, manifold.spent, strict=True)]
-        residual, length = recorded.residual.reshape(batch), recorded.length.reshape(batch)
-        return Solution(
-            path=Spline(chosen_nodes(recorded, everyone, batch), manifold),
-            results=final_results(recorded, everyone, check),
-            residual=residual,
-            distance_error=check.error,
-            lengths=check.profile,
-            starts=(Start(length, residual, results),),
-            steps=recorded.steps,
-            batches=recorded.batches + check.batches + own[1],
-            nfe=recorded.nfe + check.nfe + own[0],
-            given_up=state.left,
-            precision=whole.score.precision,
-        )
+        starts = start_reports(recorded.length, recorded.residual, results, batch)
+        final = final_results(recorded, everyone, check)
+        return solution(whole, recorded, everyone, final, check, starts, before)
 
     def _descended(
         self, connection: Connection, ends: Tensor, control: Control
@@ -282,20 +218,15 @@ class PublishedDescent(BVPSolver):
             finest = max(len(evaluation.nodes) - 1 for _, evaluation in seen)
             steps = (*steps, Step(finest, len(steps) + 1, residual, length, nfe))
             control.report(steps[-1])
-        nodes = self._finest(state, connection.manifold)
-        last = evaluate(connection, scores, nodes)
-        return state, LevelState(
-            connection, scores, nodes, last.residual, last.length, (), steps, state.left,
-            batches + 1, nfe + paths * (len(nodes) - 2),
-        )  # fmt: skip
-
-    def _finest(self, state: DescentState, manifold: Manifold) -> Tensor:
-        finest = state.nodes.clone()
-        for known in torch.unique(state.known).tolist():
+        nodes = state.nodes.clone()
+        for known in torch.unique(state.known):
             path = (state.known == known).nonzero()[:, 0]
-            stride = 2 ** (self.levels_of - known)
-            finest[:, path] = _on_segments(state.nodes[::stride, path], stride, manifold)[0]
-        return finest
+            finest = self._known(state, path, self.levels_of)
+            nodes[:, path] = _on_segments(*finest, connection.manifold)[0]
+        last = evaluate(connection, scores, nodes)
+        batches, nfe = batches + 1, nfe + paths * (len(nodes) - 2)
+        kept = (nodes, last.residual, last.length)
+        return state, LevelState(connection, scores, *kept, (), steps, state.left, batches, nfe)
 
     def _result(self, state: LevelState, descent: DescentState, path: int, tol: float) -> Result:
         residual = float(state.residual[path])
@@ -303,8 +234,7 @@ class PublishedDescent(BVPSolver):
             return Result.non_finite
         if residual < tol:
             return Result.converged
-        last = (g.path == path and g.intervals == 2**self.levels_of for g in descent.left)
-        if any(last):
+        if any(g.path == path and g.intervals == 2**self.levels_of for g in descent.left):
             return Result.given_up
         return Result.not_converged if residual > NO_GEODESIC else Result.max_steps
 

@@ -1,30 +1,35 @@
-"""Relaxation solvers: one loop over levels and steps that drives every node update."""
+r"""Relaxation solvers: one loop over levels and steps that drives every node update.
+
+Of several initial paths most lead to the same few geodesics, and a coarse level already shows which
+is the shortest. After it a start goes on only if its curve differs from the shortest geodesic found
+and is not much longer. Of starts whose curves coincide one goes on, and the others take over its
+outcome; a start that is left because it is longer ends as ``Result.not_shortest``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
+from jaxtyping import Bool, Int
 from torch import Tensor
 
-from diffusion_geodesics.bvp.length_check import SAME_LENGTH
+from diffusion_geodesics.bvp.checks import SAME_LENGTH
 from diffusion_geodesics.bvp.level_loop import LevelState, initial_state, run_level
 from diffusion_geodesics.bvp.node_update import NodeUpdate, State
-from diffusion_geodesics.bvp.problem import BoundaryProblem
-from diffusion_geodesics.bvp.result import Result, Start
+from diffusion_geodesics.bvp.result import Result
 from diffusion_geodesics.bvp.solution import Solution, is_resolved
-from diffusion_geodesics.bvp.solver import BVPSolver, Control
-from diffusion_geodesics.bvp.starts import all_starts, contenders
+from diffusion_geodesics.bvp.solver import BoundaryProblem, BVPSolver, Control
 from diffusion_geodesics.bvp.verification import (
     Verification,
-    chosen_nodes,
     final_results,
     mark_longer,
+    solution,
+    start_reports,
     verify,
     verify_again,
 )
 from diffusion_geodesics.metric import Connection
-from diffusion_geodesics.path import Spline
 
 
 class RelaxationSolver(BVPSolver, NodeUpdate[State]):
@@ -37,10 +42,9 @@ class RelaxationSolver(BVPSolver, NodeUpdate[State]):
     Cost:
         2 score evaluations per initial path for the ends, then intervals - 1 per step and path
         still active, one batch per step for all of them, and 65 per pair for the verification.
-        Of several initial paths only those that can still win go on to the finest level
-        (:mod:`diffusion_geodesics.bvp.starts`).
-        Levels for unresolved lengths are paid for by those pairs alone, with another verification
-        of 129. A pair that seems longer than its initial path pays 33 to 38 to make sure. What a
+        Of several initial paths only those that can still win go on to the finest level. Levels
+        for unresolved lengths are paid for by those pairs alone, with another verification of
+        129; a pair that seems longer than its initial path pays 33 to 38 to make sure. What a
         manifold such as a typical shell spends itself is added.
     """
 
@@ -62,27 +66,14 @@ class RelaxationSolver(BVPSolver, NodeUpdate[State]):
                 state, field = contenders(state, field)
         state = run_level(state, self, finest, field.running, control.tol, control.report)
         state = field.merged(state)
-        reports = _start_reports(state, starts, batch)
+        reports = start_reports(state.length, state.residual, state.results, batch)
         chosen = _shortest(state, starts, pairs)
         check = verify(connection, state, chosen, batch)
         state, check = self._refined(connection, state, chosen, check, control)
         results = final_results(state, chosen, check)
         if self.seeks_geodesics:
             results, check = mark_longer(connection, first, state, results, check)
-        own = [b - a for a, b in zip(before, connection.manifold.spent, strict=True)]
-        return Solution(
-            path=Spline(chosen_nodes(state, chosen, batch), connection.manifold),
-            results=results,
-            residual=state.residual[chosen].reshape(batch),
-            distance_error=check.error,
-            lengths=check.profile,
-            starts=reports,
-            steps=state.steps,
-            batches=state.batches + check.batches + own[1],
-            nfe=state.nfe + check.nfe + own[0],
-            given_up=state.given_up,
-            precision=connection.score.precision,
-        )
+        return solution(connection, state, chosen, results, check, reports, before)
 
     def _refined(
         self,
@@ -107,19 +98,6 @@ class RelaxationSolver(BVPSolver, NodeUpdate[State]):
         return state, check
 
 
-def _start_reports(state: LevelState, starts: int, batch: Sequence[int]) -> tuple[Start, ...]:
-    """What became of every initial path."""
-    pairs = len(state.results) // starts
-    return tuple(
-        Start(
-            state.length[i * pairs : (i + 1) * pairs].reshape(batch),
-            state.residual[i * pairs : (i + 1) * pairs].reshape(batch),
-            state.results[i * pairs : (i + 1) * pairs],
-        )
-        for i in range(starts)
-    )
-
-
 def _shortest(state: LevelState, starts: int, pairs: int) -> Tensor:
     """Of the initial paths of each pair: the shortest solution that is a geodesic, or else the one
     with the smallest residual. Of equally short ones, which are the same geodesic, also the one
@@ -132,3 +110,58 @@ def _shortest(state: LevelState, starts: int, pairs: int) -> Tensor:
     candidate = length <= length.amin(0) * (1 + SAME_LENGTH)
     pick = torch.where(candidate, residual, torch.inf).argmin(0)
     return pick * pairs + torch.arange(pairs, device=pick.device)
+
+
+MARGIN = 0.2
+"""How much longer than the shortest geodesic, relatively, a curve may be at a coarse level to go
+on; above the errors of coarse lengths."""
+
+SAME_CURVE = 0.02
+"""Largest distance of the nodes of two curves, over their length, at which they are the same."""
+
+
+@dataclass(frozen=True)
+class Contenders:
+    """The initial paths that are still being solved."""
+
+    running: Bool[Tensor, " paths"]  # which paths go on
+    follows: Int[Tensor, " paths"]  # the path whose outcome each path shares; itself for most
+    pairs: int  # number of pairs; path = start * pairs + pair
+
+    def merged(self, state: LevelState) -> LevelState:
+        """The state with the outcome of every path that follows another."""
+        path = self.follows
+        return replace(
+            state,
+            nodes=state.nodes[:, path],
+            residual=state.residual[path],
+            length=state.length[path],
+            results=tuple(state.results[i] for i in path.tolist()),
+        )
+
+
+def all_starts(index: Int[Tensor, " paths"], pairs: int) -> Contenders:
+    """Every path, before the first level."""
+    everything = torch.arange(len(index), device=index.device)
+    return Contenders(torch.ones_like(index, dtype=torch.bool), everything, pairs)
+
+
+def contenders(state: LevelState, before: Contenders) -> tuple[LevelState, Contenders]:
+    """Choose the paths that go on after a coarse level."""
+    pairs, nodes = before.pairs, state.nodes
+    good = torch.tensor([r.ok for r in state.results], device=nodes.device) & before.running
+    length = torch.where(good, state.length, torch.inf).reshape(-1, pairs)
+    best = length.argmin(0) * pairs + torch.arange(pairs, device=nodes.device)
+    known, best = (x.repeat(len(length)) for x in (torch.isfinite(length.amin(0)), best))
+    itself = best == torch.arange(len(best), device=best.device)
+    span = torch.linalg.vector_norm(nodes[1:] - nodes[:-1], dim=-1).sum(0)[best]
+    gap = torch.linalg.vector_norm(nodes - nodes[:, best], dim=-1).amax(0)
+    rival = before.running & known & ~itself
+    same = rival & (gap <= SAME_CURVE * span)
+    longer = rival & ~same & ~(state.length <= state.length[best] * (1 + MARGIN))
+    marks = zip(state.results, longer.tolist(), strict=True)
+    results = tuple(Result.not_shortest if left else result for result, left in marks)
+    follows = torch.where(same, best, before.follows)
+    running = before.running & ~same & ~longer
+    # Whoever followed a path that now follows another goes along.
+    return replace(state, results=results), Contenders(running, follows[follows], pairs)

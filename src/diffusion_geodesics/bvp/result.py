@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from jaxtyping import Float
-from torch import Tensor
+from diffusion_geodesics.shapes import PathValues, Values
 
 
 class Result(Enum):
@@ -61,78 +60,44 @@ class Result(Enum):
 
     @staticmethod
     def worst(results: tuple[Result, ...]) -> Result:
-        """The worst of several results.
-
-        Args:
-            results: at least one.
-        """
+        """The worst of several results."""
         return max(results, key=list(Result).index)
 
 
 @dataclass(frozen=True)
 class Step:
-    """One iteration, for progress displays and convergence plots.
+    """One iteration, for progress displays and convergence plots. With several initial paths, path
+    = start * pairs + pair."""
 
-    Args:
-        intervals: intervals of the current level.
-        iteration: number of the iteration, from 1, counted over all levels.
-        residual: relative residual, shape (paths,); with several initial paths, path = start *
-            pairs + pair.
-        length: length by the nodes' spline, relative to the start, shape (paths,).
-        nfe: score evaluations so far.
-    """
-
-    intervals: int
-    iteration: int
-    residual: Float[Tensor, " paths"]
-    length: Float[Tensor, " paths"]
-    nfe: int
+    intervals: int  # of the current level
+    iteration: int  # number, from 1, counted over all levels
+    residual: PathValues  # relative residual
+    length: PathValues  # by the nodes' spline, relative to the start
+    nfe: int  # score evaluations so far
 
     def pair(self, index: int, pairs: int) -> Step:
-        """The iteration of one pair, over all its initial paths.
-
-        Args:
-            index: of the pair.
-            pairs: number of pairs.
-        """
+        """The iteration of one pair, over all its initial paths."""
         return replace(self, residual=self.residual[index::pairs], length=self.length[index::pairs])
 
 
 @dataclass(frozen=True)
 class Start:
-    """What became of one initial path.
+    """What became of one initial path."""
 
-    Args:
-        length: relative to the start, shape (*batch,).
-        residual: shape (*batch,).
-        results: how each pair ended, flat over the batch.
-    """
-
-    length: Float[Tensor, "*batch"]
-    residual: Float[Tensor, "*batch"]
-    results: tuple[Result, ...]
+    length: Values  # relative to the start
+    residual: Values
+    results: tuple[Result, ...]  # how each pair ended, flat over the batch
 
     def pair(self, index: int) -> Start:
-        """The same for one pair.
-
-        Args:
-            index: flat index into the batch.
-        """
-        return Start(
-            self.length.flatten()[index], self.residual.flatten()[index], (self.results[index],)
-        )
+        """The same for one pair."""
+        length, residual = (x.flatten()[index] for x in (self.length, self.residual))
+        return Start(length, residual, (self.results[index],))
 
 
 @dataclass(frozen=True)
 class GivenUp:
-    """A level that the solver ended early for one path.
+    """A level that the solver ended early for one path."""
 
-    Args:
-        intervals: of the level.
-        steps: steps taken on it.
-        path: number of the path; with several initial paths, start * pairs + pair.
-    """
-
-    intervals: int
-    steps: int
-    path: int
+    intervals: int  # of the level
+    steps: int  # taken on it
+    path: int  # its number; with several initial paths, start * pairs + pair

@@ -3,11 +3,10 @@ r"""Shooting: integrate rays from the start, and correct their initial velocitie
 Newton's method (:mod:`diffusion_geodesics.bvp.newton_shooting`) solves the matching conditions: the
 end of each ray must be the start of the next one, and the last end the target.
 
-One segment is single shooting. It works while small errors of the initial velocity grow mildly;
-where they grow by the factor G, rounding in float64 already moves the end by :math:`10^{-16} G`,
-and Newton's method converges only from very near the solution. With K segments errors grow by about
-:math:`G^{1/K}` along each. Shooting may also reach the target along a geodesic that is far longer
-than the shortest; one that is longer than its initial path is reported as ``Result.not_shortest``.
+One segment is single shooting. It works while small errors of the initial velocity grow mildly:
+where they grow by the factor G, Newton's method converges only from very near the solution. With K
+segments errors grow by about :math:`G^{1/K}` along each. Shooting may also reach the target along a
+geodesic longer than its initial path, which is reported as ``Result.not_shortest``.
 
 References:
     Yu et al., CVPR 2025 (shooting, named as the alternative to relaxation).
@@ -21,18 +20,17 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from diffusion_geodesics.bvp.euler_lagrange import error_bar, evaluate, evaluate_ends
-from diffusion_geodesics.bvp.length_check import is_longer
+from diffusion_geodesics.bvp.checks import is_longer
+from diffusion_geodesics.bvp.euler_lagrange import evaluate, evaluate_ends
 from diffusion_geodesics.bvp.level_loop import NO_GEODESIC
 from diffusion_geodesics.bvp.multiple_shooting import ShootingNodes, integrate_segments
 from diffusion_geodesics.bvp.newton_shooting import NewtonOptions, NewtonState, newton_shooting
-from diffusion_geodesics.bvp.problem import BoundaryProblem
-from diffusion_geodesics.bvp.result import Result, Start
+from diffusion_geodesics.bvp.result import Result
 from diffusion_geodesics.bvp.solution import UNRESOLVED, Solution
-from diffusion_geodesics.bvp.solver import BVPSolver, Control
+from diffusion_geodesics.bvp.solver import BoundaryProblem, BVPSolver, Control
+from diffusion_geodesics.bvp.verification import error_bar, start_reports
 from diffusion_geodesics.ivp import Integrator, IsokineticSplitting, Ray
 from diffusion_geodesics.length import measure
-from diffusion_geodesics.metric import Connection
 from diffusion_geodesics.path import Spline
 
 
@@ -40,9 +38,8 @@ from diffusion_geodesics.path import Spline
 class Shooting(BVPSolver):
     """Single or multiple shooting, for geometries that need a score only.
 
-    ``max_steps`` counts Newton steps. The first guess of the segments' starts is read off the
-    initial path. A :class:`Step` reports as its residual the largest defect of a matching condition
-    relative to the distance of the end points.
+    ``max_steps`` counts Newton steps, whose residual is the largest defect of a matching condition
+    relative to the distance of the end points. The first guess is read off the initial path.
 
     Args:
         segments: K ≥ 1; 1 is single shooting.
@@ -90,27 +87,52 @@ class Shooting(BVPSolver):
                 f"Shooting got the connection {connection}, whose geometry depends on log p "
                 "itself; expected one that a score is enough for. Use PreconditionedFlow."
             )
-        guess = _Guess.of(problem, self.segments)
-        calibrated, spent = guess.calibrated(connection)
+        starts, manifold = problem.starts, connection.manifold
+        times = torch.linspace(0, 1, self.segments + 1, dtype=torch.float64)
+        x, v = (torch.stack([p(times, order) for p in starts], 1) for order in (0, 1))
+        batch, target = x.shape[2:-1], manifold.project(x[-1].flatten(0, -2))
+        x, v, known = x[:-1].flatten(1, -2), v[:-1].flatten(1, -2), problem.nodes(16).flatten(1, -2)
+        pairs = x.shape[1] // len(starts)
+        index = torch.arange(x.shape[1], device=x.device) % pairs
+        grid = torch.linspace(0, 1, len(known), dtype=torch.float64)
+        calibrated, spent = connection.select(index).calibrated(grid, known)
         options = NewtonOptions(self.integrator, self.landing, self.krylov, self.growth_limit)
+        guess = ShootingNodes(x, manifold.to_tangent(x, v))
         state, solved = newton_shooting(
-            calibrated,
-            options,
-            guess.nodes,
-            guess.target,
-            max_steps=control.max_steps,
-            report=control.report,
+            calibrated, options, guess, target, control.max_steps, control.report
         )
-        results = self._results(state, solved)
-        chosen = _shortest(state, solved, guess.pairs)
-        nodes, ray = self._path_nodes(problem, guess, state, solved, chosen)
-        return _solution(
-            problem,
-            control,
-            _Shot(state, results, chosen, nodes, ray, calibrated, guess, spent),
+        reached = self._reached(state, solved)
+        # Of the initial paths of each pair: the shortest that is solved, or else the first.
+        length = torch.where(solved, state.defects.length, torch.inf).reshape(-1, pairs)
+        chosen = length.argmin(0) * pairs + torch.arange(pairs, device=x.device)
+        nodes, ray = self._path_nodes(problem, state, target, solved, chosen)
+        evaluation = evaluate(connection, evaluate_ends(connection, nodes), nodes)
+        curve = Spline(nodes.reshape(len(nodes), *batch, nodes.shape[-1]), manifold)
+        profile = measure(connection, curve)
+        error = error_bar(profile, evaluation.length.reshape(batch))
+        ends = (y.flatten().repeat(len(starts)) for y in (profile.length, error))
+        longer, batches, nfe = is_longer(calibrated, known, *ends)
+        share = (error / profile.length.clamp_min(1e-30)).flatten()
+        too_long = longer.reshape(-1, pairs).any(0)
+        ended, residuals = (reached[i] for i in chosen.tolist()), evaluation.residual.tolist()
+        judged = zip(ended, residuals, share.tolist(), too_long.tolist(), strict=True)
+        residual = state.steps[-1].residual
+        return Solution(
+            path=curve,
+            results=tuple(_final(r, x, share, far, control.tol) for r, x, share, far in judged),
+            residual=evaluation.residual.reshape(batch),
+            distance_error=error,
+            lengths=profile,
+            starts=start_reports(state.defects.length, residual, reached, batch),
+            steps=state.steps,
+            batches=state.batches + int(spent > 0) + ray.batches + 3 + batches,
+            nfe=state.nfe + spent + ray.nfe + pairs * len(nodes) + profile.nfe + nfe,
+            precision=connection.score.precision,
         )
 
-    def _results(self, state: NewtonState, solved: Tensor) -> tuple[Result, ...]:
+    def _reached(self, state: NewtonState, solved: Tensor) -> tuple[Result, ...]:
+        """How Newton's method ended for each initial path."""
+
         def result(done: bool, growth: float, defect: float) -> Result:
             if done:
                 return Result.converged
@@ -119,21 +141,20 @@ class Shooting(BVPSolver):
             return Result.not_converged if defect < float("inf") else Result.non_finite
 
         known = solved.tolist(), state.growth.tolist(), state.defects.largest.tolist()
-        return tuple(result(*each) for each in zip(*known, strict=True))
+        return tuple(map(result, *known))
 
     def _path_nodes(
         self,
         problem: BoundaryProblem,
-        guess: _Guess,
         state: NewtonState,
+        target: Tensor,
         solved: Tensor,
         chosen: Tensor,
     ) -> tuple[Tensor, Ray]:
         """Equidistant nodes of the chosen paths, from the rays of the last iterate; of the initial
         paths where no path is solved."""
-        connection, nodes = problem.connection, state.nodes.take(chosen)
-        target = guess.target[chosen]
-        _, ray = integrate_segments(connection, self.integrator, nodes, target)
+        nodes, target = state.nodes.take(chosen), target[chosen]
+        _, ray = integrate_segments(problem.connection, self.integrator, nodes, target)
         segments, pairs, dim = nodes.x.shape
         each = -(-self.intervals // segments)
         local = ray.path(torch.linspace(0, 1, each + 1, dtype=torch.float64))
@@ -144,93 +165,8 @@ class Shooting(BVPSolver):
         return torch.where(solved[chosen, None], along, initial), ray
 
 
-@dataclass(frozen=True)
-class _Guess:
-    """The first guess: shooting nodes read off the initial paths."""
-
-    nodes: ShootingNodes
-    target: Tensor
-    known: Tensor
-    batch: tuple[int, ...]
-    pairs: int
-    index: Tensor
-
-    @staticmethod
-    def of(problem: BoundaryProblem, segments: int) -> _Guess:
-        starts, manifold = problem.starts, problem.connection.manifold
-        times = torch.linspace(0, 1, segments + 1, dtype=torch.float64)
-        batch = tuple(starts[0](times).shape[1:-1])
-        x, v = (
-            torch.stack([p(times, order) for p in starts], 1).flatten(1, -2) for order in (0, 1)
-        )
-        pairs = x.shape[1] // len(starts)
-        index = torch.arange(x.shape[1], device=x.device) % pairs
-        known = problem.nodes(16).flatten(1, -2)
-        nodes = ShootingNodes(x[:-1], manifold.to_tangent(x[:-1], v[:-1]))
-        return _Guess(nodes, manifold.project(x[-1]), known, batch, pairs, index)
-
-    def calibrated(self, connection: Connection) -> tuple[Connection, int]:
-        times = torch.linspace(0, 1, len(self.known), dtype=torch.float64)
-        return connection.select(self.index).calibrated(times, self.known)
-
-
-@dataclass(frozen=True)
-class _Shot:
-    """The last iterate, the nodes of the path made from it, and what is needed to judge them."""
-
-    state: NewtonState
-    results: tuple[Result, ...]
-    chosen: Tensor
-    nodes: Tensor
-    ray: Ray
-    connection: Connection
-    guess: _Guess
-    calibration: int
-
-
-def _solution(problem: BoundaryProblem, control: Control, shot: _Shot) -> Solution:
-    connection, nodes, guess, state = problem.connection, shot.nodes, shot.guess, shot.state
-    batch, pairs = guess.batch, guess.pairs
-    evaluation = evaluate(connection, evaluate_ends(connection, nodes), nodes)
-    curve = Spline(nodes.reshape(len(nodes), *batch, nodes.shape[-1]), connection.manifold)
-    profile = measure(connection, curve)
-    error = error_bar(profile, evaluation.length.reshape(batch))
-    ends = (x.flatten().repeat(len(problem.starts)) for x in (profile.length, error))
-    longer, batches, nfe = is_longer(shot.connection, guess.known, *ends)
-    share = (error / profile.length.clamp_min(1e-30)).flatten()
-    judged = zip(
-        shot.chosen.tolist(),
-        evaluation.residual.tolist(),
-        share.tolist(),
-        longer.reshape(-1, pairs).any(0).tolist(),
-        strict=True,
-    )
-    return Solution(
-        path=curve,
-        results=tuple(
-            _final(shot.results[start], residual, control.tol, relative_error, too_long)
-            for start, residual, relative_error, too_long in judged
-        ),
-        residual=evaluation.residual.reshape(batch),
-        distance_error=error,
-        lengths=profile,
-        starts=tuple(
-            Start(
-                state.defects.length[i : i + pairs].reshape(batch),
-                state.steps[-1].residual[i : i + pairs].reshape(batch),
-                shot.results[i : i + pairs],
-            )
-            for i in range(0, len(shot.results), pairs)
-        ),
-        steps=state.steps,
-        batches=state.batches + int(shot.calibration > 0) + shot.ray.batches + 3 + batches,
-        nfe=state.nfe + shot.calibration + shot.ray.nfe + pairs * len(nodes) + profile.nfe + nfe,
-        precision=connection.score.precision,
-    )
-
-
 def _final(
-    result: Result, residual: float, tol: float, relative_error: float, longer: bool
+    result: Result, residual: float, relative_error: float, longer: bool, tol: float
 ) -> Result:
     """How a pair ended that reached its target: by its residual, the error bar of its length, and
     whether it is longer than an initial path."""
@@ -243,9 +179,3 @@ def _final(
     if longer:
         return Result.not_shortest
     return Result.converged if residual < tol else Result.length_converged
-
-
-def _shortest(state: NewtonState, solved: Tensor, pairs: int) -> Tensor:
-    """Of the initial paths of each pair: the shortest that is solved, or else the first."""
-    length = torch.where(solved, state.defects.length, torch.inf).reshape(-1, pairs)
-    return length.argmin(0) * pairs + torch.arange(pairs, device=solved.device)

@@ -15,28 +15,21 @@ from jaxtyping import Float
 from torch import Tensor
 
 from diffusion_geodesics.metric import Energy
+from diffusion_geodesics.shapes import Nodes, PathValues
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A batch of curves, their energies and their gradients.
+    """A batch of curves, their energies and their gradients."""
 
-    Args:
-        nodes: shape (n+1, paths, dim).
-        segments: squared lengths ℓ², shape (n, paths).
-        value: energy over twice that of the initial path, shape (paths,).
-        gradient: of ``value`` with respect to y, shape (paths, size).
-        residual: stationarity ρ, shape (paths,).
-    """
-
-    nodes: Float[Tensor, "nodes paths dim"]
-    segments: Float[Tensor, "segments paths"]
-    value: Float[Tensor, " paths"]
-    gradient: Float[Tensor, "paths size"]
-    residual: Float[Tensor, " paths"]
+    nodes: Nodes
+    segments: Float[Tensor, "segments paths"]  # squared lengths ℓ²
+    value: PathValues  # energy over twice that of the initial path
+    gradient: Float[Tensor, "paths size"]  # of ``value`` with respect to y
+    residual: PathValues  # stationarity ρ
 
     @property
-    def length(self) -> Float[Tensor, " paths"]:
+    def length(self) -> PathValues:
         """Sum of the lengths of the segments."""
         return self.segments.clamp_min(0).sqrt().sum(0)
 
@@ -44,52 +37,33 @@ class Trial:
         """For every path the more stationary of two curves.
 
         This curve is kept if its ρ is below ``tol`` already, or if the energy of the other one is
-        above that of the initial path.
-
-        Args:
-            other: the other curves.
-            tol: ρ at which a path is finished.
-        """
+        above that of the initial path."""
         better = (other.value <= 0.5 * (1 + 1e-6)) & (other.residual < self.residual)
         better &= ~(self.residual < tol)
-        return Trial(
-            torch.where(better[:, None], other.nodes, self.nodes),
-            torch.where(better, other.segments, self.segments),
-            torch.where(better, other.value, self.value),
-            torch.where(better[:, None], other.gradient, self.gradient),
-            torch.where(better, other.residual, self.residual),
-        )
+        return self.replaced(better, other)
+
+    def replaced(self, where: Tensor, other: Trial) -> Trial:
+        """With some of the paths replaced."""
+        wide, names = where[:, None], ("segments", "value", "residual")
+        scalars = {n: torch.where(where, getattr(other, n), getattr(self, n)) for n in names}
+        nodes = torch.where(wide, other.nodes, self.nodes)
+        gradient = torch.where(wide, other.gradient, self.gradient)
+        return Trial(nodes=nodes, gradient=gradient, **scalars)
 
 
 @dataclass(frozen=True)
 class SineCoordinates:
-    """Coordinates y of curves with fixed ends, shape (paths, size); 0 is the initial path.
+    """Coordinates y of curves with fixed ends, shape (paths, size); 0 is the initial path."""
 
-    Args:
-        energy: of the curves.
-        initial: nodes of the initial paths.
-        basis: the scaled sine waves, shape (n-1, n-1).
-        scale: root mean square of |γ'| of the initial paths, shape (paths,).
-        unit: twice the energy of the initial paths, shape (paths,).
-    """
-
-    energy: Energy
-    initial: Float[Tensor, "nodes paths dim"]
-    basis: Float[Tensor, "inner inner"]
-    scale: Float[Tensor, " paths"]
-    unit: Float[Tensor, " paths"]
+    energy: Energy  # of the curves
+    initial: Nodes  # nodes of the initial paths
+    basis: Float[Tensor, "inner inner"]  # the scaled sine waves
+    scale: PathValues  # root mean square of |γ'| of the initial paths
+    unit: PathValues  # twice the energy of the initial paths
 
     @staticmethod
-    def about(energy: Energy, initial: Float[Tensor, "nodes paths dim"]) -> SineCoordinates:
-        """Coordinates about initial paths.
-
-        Args:
-            energy: of the curves.
-            initial: nodes of the initial paths, equidistant in t.
-
-        Cost:
-            One energy without gradient per path, in one batch.
-        """
+    def about(energy: Energy, initial: Nodes) -> SineCoordinates:
+        """Coordinates about initial paths."""
         n = len(initial) - 1
         k = torch.arange(1, n, dtype=torch.float64)
         waves = (2 / n) ** 0.5 * torch.sin(torch.pi * k[:, None] * k / n)
@@ -97,13 +71,8 @@ class SineCoordinates:
         with torch.no_grad():
             t = torch.linspace(0, 1, n + 1, dtype=torch.float64).to(initial)
             start = n * energy.segments(t, initial).sum(0)
-        return SineCoordinates(
-            energy,
-            initial,
-            basis.to(initial),
-            _rms_speed(initial),
-            torch.where(start > 0, 2 * start, 1.0),
-        )
+        unit = torch.where(start > 0, 2 * start, 1.0)
+        return SineCoordinates(energy, initial, basis.to(initial), _rms_speed(initial), unit)
 
     @property
     def paths(self) -> int:
@@ -116,14 +85,7 @@ class SineCoordinates:
         return self.initial[1:-1, 0].numel()
 
     def trial(self, y: Float[Tensor, "paths size"]) -> Trial:
-        """The curves at y.
-
-        Args:
-            y: coordinates.
-
-        Cost:
-            One energy with its gradient per path, in two batches.
-        """
+        """The curves at y."""
         with torch.enable_grad():
             y = y.detach().clone().requires_grad_()
             waves = y.reshape(self.paths, -1, self.initial.shape[-1]).transpose(0, 1)
@@ -142,7 +104,7 @@ class SineCoordinates:
         return Trial(nodes, segments.detach(), value, gradient, residual)
 
 
-def _rms_speed(nodes: Float[Tensor, "nodes paths dim"]) -> Float[Tensor, " paths"]:
+def _rms_speed(nodes: Nodes) -> PathValues:
     """The root mean square of |γ'|."""
     steps = nodes[1:] - nodes[:-1]
     return len(steps) ** 0.5 * torch.linalg.vector_norm(steps, dim=(0, -1))

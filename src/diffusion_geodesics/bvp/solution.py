@@ -10,10 +10,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from diffusion_geodesics.bvp.circulation import Circulation
+from diffusion_geodesics.bvp.checks import Circulation
 from diffusion_geodesics.bvp.result import GivenUp, Result, Start, Step
 from diffusion_geodesics.length import LengthProfile, Profile, one_pair
 from diffusion_geodesics.path import Spline
+from diffusion_geodesics.shapes import Values
 
 RESOLVED = 1e-2
 """Relative error bar of the length up to which the nodes resolve the density barrier; above it
@@ -42,11 +43,7 @@ class Details(ABC):
 
     @abstractmethod
     def pair(self, index: int) -> Details:
-        """The same for one pair.
-
-        Args:
-            index: flat index into the batch.
-        """
+        """The same for one pair, by its flat index into the batch."""
 
 
 @dataclass(frozen=True)
@@ -56,27 +53,23 @@ class Solution:
     Args:
         path: the geodesic, end points exact.
         results: how each pair ended, flat over the batch.
-        residual: the solver's relative residual, shape (\*batch,): of the Euler-Lagrange equation
-            for geodesics.
-        distance_error: error bar of ``length`` and of ``distance``, shape (\*batch,): the
-            difference of two independent quadratures, one at the solver's nodes, one at new points.
+        residual: the solver's relative residual: of the Euler-Lagrange equation for geodesics.
+        distance_error: error bar of ``length`` and of ``distance``: the difference of two
+            independent quadratures, one at the solver's nodes, one at new points.
         lengths: length along the path; a :class:`Profile`, with log densities, if the geometry has
             a score.
         starts: what became of each initial path, in the order given.
-        steps: the iterations.
-        batches: number of batches of score evaluations.
-        nfe: number of score evaluations.
+        nfe, batches: score evaluations and their batches.
         given_up: levels that the solver ended early.
         precision: 1/σ² of the density where the score knows it.
         details: what the solver reports beyond that, if anything.
-        circulation: of the score around the path and its chord, where it was measured, as
-            :func:`diffusion_geodesics.geodesic` does.
+        circulation: of the score around the path and its chord, where it was measured.
     """
 
     path: Spline
     results: tuple[Result, ...]
-    residual: Float[Tensor, "*batch"]
-    distance_error: Float[Tensor, "*batch"]
+    residual: Values
+    distance_error: Values
     lengths: LengthProfile
     starts: tuple[Start, ...]
     steps: tuple[Step, ...]
@@ -104,11 +97,8 @@ class Solution:
 
     @property
     def profile(self) -> Profile:
-        """Density and length along the path, from the verification pass.
-
-        Raises:
-            ValueError: the geometry is an :class:`Energy`, which has no log density.
-        """
+        """Density and length along the path, from the verification pass; `ValueError` if the
+        geometry is an :class:`Energy`, which has no log density."""
         if isinstance(self.lengths, Profile):
             return self.lengths
         raise ValueError(
@@ -117,12 +107,12 @@ class Solution:
         )
 
     @property
-    def length(self) -> Float[Tensor, "*batch"]:
+    def length(self) -> Values:
         """∫ (p(γ)/p(x0))^-α |γ'| dt: density relative to the START of the path."""
         return self.lengths.length
 
     @property
-    def distance(self) -> Float[Tensor, "*batch"]:
+    def distance(self) -> Values:
         """The same with the density relative to the geometric mean of p(x0) and p(x1): it does
         not depend on which end is the start."""
         return self.lengths.distance
@@ -144,15 +134,11 @@ class Solution:
 
     @property
     def log_density(self) -> Float[Tensor, "time *batch"]:
-        """log p(γ(t)) - log p(x0) in nats, at ``t``.
-
-        Raises:
-            ValueError: the geometry is an :class:`Energy`, which has no log density.
-        """
+        """log p(γ(t)) - log p(x0) in nats, at ``t``."""
         return self.profile.log_density
 
     @property
-    def gain(self) -> Float[Tensor, "*batch"]:
+    def gain(self) -> Values:
         """max log p(γ) - max(log p(x0), log p(x1)) in nats, never negative. A large gain is no
         sign of quality: in high dimension the densest points are not typical."""
         return log_density_gain(self.profile)
@@ -166,10 +152,9 @@ class Solution:
     def noise_energy(self) -> Float[Tensor, "time *batch"] | None:
         r""":math:`\sigma |s(\gamma(t))| / \sqrt d`, at ``t``; None where σ is not known.
 
-        About 1 at typical points of a density smoothed by noise of standard deviation σ, because
-        σ s is then minus the expected noise; small where the path has lost its noise. Only
-        directions in which the score varies count: for a density that is broad in some dimensions
-        the typical value is below 1.
+        About 1 at typical points of a density smoothed by noise of standard deviation σ (below 1
+        where it is broad in some dimensions), because σ s is then minus the expected noise; small
+        where the path has lost its noise.
         """
         if not self.precision or not isinstance(self.lengths, Profile):
             return None
@@ -213,20 +198,12 @@ class Solution:
         return tuple(found)
 
     def pair(self, index: int) -> Solution:
-        """The solution of one pair of a batch.
-
-        Path, profile, errors, result, iterations and initial paths are those of the pair;
-        ``nfe`` and ``batches`` remain those of the batch, because its pairs share the batches.
-
-        Args:
-            index: flat index into the batch, from 0.
-
-        Raises:
-            IndexError: there is no such pair.
-        """
+        """The solution of one pair of a batch; ``nfe`` and ``batches`` remain those of the batch,
+        because its pairs share the batches. `IndexError` if there is no such pair."""
         pairs, batch = len(self.results), self.residual.shape
         if not 0 <= index < pairs:
             raise IndexError(f"pair {index} of {pairs}; expected 0 to {pairs - 1}")
+        mine = [g for g in self.given_up if g.path % pairs == index]
         return replace(
             self,
             path=replace(self.path, nodes=one_pair(self.path.nodes, batch, index, 1)),
@@ -236,31 +213,18 @@ class Solution:
             lengths=self.lengths.pair(index),
             starts=tuple(start.pair(index) for start in self.starts),
             steps=tuple(step.pair(index, pairs) for step in self.steps),
-            given_up=tuple(
-                replace(g, path=g.path // pairs) for g in self.given_up if g.path % pairs == index
-            ),
+            given_up=tuple(replace(g, path=g.path // pairs) for g in mine),
             details=None if self.details is None else self.details.pair(index),
             circulation=None if self.circulation is None else self.circulation.pair(index),
         )
 
 
-def is_resolved(
-    error: Float[Tensor, "*batch"], length: Float[Tensor, "*batch"]
-) -> Bool[Tensor, "*batch"]:
-    """Whether the error bar is at most 1% of the length.
-
-    Args:
-        error: error bar of the length.
-        length: metric length.
-    """
+def is_resolved(error: Values, length: Values) -> Bool[Tensor, "*batch"]:
+    """Whether the error bar is at most 1% of the length."""
     return error <= RESOLVED * length
 
 
-def log_density_gain(profile: Profile) -> Float[Tensor, "*batch"]:
-    """Nats by which the densest point of a path exceeds the denser of its ends.
-
-    Args:
-        profile: density along the path.
-    """
+def log_density_gain(profile: Profile) -> Values:
+    """Nats by which the densest point of a path exceeds the denser of its ends."""
     ends = profile.log_density[[0, -1]].amax(0)
     return (profile.log_density.amax(0) - ends).clamp_min(0)

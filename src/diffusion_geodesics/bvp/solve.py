@@ -6,10 +6,9 @@ from collections.abc import Callable
 
 from diffusion_geodesics.bvp.energy_minimiser import EnergyMinimiser
 from diffusion_geodesics.bvp.preconditioned import PreconditionedFlow
-from diffusion_geodesics.bvp.problem import BoundaryProblem
 from diffusion_geodesics.bvp.result import Step
 from diffusion_geodesics.bvp.solution import GeodesicError, Solution
-from diffusion_geodesics.bvp.solver import BVPSolver, Control
+from diffusion_geodesics.bvp.solver import BoundaryProblem, BVPSolver, Control
 from diffusion_geodesics.metric import Energy
 
 
@@ -25,28 +24,20 @@ def solve_bvp(
     """Solve a boundary value problem.
 
     Args:
-        problem: a geometry, and one initial path or several.
+        problem: a geometry, and one initial path or several, of which the shortest solution of
+            each pair is returned.
         solver: by default :class:`PreconditionedFlow` for a connection and
-            :class:`EnergyMinimiser` for an energy.
+            :class:`EnergyMinimiser` for an energy; its cost is in ``solution.nfe``.
         tol: relative residual to reach, between 0 and 1.
-        max_steps: most steps on the finest level, ≥ 1; by default the solver's own limit, 60 for
-            most.
-        callback: called after every iteration with a :class:`Step`; an exception it raises cancels
-            the solver.
+        max_steps: most steps on the finest level, ≥ 1; by default the solver's own limit.
+        callback: called after every iteration; an exception it raises cancels the solver.
         throw: raise :class:`GeodesicError` if a pair ends without a geodesic. By default a failure
             is a :class:`Result` of the solution.
-
-    Returns:
-        A :class:`Solution`; with several initial paths, the shortest solution of each pair.
 
     Raises:
         TypeError: ``problem`` or ``solver`` is something else.
         ValueError: ``tol`` or ``max_steps`` is out of range, or the solver does not apply to the
             geometry.
-        GeodesicError: no geodesic was found, and ``throw`` is true.
-
-    Cost:
-        That of the solver; ``solution.nfe`` and ``solution.batches`` say what was spent.
     """
     if not isinstance(problem, BoundaryProblem):
         raise TypeError(

@@ -1,35 +1,117 @@
-"""The interface of boundary value solvers.
-
-Every solver takes a :class:`BoundaryProblem` and returns a :class:`Solution`;
-:func:`diffusion_geodesics.bvp.solve_bvp` is the function that users call. Solvers that move the
-nodes of a curve step by step derive from :class:`RelaxationSolver`, which provides the loop; the
-others (shooting, energy minimisation) implement :meth:`BVPSolver.solve` themselves.
-"""
+"""The boundary value problem, and the interface of its solvers."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from diffusion_geodesics.bvp.problem import BoundaryProblem
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
 from diffusion_geodesics.bvp.result import Step
 from diffusion_geodesics.bvp.solution import Solution
+from diffusion_geodesics.metric import Connection, Energy
+from diffusion_geodesics.path import Path
+
+
+@dataclass(frozen=True)
+class BoundaryProblem:
+    """Find the geodesic between the two ends of a path.
+
+    Args:
+        geometry: a :class:`Connection` (geodesics by their acceleration), or an :class:`Energy`
+            (geodesics as curves of least energy).
+        paths: the initial path, for one pair of points (points of shape (time, dim)) or a batch of
+            pairs (time, *batch, dim); or several initial paths between the same points, of which
+            solvers return the shortest solution of each pair.
+
+    Raises:
+        TypeError: ``geometry`` or ``paths`` is something else.
+        ValueError: no path, or paths that differ in shape or in their ends.
+    """
+
+    geometry: Connection | Energy
+    paths: Path | Sequence[Path]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.geometry, Connection | Energy):
+            raise TypeError(
+                f"geometry is of type {type(self.geometry).__name__}; expected a Connection such "
+                "as Conformal(score, alpha), or an Energy such as MetricEnergy(metric)"
+            )
+        paths = (self.paths,) if isinstance(self.paths, Path) else tuple(self.paths)
+        if not paths:
+            raise ValueError("got no initial path; expected one path or several")
+        for path in paths:
+            if not isinstance(path, Path):
+                raise TypeError(
+                    f"got an initial path of type {type(path).__name__}; expected a Path such as "
+                    "Line(x0, x1)"
+                )
+        object.__setattr__(self, "paths", paths)
+        ends = torch.tensor([0.0, 1.0], dtype=torch.float64)
+        first = paths[0](ends)
+        for path in paths[1:]:
+            _check_ends(path(ends), first)
+
+    @property
+    def starts(self) -> tuple[Path, ...]:
+        """The initial paths."""
+        assert isinstance(self.paths, tuple)
+        return self.paths
+
+    @property
+    def connection(self) -> Connection:
+        """The geometry; `ValueError` if it is an :class:`Energy`."""
+        if isinstance(self.geometry, Connection):
+            return self.geometry
+        raise ValueError(
+            f"this solver needs a Connection and got the Energy {type(self.geometry).__name__}, "
+            "which has no acceleration; use EnergyMinimiser()"
+        )
+
+    @property
+    def energy(self) -> Energy:
+        """The geometry; `ValueError` if it is a :class:`Connection`."""
+        if isinstance(self.geometry, Energy):
+            return self.geometry
+        raise ValueError(
+            f"this solver needs an Energy and got the Connection {type(self.geometry).__name__}; "
+            "use MetricEnergy(metric) with a Metric, or a solver such as PreconditionedFlow()"
+        )
+
+    def nodes(self, intervals: int) -> Float[Tensor, "nodes starts *batch dim"]:
+        """Equidistant nodes of all initial paths, with exactly the same ends."""
+        times = torch.linspace(0, 1, intervals + 1, dtype=torch.float64)
+        nodes = torch.stack([path(times) for path in self.starts], 1)
+        first = nodes[:, :1]
+        ends = [first[i].expand_as(nodes[i])[None] for i in (0, -1)]
+        return torch.cat([ends[0], nodes[1:-1], ends[1]])
+
+
+def _check_ends(ends: Tensor, first: Tensor) -> None:
+    if ends.shape != first.shape:
+        raise ValueError(
+            f"initial paths have shapes {tuple(ends.shape[1:])} and {tuple(first.shape[1:])}; "
+            "expected paths between the same points"
+        )
+    scale = first.abs().max().clamp_min(1e-30)
+    gap = (ends - first).abs().max()
+    if bool(gap > 1e-5 * scale):
+        raise ValueError(
+            f"initial paths end up to {float(gap):.2g} apart; expected the same end points"
+        )
 
 
 @dataclass(frozen=True)
 class Control:
-    """When a solver stops, and whom it reports to.
+    """When a solver stops, and whom it reports to."""
 
-    Args:
-        tol: relative residual to reach, between 0 and 1.
-        max_steps: most steps on the finest level, ≥ 1.
-        callback: called after every iteration; an exception it raises cancels the solver.
-    """
-
-    tol: float
-    max_steps: int
-    callback: Callable[[Step], None] | None = None
+    tol: float  # relative residual to reach, between 0 and 1
+    max_steps: int  # most steps on the finest level, ≥ 1
+    callback: Callable[[Step], None] | None = None  # after every iteration; may raise to cancel
 
     def __post_init__(self) -> None:
         if not 0 < self.tol <= 1 or self.max_steps < 1:
@@ -39,11 +121,7 @@ class Control:
             )
 
     def report(self, step: Step) -> None:
-        """Pass an iteration to the callback, if there is one.
-
-        Args:
-            step: the iteration.
-        """
+        """Pass an iteration to the callback, if there is one."""
         if self.callback is not None:
             self.callback(step)
 
@@ -58,12 +136,5 @@ class BVPSolver(ABC):
 
     @abstractmethod
     def solve(self, problem: BoundaryProblem, control: Control) -> Solution:
-        """Solve a problem. A failure is a :class:`Result` of the solution, not an exception.
-
-        Args:
-            problem: geometry and initial paths.
-            control: tolerance, limit of steps, progress.
-
-        Raises:
-            ValueError: the solver does not apply to the problem's geometry.
-        """
+        """Solve a problem. A failure is a :class:`Result` of the solution, not an exception;
+        `ValueError` if the solver does not apply to the problem's geometry."""

@@ -4,9 +4,8 @@ Along it the score has no part across the path,
 
 .. math:: P_\perp s(\gamma) = 0, \qquad P_\perp = I - \hat v \hat v^{\mathsf T}:
 
-it leads from each end to a mode of the density and from mode to mode over the saddles, as the
-minimum energy path of chemistry does. Geodesics tend to it as α → ∞; it is not a geodesic for any
-α. The nodes are kept at equal chords.
+it leads from each end to a mode of the density and from mode to mode over the saddles. Geodesics
+tend to it as α → ∞; it is not a geodesic for any α. The nodes are kept at equal chords.
 
 Linearised about such a path, a displacement δ across it satisfies :math:`-c\,\delta - b\,\delta'`,
 with c the curvature of the log density across the path and b = s·v/|v|². Information propagates
@@ -17,8 +16,7 @@ inverts this operator, one small matrix for all coordinates, with Anderson accel
 References:
     E, Ren, Vanden-Eijnden, String method for the study of rare events, Phys. Rev. B 2002.
     Henkelman, Jónsson, J. Chem. Phys. 2000 (one-sided differences).
-    Moreau et al., arXiv 2602.22122 (in diffusion models, images on paths of maximal density look
-    like cartoons).
+    Moreau et al., arXiv 2602.22122 (images on such paths look like cartoons).
 """
 
 from __future__ import annotations
@@ -27,35 +25,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from diffusion_geodesics.bvp.anderson import History, accelerated_step, empty_history, push
+from diffusion_geodesics.bvp.anderson import History, flat, unflat
 from diffusion_geodesics.bvp.euler_lagrange import Evaluation
 from diffusion_geodesics.bvp.node_update import Level
 from diffusion_geodesics.bvp.relaxation import RelaxationSolver
 from diffusion_geodesics.metric import Connection
+from diffusion_geodesics.shapes import Nodes, PathValues
 
 REACH = 0.1
 """Longest step of a node in lengths of the path."""
 
 
 @dataclass(frozen=True)
-class StringState:
-    """The iterates for Anderson acceleration."""
-
-    history: History
-
-
-@dataclass(frozen=True)
-class StringMethod(RelaxationSolver[StringState]):
+class StringMethod(RelaxationSolver[History]):
     r"""Solver for the path of maximal density.
 
     Its residual is :math:`\mathrm{rms}(P_\perp s) / \max(\mathrm{rms}(s), 1 / L)` over the nodes,
-    with L the length of the path: the fraction of the score that is not along the path.
-
-    The geometry only serves to measure lengths and, with α > 0, to scale the preconditioner; the
-    path does not depend on it. Both ends stay where they are.
+    with L the length of the path. The geometry only serves to measure lengths and, with α > 0, to
+    scale the preconditioner; the path does not depend on it.
 
     Args:
         intervals: intervals of each level, coarse to fine; every one at least 4.
@@ -89,19 +78,18 @@ class StringMethod(RelaxationSolver[StringState]):
         coarse = [Level(n, self.coarse_residual, 0.0, max_steps) for n in self.intervals[:-1]]
         return [*coarse, Level(self.intervals[-1], tol, 0.0, max_steps)]
 
-    def init(self, evaluation: Evaluation) -> StringState:
-        return StringState(empty_history(_flat(evaluation.nodes[1:-1]), self.memory))
+    def init(self, evaluation: Evaluation) -> History:
+        return History.empty(flat(evaluation.nodes[1:-1]), self.memory)
 
-    def residual(self, connection: Connection, evaluation: Evaluation) -> Float[Tensor, " paths"]:
+    def residual(self, connection: Connection, evaluation: Evaluation) -> PathValues:
         across, _, _ = _force(connection, evaluation)
         score = evaluation.field.score.square().sum(-1).mean(0).sqrt()
-        return across.square().sum(-1).mean(0).sqrt() / torch.maximum(
-            score, 1 / _length(evaluation.nodes).clamp_min(1e-30)
-        )
+        least = 1 / _length(evaluation.nodes).clamp_min(1e-30)
+        return across.square().sum(-1).mean(0).sqrt() / torch.maximum(score, least)
 
     def move(
-        self, connection: Connection, evaluation: Evaluation, state: StringState
-    ) -> tuple[Float[Tensor, "inner paths dim"], StringState]:
+        self, connection: Connection, evaluation: Evaluation, state: History
+    ) -> tuple[Nodes, History]:
         nodes, inner = evaluation.nodes, evaluation.nodes[1:-1]
         across, velocity, matrix = _force(connection, evaluation)
         square = velocity.square().sum(-1).clamp_min(1e-30)
@@ -114,17 +102,11 @@ class StringMethod(RelaxationSolver[StringState]):
         step = step * (REACH * _length(nodes) / longest).clamp_max(1)[:, None]
         moved = torch.cat([nodes[:1], connection.manifold.project(inner + step), nodes[-1:]])
         update = connection.manifold.project(equal_chords(moved)[1:-1]) - inner
-        history = push(state.history, _flat(inner), _flat(update))
-        ones = torch.ones_like(evaluation.residual)
-        better = accelerated_step(history, ones, 1e-10)
-        size, plain = (torch.linalg.vector_norm(x, dim=-1) for x in (better, _flat(update)))
+        history = state.push(flat(inner), flat(update))
+        better = history.step(torch.ones_like(evaluation.residual), 1e-10)
+        size, plain = (torch.linalg.vector_norm(x, dim=-1) for x in (better, flat(update)))
         trusted = torch.isfinite(size) & (size < 5 * plain)
-        better = better.reshape(len(ones), *update.transpose(0, 1).shape[1:]).transpose(0, 1)
-        return torch.where(trusted[:, None], better, update), StringState(history)
-
-
-def _flat(x: Float[Tensor, "inner paths dim"]) -> Float[Tensor, "paths size"]:
-    return x.transpose(0, 1).flatten(1)
+        return torch.where(trusted[:, None], unflat(better, update), update), history
 
 
 def _length(nodes: Tensor) -> Tensor:
@@ -157,15 +139,7 @@ def _force(connection: Connection, evaluation: Evaluation) -> tuple[Tensor, Tens
 
 
 def one_sided_derivative(increasing: Tensor) -> Tensor:
-    """Matrices of the derivative at the inner nodes, by differences to the side of lower density.
-
-    Args:
-        increasing: whether the density increases with t at each inner node, shape (inner, paths).
-
-    Returns:
-        Shape (paths, inner, nodes): backward differences where the density increases, forward ones
-        where it decreases; of second order where there are enough nodes.
-    """
+    """Matrices of the derivative at inner nodes, by differences to the side of lower density."""
     inner = len(increasing)
     count = inner + 2
     eye = torch.eye(count, dtype=torch.float64, device=increasing.device)
@@ -177,12 +151,8 @@ def one_sided_derivative(increasing: Tensor) -> Tensor:
     return torch.where(increasing.T[..., None], back, ahead) * (count - 1)
 
 
-def equal_chords(nodes: Float[Tensor, "nodes paths dim"]) -> Float[Tensor, "nodes paths dim"]:
-    """Nodes at equal steps of arc length along the polygons through the given ones.
-
-    Args:
-        nodes: of the polygons.
-    """
+def equal_chords(nodes: Nodes) -> Nodes:
+    """Nodes at equal steps of arc length along the polygons through the given ones."""
     steps = torch.linalg.vector_norm(nodes[1:] - nodes[:-1], dim=-1)
     arc = torch.cat([torch.zeros_like(steps[:1]), steps.cumsum(0)]).T.contiguous()
     count = len(nodes)

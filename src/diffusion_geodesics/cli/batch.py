@@ -3,22 +3,25 @@
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Group, Parameter
-from pydantic import BeforeValidator
+from pydantic import Field
 
 from diffusion_geodesics.batch.settings import BatchSettings, EngineName
+from diffusion_geodesics.cli.batch_progress import ProgressLine
 from diffusion_geodesics.cli.compare import ExternalSettings
-from diffusion_geodesics.cli.methods import GRAMMAR, PLAIN, PROMPTED, read_method
-from diffusion_geodesics.cli.options import ConfigOption, PresetOption, chosen, options_of
-from diffusion_geodesics.cli.shared import ModelSettings, OutputFolder, part_of
+from diffusion_geodesics.cli.console import say_files
+from diffusion_geodesics.cli.methods import GRAMMAR, default_methods, read_method
+from diffusion_geodesics.cli.options import ConfigOption, Given, PresetOption, chosen, takes
+from diffusion_geodesics.cli.shared import ModelSettings, OutputFolder, Texts, part_of
 from diffusion_geodesics.comparison.settings import ComparisonSettings
 from diffusion_geodesics.extrapolation.settings import ExtrapolationSettings
 from diffusion_geodesics.image_sets.settings import DistanceSettings
 from diffusion_geodesics.interpolation.settings import InterpolationSettings
-from diffusion_geodesics.runtime.settings import SettingsError
+from diffusion_geodesics.runtime.settings import JobSettings, SettingsError
 from diffusion_geodesics.runtime.settings_file import read_settings_file
+from diffusion_geodesics.runtime.storage import absolute_path
 
 if TYPE_CHECKING:
     from diffusion_geodesics.batch.job import Job
@@ -26,97 +29,79 @@ if TYPE_CHECKING:
     from diffusion_geodesics.batch.pool import Pool
 
 
-class InterpolateBatch(InterpolationSettings):
+class ManyPairs(JobSettings):
+    """Of which pairs a batch is, how and by which model it is made, and where it goes."""
+
+    images: tuple[Path, ...] = ()
+    how: BatchSettings = BatchSettings()
+    model: ModelSettings = ModelSettings()
+    output: OutputFolder = OutputFolder()
+
+    def job(self, pairs: "Sequence[BatchPair]") -> "Job":
+        """What is done with each pair."""
+        raise NotImplementedError
+
+
+class InterpolateBatch(ManyPairs, InterpolationSettings):
     """Interpolations of many pairs."""
 
-    images: tuple[Path, ...] = ()
-    how: BatchSettings = BatchSettings()
-    model: ModelSettings = ModelSettings()
-    output: OutputFolder = OutputFolder()
+    def job(self, pairs: "Sequence[BatchPair]") -> "Job":
+        from diffusion_geodesics.batch.jobs.pair_jobs import InterpolateJob
+
+        return InterpolateJob(self.model, part_of(InterpolationSettings, self), self.how.report)
 
 
-class DistanceBatch(DistanceSettings):
+class DistanceBatch(ManyPairs, DistanceSettings):
     """Distances of many pairs."""
 
-    images: tuple[Path, ...] = ()
-    how: BatchSettings = BatchSettings()
-    model: ModelSettings = ModelSettings()
-    output: OutputFolder = OutputFolder()
+    def job(self, pairs: "Sequence[BatchPair]") -> "Job":
+        from diffusion_geodesics.batch.jobs.distance import DistanceJob
+
+        if any(pair.prompt_a or pair.prompt_b for pair in pairs):
+            raise SettingsError(
+                "distances are under one prompt for all images; give it with --prompt, and "
+                "leave prompt_a and prompt_b out"
+            )
+        images = tuple(dict.fromkeys(path for pair in pairs for path in (pair.a, pair.b)))
+        settings, cache = part_of(DistanceSettings, self), self.output.folder / "latents"
+        return DistanceJob(self.model, settings, self.how.report, images, cache)
 
 
-class ExtrapolateBatch(ExtrapolationSettings):
+class ExtrapolateBatch(ManyPairs, ExtrapolationSettings):
     """Extrapolations of many pairs."""
 
-    images: tuple[Path, ...] = ()
     towards: bool = False
     """Go towards the second image of each pair, instead of from the first one past it."""
-    how: BatchSettings = BatchSettings()
-    model: ModelSettings = ModelSettings()
-    output: OutputFolder = OutputFolder()
+
+    def job(self, pairs: "Sequence[BatchPair]") -> "Job":
+        from diffusion_geodesics.batch.jobs.pair_jobs import ExtrapolateJob
+
+        settings = part_of(ExtrapolationSettings, self)
+        return ExtrapolateJob(self.model, settings, self.how.report, self.towards)
 
 
-def _listed(value: object) -> object:
-    return (value,) if isinstance(value, str) else value
-
-
-class CompareBatch(ComparisonSettings):
+class CompareBatch(ManyPairs, ComparisonSettings):
     """Comparisons on many pairs."""
 
-    images: tuple[Path, ...] = ()
-    method: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+    method: Texts = Field(default=(), description=GRAMMAR)
     external: ExternalSettings = ExternalSettings()
-    how: BatchSettings = BatchSettings()
-    model: ModelSettings = ModelSettings()
-    output: OutputFolder = OutputFolder()
+
+    def job(self, pairs: "Sequence[BatchPair]") -> "Job":
+        from diffusion_geodesics.batch.jobs.pair_jobs import CompareJob
+
+        prompted = self.prompts.given or all(p.prompt_a and p.prompt_b for p in pairs)
+        methods = tuple(read_method(name) for name in self.method or default_methods(prompted))
+        settings, networks = part_of(ComparisonSettings, self), self.external
+        own = methods, networks.weights, networks.clip
+        return CompareJob(self.model, settings, self.how.report, *own)
 
 
-CompareBatch.model_fields["method"].description = GRAMMAR
-
-
-def _interpolate(command: InterpolateBatch, pairs: "Sequence[BatchPair]") -> "Job":
-    from diffusion_geodesics.batch.jobs.interpolate import InterpolateJob
-
-    settings = part_of(InterpolationSettings, command)
-    return InterpolateJob(command.model, settings, command.how.report)
-
-
-def _distance(command: DistanceBatch, pairs: "Sequence[BatchPair]") -> "Job":
-    from diffusion_geodesics.batch.jobs.distance import DistanceJob
-
-    if any(pair.prompt_a or pair.prompt_b for pair in pairs):
-        raise SettingsError("distances are under one prompt for all images; give it by prompt")
-    images = tuple(dict.fromkeys(path for pair in pairs for path in (pair.a, pair.b)))
-    settings = part_of(DistanceSettings, command)
-    cache = command.output.folder / "latents"
-    return DistanceJob(command.model, settings, command.how.report, images, cache)
-
-
-def _extrapolate(command: ExtrapolateBatch, pairs: "Sequence[BatchPair]") -> "Job":
-    from diffusion_geodesics.batch.jobs.extrapolate import ExtrapolateJob
-
-    settings = part_of(ExtrapolationSettings, command)
-    return ExtrapolateJob(command.model, settings, command.how.report, command.towards)
-
-
-def _compare(command: CompareBatch, pairs: "Sequence[BatchPair]") -> "Job":
-    from diffusion_geodesics.batch.jobs.compare import CompareJob
-
-    prompted = command.prompts.given or all(p.prompt_a and p.prompt_b for p in pairs)
-    names = command.method or (*PLAIN, *(PROMPTED if prompted else ()))
-    settings = part_of(ComparisonSettings, command)
-    methods = tuple(read_method(name) for name in names)
-    external = command.external
-    report = command.how.report
-    return CompareJob(command.model, settings, report, methods, external.weights, external.clip)
-
-
-JOBS: dict[str, tuple[type[Any], Callable[..., "Job"]]] = {
-    "interpolate": (InterpolateBatch, _interpolate),
-    "distance": (DistanceBatch, _distance),
-    "compare": (CompareBatch, _compare),
-    "extrapolate": (ExtrapolateBatch, _extrapolate),
+JOBS: dict[str, type[ManyPairs]] = {
+    "interpolate": InterpolateBatch,
+    "distance": DistanceBatch,
+    "compare": CompareBatch,
+    "extrapolate": ExtrapolateBatch,
 }
-"""The jobs: the class of their settings, and what makes one."""
 
 
 def batch(*tokens: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> None:
@@ -130,16 +115,12 @@ def batch(*tokens: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> None
     name = _job_of(tokens)
     if name not in JOBS:
         raise SettingsError(f"the job is {name!r}; expected one of {', '.join(JOBS)}")
-    parser = App(
-        suppress_keyboard_interrupt=False,
-        name="geodesic batch",
-        help="Interpolate, measure or compare many pairs; resumable, on one machine or on many.",
-        help_format="plaintext",
-        version_flags=(),
-        default_parameter=Parameter(json_dict=False, json_list=False),
-    )
+    from diffusion_geodesics.cli.main import PARSING, parse
+
+    purpose = "Interpolate, measure or compare many pairs; resumable, on one machine or on many."
+    parser = App(name="geodesic batch", help=purpose, version_flags=(), **PARSING)
     parser.default(_command(name))
-    parser(list(tokens), exit_on_error=False, print_error=False, result_action="return_none")
+    parse(parser, tokens)
 
 
 def _job_of(tokens: tuple[str, ...]) -> str:
@@ -158,17 +139,17 @@ def _job_of(tokens: tuple[str, ...]) -> str:
 
 def _command(name: str) -> Callable[..., None]:
     """The command with the options of a job."""
-    cls = JOBS[name][0]
-    group = Group("Settings", sort_key=0)
+    cls, group = JOBS[name], Group("Settings", sort_key=0)
     job_help = f"What is done with a pair: {', '.join(JOBS)}. [default: interpolate]"
 
+    @takes(cls, "images")
     def batch(
         *pairs: Path,
         job: Annotated[str | None, Parameter(help=job_help, group=group)] = None,
         collect: Annotated[bool, Parameter(negative="", group=group)] = False,
         config: ConfigOption = None,
         preset: PresetOption = None,
-        options: Annotated[Any, Parameter(name="*")] = None,
+        options: Given = None,
     ) -> None:
         """Parse the options of the job.
 
@@ -182,52 +163,45 @@ def _command(name: str) -> Callable[..., None]:
         """
         if collect and (len(pairs) != 1 or options or config or preset):
             raise SettingsError("give the folder of one batch, and --collect alone")
-        run(pairs[0] if collect else chosen(cls, options, config, preset, images=pairs), name=name)
+        if collect:
+            _gather(absolute_path(pairs[0]))
+        else:
+            run(chosen(cls, options, config, preset, images=pairs))
 
-    batch.__annotations__["options"] = Annotated[
-        options_of(cls, without=("images",)) | None, Parameter(name="*")
-    ]
     return batch
 
 
-def run(command: Any, *, name: str) -> None:
-    """Check what can be checked, compute, gather, say; only gather, for the folder of a batch."""
-    if isinstance(command, Path):
-        from diffusion_geodesics.runtime.storage import absolute_path
-
-        _gather(absolute_path(command))
-        return
+def run(command: ManyPairs) -> None:
+    """Check what can be checked, compute, gather, say."""
     from diffusion_geodesics.batch.run import check_out, run_batch
     from diffusion_geodesics.batch.sources import pairs_from
-    from diffusion_geodesics.cli.batch_progress import ProgressLine
 
-    how: BatchSettings = command.how
+    how = command.how
     out = check_out(command.output.folder)
     pairs = pairs_from(command.images, all_pairs=how.all_pairs)
-    job = JOBS[name][1](command, pairs)
+    job = command.job(pairs)
     with ProgressLine() as line:
         if how.engine is EngineName.SLURM:
             from diffusion_geodesics.batch.engines.slurm import run_on_slurm
 
             progress = run_on_slurm(job, pairs, out, how, observer=line)
         else:
-            shard, together = how.shard or (1, 1), how.pairs_per_batch
-            pool = _pool(job, out, how)
-            progress = run_batch(
-                job, pairs, out, pool, shard=shard, together=together, observer=line
-            )
+            part = {"shard": how.shard or (1, 1), "together": how.pairs_per_batch}
+            progress = run_batch(job, pairs, out, _pool(job, out, how), observer=line, **part)
     line.summarise(progress)
     if how.shard is None:
         _gather(out)
+    else:
+        print(f"when all shards are done: geodesic batch {out} --collect", file=sys.stderr)
     if progress.failed:
         sys.exit(1)
 
 
 def _gather(out: Path) -> None:
+    """Table, summary and gallery of the results of a batch."""
     from diffusion_geodesics.batch.collect import collect
-    from diffusion_geodesics.cli.console import say_files
 
-    say_files(out, collect(out))
+    say_files(out, *collect(out))
 
 
 def _pool(job: "Job", out: Path, how: BatchSettings) -> "Pool":

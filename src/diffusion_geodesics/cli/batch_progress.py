@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from types import TracebackType
 from typing import final
 
 from diffusion_geodesics.batch.progress import BatchProgress
 from diffusion_geodesics.runtime.paths import printable
 
-EVERY = 30.0
-"""Seconds between lines where there is no terminal."""
+EVERY = 30.0  # seconds between lines where there is no terminal
 
 
 @final
@@ -26,12 +24,7 @@ class ProgressLine:
     def __enter__(self) -> ProgressLine:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._terminal and self._shown:
             print(file=sys.stderr)
 
@@ -51,11 +44,8 @@ class ProgressLine:
             print(printable(f"failed: {name}: {reason}"), file=sys.stderr)
         before = f" ({progress.before} of them before)" if progress.before else ""
         rate = f", {progress.pairs_per_minute:.3g} pairs/min" if progress.done else ""
-        print(
-            f"{progress.before + progress.done} of {progress.total} pairs done{before}, "
-            f"{progress.failed} failed{rate}",
-            file=sys.stderr,
-        )
+        done = f"{progress.before + progress.done} of {progress.total} pairs done{before}"
+        print(f"{done}, {progress.failed} failed{rate}", file=sys.stderr)
 
 
 def _line(progress: BatchProgress) -> str:

@@ -1,15 +1,15 @@
 """``geodesic compare A B -o OUT``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from cyclopts import Parameter
-from pydantic import BeforeValidator
+from pydantic import Field
 
-from diffusion_geodesics.cli.methods import GRAMMAR, PLAIN, PROMPTED, read_method, read_named
-from diffusion_geodesics.cli.options import ConfigOption, chosen, options_of
+from diffusion_geodesics.cli import console, inputs
+from diffusion_geodesics.cli.methods import GRAMMAR, default_methods, read_method, read_named
+from diffusion_geodesics.cli.options import ConfigOption, Given, chosen, takes
 from diffusion_geodesics.cli.partial import kept_work
-from diffusion_geodesics.cli.shared import ModelSettings, OutputSettings, part_of
+from diffusion_geodesics.cli.shared import OutputSettings, RunSettings, Texts, part_of
 from diffusion_geodesics.comparison.settings import ComparisonSettings
 from diffusion_geodesics.runtime.settings import Marker, SettingsError, SettingsGroup
 
@@ -17,11 +17,8 @@ if TYPE_CHECKING:
     from diffusion_geodesics.comparison.method import Method
     from diffusion_geodesics.comparison.pairs import Pair
     from diffusion_geodesics.comparison.result import ComparisonResult
+    from diffusion_geodesics.measures import External
     from diffusion_geodesics.runtime.run import Observer
-
-
-def _listed(value: object) -> object:
-    return (value,) if isinstance(value, str) else value
 
 
 class ExternalSettings(SettingsGroup):
@@ -34,8 +31,14 @@ class ExternalSettings(SettingsGroup):
     clip: Path | None = None
     """Folder of a CLIP model."""
 
+    def load(self) -> "External":
+        """The measures."""
+        from diffusion_geodesics.measures import external_measures
 
-class CompareCommand(ComparisonSettings):
+        return external_measures(self.weights, self.clip)
+
+
+class CompareCommand(RunSettings, ComparisonSettings):
     """A comparison with its pairs and methods, by which model, and where it goes."""
 
     images: tuple[Path, ...] = ()
@@ -43,26 +46,14 @@ class CompareCommand(ComparisonSettings):
     pairs: Path | None = None
     """Many pairs: a CSV or JSON file with a, b and perhaps name, prompt_a, prompt_b; or a folder
     such as MorphBench."""
-    method: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
-    frames_of: Annotated[tuple[str, ...], BeforeValidator(_listed), Marker.NAMED_FOLDER] = ()
+    method: Texts = Field(default=(), description=GRAMMAR)
+    frames_of: Annotated[Texts, Marker.NAMED_FOLDER] = ()
     """NAME=FOLDER: frames that another program made, ranked with the rest."""
     external: ExternalSettings = ExternalSettings()
-    model: ModelSettings = ModelSettings()
-    output: OutputSettings = OutputSettings()
 
 
-CompareCommand.model_fields["method"].description = GRAMMAR
-if TYPE_CHECKING:
-    Options = dict[str, Any]
-else:
-    Options = options_of(CompareCommand, without=("images",))
-
-
-def compare(
-    *images: Path,
-    config: ConfigOption = None,
-    options: Annotated[Options | None, Parameter(name="*")] = None,
-) -> None:
+@takes(CompareCommand, "images")
+def compare(*images: Path, config: ConfigOption = None, options: Given = None) -> None:
     """Compare methods of interpolation on the same images, from one inversion.
 
     Parameters
@@ -70,57 +61,37 @@ def compare(
     images
         The two images of one pair; or none, with --pairs.
     """
-    run(chosen(CompareCommand, options, config, images=images))
-
-
-def run(command: CompareCommand) -> None:
-    """Check what can be checked, load, compare, write."""
-    from diffusion_geodesics.cli.console import ProgressBars
-    from diffusion_geodesics.cli.inputs import demand_images, demand_space
-    from diffusion_geodesics.runtime.storage import check_folder
+    command = chosen(CompareCommand, options, config, images=images)
 
     output = command.output
-    folder = check_folder(output.folder, overwrite=output.overwrite)
+    folder = output.checked_folder()
     pairs = _pairs(command)
     pictures = [p for pair in pairs for p in (pair.a, pair.b) if isinstance(p, Path)]
-    demand_images(pictures, least=2)
+    inputs.demand_images(pictures, least=2)
     prompted = command.prompts.given or all(p.prompt_a or p.prompt_b for p in pairs)
     methods = _methods(command, prompted)
-    with kept_work(folder, "pairs") as partial, ProgressBars() as bars:
+    with kept_work(folder, "pairs") as partial, console.ProgressBars() as bars:
         from diffusion_geodesics.comparison.compare import compare as job
-        from diffusion_geodesics.measures import external_measures
 
-        external = external_measures(command.external.weights, command.external.clip)
+        how = {"external": command.external.load(), "resume": partial, "observer": bars}
         model = command.model.load(bars)
         shown = len(pairs) * len(methods) * command.measuring.frames
-        demand_space(output, model, command.framing, shown)
-        result = job(
-            model,
-            pairs,
-            methods,
-            part_of(ComparisonSettings, command),
-            external=external,
-            resume=partial,
-            observer=bars,
-        )
+        inputs.demand_space(output, model, command.framing, shown)
+        result = job(model, pairs, methods, part_of(ComparisonSettings, command), **how)
         show(result, output, bars)
 
 
 def show(result: "ComparisonResult", output: OutputSettings, observer: "Observer") -> None:
     """Write the folder, and print the table and what to know about it."""
-    from diffusion_geodesics.cli.console import say, say_files, table
     from diffusion_geodesics.reporting.jobs.comparison import score_rows
-    from diffusion_geodesics.reporting.save import save
 
-    written = save(result, output.folder, overwrite=output.overwrite, observer=observer)
-    table(["", *result.methods], score_rows(result))
+    written = output.save(result, observer)
+    console.table(["", *result.methods], score_rows(result))
     for skipped in result.skipped:
-        say(f"skipped: {skipped.name} ({skipped.reason}). {skipped.remedy}.")
-    for warning in result.warnings:
-        if warning.code != "not_measured":
-            say(f"note: {warning}")
+        console.say(f"skipped: {skipped.name} ({skipped.reason}). {skipped.remedy}.")
+    console.say_notes(w for w in result.warnings if w.code != "not_measured")
     names = ("report.html", "table.tex", "table.csv", "pairs.csv", "result.json")
-    say_files(written.folder, names)
+    console.say_files(written.folder, *names)
 
 
 def _pairs(command: CompareCommand) -> "list[Pair]":
@@ -140,8 +111,7 @@ def _methods(command: CompareCommand, prompted: bool) -> "list[Method]":
     from diffusion_geodesics.comparison.baselines import OtherProgram
     from diffusion_geodesics.comparison.pairs import strips_in
 
-    default = [*PLAIN, *(PROMPTED if prompted else ())]
-    methods: list[Method] = [read_method(text) for text in command.method or default]
+    methods = [read_method(text) for text in command.method or default_methods(prompted)]
     for text in command.frames_of:
         label, folder = read_named(text)
         strips_in(folder)  # complain before a model is loaded

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from types import TracebackType
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from diffusion_geodesics.runtime.cost import CostBreakdown
 from diffusion_geodesics.runtime.paths import printable
-from diffusion_geodesics.runtime.run import Event
-from diffusion_geodesics.runtime.stages import STAGES
+from diffusion_geodesics.runtime.run import STAGES, Event
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from rich.progress import TaskID
 
     from diffusion_geodesics.runtime.diagnostic import Diagnostic
 
@@ -21,51 +21,36 @@ class ProgressBars:
     """One bar a stage on the error stream; a context manager that is called with events."""
 
     def __init__(self) -> None:
+        from rich import progress
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-        )
 
-        self._progress = Progress(
-            TextColumn("{task.description:<26}", markup=False),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[detail]}", style="dim", markup=False),
+        self._progress = progress.Progress(
+            progress.TextColumn("{task.description:<26}", markup=False),
+            progress.BarColumn(bar_width=24),
+            progress.MofNCompleteColumn(),
+            progress.TimeElapsedColumn(),
+            progress.TextColumn("{task.fields[detail]}", style="dim", markup=False),
             console=Console(stderr=True, highlight=False),
         )
-        self._tasks: dict[str, object] = {}
+        self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> ProgressBars:
         self._progress.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._progress.stop()
 
     def __call__(self, event: Event) -> None:
         """Show an event."""
-        if event.stage not in self._tasks:
-            self._tasks[event.stage] = self._progress.add_task(
-                STAGES.get(event.stage, event.stage), total=None, detail=""
-            )
-        figures = ", ".join(f"{name} {value:.3g}" for name, value in event.figures.items())
+        name = event.stage
+        if name not in self._tasks:
+            text = STAGES.get(name, name)
+            self._tasks[name] = self._progress.add_task(text, total=None, detail="")
+        figures = ", ".join(f"{figure} {value:.3g}" for figure, value in event.figures.items())
         detail = printable(", ".join(filter(None, (event.detail, figures))))
-        self._progress.update(
-            self._tasks[event.stage],  # type: ignore[arg-type]
-            completed=event.done,
-            total=event.total or None,
-            detail=detail,
-        )
+        at = {"completed": event.done, "total": event.total or None}
+        self._progress.update(self._tasks[name], detail=detail, **at)
 
 
 def say(*lines: str) -> None:
@@ -74,13 +59,18 @@ def say(*lines: str) -> None:
         print(printable(line), file=sys.stderr)
 
 
-def say_notes(warnings: Iterable[Diagnostic]) -> None:
+def cost_line(costs: CostBreakdown) -> str:
+    """What a run cost, in words."""
+    return f"{costs.total.nfe} network evaluations in {costs.total.seconds:.1f} s"
+
+
+def say_notes(warnings: Iterable[Diagnostic | str]) -> None:
     """What must be known about a result."""
     for warning in warnings:
         say(f"note: {warning}")
 
 
-def say_files(folder: Path, names: Sequence[str]) -> None:
+def say_files(folder: Path, *names: str) -> None:
     """Files that were written, on the output stream, one a line."""
     for name in names:
         if (folder / name).exists():

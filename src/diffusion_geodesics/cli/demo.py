@@ -1,22 +1,15 @@
 """``geodesic demo``: a morph between the two example portraits."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-from cyclopts import Parameter
 
 from diffusion_geodesics.cli.interpolate import InterpolateCommand, run
-from diffusion_geodesics.cli.options import chosen, options_of
+from diffusion_geodesics.cli.options import Given, chosen, takes
 
 OUTPUT = Path("geodesic-demo")
 
-if TYPE_CHECKING:
-    Options = dict[str, Any]
-else:
-    Options = options_of(InterpolateCommand, without=("images",))
 
-
-def demo(*, options: Annotated[Options | None, Parameter(name="*")] = None) -> None:
+@takes(InterpolateCommand, "images")
+def demo(*, options: Given = None) -> None:
     """Morph between the two example portraits with the model inside the package, into the folder
     geodesic-demo. Takes the options of interpolate.
     """
@@ -25,11 +18,7 @@ def demo(*, options: Annotated[Options | None, Parameter(name="*")] = None) -> N
 
 
 def example_portraits() -> tuple[Path, Path]:
-    """The two example pictures: in the installed package, or in the checkout.
-
-    Raises:
-        FileNotFoundError: an installation without them.
-    """
+    """The two example pictures: in the installed package, or in the checkout."""
     package = Path(__file__).parents[1]
     for folder in (package / "examples", package.parents[1] / "examples"):
         a, b = folder / "portrait_a.png", folder / "portrait_b.png"

@@ -1,13 +1,17 @@
 """``geodesic density IMAGES...``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 from cyclopts import Group, Parameter
 
-from diffusion_geodesics.cli.options import ConfigOption, chosen, options_of
+from diffusion_geodesics.cli import console, inputs
+from diffusion_geodesics.cli.options import ConfigOption, Given, chosen, takes
 from diffusion_geodesics.cli.shared import ModelSettings, part_of
 from diffusion_geodesics.image_sets.settings import DensitySettings
+
+OUTPUT = Group("Output")
+Flag = Annotated[bool, Parameter(negative="", group=OUTPUT)]
 
 
 class DensityCommand(DensitySettings):
@@ -18,21 +22,14 @@ class DensityCommand(DensitySettings):
     model: ModelSettings = ModelSettings()
 
 
-if TYPE_CHECKING:
-    Options = dict[str, Any]
-else:
-    Options = options_of(DensityCommand, without=("images",))
-
-
+@takes(DensityCommand, "images")
 def density(
     *images: Path,
     config: ConfigOption = None,
-    json: Annotated[bool, Parameter(negative="", group=Group("Output"))] = False,
-    output: Annotated[
-        Path | None, Parameter(name=["--output", "-o"], group=Group("Output"))
-    ] = None,
-    overwrite: Annotated[bool, Parameter(negative="", group=Group("Output"))] = False,
-    options: Annotated[Options | None, Parameter(name="*")] = None,
+    json: Flag = False,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"], group=OUTPUT)] = None,
+    overwrite: Flag = False,
+    options: Given = None,
 ) -> None:
     """Log density and bits per dimension of images, with error bars.
 
@@ -48,48 +45,33 @@ def density(
         Replace the file if it is there.
     """
     command = chosen(DensityCommand, options, config, images=images)
-    run(command, json=json, output=output, overwrite=overwrite)
-
-
-def run(command: DensityCommand, *, json: bool, output: Path | None, overwrite: bool) -> None:
-    """Check what can be checked, load, compute, show."""
-    from diffusion_geodesics.cli.console import ProgressBars, say, say_notes, table
-    from diffusion_geodesics.cli.inputs import demand_images
-    from diffusion_geodesics.runtime.single_file import check_file
+    from diffusion_geodesics.runtime.single_file import check_file, write_file
 
     if output is not None:
         check_file(output, overwrite=overwrite)
-    demand_images(command.images, least=1)
-    with ProgressBars() as bars:
+    inputs.demand_images(command.images, least=1)
+    with console.ProgressBars() as bars:
         from diffusion_geodesics.image_sets.densities import image_densities
 
         model = command.model.load(bars)
         settings = part_of(DensitySettings, command)
         result = image_densities(model, command.images, settings, observer=bars)
     from diffusion_geodesics.reporting.jobs.image_sets import density_json
-    from diffusion_geodesics.runtime.single_file import write_file
 
     text = density_json(result)
     if json:
         print(text, end="")
     else:
-        rows = [
-            (
-                str(row["name"]),
-                f"{row['log_prob']:.2f}",
-                f"{row['standard_error']:.2f}",
-                f"{row['solver_error']:.2f}",
-                f"{row['bits_per_dim']:.4f} ± {row['bits_error']:.4f}",
-            )
-            for row in result.rows()
-        ]
+        rows = []
+        for row in result.rows():
+            nats = (f"{row[c]:.2f}" for c in ("log_prob", "standard_error", "solver_error"))
+            bits = f"{row['bits_per_dim']:.4f} ± {row['bits_error']:.4f}"
+            rows.append((str(row["name"]), *nats, bits))
         head = ("image", "log p, nats", "standard error", "solver error", f"bits {result.bits}")
-        table(head, rows, error=False)
-    found, cost = result.density, result.costs.total
-    say(
-        f"{found.result.value}; noise level {command.inversion.level:g} (σ = {found.sigma:.3g}), "
-        f"{command.trace.probes} probes, {cost.nfe} network evaluations in {cost.seconds:.1f} s"
-    )
-    say_notes(result.warnings)
+        console.table(head, rows, error=False)
+    found, level = result.density, command.inversion.level
+    how = f"{found.result.value}; noise level {level:g} (σ = {found.sigma:.3g})"
+    console.say(f"{how}, {command.trace.probes} probes, {console.cost_line(result.costs)}")
+    console.say_notes(result.warnings)
     if output is not None:
         write_file(output, text, overwrite=overwrite)

@@ -1,7 +1,5 @@
 """``geodesic doctor``: is everything here that the program needs?"""
 
-from __future__ import annotations
-
 import os
 import platform
 import shutil
@@ -9,14 +7,16 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from json import dumps
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from diffusion_geodesics.runtime.paths import printable
+
 OPTIONAL = ("accelerate", "gradio", "ray", "lpips", "torch-fidelity", "stlpips-pytorch")
-FREE = 2e9
-"""Bytes of free disk below which a folder is complained about."""
+FREE = 2e9  # bytes of free disk below which a folder is complained about
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,10 @@ class Check:
     remedy: str = ""
 
 
-def doctor(
-    *,
-    json: Annotated[bool, Parameter(negative="")] = False,
-    no_run: Annotated[bool, Parameter(negative="")] = False,
-) -> None:
+Flag = Annotated[bool, Parameter(negative="")]
+
+
+def doctor(*, json: Flag = False, no_run: Flag = False) -> None:
     """Print versions, devices, models found, write access and disk, and check one tiny run.
 
     Paste its output into a report of a defect. It exits with 1 where something is wrong.
@@ -50,8 +49,6 @@ def doctor(
         looks.append(_tiny_run)
     found = [check for look in looks for check in _survived(look)]
     if json:
-        from json import dumps
-
         print(dumps([asdict(check) for check in found], indent=2))
     else:
         _show(found)
@@ -60,10 +57,8 @@ def doctor(
 
 
 def _show(checks: Iterable[Check]) -> None:
-    from diffusion_geodesics.runtime.paths import printable
-
     for check in checks:
-        remedy = "" if check.ok else f"; {check.remedy}" if check.remedy else ""
+        remedy = f"; {check.remedy}" if check.remedy and not check.ok else ""
         line = f"{'ok' if check.ok else 'WRONG':<6}{check.name:<22}{check.text}{remedy}"
         print(printable(line))
 
@@ -145,16 +140,8 @@ def _tiny_run() -> Iterable[Check]:
     from diffusion_geodesics.cli.demo import example_portraits
 
     model = dg.load_model("embedded")
-    result = dg.interpolate(
-        model,
-        example_portraits(),
-        path="geodesic",
-        frames=3,
-        size=(64, 64),
-        steps=6,
-        max_steps=3,
-        compare=False,
-    )
+    small = {"frames": 3, "size": (64, 64), "steps": 6, "max_steps": 3, "compare": False}
+    result = dg.interpolate(model, example_portraits(), path="geodesic", **small)
     with tempfile.TemporaryDirectory() as folder:
         written = dg.save(result, Path(folder) / "run")
     cost, finite = result.costs.total, bool(result.frames.isfinite().all())

@@ -1,18 +1,15 @@
 """``geodesic estimate``: what an interpolation will cost."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 from cyclopts import Group, Parameter
 from pydantic import Field
 
-from diffusion_geodesics.cli.options import (
-    ConfigOption,
-    PresetOption,
-    chosen,
-    options_of,
-)
+from diffusion_geodesics.cli.console import ProgressBars, say, table
+from diffusion_geodesics.cli.options import ConfigOption, Given, PresetOption, chosen, takes
 from diffusion_geodesics.cli.shared import ModelSettings, part_of
 from diffusion_geodesics.interpolation.settings import InterpolationSettings
+from diffusion_geodesics.runtime.run import STAGES
 
 
 class EstimateCommand(InterpolationSettings):
@@ -25,18 +22,13 @@ class EstimateCommand(InterpolationSettings):
     model: ModelSettings = ModelSettings()
 
 
-if TYPE_CHECKING:
-    Options = dict[str, Any]
-else:
-    Options = options_of(EstimateCommand)
-
-
+@takes(EstimateCommand)
 def estimate(
     *,
     config: ConfigOption = None,
     preset: PresetOption = None,
     json: Annotated[bool, Parameter(negative="", group=Group("Output"))] = False,
-    options: Annotated[Options | None, Parameter(name="*")] = None,
+    options: Given = None,
 ) -> None:
     """Predict network evaluations, operations and memory of ``interpolate`` with the same options.
 
@@ -48,13 +40,7 @@ def estimate(
     json
         Print JSON instead of a table.
     """
-    run(chosen(EstimateCommand, options, config, preset), json=json)
-
-
-def run(command: EstimateCommand, *, json: bool) -> None:
-    """Load, predict, show."""
-    from diffusion_geodesics.cli.console import ProgressBars, say, table
-    from diffusion_geodesics.runtime.stages import STAGES
+    command = chosen(EstimateCommand, options, config, preset)
 
     with ProgressBars() as bars:
         from diffusion_geodesics.interpolation.estimate import ADAPTIVE

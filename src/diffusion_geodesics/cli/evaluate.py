@@ -1,24 +1,20 @@
 """``geodesic evaluate RUNS... -o OUT``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
-from cyclopts import Parameter
 from pydantic import Field
 
 from diffusion_geodesics.cli.compare import ExternalSettings, show
+from diffusion_geodesics.cli.console import ProgressBars
 from diffusion_geodesics.cli.methods import read_named
-from diffusion_geodesics.cli.options import ConfigOption, chosen, options_of
+from diffusion_geodesics.cli.options import ConfigOption, Given, chosen, takes
 from diffusion_geodesics.cli.shared import OutputSettings
-from diffusion_geodesics.runtime.settings import (
-    JobSettings,
-    Marker,
-    SettingsError,
-    SettingsGroup,
-)
+from diffusion_geodesics.runtime import settings
+from diffusion_geodesics.runtime.settings import SettingsError
 
 
-class Ranking(SettingsGroup):
+class Ranking(settings.SettingsGroup):
     """What is compared with what."""
 
     title: ClassVar[str] = "Measures"
@@ -34,27 +30,18 @@ class Ranking(SettingsGroup):
     """Of all resampling."""
 
 
-class EvaluateCommand(JobSettings):
+class EvaluateCommand(settings.JobSettings):
     """An evaluation with its runs, and where it goes."""
 
-    runs: Annotated[tuple[str, ...], Marker.NAMED_FOLDER] = ()
+    runs: Annotated[tuple[str, ...], settings.Marker.NAMED_FOLDER] = ()
     """Folders of frames."""
     ranking: Ranking = Ranking()
     external: ExternalSettings = ExternalSettings()
     output: OutputSettings = OutputSettings()
 
 
-if TYPE_CHECKING:
-    Options = dict[str, Any]
-else:
-    Options = options_of(EvaluateCommand, without=("runs",))
-
-
-def evaluate(
-    *runs: str,
-    config: ConfigOption = None,
-    options: Annotated[Options | None, Parameter(name="*")] = None,
-) -> None:
+@takes(EvaluateCommand, "runs")
+def evaluate(*runs: str, config: ConfigOption = None, options: Given = None) -> None:
     """Measure and rank strips of frames, whoever made them. Needs no model.
 
     Parameters
@@ -63,13 +50,7 @@ def evaluate(
         FOLDER or NAME=FOLDER, one a method: of frames, of a run of ours, or of one such folder a
         pair.
     """
-    run(chosen(EvaluateCommand, options, config, runs=runs))
-
-
-def run(command: EvaluateCommand) -> None:
-    """Check what can be checked, measure, write."""
-    from diffusion_geodesics.cli.console import ProgressBars
-    from diffusion_geodesics.runtime.storage import check_folder
+    command = chosen(EvaluateCommand, options, config, runs=runs)
 
     named = [read_named(text) for text in command.runs]
     names = [name for name, _ in named]
@@ -78,19 +59,13 @@ def run(command: EvaluateCommand) -> None:
     if doubled := sorted({n for n in names if names.count(n) > 1}):
         raise SettingsError(f"two runs are called {doubled[0]}; name them, as NAME=FOLDER")
     output, ranking = command.output, command.ranking
-    check_folder(output.folder, overwrite=output.overwrite)
+    output.checked_folder()
     with ProgressBars() as bars:
         from diffusion_geodesics.comparison.evaluate import evaluate as job
         from diffusion_geodesics.comparison.pairs import read_pairs
-        from diffusion_geodesics.measures import external_measures
 
-        result = job(
-            dict(named),
-            frames=ranking.frames,
-            pairs=read_pairs(ranking.pairs) if ranking.pairs else [],
-            external=external_measures(command.external.weights, command.external.clip),
-            baseline=ranking.baseline,
-            seed=ranking.seed,
-            observer=bars,
-        )
+        how = ranking.model_dump(include={"frames", "baseline", "seed"})
+        pairs = read_pairs(ranking.pairs) if ranking.pairs else []
+        external = command.external.load()
+        result = job(dict(named), pairs=pairs, external=external, observer=bars, **how)
         show(result, output, bars)

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from cyclopts import Parameter
 from pydantic import Field
 
-from diffusion_geodesics.cli.options import ConfigOption, chosen, options_of
-from diffusion_geodesics.cli.shared import ModelSettings, OutputSettings, part_of
+from diffusion_geodesics.cli import console, inputs
+from diffusion_geodesics.cli.interpolate import films
+from diffusion_geodesics.cli.options import ConfigOption, Given, chosen, takes
+from diffusion_geodesics.cli.shared import RunSettings, part_of
 from diffusion_geodesics.extrapolation.settings import ExtrapolationSettings
 from diffusion_geodesics.latents.settings import BoundarySolve
 from diffusion_geodesics.runtime.settings import SettingsError, SettingsGroup, flat_fields
@@ -41,14 +42,7 @@ class DirectionSettings(SettingsGroup):
     away: str = ""
     """With to_prompt: what the image shows now."""
 
-    CHOICES: ClassVar[tuple[str, ...]] = (
-        "towards",
-        "past",
-        "to_prompt",
-        "random",
-        "vector",
-        "last",
-    )
+    CHOICES: ClassVar = tuple("towards past to_prompt random vector last".split())
     OWNERS: ClassVar[dict[str, str]] = {"chord": "towards", "bend": "last", "away": "to_prompt"}
 
     @property
@@ -58,11 +52,7 @@ class DirectionSettings(SettingsGroup):
 
     @property
     def choice(self) -> str:
-        """The one direction that was given.
-
-        Raises:
-            SettingsError: none, several, or an option that goes with another one.
-        """
+        """The one direction that was given."""
         given = self.given
         if len(given) != 1:
             got = " and ".join(given) if given else "no direction"
@@ -73,14 +63,12 @@ class DirectionSettings(SettingsGroup):
         return given[0]
 
 
-class ExtrapolateCommand(ExtrapolationSettings):
+class ExtrapolateCommand(RunSettings, ExtrapolationSettings):
     """An extrapolation with its start, by which model, and where it goes."""
 
     start_image: Path | None = None
     """An image; with last a clip or folder of frames."""
     direction: DirectionSettings = DirectionSettings()
-    model: ModelSettings = ModelSettings()
-    output: OutputSettings = OutputSettings()
 
     def inert(self) -> Mapping[str, str]:
         way = self.direction
@@ -90,18 +78,9 @@ class ExtrapolateCommand(ExtrapolationSettings):
         return {**super().inert(), **dict.fromkeys(flat_fields(BoundarySolve), reason)}
 
 
-if TYPE_CHECKING:
-    Options = dict[str, Any]
-else:
-    Options = options_of(ExtrapolateCommand, without=("start_image",))
-
-
+@takes(ExtrapolateCommand, "start_image")
 def extrapolate(
-    start: Path | None = None,
-    /,
-    *,
-    config: ConfigOption = None,
-    options: Annotated[Options | None, Parameter(name="*")] = None,
+    start: Path | None = None, /, *, config: ConfigOption = None, options: Given = None
 ) -> None:
     """Go on from an image, or from the end of a clip, along a geodesic.
 
@@ -110,67 +89,51 @@ def extrapolate(
     start
         An image; with --last a clip or a folder of frames.
     """
-    run(chosen(ExtrapolateCommand, options, config, start_image=start))
-
-
-def run(command: ExtrapolateCommand) -> None:
-    """Check what can be checked, load, extrapolate, write."""
-    from diffusion_geodesics.cli.console import ProgressBars, say, say_files, say_notes
-    from diffusion_geodesics.cli.inputs import demand_clips, demand_images, demand_space
-    from diffusion_geodesics.cli.interpolate import films
-    from diffusion_geodesics.runtime.storage import check_folder
+    command = chosen(ExtrapolateCommand, options, config, start_image=start)
 
     output, where, start = command.output, command.direction, command.start_image
     choice = where.choice
     if start is None:
         raise SettingsError("got no image to start from; name one")
-    check_folder(output.folder, overwrite=output.overwrite)
+    output.checked_folder()
     if choice == "last":
-        demand_clips([start])
+        inputs.demand_clips([start])
     else:
         others = [p for p in (where.towards, where.past) if p is not None]
-        demand_images([start, *others], least=1)
-    with ProgressBars() as bars:
+        inputs.demand_images([start, *others], least=1)
+    with console.ProgressBars() as bars:
         from diffusion_geodesics.extrapolation.extrapolate import extrapolate as job
-        from diffusion_geodesics.reporting.save import save
 
         direction = direction_of(where)
         model = command.model.load(bars)
-        demand_space(output, model, command.framing, command.ray.frames)
+        inputs.demand_space(output, model, command.framing, command.ray.frames)
         settings = part_of(ExtrapolationSettings, command)
         result = job(model, start, direction, settings, observer=bars)
-        written = save(result, output.folder, overwrite=output.overwrite, observer=bars)
-    ray, cost = result.ray, result.costs.total
-    say(
+        written = output.save(result, bars)
+    ray = result.ray
+    density, energy = float(ray.log_density[-1]), ray.noise_energy
+    console.say(
         f"{ray.result.name.replace('_', ' ')} at {float(ray.t[-1]):.3g} ({result.launch.unit}); "
-        f"log density {float(ray.log_density[-1]):+.1f} nats, noise energy "
-        f"{float(ray.noise_energy[-1]):.2f} (start {float(ray.noise_energy[0]):.2f}), growth "
-        f"{float(result.growth[-1]):.3g}; {cost.nfe} network evaluations in {cost.seconds:.1f} s"
+        f"log density {density:+.1f} nats, noise energy {float(energy[-1]):.2f} (start "
+        f"{float(energy[0]):.2f}), growth {float(result.growth[-1]):.3g}; "
+        f"{console.cost_line(result.costs)}"
     )
-    say_notes(result.warnings)
-    say_files(written.folder, ("strip.png", *films(written.files), "report.html", "result.json"))
+    console.say_notes(result.warnings)
+    names = ("strip.png", *films(written.files), "report.html", "result.json")
+    console.say_files(written.folder, *names)
 
 
 def direction_of(where: DirectionSettings) -> "Direction":
     """The direction that was given."""
-    from diffusion_geodesics.extrapolation.directions import (
-        ClipVelocity,
-        Past,
-        RandomTangent,
-        Towards,
-        TowardsPrompt,
-    )
+    from diffusion_geodesics.extrapolation import directions
     from diffusion_geodesics.extrapolation.vectors import read_vector
 
-    where.choice  # noqa: B018 - complains about none, several, or an option of another one
-    if where.towards is not None:
-        return Towards(where.towards, straight=where.chord)
-    if where.past is not None:
-        return Past(where.past)
-    if where.to_prompt is not None:
-        return TowardsPrompt(where.to_prompt, where.away)
-    if where.random is not None:
-        return RandomTangent(where.random)
-    if where.vector is not None:
-        return read_vector(where.vector)
-    return ClipVelocity(where.last or 0, where.bend)
+    makers = {
+        "towards": lambda path: directions.Towards(path, straight=where.chord),
+        "past": directions.Past,
+        "to_prompt": lambda prompt: directions.TowardsPrompt(prompt, where.away),
+        "random": directions.RandomTangent,
+        "vector": read_vector,
+        "last": lambda count: directions.ClipVelocity(count, where.bend),
+    }
+    return makers[where.choice](getattr(where, where.choice))

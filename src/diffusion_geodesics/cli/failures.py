@@ -1,12 +1,15 @@
-"""What is said when a command fails: one line, and the traceback in a file where it is a defect."""
+"""What is said when a command fails: one line, and the traceback in a file where it is a defect.
 
-from __future__ import annotations
+The standard streams are made to take any text first.
+"""
 
+import io
+import os
 import signal
 import sys
 import tempfile
 import traceback
-from pathlib import Path
+from contextlib import suppress
 from typing import NoReturn
 
 from diffusion_geodesics.runtime.paths import printable
@@ -15,11 +18,7 @@ PACKAGE = __name__.partition(".")[0]
 
 
 class Interrupted(BaseException):
-    """The process was asked to end (SIGTERM, SIGHUP); what was begun is cleaned up on the way.
-
-    Args:
-        number: of the signal.
-    """
+    """The process was asked to end (SIGTERM, SIGHUP); what was begun is cleaned up on the way."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -82,11 +81,33 @@ def _is_out_of_memory(error: BaseException) -> bool:
 def _keep_traceback(error: BaseException) -> str:
     text = "".join(traceback.format_exception(error))
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", prefix="geodesic-", suffix=".log", delete=False, encoding="utf-8", errors="replace"
-        ) as file:
-            file.write(text)
-            return f"this is a defect of the program: please report it with {Path(file.name)}"
+        descriptor, file = tempfile.mkstemp(".log", "geodesic-")
+        with open(descriptor, "w", encoding="utf-8", errors="replace") as log:
+            log.write(text)
     except OSError:
         sys.stderr.write(text)
-        return "this is a defect of the program: please report it with the lines above"
+        file = "the lines above"
+    return f"this is a defect of the program: please report it with {file}"
+
+
+def make_printable() -> None:
+    """Let the standard streams write any text, whatever their encoding: characters that it lacks
+    are replaced. What is written to a stream that is closed goes nowhere."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def end_output() -> None:
+    """Print what waits; where the output can no longer be written to, send it nowhere, so that
+    Python does not complain at the end as well."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        with suppress(OSError):
+            os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

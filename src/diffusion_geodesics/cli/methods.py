@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,37 +20,24 @@ NAMES = (
     "published, video"
 )
 """What a method can be called."""
-
 GRAMMAR = (
     f"A method, as often as wanted: {NAMES}; options follow a colon: slerp:bump=2, "
     "geodesic:strength=3,score=ratio,flat=yes, natural:strength=0, published:level=same, "
     "video:model=FOLDER,length=81,steps=30."
 )
 
-PLAIN = (
-    "pixel",
-    "latent",
-    "lerp",
-    "slerp",
-    "hlerp",
-    "ddim",
-    "noise",
-    "natural:strength=0",
-    "natural",
-    "geodesic",
-)
+PLAIN = "pixel latent lerp slerp hlerp ddim noise natural:strength=0 natural geodesic".split()
 """The default methods without a prompt; ``natural`` is what ``geodesic interpolate`` makes."""
+PROMPTED = ("slerp:bump=2", "geodesic:score=ratio")  # further ones with a prompt
 
-PROMPTED = ("slerp:bump=2", "geodesic:score=ratio")
-"""Further ones with a prompt."""
+
+def default_methods(prompted: bool) -> tuple[str, ...]:
+    """The methods that are compared if none is named."""
+    return (*PLAIN, *(PROMPTED if prompted else ()))
 
 
 def read_method(text: str) -> Method:
-    """``NAME`` or ``NAME:option=value,...`` as a method.
-
-    Raises:
-        ValueError: a name, an option or a value that there is not.
-    """
+    """``NAME`` or ``NAME:option=value,...`` as a method."""
     name, _, rest = text.partition(":")
     options: Options = {}
     for part in filter(None, rest.split(",")):
@@ -69,11 +56,7 @@ def read_method(text: str) -> Method:
 
 
 def read_named(text: str) -> tuple[str, Path]:
-    """``NAME=FOLDER``, or a folder that is called by its own name.
-
-    Raises:
-        ValueError: an empty name or folder.
-    """
+    """``NAME=FOLDER``, or a folder that is called by its own name."""
     name, equals, folder = text.partition("=")
     if not equals:
         path = expand(text)
@@ -84,37 +67,30 @@ def read_named(text: str) -> tuple[str, Path]:
 
 
 def _makers() -> dict[str, tuple[set[str], Callable[[Options], Method]]]:
+    """By the name of a method, its options and what makes it."""
+    from diffusion_geodesics.comparison import baselines
     from diffusion_geodesics.comparison.at_level import AtLevel, PublishedMethod
     from diffusion_geodesics.comparison.attention import AttentionInterpolation
-    from diffusion_geodesics.comparison.baselines import (
-        CorrectedNoise,
-        FullNoise,
-        LatentLerp,
-        PixelBlend,
-    )
     from diffusion_geodesics.interpolation.paths import Hlerp, Lerp, Slerp
 
-    def level(path: PathMethod) -> Callable[[Options], Method]:
-        return lambda o: AtLevel(path, _number(o, "bump", 1.0))
+    def level(make: Callable[[Options], PathMethod]) -> Callable[[Options], Method]:
+        return lambda o: AtLevel(make(o), _number(o, "bump", 1.0))
 
-    def bent(maker: Callable[[Options], PathMethod]) -> Callable[[Options], Method]:
-        return lambda o: AtLevel(maker(o), _number(o, "bump", 1.0))
+    def noise(o: Options) -> Method:
+        return baselines.CorrectedNoise(_number(o, "bound", 2.0), _number(o, "signal", 1.2))
 
     return {
-        "pixel": (set(), lambda o: PixelBlend()),
-        "latent": (set(), lambda o: LatentLerp()),
-        "lerp": ({"bump"}, level(Lerp())),
-        "slerp": ({"bump"}, level(Slerp())),
-        "hlerp": ({"bump"}, level(Hlerp())),
-        "ddim": (set(), lambda o: FullNoise()),
-        "noise": (
-            {"bound", "signal"},
-            lambda o: CorrectedNoise(_number(o, "bound", 2.0), _number(o, "signal", 1.2)),
-        ),
+        "pixel": (set(), lambda o: baselines.PixelBlend()),
+        "latent": (set(), lambda o: baselines.LatentLerp()),
+        "lerp": ({"bump"}, level(lambda o: Lerp())),
+        "slerp": ({"bump"}, level(lambda o: Slerp())),
+        "hlerp": ({"bump"}, level(lambda o: Hlerp())),
+        "ddim": (set(), lambda o: baselines.FullNoise()),
+        "noise": ({"bound", "signal"}, noise),
         "attention": ({"inner"}, lambda o: AttentionInterpolation(_yes(o, "inner"))),
-        "geodesic": ({"strength", "score", "flat", "bump"}, bent(_geodesic)),
-        "natural": ({"strength", "bump"}, bent(_natural)),
-        "string": ({"flat"}, bent(_string)),
+        "geodesic": ({"strength", "score", "flat", "bump"}, level(_geodesic)),
+        "natural": ({"strength", "bump"}, level(_natural)),
+        "string": ({"flat"}, level(_string)),
         "published": ({"level"}, lambda o: PublishedMethod(_same(o))),
         "video": ({"model", "length", "steps", "seed"}, _video),
     }
@@ -135,11 +111,9 @@ def _video(options: Options) -> Method:
 def _geodesic(options: Options) -> PathMethod:
     from diffusion_geodesics.interpolation.paths import Geodesic
 
-    strength, score, flat = (
-        _number(options, "strength", 1.0),
-        _score(options),
-        _yes(options, "flat"),
-    )
+    kinds = [k.value for k in ScoreKind if k is not ScoreKind.PUBLISHED_RANDOM]
+    strength, flat = _number(options, "strength", 1.0), _yes(options, "flat")
+    score = ScoreKind(_choice(options, "score", [ScoreKind.LEVEL.value, *kinds], ", ".join(kinds)))
     parts = ["geodesic", f"{strength:g}"]
     parts += [score.value] if score is not ScoreKind.LEVEL else []
     parts += ["flat"] if flat else []
@@ -175,24 +149,18 @@ def _number(options: Options, key: str, default: float) -> float:
     return value
 
 
+def _choice(options: Options, key: str, allowed: Sequence[str], expected: str) -> str:
+    """One of several values, the first by default."""
+    value = options.get(key, allowed[0])
+    if value not in allowed:
+        raise ValueError(f"{key} is {value!r}; expected {expected}")
+    return value
+
+
 def _yes(options: Options, key: str) -> bool:
-    value = options.get(key, "no")
-    if value not in ("yes", "no"):
-        raise ValueError(f"{key} is {value!r}; expected yes or no")
-    return value == "yes"
+    return _choice(options, key, ("no", "yes"), "yes or no") == "yes"
 
 
 def _same(options: Options) -> bool:
-    value = options.get("level", "own")
-    if value not in ("own", "same"):
-        raise ValueError(f"level is {value!r}; expected own (0.6, as published) or same")
-    return value == "same"
-
-
-def _score(options: Options) -> ScoreKind:
-    value = options.get("score", ScoreKind.LEVEL.value)
-    found = [k for k in ScoreKind if k.value == value and k is not ScoreKind.PUBLISHED_RANDOM]
-    if not found:
-        names = ", ".join(k.value for k in ScoreKind if k is not ScoreKind.PUBLISHED_RANDOM)
-        raise ValueError(f"score is {value!r}; expected {names}")
-    return found[0]
+    expected = "own (0.6, as published) or same"
+    return _choice(options, "level", ("own", "same"), expected) == "same"

@@ -5,6 +5,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from diffusion_geodesics.cli.console import say, table
+
 
 def models(*folders: Path, json: Annotated[bool, Parameter(negative="")] = False) -> None:
     """List the model families and the models found on this machine.
@@ -19,7 +21,6 @@ def models(*folders: Path, json: Annotated[bool, Parameter(negative="")] = False
     json
         Print JSON.
     """
-    from diffusion_geodesics.cli.console import say, table
     from diffusion_geodesics.models import FAMILIES, local_models
 
     found = local_models(folders)
@@ -27,25 +28,19 @@ def models(*folders: Path, json: Annotated[bool, Parameter(negative="")] = False
         from dataclasses import asdict
         from json import dumps
 
+        plain = ("name", "pipelines", "prediction", "prompt")
         families = [
-            {
-                "name": family.name,
-                "pipelines": list(family.pipelines),
-                "prediction": family.prediction,
-                "prompt": family.prompt,
-                "caveat": family.note,
-            }
-            for family in FAMILIES
+            {**{name: getattr(f, name) for name in plain}, "caveat": f.note} for f in FAMILIES
         ]
         print(dumps({"families": families, "found": [asdict(m) for m in found]}, indent=2))
         return
     rows = [(f.name, ", ".join(f.pipelines), f.prediction, f.prompt) for f in FAMILIES]
     table(("Family", "Pipelines", "Predicts", "Prompt"), rows, error=False)
     print()
-    here = [
-        (m.name, m.family or f"none opens a {m.pipeline}", m.revision[:12], _size(m.bytes))
-        for m in found
-    ]
+    here = []
+    for m in found:
+        family = m.family or f"none opens a {m.pipeline}"
+        here.append((m.name, family, m.revision[:12], _size(m.bytes)))
     table(("Model on this machine", "Family", "Revision", "Weights"), here, error=False)
     for family in FAMILIES:
         if family.note:

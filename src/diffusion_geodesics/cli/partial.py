@@ -1,7 +1,6 @@
-"""Finished work of a run that has not ended, in a folder beside the one that it writes."""
+"""Finished work of a run that has not ended, beside the folder that it writes."""
 
-from __future__ import annotations
-
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,26 +10,32 @@ KINDS = {"pairs": "compared-pair", "segments": "film-segment-1"}
 
 
 @contextmanager
-def kept_work(folder: Path, what: str) -> Iterator[Path | None]:
-    """The folder that keeps finished work; it is gone when the body has ended well. None where
-    nothing can be made beside the output.
-
-    Args:
-        folder: that the run writes.
-        what: is kept: a name in `KINDS`.
-    """
+def kept_work(folder: Path, what: str, *, file: bool = False) -> Iterator[Path | None]:
+    """The folder, or file, that keeps finished work of a kind in `KINDS` while a run writes another
+    folder. It is gone when the body has ended well; None where nothing can be made there."""
     from diffusion_geodesics.cli.console import say
-    from diffusion_geodesics.cli.inputs import place_beside
 
-    partial = place_beside(folder, ".partial")
+    kind, partial = (
+        KINDS[what],
+        place_beside(folder, ".partial.safetensors" if file else ".partial"),
+    )
     try:
         yield partial
     except BaseException:
-        if partial and any((partial / KINDS[what]).glob("*.safetensors")):
+        if partial and (partial.exists() if file else any((partial / kind).glob("*.safetensors"))):
             say(f"finished {what} are kept in {partial}; the same command goes on from there")
         raise
-    if partial:
-        forget(partial, KINDS[what])
+    if partial and file:
+        partial.unlink(missing_ok=True)
+    elif partial:
+        forget(partial, kind)
+
+
+def place_beside(folder: Path, suffix: str) -> Path | None:
+    """Where intermediate results are kept: beside the output, by its name and a suffix; None where
+    nothing can be made there."""
+    parent = next(path for path in folder.parents if path.exists())
+    return folder.with_name(folder.name + suffix) if os.access(parent, os.W_OK) else None
 
 
 def forget(partial: Path, kind: str) -> None:

@@ -14,10 +14,7 @@ JOBS = ("interpolate", "extrapolate", "analyze", "distance", "compare")
 """The commands whose folders can be repeated."""
 
 
-def rerun(
-    folder: Path,
-    *options: Annotated[str, Parameter(allow_leading_hyphen=True)],
-) -> None:
+def rerun(folder: Path, *options: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> None:
     """Repeat a run from its folder, with options changed.
 
     The settings of the run are read from its settings.toml; without an option for another folder
@@ -30,7 +27,7 @@ def rerun(
     options
         Any option of the command that made it, such as -o NEW --strength 1.
     """
-    from diffusion_geodesics.cli.main import app
+    from diffusion_geodesics.cli.main import app, parse
 
     file = expand(folder) / "settings.toml"
     if not file.is_file():
@@ -42,12 +39,7 @@ def rerun(
     if not any(o in ("-o", "--output") or o.startswith("--output=") for o in given):
         given += ["--output", str(beside(expand(folder)))]
     print(f"geodesic {job} --config {file} {' '.join(given)}", file=sys.stderr)
-    app()(
-        [job, "--config", str(file), *given],
-        exit_on_error=False,
-        print_error=False,
-        result_action="return_none",
-    )
+    parse(app(), [job, "--config", str(file), *given])
 
 
 def beside(folder: Path) -> Path:

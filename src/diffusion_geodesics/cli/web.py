@@ -2,11 +2,8 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import Parameter
-
-from diffusion_geodesics.cli.options import ConfigOption, chosen, options_of
+from diffusion_geodesics.cli.options import ConfigOption, Given, chosen, takes
 from diffusion_geodesics.cli.shared import ModelSettings
 from diffusion_geodesics.runtime.settings import JobSettings, SettingsError
 from diffusion_geodesics.web.settings import ServerSettings
@@ -31,17 +28,8 @@ class WebCommand(JobSettings):
         self.server.check()
 
 
-if TYPE_CHECKING:
-    Options = dict[str, Any]
-else:
-    Options = options_of(WebCommand, without=("folders",))
-
-
-def web(
-    *folders: Path,
-    config: ConfigOption = None,
-    options: Annotated[Options | None, Parameter(name="*")] = None,
-) -> None:
+@takes(WebCommand, "folders")
+def web(*folders: Path, config: ConfigOption = None, options: Given = None) -> None:
     """Open the page on which films are made, in the browser of this machine.
 
     Parameters
@@ -49,17 +37,12 @@ def web(
     folders
         Folders with models to offer.
     """
-    run(chosen(WebCommand, options, config, folders=folders))
-
-
-def run(command: WebCommand) -> None:
-    """Check what can be checked, and serve."""
+    command = chosen(WebCommand, options, config, folders=folders)
     from importlib.util import find_spec
 
     if find_spec("gradio") is None:
-        raise SettingsError(
-            "the page needs gradio, which is not installed; pip install 'diffusion-geodesics[web]'"
-        )
+        install = "pip install 'diffusion-geodesics[web]'"
+        raise SettingsError(f"the page needs gradio, which is not installed; {install}")
     if command.model.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
     password = _password(command.server.auth)

@@ -5,9 +5,8 @@ with square pixels, in the order of time and at the times that the file gives, a
 the working size one by one as they are read.
 """
 
-from diffusion_geodesics.clips._error import ClipError
 from diffusion_geodesics.clips.animation import AnimatedImage
-from diffusion_geodesics.clips.clip import Clip, Frame, LazyFrame
+from diffusion_geodesics.clips.clip import Clip, ClipError, Frame, LazyFrame
 from diffusion_geodesics.clips.cuts import CutRule, Shot, shots
 from diffusion_geodesics.clips.folder import FolderClip
 from diffusion_geodesics.clips.opening import open_clip

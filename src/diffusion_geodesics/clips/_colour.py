@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffusion_geodesics.clips._error import ClipError
+from diffusion_geodesics.clips.clip import ClipError
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 # Code points of ITU-T H.273.
 _BT709, _UNSPECIFIED, _BT601, _BT2020 = 1, 2, 5, 9
 _LINEAR, _PQ, _HLG = 8, 16, 18
-_MATRICES = (1, 4, 5, 6, 7, 9)
-"""Matrices between RGB and luma that FFmpeg's scaler knows."""
+_MATRICES = (1, 4, 5, 6, 7, 9)  # matrices between RGB and luma that FFmpeg's scaler knows
 _REFUSED_MATRICES = {
     8: "YCgCo",
     10: "BT.2020 constant luminance",
@@ -47,8 +46,7 @@ _REFUSED_MATRICES = {
     17: "YCgCo-Ro",
 }
 _REFUSED_TRANSFERS = {8: "linear", 9: "logarithmic", 10: "logarithmic", 17: "SMPTE ST 428 (DCI)"}
-_HIGH_DEFINITION = 720
-"""Height from which a file that does not name its matrix has that of BT.709."""
+_HIGH_DEFINITION = 720  # height from which a file that does not name its matrix has that of BT.709
 
 _PRIMARIES = {
     9: (
@@ -61,42 +59,29 @@ _PRIMARIES = {
     ),
 }
 """Linear light of wide primaries (D65) in those of sRGB (ITU-R BT.2407; SMPTE EG 432-1)."""
-_DISPLAY_GAMMA = 2.4
-"""Exponent of a reference display (ITU-R BT.1886)."""
+_DISPLAY_GAMMA = 2.4  # exponent of a reference display (ITU-R BT.1886)
 
 _REFERENCE_WHITE = 203.0
 _PEAK = 1000.0
 _HLG_GAMMA = 1.2
 _KNEE = 0.3
 _LEVELS = 1 << 16
-_ROWS = 128
-"""Lines that are converted at once, which bounds the memory."""
+_ROWS = 128  # lines that are converted at once, which bounds the memory
 
 
 @final
 @dataclass(frozen=True)
 class Colours:
-    """What a frame's values mean.
+    """What a frame's values mean."""
 
-    Args:
-        matrix: between RGB and luma, as H.273 numbers it.
-        primaries: of H.273; 1 where they count as those of sRGB.
-        transfer: of H.273; 1 where values count as those of sRGB.
-        notes: what is done about it, in words.
-    """
-
-    matrix: int
-    primaries: int
-    transfer: int
-    notes: tuple[str, ...] = ()
+    matrix: int  # between RGB and luma, as H.273 numbers it
+    primaries: int  # of H.273; 1 where they count as those of sRGB
+    transfer: int  # of H.273; 1 where values count as those of sRGB
+    notes: tuple[str, ...] = ()  # what is done about it, in words
 
     @classmethod
     def of(cls, frame: VideoFrame, name: str) -> Colours:
-        """Those of a frame. A file that does not name its matrix has that of its size.
-
-        Raises:
-            ClipError: colours that cannot be read, by name.
-        """
+        """Those of a frame. A file that does not name its matrix has that of its size."""
         primaries, transfer = int(frame.color_primaries), int(frame.color_trc)
         refused = _REFUSED_MATRICES.get(int(frame.colorspace)) or _REFUSED_TRANSFERS.get(transfer)
         if refused:

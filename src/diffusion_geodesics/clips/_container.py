@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diffusion_geodesics.clips._error import ClipError
+from diffusion_geodesics.clips.clip import ClipError
 from diffusion_geodesics.images.files import check_file
 from diffusion_geodesics.images.guard import detail
 from diffusion_geodesics.runtime.paths import printable
@@ -18,28 +18,20 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-LARGEST_AREA = 7680 * 4320
-"""Pixels of a frame above which a file is refused: 8K."""
-DECODING = {"max_pixels": str(LARGEST_AREA)}
-"""Options of every decoder."""
+LARGEST_AREA = 7680 * 4320  # pixels of a frame above which a file is refused: 8K
+DECODING = {"max_pixels": str(LARGEST_AREA)}  # options of every decoder
 _OPEN_OTHERS = frozenset(
     "concat dash dvdvideo hls image2 image2pipe imf lavfi rtp rtsp sap sdp vobsub "
     "webm_dash_manifest".split()
 )
 """FFmpeg's formats whose files name other files, or addresses, to read."""
-_NO_VIDEO = frozenset("ass lrc srt tty webvtt".split())
-"""Formats that FFmpeg finds in any text."""
-_STILLS = "_pipe"
-"""How the names of FFmpeg's formats of still images end."""
+_NO_VIDEO = frozenset("ass lrc srt tty webvtt".split())  # formats that FFmpeg finds in any text
+_STILLS = "_pipe"  # how the names of FFmpeg's formats of still images end
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[InputContainer]:
-    """The file, open. Only this file is read: no other protocol, and no format that names others.
-
-    Raises:
-        ClipError: it cannot be opened.
-    """
+    """The file, open. Nothing else is read: no other protocol, no format that names files."""
     import av
 
     name = printable(path)
@@ -48,9 +40,8 @@ def opened(path: Path) -> Iterator[InputContainer]:
         raise ClipError(f"{name} is empty; fetch it again")
     options = {"protocol_whitelist": "file", "format_whitelist": _formats(), **DECODING}
     try:
-        container = av.open(
-            f"file:{os.path.abspath(path)}", options=options, metadata_errors="replace"
-        )
+        address = f"file:{os.path.abspath(path)}"
+        container = av.open(address, options=options, metadata_errors="replace")
     except PermissionError as error:
         raise ClipError(f"{name} may not be read; check its permissions") from error
     except Exception as error:
@@ -67,24 +58,12 @@ def _formats() -> str:
     """Names of all formats of moving pictures that stand in one file."""
     import av
 
-    return ",".join(
-        name
-        for name in sorted(av.formats_available)
-        if name not in _OPEN_OTHERS | _NO_VIDEO and not name.endswith(_STILLS)
-    )
+    names = sorted(av.formats_available - _OPEN_OTHERS - _NO_VIDEO)
+    return ",".join(name for name in names if not name.endswith(_STILLS))
 
 
 def choose_stream(container: InputContainer, name: str, wanted: int | None) -> int:
-    """Which of the file's video streams is read, counted from 0.
-
-    Args:
-        container: the open file.
-        name: of it, for messages.
-        wanted: the number among those that are no covers; the file's default if None.
-
-    Raises:
-        ClipError: there is none, or not that one, or its frames are too large.
-    """
+    """Which of the file's video streams is read, counted from 0."""
     streams = moving_pictures(container)
     if not streams:
         if container.streams.video and not all(is_cover(s) for s in container.streams.video):
@@ -95,18 +74,15 @@ def choose_stream(container: InputContainer, name: str, wanted: int | None) -> i
         sound = "it is sound only" if container.streams.audio else "it may be cut short"
         raise ClipError(f"{name} holds no moving picture, {sound}; give a clip with a video stream")
     if wanted is not None and not 0 <= wanted < len(streams):
-        raise ClipError(
-            f"{name} has {len(streams)} video stream{'s' * (len(streams) > 1)}, number "
-            f"{wanted} was asked for; count from 0"
-        )
-    from av.stream import Disposition
+        count = f"{len(streams)} video stream{'s' * (len(streams) > 1)}"
+        raise ClipError(f"{name} has {count}, number {wanted} was asked for; count from 0")
+    if wanted is None:
+        from av.stream import Disposition
 
-    marked = [s for s in streams if Disposition.default in s.disposition] or streams
-    chosen = (
-        max(marked, key=lambda s: (s.frames, s.width * s.height))
-        if wanted is None
-        else streams[wanted]
-    )
+        marked = [s for s in streams if Disposition.default in s.disposition] or streams
+        chosen = max(marked, key=lambda s: (s.frames, s.width * s.height))
+    else:
+        chosen = streams[wanted]
     if chosen.width * chosen.height > LARGEST_AREA:
         raise ClipError(
             f"{name} has frames of {chosen.width}x{chosen.height} pixels; at most 7680x4320 (8K) "

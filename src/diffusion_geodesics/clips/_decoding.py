@@ -18,27 +18,20 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-_MEMORY = 300_000_000
-"""Bytes of frames that decoders may hold for working in parallel."""
+_MEMORY = 300_000_000  # bytes of frames that decoders may hold for working in parallel
 _OPACITY_BESIDE = ("vp8", "vp9")
 """Codecs of WebM, which carries opacity as a second picture beside each coded frame."""
 _BESIDE = "matroska_block_additional"
-_BESIDE_NUMBER = 8
-"""Bytes of the number before what stands beside a frame."""
+_BESIDE_NUMBER = 8  # bytes of the number before what stands beside a frame
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class DecodedFrame:
-    """A frame as it comes from the decoder.
+    """A frame as it comes from the decoder."""
 
-    Args:
-        frame: its colours, and its opacity where the pixel format has one.
-        opacity: a frame whose luma is the opacity, where it is coded apart.
-    """
-
-    frame: VideoFrame
-    opacity: VideoFrame | None = None
+    frame: VideoFrame  # its colours, and its opacity where the pixel format has one
+    opacity: VideoFrame | None = None  # a frame whose luma is the opacity, where it is coded apart
 
     @property
     def has_alpha(self) -> bool:

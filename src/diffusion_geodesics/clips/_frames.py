@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
@@ -11,8 +12,7 @@ from torch import Tensor
 
 from diffusion_geodesics.clips._colour import Colours
 from diffusion_geodesics.clips._decoding import DecodedFrame
-from diffusion_geodesics.clips._error import ClipError
-from diffusion_geodesics.clips._orientation import Orientation
+from diffusion_geodesics.clips.clip import ClipError
 from diffusion_geodesics.images.guard import detail
 from diffusion_geodesics.images.limits import shrunk_size
 
@@ -28,49 +28,76 @@ _DEEP_FORMATS = ("rgb48le", "rgba64le")
 _LUMA = "gray"
 _LARGEST = {1: 255.0, 2: 65535.0}
 
+_SIZE = 36
+_OBLIQUE = 0.02  # share of a matrix off the axes above which an angle is no quarter turn
+
+
+@final
+@dataclass(frozen=True)
+class Orientation:
+    """One of the eight ways to put a picture upright, by the display matrix as FFmpeg gives it.
+
+    It is :math:`(a, b, u; c, d, v; x, y, w)` of 32-bit integers, and shows the pixel at (p, q) at
+    :math:`(a p + c q + x, b p + d q + y) / (u p + v q + w)` (ISO/IEC 14496-12, 6.2.2).
+    """
+
+    transposed: bool = False  # whether rows become columns, first
+    mirrored: bool = False  # whether left and right are exchanged, then
+    upside_down: bool = False  # whether top and bottom are exchanged, then
+    note: str = ""  # a word where the file asks for something else
+
+    @classmethod
+    def of(cls, frame: VideoFrame) -> Orientation:
+        """That of a frame's display matrix; the nearest quarter turn where it is oblique."""
+        try:
+            matrix = bytes(frame.side_data["DISPLAYMATRIX"])  # type: ignore[typeddict-item]
+        except KeyError:
+            return cls()
+        if len(matrix) < _SIZE:
+            return cls(note="its display matrix is damaged; not turned")
+        a, b, _, c, d, *_ = struct.unpack("=9i", matrix[:_SIZE])
+        straight, across = abs(a) + abs(d), abs(b) + abs(c)
+        if a * d - b * c == 0:
+            return cls(note="its display matrix shows nothing; not turned")
+        oblique = min(straight, across) > _OBLIQUE * max(straight, across)
+        note = "it is to be turned by no quarter; the nearest one was taken" if oblique else ""
+        if across > straight:
+            return cls(True, c < 0, b < 0, note)
+        return cls(False, a < 0, d < 0, note)
+
+    def apply(self, image: Tensor) -> Tensor:
+        """The picture (channels, height, width), upright."""
+        if self.transposed:
+            image = image.transpose(1, 2)
+        flipped = [k for k, flip in ((2, self.mirrored), (1, self.upside_down)) if flip]
+        return (image.flip(flipped) if flipped else image).contiguous()
+
 
 @final
 @dataclass(frozen=True)
 class FrameLayout:
-    """What all frames of a clip are brought to.
+    """What all frames of a clip are brought to."""
 
-    Args:
-        width, height: with square pixels, before they are turned.
-        orientation: what puts them upright. That of the first frame, read once: FFmpeg's side
-            data and its frame refer to each other, so that a frame whose side data was read stays
-            in memory until Python's garbage collector finds both.
-        notes: what was done, in words.
-    """
-
-    width: int
+    width: int  # with square pixels, before they are turned
     height: int
+    # That of the first frame, read once: FFmpeg's side data and its frame refer to each other, so
+    # that a frame whose side data was read stays in memory until the garbage collector finds both.
     orientation: Orientation
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # what was done, in words
 
     @classmethod
     def of(cls, decoded: DecodedFrame, aspect: float, name: str) -> FrameLayout:
-        """That of a clip's first frame.
-
-        Args:
-            decoded: the frame.
-            aspect: width of a pixel over its height.
-            name: of the clip, for messages.
-
-        Raises:
-            ClipError: colours that cannot be read.
-        """
+        """That of a clip's first frame."""
         frame = decoded.frame
         notes = [*Colours.of(frame, name).notes]
-        width, height = frame.width, frame.height
+        width, height = found = frame.width, frame.height
         if not 1 / _LARGEST_ASPECT <= aspect <= _LARGEST_ASPECT:
             notes.append(f"its pixels are {aspect:.3g} times as wide as high; taken as square")
         else:
             width, height = round(width * max(1.0, aspect)), round(height / min(1.0, aspect))
-        if (width, height) != (frame.width, frame.height):
-            notes.append(
-                f"its pixels are not square: resized from {frame.width}x{frame.height} to "
-                f"{width}x{height}"
-            )
+        if (width, height) != found:
+            resized = f"from {found[0]}x{found[1]} to {width}x{height}"
+            notes.append(f"its pixels are not square: resized {resized}")
         small = shrunk_size(width, height)
         if small != (width, height):
             notes.append(f"scaled down from {width}x{height} to {small[0]}x{small[1]}")
@@ -84,11 +111,7 @@ class FrameLayout:
 
 
 def read_pixels(decoded: DecodedFrame, layout: FrameLayout, name: str) -> Tensor:
-    """The frame's pixels, (3, height, width) with values in [0, 1].
-
-    Raises:
-        ClipError: they cannot be converted.
-    """
+    """The frame's pixels, (3, height, width) with values in [0, 1]."""
     frame = decoded.frame
     colours = Colours.of(frame, name)
     inside = decoded.has_alpha and decoded.opacity is None

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from diffusion_geodesics.clips._container import reason
-from diffusion_geodesics.clips._error import ClipError
+from diffusion_geodesics.clips.clip import ClipError
 from diffusion_geodesics.clips.times import even_times, mean_rate, uneven_intervals
 
 if TYPE_CHECKING:
@@ -24,39 +24,25 @@ _MISSING_SECONDS = 0.1
 """The same share where only the length of the whole file is announced, sound included."""
 _NOMINAL = 0.01
 """Share by which the rate that a file names may differ from the one measured, and be used."""
-_WITHOUT_TIMES = ("avi",)
-"""Formats that store when frames are decoded, but not when they are shown."""
-_USUAL_RATE = 25.0
-"""Frames a second of files that say nothing."""
+_WITHOUT_TIMES = ("avi",)  # formats that store when frames are decoded, but not when they are shown
+_USUAL_RATE = 25.0  # frames a second of files that say nothing
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Timeline:
-    """When each frame is shown.
+    """When each frame is shown."""
 
-    Args:
-        times: seconds after the first frame, not falling.
-        stamps: time stamps of the frames, rising, where those of the decoder can be looked up
-            among them; None where frames can only be counted.
-        tick: seconds to which times are rounded.
-        rate: frames a second, on average.
-        notes: what must be known of the times, in words.
-    """
-
-    times: Float64[np.ndarray, " frames"]
+    times: Float64[np.ndarray, " frames"]  # seconds after the first frame, not falling
+    # time stamps of the frames, rising, where those of the decoder can be looked up among them;
+    # None where frames can only be counted
     stamps: Int64[np.ndarray, " frames"] | None
-    tick: float
-    rate: float
-    notes: tuple[str, ...] = ()
+    tick: float  # seconds to which times are rounded
+    rate: float  # frames a second, on average
+    notes: tuple[str, ...] = ()  # what must be known of the times, in words
 
     def place(self, stamp: int | None, previous: int) -> tuple[int, float]:
-        """Number and time of a decoded frame.
-
-        Args:
-            stamp: the decoder's time stamp.
-            previous: number of the frame before; -1 for none.
-        """
+        """Number and time of a decoded frame."""
         index = previous + 1
         if self.stamps is not None and stamp is not None:
             found = int(np.searchsorted(self.stamps, stamp))
@@ -105,16 +91,7 @@ class _Packets:
 
 
 def read_timeline(container: InputContainer, stream: VideoStream, name: str) -> Timeline:
-    """The times of all frames, without decoding any.
-
-    Args:
-        container: the open file, at its start.
-        stream: of it.
-        name: of it, for messages.
-
-    Raises:
-        ClipError: it is damaged, cut short or empty.
-    """
+    """The times of all frames, without decoding any."""
     packets = _Packets()
     try:
         for packet in container.demux():

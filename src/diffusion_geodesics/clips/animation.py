@@ -1,7 +1,5 @@
 """Animations that Pillow reads: GIF, WebP, APNG, AVIF."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from typing import final
@@ -10,56 +8,38 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from diffusion_geodesics.clips._error import ClipError
-from diffusion_geodesics.clips.clip import Clip, LazyFrame, check_size
+from diffusion_geodesics.clips.clip import Clip, ClipError, LazyFrame, check_size
 from diffusion_geodesics.clips.reading import Moment
 from diffusion_geodesics.clips.times import mean_rate, uneven_intervals
-from diffusion_geodesics.images import Picture, read_image
-from diffusion_geodesics.images.files import (
-    check_file,
-    open_picture,
-    refuse_high_dynamic_range,
-)
+from diffusion_geodesics.images import Picture, files, read_image
 from diffusion_geodesics.images.guard import pillow_errors
 from diffusion_geodesics.images.limits import check_edges, check_memory, shrunk_size
 from diffusion_geodesics.runtime.paths import expand, printable
 
 _LEAST_DELAY = 20
 """Milliseconds below which players show a frame for 100; 0 means no delay was given."""
-_TICK = 0.01
-"""Seconds to which delays are rounded in the coarsest of these formats, GIF."""
+_TICK = 0.01  # seconds to which delays are rounded in the coarsest of these formats, GIF
 
 
 @final
 class AnimatedImage(Clip):
-    """An animated GIF, WebP, PNG or AVIF; transparency is laid on white.
-
-    Args:
-        path: of the file.
-
-    Raises:
-        ClipError: in one line, for a file that is missing, damaged, or a still.
-
-    Cost:
-        Every frame is decoded once to see that the file is whole.
-    """
+    """An animated GIF, WebP, PNG or AVIF; transparency is laid on white."""
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = expand(path)
         self._shown = printable(self.path)
         self.name = printable(self.path.name)
-        check_file(self.path, ClipError)
+        files.check_file(self.path, ClipError)
         if self.path.stat().st_size == 0:
             raise ClipError(f"{self._shown} is empty; fetch it again")
         with pillow_errors(self._shown, ClipError):
             try:
-                refuse_high_dynamic_range(self.path)
-                with open_picture(self.path) as image:
+                files.refuse_high_dynamic_range(self.path)
+                with files.open_picture(self.path) as image:
                     delays = self._inspect(image)
             except UnidentifiedImageError as error:
-                raise ClipError(
-                    f"{self._shown} is no animation; give a gif, webp or png, or a video"
-                ) from error
+                message = f"{self._shown} is no animation; give a gif, webp or png, or a video"
+                raise ClipError(message) from error
         if len(delays) < 2:
             raise ClipError(f"{self._shown} is a still image; a clip needs several frames")
         self.times = np.cumsum([0.0, *delays[:-1]])
@@ -91,7 +71,7 @@ class AnimatedImage(Clip):
 
     def pictures(self, start: Moment | None) -> Iterator[LazyFrame]:
         with pillow_errors(self._shown, ClipError):
-            image = open_picture(self.path)
+            image = files.open_picture(self.path)
         with image:
             for i, time in enumerate(self.times.tolist()):
                 with pillow_errors(self._shown, ClipError):

@@ -6,8 +6,6 @@ and goes on for several frames; a cut changes both, once. So a cut is a c that i
 the running median, and alone among its neighbours.
 """
 
-from __future__ import annotations
-
 import itertools
 import statistics
 from collections import deque
@@ -26,18 +24,12 @@ from diffusion_geodesics.clips.clip import Frame
 @final
 @dataclass(frozen=True)
 class CutRule:
-    """When a change c between neighbouring frames is a cut.
+    """When a change c between neighbouring frames is a cut."""
 
-    Args:
-        least: c that any cut has.
-        jump: how far it is above the median of the changes around it.
-        alone: how far above each of its two neighbours on either side.
-        around: how many changes before it the median is taken over; the two after it count too.
-    """
-
-    least: float = 0.25
-    jump: float = 6.0
-    alone: float = 2.0
+    least: float = 0.25  # c that any cut has
+    jump: float = 6.0  # how far it is above the median of the changes around it
+    alone: float = 2.0  # how far above each of its two neighbours on either side
+    # how many changes before it the median is taken over; the two after it count too
     around: int = 24
 
     def is_cut(self, before: list[float], change: float, after: list[float]) -> bool:
@@ -54,24 +46,14 @@ class CutRule:
 @final
 @dataclass(frozen=True, eq=False)
 class Shot:
-    """A frame of a shot.
+    """A frame of a shot."""
 
-    Args:
-        frame: as it was read.
-        cut: whether it is the first one after a cut.
-    """
-
-    frame: Frame
-    cut: bool
+    frame: Frame  # as it was read
+    cut: bool  # whether it is the first one after a cut
 
 
 def shots(frames: Iterable[Frame], rule: CutRule | None) -> Iterator[Shot]:
-    """The frames, each with a word on whether a cut comes before it.
-
-    Args:
-        frames: in order; two are held back, as a cut shows only beside what follows.
-        rule: when a change is a cut; None finds none.
-    """
+    """The frames, each with a word on whether a cut comes before it."""
     if rule is None:
         yield from (Shot(frame, False) for frame in frames)
         return
@@ -94,14 +76,7 @@ def shots(frames: Iterable[Frame], rule: CutRule | None) -> Iterator[Shot]:
 
 
 def features(image: Float[Tensor, "3 height width"]) -> tuple[Tensor, Tensor]:
-    """What two frames are compared by.
-
-    Args:
-        image: values in [0, 1].
-
-    Returns:
-        A thumbnail (3, 32, 32), and the histogram of its colours with 8 bins a channel, sum 1.
-    """
+    """What two frames are compared by."""
     small = adaptive_avg_pool2d(image.float(), 32)
     bins = (small.clamp(0, 1) * 7.999).long().flatten(1)
     counts = torch.stack([torch.bincount(row, minlength=8) for row in bins])

@@ -1,7 +1,5 @@
 """A folder of pictures as a clip."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Iterator
@@ -10,8 +8,7 @@ from typing import final
 
 from torch import Tensor
 
-from diffusion_geodesics.clips._error import ClipError
-from diffusion_geodesics.clips.clip import Clip, LazyFrame, check_size
+from diffusion_geodesics.clips.clip import Clip, ClipError, LazyFrame, check_size
 from diffusion_geodesics.clips.reading import Moment
 from diffusion_geodesics.clips.times import even_times
 from diffusion_geodesics.images import ImageError, read_image
@@ -26,15 +23,6 @@ class FolderClip(Clip):
     """The pictures of a folder in natural order (frame2 before frame10).
 
     Hidden files and files of other kinds are left out. Transparency is laid on white.
-
-    Args:
-        path: of the folder.
-        rate: frames a second, which the folder does not know.
-
-    Raises:
-        ClipError: a folder that cannot be read or has no two pictures, or a first picture that
-            cannot be used; while reading, pictures of unequal sizes.
-        ValueError: a rate that is not positive.
     """
 
     def __init__(self, path: str | os.PathLike[str], rate: float = 25.0):
@@ -77,15 +65,13 @@ def _pictures_in(folder: Path) -> list[Path]:
     try:
         found = [f for f in folder.iterdir() if f.suffix.lower() in SUFFIXES and f.is_file()]
     except OSError as error:
-        raise ClipError(
-            f"{printable(folder)} cannot be read ({error.strerror}); check the path"
-        ) from error
+        message = f"{printable(folder)} cannot be read ({error.strerror}); check the path"
+        raise ClipError(message) from error
     files = sorted((f for f in found if not f.name.startswith(".")), key=natural)
     if len(files) < 2:
         what = "one picture" if files else "no pictures"
-        raise ClipError(
-            f"{printable(folder)} holds {what}; expected the frames of a clip, as PNG, JPEG or WebP"
-        )
+        expected = "expected the frames of a clip, as PNG, JPEG or WebP"
+        raise ClipError(f"{printable(folder)} holds {what}; {expected}")
     return files
 
 

@@ -1,12 +1,9 @@
 """Whatever the user named, as a clip."""
 
-from __future__ import annotations
-
 import os
 
-from diffusion_geodesics.clips._error import ClipError
 from diffusion_geodesics.clips.animation import AnimatedImage
-from diffusion_geodesics.clips.clip import Clip
+from diffusion_geodesics.clips.clip import Clip, ClipError
 from diffusion_geodesics.clips.folder import SUFFIXES, FolderClip
 from diffusion_geodesics.clips.video import VideoClip
 from diffusion_geodesics.runtime.paths import expand, printable
@@ -18,19 +15,7 @@ ANIMATIONS = frozenset(".gif .webp .png .apng .avif .avifs".split())
 def open_clip(
     path: str | os.PathLike[str], *, stream: int | None = None, folder_rate: float = 25.0
 ) -> Clip:
-    """A video file, an animation, or a folder of frames.
-
-    Args:
-        path: of the file or folder.
-        stream: which video stream of a file with several, counted from 0.
-        folder_rate: frames a second of a folder, which does not know its own.
-
-    Returns:
-        The clip; nothing of it is held in memory.
-
-    Raises:
-        ClipError: it cannot be used; one line says why and what to do.
-    """
+    """A video file, an animation, or a folder of frames."""
     path = expand(path)
     suffix = path.suffix.lower()
     if stream is not None and (os.path.isdir(path) or suffix in ANIMATIONS):

@@ -1,12 +1,12 @@
 """Which frames of a clip are wanted."""
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, final, runtime_checkable
+from typing import final
+
+from torch import Tensor
 
 
 class Moment(ABC):
@@ -20,16 +20,9 @@ class Moment(ABC):
 @final
 @dataclass(frozen=True)
 class Seconds(Moment):
-    """A time in a clip.
+    """A time in a clip."""
 
-    Args:
-        value: seconds after the first frame; 0 or more.
-
-    Raises:
-        ValueError: a negative or infinite time.
-    """
-
-    value: float
+    value: float  # seconds after the first frame; 0 or more
 
     def __post_init__(self) -> None:
         if not 0 <= self.value < math.inf:
@@ -42,16 +35,9 @@ class Seconds(Moment):
 @final
 @dataclass(frozen=True)
 class FrameNumber(Moment):
-    """A frame of a clip by its number.
+    """A frame of a clip by its number."""
 
-    Args:
-        value: the number, counted from 0 in the file.
-
-    Raises:
-        ValueError: a negative number.
-    """
-
-    value: int
+    value: int  # the number, counted from 0 in the file
 
     def __post_init__(self) -> None:
         if self.value < 0:
@@ -61,40 +47,27 @@ class FrameNumber(Moment):
         return index >= self.value
 
 
-@runtime_checkable
-class Placed(Protocol):
-    """What has a number and a time."""
+@final
+@dataclass(frozen=True)
+class LazyFrame:
+    """A frame that is known of and not yet converted."""
 
-    @property
-    def index(self) -> int: ...
-
-    @property
-    def time(self) -> float: ...
-
-
-_P = TypeVar("_P", bound=Placed)
+    index: int  # its number in the file, from 0
+    time: float  # when it is shown, in seconds after the first
+    load: Callable[[], Tensor]  # (3, height, width) in [0, 1], upright, until the next is asked for
 
 
 @final
 @dataclass(frozen=True)
 class Reading:
-    """Which frames of a clip are wanted.
+    """Which frames of a clip are wanted."""
 
-    Args:
-        fps: frames a second to keep, at most what the clip has: of each 1/fps seconds the first
-            frame. All by default.
-        start: the first frame that is wanted; the first of the clip by default.
-        end: the first frame that is wanted no more; read to the end by default.
-        stride: of the frames that are left, keep every ``stride``-th; at least 1.
-
-    Raises:
-        ValueError: a value out of range.
-    """
-
+    # frames a second to keep, at most what the clip has: of each 1/fps seconds the first frame.
+    # All by default.
     fps: float | None = None
-    start: Moment | None = None
-    end: Moment | None = None
-    stride: int = 1
+    start: Moment | None = None  # the first frame that is wanted; the first of the clip by default
+    end: Moment | None = None  # the first frame that is wanted no more; read to the end by default
+    stride: int = 1  # of the frames that are left, keep every ``stride``-th; at least 1
 
     def __post_init__(self) -> None:
         if self.fps is not None and not 0 < self.fps < math.inf:
@@ -102,14 +75,8 @@ class Reading:
         if self.stride < 1:
             raise ValueError(f"stride is {self.stride}; expected at least 1")
 
-    def select(self, frames: Iterable[_P], tick: float) -> Iterator[_P]:
-        """Those frames that are wanted.
-
-        Args:
-            frames: in order, from the first of the clip or from any before ``start``.
-            tick: seconds to which their times are rounded. A frame that comes early by half of
-                it still counts for the later interval of 1/fps seconds.
-        """
+    def select(self, frames: Iterable[LazyFrame], tick: float) -> Iterator[LazyFrame]:
+        """Those frames that are wanted."""
         first: float | None = None
         slot, kept = -1, 0
         for frame in frames:

@@ -1,62 +1,37 @@
 """Frames in memory as a clip."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import final
 
-import numpy as np
-from jaxtyping import Float, Float64
+from jaxtyping import Float
 from torch import Tensor
 
-from diffusion_geodesics.clips._error import ClipError
-from diffusion_geodesics.clips.clip import Clip, LazyFrame, check_size
-from diffusion_geodesics.clips.reading import Moment
+from diffusion_geodesics.clips.clip import Clip, ClipError, check_size
+from diffusion_geodesics.clips.reading import LazyFrame, Moment
 from diffusion_geodesics.clips.times import even_times
 from diffusion_geodesics.images import read_image
 
 
 @final
-@dataclass(frozen=True, eq=False)
 class TensorClip(Clip):
-    """Frames in memory.
+    """Two or more frames in memory, with values in [0, 1]."""
 
-    Args:
-        images: (frames, 3, height, width), values in [0, 1]; at least two frames.
-        name: what it is called in reports.
-        rate: frames a second.
-
-    Raises:
-        ClipError: fewer than two frames, another shape, or frames below 16 pixels.
-        ValueError: a rate that is not positive.
-    """
-
-    images: Float[Tensor, "frames 3 height width"]
-    name: str = "clip"  # type: ignore[misc]
-    rate: float = 25.0  # type: ignore[misc]
-
-    def __post_init__(self) -> None:
-        if self.images.ndim != 4 or self.images.shape[1] != 3:
-            raise ClipError(
-                f"{self.name} has shape {tuple(self.images.shape)}; expected (frames, 3, height, "
-                "width)"
-            )
-        if len(self.images) < 2:
-            raise ClipError(f"{self.name} has {len(self.images)} frame; a clip needs several")
-        if not self.rate > 0:
-            raise ValueError(f"rate is {self.rate}; expected a positive number")
-        check_size(self.name, self.size)
-
-    @property
-    def size(self) -> tuple[int, int]:  # type: ignore[override]
-        """(height, width)."""
-        return int(self.images.shape[2]), int(self.images.shape[3])
-
-    @property
-    def times(self) -> Float64[np.ndarray, " frames"]:  # type: ignore[override]
-        """When each frame is shown, in seconds after the first."""
-        return even_times(len(self.images), self.rate)
+    def __init__(
+        self,
+        images: Float[Tensor, "frames 3 height width"],
+        name: str = "clip",
+        rate: float = 25.0,
+    ):
+        shape = tuple(images.shape)
+        if len(shape) != 4 or shape[1] != 3:
+            raise ClipError(f"{name} has shape {shape}; expected (frames, 3, height, width)")
+        if len(images) < 2:
+            raise ClipError(f"{name} has {len(images)} frame; a clip needs several")
+        if not rate > 0:
+            raise ValueError(f"rate is {rate}; expected a positive number")
+        self.images, self.name, self.rate = images, name, rate
+        self.size = check_size(name, (shape[2], shape[3]))
+        self.times = even_times(len(images), rate)
 
     def pictures(self, start: Moment | None) -> Iterator[LazyFrame]:
         for i, (time, image) in enumerate(zip(self.times, self.images, strict=True)):

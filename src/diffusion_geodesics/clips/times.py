@@ -1,7 +1,5 @@
 """Times of frames: their mean rate, and whether they are evenly spaced."""
 
-from __future__ import annotations
-
 import numpy as np
 from jaxtyping import Float64
 
@@ -15,12 +13,7 @@ def even_times(count: int, rate: float) -> Float64[np.ndarray, " frames"]:
 
 
 def mean_rate(times: Float64[np.ndarray, " frames"], otherwise: float) -> float:
-    """Frames a second, on average.
-
-    Args:
-        times: of the frames, in seconds, rising.
-        otherwise: the rate of a single frame.
-    """
+    """Frames a second, on average."""
     if len(times) < 2:
         return otherwise
     return float((len(times) - 1) / (times[-1] - times[0]))
@@ -30,12 +23,7 @@ def in_mean_intervals(
     times: Float64[np.ndarray, " frames"], tick: float
 ) -> Float64[np.ndarray, " frames"]:
     """Times in units of their mean interval, from 0; whole numbers where frames are evenly spaced
-    but for the rounding of their times.
-
-    Args:
-        times: of the frames, in seconds, rising; at least two.
-        tick: seconds to which they are rounded.
-    """
+    but for the rounding of their times."""
     units = (times - times[0]) * mean_rate(times, 1.0)
     even = np.arange(len(times), dtype=np.float64)
     rounding = 1.001 * tick * mean_rate(times, 1.0) + 1e-6
@@ -43,12 +31,7 @@ def in_mean_intervals(
 
 
 def uneven_intervals(times: Float64[np.ndarray, " frames"], tick: float) -> tuple[str, ...]:
-    """A word on the intervals between frames, where they are not all the same.
-
-    Args:
-        times: of the frames, in seconds, rising.
-        tick: seconds to which they are rounded; intervals may differ by two ticks for that alone.
-    """
+    """A word on the intervals between frames, where they are not all the same."""
     if len(times) < 3:
         return ()
     intervals = np.diff(times)

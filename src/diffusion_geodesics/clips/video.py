@@ -1,22 +1,19 @@
 """Video files: MP4, WebM and whatever else FFmpeg reads."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
+from functools import partial
 from typing import final
 
 from diffusion_geodesics.clips._container import choose_stream, moving_pictures, opened, reason
 from diffusion_geodesics.clips._decoding import DecodedFrame, decoded
-from diffusion_geodesics.clips._error import ClipError
 from diffusion_geodesics.clips._frames import FrameLayout, read_pixels
 from diffusion_geodesics.clips._timeline import Timeline, read_timeline
-from diffusion_geodesics.clips.clip import Clip, LazyFrame, check_size
+from diffusion_geodesics.clips.clip import Clip, ClipError, LazyFrame, check_size
 from diffusion_geodesics.clips.reading import Moment, Seconds
 from diffusion_geodesics.runtime.paths import expand, printable
 
-_WORTH_SEEKING = 2.0
-"""Seconds of film that are decoded and thrown away rather than jumped over."""
+_WORTH_SEEKING = 2.0  # seconds of film that are decoded and thrown away rather than jumped over
 
 
 @final
@@ -26,19 +23,6 @@ class VideoClip(Clip):
     Frames are upright and mirrored as the file's display matrix says, with square pixels, in
     sRGB: high dynamic range (PQ, HLG) is tone-mapped and wide colours (BT.2020, P3) are brought
     to sRGB; transparency is laid on white. More than 4096 pixels along an edge are scaled down.
-
-    Args:
-        path: the file.
-        stream: which video stream, counted from 0; by default, of those that the file marks as
-            its default, the one with most frames.
-
-    Raises:
-        ClipError: in one line, for a file that is missing, empty, no video, without pictures,
-            damaged, cut short, too large, or of colours that cannot be read.
-
-    Cost:
-        Nothing is decoded but the first frame; the file is read through once, to learn the times
-        of its frames and to see that it is whole.
     """
 
     def __init__(self, path: str | os.PathLike[str], stream: int | None = None):
@@ -51,21 +35,16 @@ class VideoClip(Clip):
             aspect = chosen.sample_aspect_ratio
             others = len(moving_pictures(container))
             self._timeline: Timeline = read_timeline(container, chosen, self._shown)
-        self.times = self._timeline.times
-        self.tick = self._timeline.tick
-        self.rate = self._timeline.rate
+        timeline = self._timeline
+        self.times, self.tick, self.rate = timeline.times, timeline.tick, timeline.rate
         first, self._layout = self._first_frame(float(aspect) if aspect else 1.0)
         image = read_pixels(first, self._layout, self._shown)
         self.size = check_size(self._shown, (int(image.shape[1]), int(image.shape[2])))
-        which = (
-            f"video stream {self.stream} of {others} was read "
-            f"({self.size[1]}x{self.size[0]}, {self.count} frames)"
-        )
-        self.notes = (
-            *((which,) if others > 1 else ()),
-            *self._timeline.notes,
-            *self._layout.notes,
-        )
+        self.notes = (*timeline.notes, *self._layout.notes)
+        if others > 1:
+            about = f"{self.size[1]}x{self.size[0]}, {self.count} frames"
+            which = f"video stream {self.stream} of {others} was read ({about})"
+            self.notes = (which, *self.notes)
 
     def _first_frame(self, aspect: float) -> tuple[DecodedFrame, FrameLayout]:
         frame = next((found for found, _, _ in self._decode(None)), None)
@@ -82,9 +61,8 @@ class VideoClip(Clip):
                 if not arrived and seek_to is not None and time > late:
                     break  # a file whose index is wrong: read from the first frame
                 arrived = True
-                yield LazyFrame(
-                    index, time, lambda frame=frame: read_pixels(frame, self._layout, self._shown)
-                )
+                load = partial(read_pixels, frame, self._layout, self._shown)
+                yield LazyFrame(index, time, load)
             if arrived:
                 return
 
@@ -116,6 +94,5 @@ class VideoClip(Clip):
 
 
 def _damaged(name: str, index: int, why: str) -> str:
-    return (
-        f"{name} is damaged after frame {index} ({why}); fetch it again, or read only up to there"
-    )
+    remedy = "fetch it again, or read only up to there"
+    return f"{name} is damaged after frame {index} ({why}); {remedy}"

@@ -1,7 +1,5 @@
 """Methods that join two latents at the noise level: path methods, and the paper's algorithm."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, replace
 from typing import final
 
@@ -14,15 +12,10 @@ from diffusion_geodesics.interpolation.settings import InterpolationSettings
 @final
 @dataclass(frozen=True)
 class AtLevel(Method):
-    """A path between both latents at the noise level, denoised.
+    """A path between both latents at the noise level, denoised."""
 
-    Args:
-        method: the path.
-        guidance: weight half-way while denoising; other than 1 needs a prompt.
-    """
-
-    method: PathMethod = field(default_factory=Slerp)
-    guidance: float = 1.0
+    method: PathMethod = field(default_factory=Slerp)  # the path
+    guidance: float = 1.0  # weight half-way while denoising; other than 1 needs a prompt
 
     @property
     def name(self) -> str:
@@ -49,13 +42,10 @@ class PublishedMethod(Method):
     They include the noise level, 0.6 of 50 DDIM steps, so that it has an inversion of its own. With
     ``same_level`` solver, score and strength are theirs and the level is the context's. Their text
     inversion is left out.
-
-    Args:
-        same_level: start from the inversion that all other methods start from.
-        settings: the published settings.
     """
 
-    same_level: bool = False
+    same_level: bool = False  # start from the inversion that all other methods start from
+    # the published settings
     settings: InterpolationSettings = field(
         default_factory=lambda: InterpolationSettings.preset("published")
     )

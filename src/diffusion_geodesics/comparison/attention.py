@@ -1,7 +1,5 @@
 """Attention interpolation: frames that look at both ends while they are denoised."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import final
 
@@ -28,24 +26,16 @@ class AttentionInterpolation(Method):
 
     Every rendering runs both ends beside its frames, all in one batch: two further evaluations a
     step, which are counted. What is measured along its path is that of slerp.
-
-    Args:
-        inner: interpolate keys and values instead of what attention gives.
     """
 
-    inner: bool = False
+    inner: bool = False  # interpolate keys and values instead of what attention gives
 
     @property
     def name(self) -> str:
         return "attention interpolation" + (" inner" if self.inner else "")
 
     def path(self, context: Context, pair: str) -> Renderable:
-        """As `Method.path`.
-
-        Raises:
-            ValueError: a network other than Stable Diffusion's and SDXL's, or with attention
-                of other kinds; in rendering, a batch that memory cut.
-        """
+        """As `Method.path`."""
         network = context.noised.encoded.denoiser.network
         try:
             plain_attention_layers(network)

@@ -1,7 +1,5 @@
 """Methods that need no solver."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +18,7 @@ from diffusion_geodesics.latents.profile import LatentPath
 from diffusion_geodesics.latents.settings import SamplerName
 from diffusion_geodesics.path import GreatArc, Line, Spline
 
-NODES = 33
-"""Points that a path without derivatives is a spline through."""
+NODES = 33  # points that a path without derivatives is a spline through
 
 
 @final
@@ -82,14 +79,10 @@ class CorrectedNoise(Method):
     t}{2}`, clean latents z, signal a of the level and :math:`[\cdot]_c` clipping to :math:`\pm c`.
     No fresh noise is added. It is in the style of the paper: their latents come from added noise,
     these from our inversion. Neither end is exact.
-
-    Args:
-        bound: c, in standard deviations of the latents at the level.
-        signal: m, how much of the clean latents comes back.
     """
 
-    bound: float = 2.0
-    signal: float = 1.2
+    bound: float = 2.0  # c, in standard deviations of the latents at the level
+    signal: float = 1.2  # m, how much of the clean latents comes back
 
     @property
     def name(self) -> str:
@@ -116,15 +109,11 @@ class CorrectedNoise(Method):
 @final
 @dataclass(frozen=True)
 class OtherProgram(Method):
-    """Frames that another program made, one folder for a single pair or one a pair.
+    """Frames that another program made, one folder for a single pair or one a pair."""
 
-    Args:
-        label: what to call it.
-        folder: of pictures in natural order; or of folders named after the pairs, with the
-            pictures in them or in ``frames`` in them.
-    """
-
-    label: str
+    label: str  # what to call it
+    # of pictures in natural order; or of folders named after the pairs, with the pictures in them
+    # or in ``frames`` in them
     folder: Path
 
     @property

@@ -1,7 +1,5 @@
 """The comparison itself: every method on every pair, pair by pair, so that it can go on later."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -38,14 +36,12 @@ from diffusion_geodesics.measures import (
 from diffusion_geodesics.models import DiffusionModel
 from diffusion_geodesics.runtime.run import Observer, Run
 
-BASELINE = "slerp"
-"""The method that win rates are against."""
-
+BASELINE = "slerp"  # the method that win rates are against
+FEATURES = "latents of the model's autoencoder"  # what frames are re-timed in
 COST_QUANTITIES = (
     Quantity("NFE", Better.NEITHER, "network evaluations of inversion, path and these frames"),
     Quantity("seconds", Better.NEITHER, "the same in wall time; depends on the machine"),
 )
-
 MeasuresOf = Callable[[Pair], Sequence[Measure]]
 """Further measures of one pair, such as those that know its truth."""
 
@@ -59,7 +55,7 @@ class CodecFeatures(Features):
 
     @property
     def name(self) -> str:
-        return "latents of the model's autoencoder"
+        return FEATURES
 
     def __call__(
         self, images: Float[Tensor, "images 3 height width"]
@@ -112,26 +108,22 @@ def compare(
     names, seed = [m.name for m in methods], settings.measuring.seed
     kept = KeptPairs(resume, (repr(settings), [repr(m) for m in methods], model.hash))
     results: list[PairResult] = []
-    quantities: list[Quantity] = []
-    fixed: tuple[Measure, ...] = (Pictures(), FeatureLength(), *external.measures)
+    measures: list[Measure] = []
     run = Run(observer)
     for number, pair in enumerate(pairs):
         run.report("pairs", number, len(pairs), pair.name)
-        measures = [*fixed, *(further(pair) if further else ())]
-        quantities = [
-            *(q for m in measures for q in m.quantities),
-            *PATH_QUANTITIES,
-            *COST_QUANTITIES,
-        ]
+        own = further(pair) if further else ()
+        measures = [Pictures(), FeatureLength(), *external.measures, *own]
         work = partial(compare_pair, model, pair, methods, settings, measures)
         results.append(kept.get(pair, work))
     run.report("pairs", len(pairs), len(pairs))
+    named = [quantity for measure in measures for quantity in measure.quantities]
     result = ComparisonResult(
         methods=names,
-        quantities=quantities,
+        quantities=[*named, *PATH_QUANTITIES, *COST_QUANTITIES],
         pairs=results,
         baseline=BASELINE if BASELINE in names else None,
-        features="latents of the model's autoencoder",
+        features=FEATURES,
         inception=external.inception,
         truth=truth,
         skipped=external.skipped,
@@ -155,14 +147,7 @@ def measured(
 
 
 def context_of(model: DiffusionModel, pair: Pair, settings: ComparisonSettings) -> Context:
-    """Both images of a pair at the noise level.
-
-    Raises:
-        ImageError: an image that cannot be used.
-        ValueError: identical images, or a size that the model does not take.
-
-    Cost: an inversion, and the text inversion that was asked for.
-    """
+    """Both images of a pair at the noise level."""
     run, own = Run(), _for_pair(settings, pair)
     pictures = load_pictures(model, (pair.a, pair.b), own.framing, least=2)
     encoded = optimise_embeddings(run, encode(run, model, pictures, own.prompts), model.hash)
@@ -222,18 +207,15 @@ def _check(
     truth: str | None,
 ) -> None:
     if not pairs or not methods:
-        raise ValueError(
-            f"got {len(pairs)} pairs and {len(methods)} methods; expected at least one of each"
-        )
+        got = f"got {len(pairs)} pairs and {len(methods)} methods"
+        raise ValueError(f"{got}; expected at least one of each")
     for what, names in (("pair", [p.name for p in pairs]), ("method", [m.name for m in methods])):
         if doubled := sorted({n for n in names if names.count(n) > 1}):
             raise ValueError(f"got the {what} {doubled[0]} twice; name each once")
     if truth is not None and truth not in [m.name for m in methods]:
         raise ValueError(f"the truth is {truth!r}, which is none of the methods")
+    needy = [m.name for m in methods if m.prompted]
     for pair in pairs:
-        own = _for_pair(settings, pair)
-        if needy := [m.name for m in methods if m.prompted and not own.prompts.given]:
-            raise ValueError(
-                f"{needy[0]} needs a prompt, and the pair {pair.name} has none; give a prompt, or "
-                "prompt_a in the file of pairs"
-            )
+        if needy and not _for_pair(settings, pair).prompts.given:
+            problem = f"{needy[0]} needs a prompt, and the pair {pair.name} has none"
+            raise ValueError(f"{problem}; give a prompt, or prompt_a in the file of pairs")

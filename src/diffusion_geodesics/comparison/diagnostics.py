@@ -1,33 +1,27 @@
 """What must be known before the figures of a comparison are believed."""
 
-from __future__ import annotations
+from collections.abc import Iterator
 
 from diffusion_geodesics.comparison.result import ComparisonResult
 from diffusion_geodesics.runtime.diagnostic import Diagnostic
 
-FEW_PAIRS = 20
-"""Pairs below which methods are not ranked."""
+FEW_PAIRS = 20  # pairs below which methods are not ranked
 
 
 def diagnose(result: ComparisonResult) -> tuple[Diagnostic, ...]:
     """Everything to know."""
-    found: list[Diagnostic] = []
+    return tuple(_found(result))
+
+
+def _found(result: ComparisonResult) -> Iterator[Diagnostic]:
     count = len(result.pairs)
     if count < FEW_PAIRS:
-        found.append(
-            Diagnostic(
-                "few_pairs",
-                f"{count} pair{'s do' if count > 1 else ' does'} not rank methods; take "
-                f"{FEW_PAIRS} or more.",
-            )
-        )
+        few = f"{count} pair{'s do' if count > 1 else ' does'} not rank methods"
+        yield Diagnostic("few_pairs", f"{few}; take {FEW_PAIRS} or more.")
     noted = [(m, o.note) for p in result.pairs for m, o in p.outcomes.items() if o.note]
     for method in dict.fromkeys(m for m, _ in noted):
         notes = [n for m, n in noted if m == method]
-        found.append(
-            Diagnostic("method", f"{method}, on {len(notes)} of {count} pairs: {notes[0]}.")
-        )
+        yield Diagnostic("method", f"{method}, on {len(notes)} of {count} pairs: {notes[0]}.")
     if result.skipped:
         names = ", ".join(s.name for s in result.skipped)
-        found.append(Diagnostic("not_measured", f"Not measured: {names}."))
-    return tuple(found)
+        yield Diagnostic("not_measured", f"Not measured: {names}.")

@@ -3,14 +3,13 @@
 No model is needed. Strips of the same pair are re-timed to equal steps in pooled pixels.
 """
 
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from diffusion_geodesics import measures as measuring
 from diffusion_geodesics.comparison.compare import BASELINE, measured
 from diffusion_geodesics.comparison.diagnostics import diagnose
 from diffusion_geodesics.comparison.pairs import Pair, frames_of, slug, strips_in
@@ -18,18 +17,10 @@ from diffusion_geodesics.comparison.rendered import Fixed
 from diffusion_geodesics.comparison.result import ComparisonResult, Outcome, PairResult
 from diffusion_geodesics.framing import fit
 from diffusion_geodesics.images import load_image, psnr
-from diffusion_geodesics.measures import (
-    External,
-    FeatureLength,
-    Features,
-    Pictures,
-    PooledPixels,
-    Quantity,
-)
+from diffusion_geodesics.measures import External, Features, Quantity
 from diffusion_geodesics.runtime.run import Observer, Run
 
-SAME = 12.0
-"""dB below which the first frames of two strips are not taken for the same image."""
+SAME = 12.0  # dB below which the first frames of two strips are not taken for the same image
 
 
 def evaluate(
@@ -66,11 +57,11 @@ def evaluate(
         raise ValueError("got no runs; give at least one folder of frames")
     if baseline is not None and baseline not in runs:
         raise ValueError(f"the baseline is {baseline!r}, which is none of {', '.join(runs)}")
-    look, external = features or PooledPixels(), external or External()
+    look, external = features or measuring.PooledPixels(), external or External()
     strips = {name: strips_in(folder) for name, folder in runs.items()}
     common = _common_pairs(strips)
     known = {slug(p.name): p for p in pairs}
-    measures = (Pictures(), FeatureLength(), *external.measures)
+    measures = (measuring.Pictures(), measuring.FeatureLength(), *external.measures)
     results, run = [], Run(observer)
     for number, name in enumerate(sorted(common)):
         run.report("pairs", number, len(common), name)
@@ -96,16 +87,11 @@ def evaluate(
 
 
 def _common_pairs(strips: Mapping[str, Mapping[str, Path]]) -> set[str]:
-    """The pairs that all runs have; a run of one strip without a name takes part in the only one.
-
-    Raises:
-        ValueError: there are none, or it is not known to which a strip belongs.
-    """
+    """The pairs that all runs have; a strip without a name takes part in the only one."""
     named = {run: set(found) for run, found in strips.items() if set(found) != {""}}
     common = set.intersection(*named.values()) if named else {""}
-    listed = "; ".join(
-        f"{run}: {', '.join(k or '(one strip)' for k in found)}" for run, found in strips.items()
-    )
+    each = {run: ", ".join(k or "(one strip)" for k in found) for run, found in strips.items()}
+    listed = "; ".join(f"{run}: {names}" for run, names in each.items())
     if not common:
         raise ValueError(f"no pair is in all runs ({listed[:300]}); name folders after the pairs")
     if len(common) > 1 and len(named) < len(strips):
@@ -124,24 +110,24 @@ def _ranked(
     look: Features,
     measures: tuple,
 ) -> PairResult:
-    first = next(iter(strips.values()))
-    height, width = int(first.shape[2]), int(first.shape[3])
-    sized = {
-        m: torch.stack([fit(f, height, width).image for f in strip]) for m, strip in strips.items()
-    }
+    height, width = next(iter(strips.values())).shape[2:]
+
+    def at_size(images: Iterable[torch.Tensor]) -> torch.Tensor:
+        return torch.stack([fit(image, height, width).image for image in images])
+
+    sized = {method: at_size(strip) for method, strip in strips.items()}
     reference = next(iter(sized.values()))[[0, -1]]
     for method, strip in sized.items():
-        error = psnr(strip[[0, -1]], reference)
-        if float(error.min()) < SAME:
+        error = float(psnr(strip[[0, -1]], reference).min())
+        if error < SAME:
             raise ValueError(
-                f"the strip of {method} for {name} does not start and end with the same images "
-                f"as the others ({float(error.min()):.1f} dB); evaluate it apart, or put each "
-                "pair in a folder of its own"
+                f"the strip of {method} for {name} does not start and end with the same images as "
+                f"the others ({error:.1f} dB); evaluate it apart, or put each pair in a folder of "
+                "its own"
             )
     outcomes, ends = {}, reference
     if pair is not None:
-        loaded = [fit(load_image(x), height, width).image for x in (pair.a, pair.b)]
-        ends = torch.stack(loaded)
+        ends = at_size(load_image(image) for image in (pair.a, pair.b))
     for method, strip in sized.items():
         film = Fixed(strip).frames(Run(), look, count)
         own = ends if pair is not None else film.frames[[0, -1]]

@@ -1,7 +1,5 @@
 """Results of pairs, kept on disk by what they were made from."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,22 +23,13 @@ class KeptPairs:
     """A folder that keeps the results of pairs, or nothing.
 
     Frames are kept in 8 bits, as they are measured.
-
-    Args:
-        folder: None to keep nothing.
-        made_with: what all results depend on besides the pair itself.
     """
 
-    folder: str | os.PathLike[str] | None
-    made_with: tuple[object, ...]
+    folder: str | os.PathLike[str] | None  # None to keep nothing
+    made_with: tuple[object, ...]  # what all results depend on besides the pair itself
 
     def get(self, pair: Pair, compute: Callable[[], PairResult]) -> PairResult:
-        """The result of a pair, computed and kept if it is not there.
-
-        Raises:
-            DamagedEntryError: the file of the pair is damaged.
-            OSError: the folder cannot be written.
-        """
+        """The result of a pair, computed and kept if it is not there."""
         if self.folder is None:
             return compute()
         cache, key = KeyedCache(expand(self.folder), KIND), self._key(pair)

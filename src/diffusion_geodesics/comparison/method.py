@@ -23,28 +23,19 @@ from diffusion_geodesics.models import DiffusionModel
 from diffusion_geodesics.runtime.cost import Cost
 from diffusion_geodesics.runtime.run import Run
 
-PAIR = [(0, 1)]
-"""The one pair of a comparison's images."""
+PAIR = [(0, 1)]  # the one pair of a comparison's images
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Context:
-    """Two images, encoded and inverted to a noise level: what every method starts from.
+    """Two images, encoded and inverted to a noise level: what every method starts from."""
 
-    Args:
-        run: that counts the cost.
-        model: that did it.
-        noised: the images.
-        settings: every choice.
-        inversion_cost: of the inversion.
-    """
-
-    run: Run
-    model: DiffusionModel
-    noised: Noised
+    run: Run  # that counts the cost
+    model: DiffusionModel  # that did it
+    noised: Noised  # the images
     settings: ComparisonSettings
-    inversion_cost: Cost = field(default_factory=Cost)
+    inversion_cost: Cost = field(default_factory=Cost)  # of the inversion
 
     @property
     def images(self) -> Float[Tensor, "2 3 height width"]:
@@ -88,15 +79,7 @@ class Context:
         t: Float[Tensor, " frames"],
         guidance: float = 1.0,
     ) -> Float[Tensor, "frames 3 height width"]:
-        """Latents at the noise level, denoised and decoded.
-
-        Args:
-            latents: one a frame.
-            t: curve parameter of each, for the prompts and the guidance.
-            guidance: weight half-way, 1 + (g - 1) sin(πt).
-
-        Cost: an evaluation a frame and step; two where the guidance is not 1.
-        """
+        """Latents at the noise level, denoised and decoded."""
         at = t.to(latents)
         return decode(
             self.run,

@@ -5,8 +5,6 @@
 pair. Any folder of such pictures serves. It has no prompts.
 """
 
-from __future__ import annotations
-
 import csv
 import json
 import re
@@ -27,18 +25,12 @@ COLUMNS = ("a", "b", "name", "prompt_a", "prompt_b")
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """Two images to join.
+    """Two images to join."""
 
-    Args:
-        name: unlike that of any other pair of a run.
-        a, b: the images.
-        prompt_a, prompt_b: what they show; None is the settings' prompt.
-    """
-
-    name: str
+    name: str  # unlike that of any other pair of a run
     a: ImageSource
     b: ImageSource
-    prompt_a: str | None = None
+    prompt_a: str | None = None  # what they show; None is the settings' prompt
     prompt_b: str | None = None
 
 
@@ -48,9 +40,6 @@ def read_pairs(source: str | Path) -> list[Pair]:
     A CSV file has a header with ``a`` and ``b`` and may have ``name``, ``prompt_a`` and
     ``prompt_b``; a JSON file is a list of objects with these keys, a JSONL file one such object a
     line. Image paths are relative to the file.
-
-    Raises:
-        ValueError: a file that cannot be read, lacks a column, or names a pair twice.
     """
     path = expand(source)
     if path.is_dir():
@@ -96,8 +85,7 @@ def _numbered(folder: Path) -> list[Pair]:
     first: dict[tuple[Path, str], Path] = {}
     last: dict[tuple[Path, str], Path] = {}
     for file in pictures:
-        found = re.fullmatch(r"(.+)_([01])", file.stem)
-        if found:
+        if found := re.fullmatch(r"(.+)_([01])", file.stem):
             (first if found[2] == "0" else last)[file.parent, found[1]] = file
     names = sorted(set(first) & set(last), key=lambda k: (k[0].name, natural(Path(k[1]))))
     if not names:
@@ -116,9 +104,8 @@ def _checked(pairs: Sequence[Pair], path: Path) -> list[Pair]:
         raise ValueError(f"{path} holds no pairs")
     count = Counter(slug(p.name) for p in pairs)
     if doubled := {p.name for p in pairs if count[slug(p.name)] > 1}:
-        raise ValueError(
-            f"{path} has more than one pair called {', '.join(sorted(doubled))}; give each a name"
-        )
+        names = ", ".join(sorted(doubled))
+        raise ValueError(f"{path} has more than one pair called {names}; give each a name")
     return list(pairs)
 
 
@@ -132,9 +119,6 @@ def strips_in(folder: Path) -> dict[str, Path]:
 
     A folder with pictures, or with ``frames`` in it, is one strip, called "" ; otherwise every
     folder in it that is one, called by its name.
-
-    Raises:
-        ValueError: no folder, or none with pictures.
     """
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder; give one with frames, as PNG, JPEG or WebP")
@@ -143,10 +127,8 @@ def strips_in(folder: Path) -> dict[str, Path]:
     inside = {f.name: _strip(f) for f in sorted(folder.iterdir(), key=natural) if f.is_dir()}
     found = {name: strip for name, strip in inside.items() if strip is not None}
     if not found:
-        raise ValueError(
-            f"{folder} has no frames; expected pictures in it, in {folder.name}/frames, or in "
-            "one folder a pair"
-        )
+        expected = f"pictures in it, in {folder.name}/frames, or in one folder a pair"
+        raise ValueError(f"{folder} has no frames; expected {expected}")
     return found
 
 
@@ -161,11 +143,7 @@ def _strip(folder: Path) -> Path | None:
 
 
 def frames_of(folder: Path, pair: str) -> list[Tensor]:
-    """The frames that a folder holds for a pair, in natural order.
-
-    Raises:
-        ValueError: none for this pair, or fewer than three.
-    """
+    """The frames that a folder holds for a pair, in natural order."""
     strips = strips_in(folder)
     chosen = strips.get("") or strips.get(pair) or strips.get(slug(pair))
     if chosen is None:

@@ -1,7 +1,5 @@
 """What is measured along a path of latents, with the score of the model: density and length."""
 
-from __future__ import annotations
-
 import math
 
 import torch
@@ -15,9 +13,7 @@ from diffusion_geodesics.latents.profile import LatentPath, measure_paths
 from diffusion_geodesics.measures import Better, Quantity
 
 NODES = 33
-
 DECEIVES = "density is not naturalness: smooth images are dense, and paths can shed their noise"
-
 PATH_QUANTITIES = (
     Quantity(
         "log p min",
@@ -54,17 +50,7 @@ def path_scores(
     path: LatentPath | None,
     t: Float[Tensor, " frames"],
 ) -> dict[str, float]:
-    """Every path quantity; NaN for no path at this noise level.
-
-    Args:
-        geometry: the metric of the run.
-        reference: the coordinates in which lengths are taken.
-        path: with an axis of one pair.
-        t: curve parameters of the frames.
-
-    Cost: up to 99 points: 33 in the metric, 33 for the density where that is another score or the
-    path lies outside the coordinates, 33 for the residual.
-    """
+    """Every path quantity; NaN for no path at this noise level."""
     if path is None:
         return {q.name: math.nan for q in PATH_QUANTITIES}
     (found,) = measure_paths(geometry, reference, path)

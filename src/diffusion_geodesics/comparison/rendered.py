@@ -1,7 +1,5 @@
 """A path of images before anybody has chosen where its frames are."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,42 +14,28 @@ from diffusion_geodesics.measures import Features, equal_steps, nearest_frames
 from diffusion_geodesics.runtime.cost import Cost
 from diffusion_geodesics.runtime.run import Run
 
-PASSES = 2
-"""How often frames are moved to equal steps of the arc length that is known by then."""
+PASSES = 2  # how often frames are moved to equal steps of the arc length that is known by then
 
 Images = Float[Tensor, "frames 3 height width"]
-Render = Callable[[Float[Tensor, " frames"]], Images]
-"""Curve parameters to images."""
+Render = Callable[[Float[Tensor, " frames"]], Images]  # curve parameters to images
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class EvenFrames:
-    """Frames at equal feature steps.
+    """Frames at equal feature steps."""
 
-    Args:
-        frames: in 256 levels, so that files hold exactly these.
-        t: curve parameter of each.
-        cost: of as many frames, had it been known where they are.
-    """
-
-    frames: Images
-    t: Float[Tensor, " frames"]
-    cost: Cost
+    frames: Images  # in 256 levels, so that files hold exactly these
+    t: Float[Tensor, " frames"]  # curve parameter of each
+    cost: Cost  # of as many frames, had it been known where they are
 
 
 class Renderable(ABC):
-    """What a method found.
+    """What a method found."""
 
-    - `latent_path`: the path at the context's noise level; None where there is none.
-    - `note`: how a solver ended, where it did not converge.
-    - `own_inversion`: whether it has an inversion of its own, so that the shared one is no part of
-      its cost.
-    """
-
-    latent_path: LatentPath | None = None
-    note: str = ""
-    own_inversion: bool = False
+    latent_path: LatentPath | None = None  # at the context's noise level; None where there is none
+    note: str = ""  # how a solver ended, where it did not converge
+    own_inversion: bool = False  # so that the shared one is no part of its cost
 
     @abstractmethod
     def frames(self, run: Run, features: Features, count: int) -> EvenFrames:
@@ -61,14 +45,10 @@ class Renderable(ABC):
 @final
 @dataclass(frozen=True, eq=False)
 class Rendered(Renderable):
-    """A path that can be rendered anywhere.
+    """A path that can be rendered anywhere."""
 
-    Args:
-        render: curve parameters to images.
-        latent_path, note, own_inversion: as in `Renderable`.
-    """
-
-    render: Render
+    render: Render  # curve parameters to images
+    # latent_path, note, own_inversion: as in `Renderable`
     latent_path: LatentPath | None = None
     note: str = ""
     own_inversion: bool = False
@@ -95,13 +75,9 @@ class Rendered(Renderable):
 @final
 @dataclass(frozen=True, eq=False)
 class Fixed(Renderable):
-    """Frames that are there already, in order: those nearest to equal steps are taken.
+    """Frames that are there already, in order: those nearest to equal steps are taken."""
 
-    Args:
-        images: at least 3.
-    """
-
-    images: Images
+    images: Images  # at least 3
 
     def frames(self, run: Run, features: Features, count: int) -> EvenFrames:
         images = eight_bits(self.images)

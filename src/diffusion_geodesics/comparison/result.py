@@ -1,73 +1,48 @@
 """What a comparison found: scores of every method on every pair, and what they amount to."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from diffusion_geodesics import measures
 from diffusion_geodesics.comparison.settings import ComparisonSettings
-from diffusion_geodesics.measures import (
-    Better,
-    Features,
-    Interval,
-    PooledPixels,
-    Quantity,
-    Skipped,
-    bootstrap_mean,
-    frechet,
-    kernel_distance,
-    two_sample_accuracy,
-    win_rate,
-)
+from diffusion_geodesics.measures import Better, Features, Interval, Quantity, Skipped
 from diffusion_geodesics.models.info import ModelInfo
 from diffusion_geodesics.runtime.diagnostic import Diagnostic
 
-DRAWS = 10
-"""Random draws that FID by DiffMorpher's protocol is averaged over."""
+DRAWS = 10  # random draws that FID by DiffMorpher's protocol is averaged over
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """One method on one pair.
+    """One method on one pair."""
 
-    Args:
-        frames: at equal feature steps, (frames, 3, height, width).
-        scores: quantities by name; NaN where one is not defined.
-        note: what must be known about it, such as how a solver ended; empty if all is well.
-        failed: there are no frames, only black ones in their place.
-    """
-
+    # at equal feature steps, (frames, 3, height, width)
     frames: Float[Tensor, "frames 3 height width"]
-    scores: Mapping[str, float]
-    note: str = ""
-    failed: bool = False
+    scores: Mapping[str, float]  # quantities by name; NaN where one is not defined
+    note: str = ""  # what must be known about it, such as how a solver ended; empty if all is well
+    failed: bool = False  # there are no frames, only black ones in their place
 
 
 @dataclass(frozen=True, eq=False)
 class PairResult:
-    """Every method on one pair.
+    """Every method on one pair."""
 
-    Args:
-        name: of the pair.
-        ends: both images at the working size.
-        outcomes: by the name of the method.
-    """
-
-    name: str
-    ends: Float[Tensor, "2 3 height width"]
-    outcomes: Mapping[str, Outcome]
+    name: str  # of the pair
+    ends: Float[Tensor, "2 3 height width"]  # both images at the working size
+    outcomes: Mapping[str, Outcome]  # by the name of the method
 
     @property
     def disagreement(self) -> float:
         """How far methods are apart: root mean square deviation of the frames between from their
         mean over methods, over that of both ends, in pooled pixels."""
-        look = PooledPixels()
+        look = measures.PooledPixels()
         shown = [o.frames for o in self.outcomes.values() if not o.failed]
         if len(shown) < 2:
             return 0.0
@@ -81,69 +56,44 @@ class PairResult:
 
 @dataclass(frozen=True, eq=False)
 class ComparisonResult:
-    """Several methods on the same pairs.
+    """Several methods on the same pairs."""
 
-    Args:
-        methods: names, in order.
-        quantities: what every pair has.
-        pairs: the results.
-        baseline: the method that win rates are against; None where it is not there.
-        features: what frames are re-timed in, in words.
-        inception: for FID and KID; None where it is absent.
-        truth: the method whose frames are real, for the two-sample test; None without one.
-        skipped: measures that could not be made.
-        settings: every choice; None where frames of others are evaluated.
-        model: that was used; None where none was.
-        record: what else results depend on, by name.
-        seed: of every resampling.
-        warnings: what must be known before the figures are believed.
-    """
-
-    methods: Sequence[str]
-    quantities: Sequence[Quantity]
-    pairs: Sequence[PairResult]
-    baseline: str | None
-    features: str
-    inception: Features | None = None
-    truth: str | None = None
-    skipped: Sequence[Skipped] = ()
-    settings: ComparisonSettings | None = None
+    methods: Sequence[str]  # names, in order
+    quantities: Sequence[Quantity]  # what every pair has
+    pairs: Sequence[PairResult]  # the results
+    baseline: str | None  # the method that win rates are against; None where it is not there
+    features: str  # what frames are re-timed in, in words
+    inception: Features | None = None  # for FID and KID; None where it is absent
+    truth: str | None = None  # the method whose frames are real, for the two-sample test
+    skipped: Sequence[Skipped] = ()  # measures that could not be made
+    settings: ComparisonSettings | None = None  # None where frames of others are evaluated
     model: ModelInfo | None = None
-    record: Mapping[str, object] = field(default_factory=dict)
-    seed: int = 0
-    warnings: tuple[Diagnostic, ...] = ()
+    record: Mapping[str, object] = field(default_factory=dict)  # what else results depend on
+    seed: int = 0  # of every resampling
+    warnings: tuple[Diagnostic, ...] = ()  # what must be known before the figures are believed
 
     def values(self, method: str, quantity: str) -> list[float]:
         """Pair by pair; NaN where a pair lacks the method or the quantity."""
-        return [
-            float(p.outcomes[method].scores.get(quantity, math.nan))
-            if method in p.outcomes
-            else math.nan
-            for p in self.pairs
-        ]
+        scores = [p.outcomes[method].scores if method in p.outcomes else {} for p in self.pairs]
+        return [float(found.get(quantity, math.nan)) for found in scores]
 
     def mean(self, method: str, quantity: str) -> Interval:
         """Mean over pairs with its 95% bootstrap interval."""
-        return bootstrap_mean(self.values(method, quantity), seed=self.seed)
+        return measures.bootstrap_mean(self.values(method, quantity), seed=self.seed)
 
     def wins(self, method: str, quantity: Quantity) -> Interval | None:
         """Share of pairs on which the method beats the baseline; None where nothing ranks."""
         if quantity.better is Better.NEITHER or self.baseline in (None, method):
             return None
-        baseline = self.values(str(self.baseline), quantity.name)
-        found = win_rate(
-            self.values(method, quantity.name), baseline, quantity.better, seed=self.seed
-        )
+        own, other = (self.values(str(m), quantity.name) for m in (method, self.baseline))
+        found = measures.win_rate(own, other, quantity.better, seed=self.seed)
         return found if found.count else None
 
     @property
     def measured(self) -> tuple[Quantity, ...]:
         """The quantities that at least one method has a value of."""
-        return tuple(
-            q
-            for q in self.quantities
-            if any(np.isfinite(self.values(m, q.name)).any() for m in self.methods)
-        )
+        values = {q: [self.values(m, q.name) for m in self.methods] for q in self.quantities}
+        return tuple(q for q, found in values.items() if np.isfinite(found).any())
 
     def by_disagreement(self) -> list[PairResult]:
         """Pairs, those first on which methods differ most."""
@@ -152,13 +102,9 @@ class ComparisonResult:
     def sets(self) -> tuple[tuple[Quantity, ...], dict[str, dict[str, float]]]:
         """What whole sets of frames give: FID and KID against the images, C2ST against the
         truth. Names of quantities, and values by method."""
-        found: dict[str, dict[str, float]] = {m: {} for m in self.methods}
-        named: list[Quantity] = []
-        for quantity, measure in self._set_measures():
-            named.append(quantity)
-            for method in self.methods:
-                found[method][quantity.name] = measure(method)
-        return tuple(named), found
+        chosen = self._set_measures()
+        values = {m: {q.name: measure(m) for q, measure in chosen} for m in self.methods}
+        return tuple(quantity for quantity, _ in chosen), values
 
     def _set_measures(self) -> list[tuple[Quantity, Callable[[str], float]]]:
         chosen: list[tuple[Quantity, Callable[[str], float]]] = []
@@ -170,15 +116,11 @@ class ComparisonResult:
                 f"of {DRAWS} draws (DiffMorpher's protocol)"
             )
             warn = "biased for few pairs: compare only within one run"
+            fid = Quantity("FID", Better.LOWER, f"Fréchet Inception distance {told}", warn)
+            kid = Quantity("KID", Better.LOWER, f"kernel Inception distance {told}")
             chosen = [
-                (
-                    Quantity("FID", Better.LOWER, f"Fréchet Inception distance {told}", warn),
-                    lambda m: self._drawn(m, inception, images, frechet),
-                ),
-                (
-                    Quantity("KID", Better.LOWER, f"kernel Inception distance {told}"),
-                    lambda m: self._drawn(m, inception, images, kernel_distance),
-                ),
+                (quantity, partial(self._drawn, inception, images, distance))
+                for quantity, distance in ((fid, measures.frechet), (kid, measures.kernel_distance))
             ]
         if self.truth is not None and len(self.pairs) > 1:
             about = (
@@ -188,44 +130,29 @@ class ComparisonResult:
             chosen.append((Quantity("C2ST", Better.LOWER, about), self._told_apart))
         return chosen
 
-    def _frames(self, method: str) -> list[Tensor]:
-        return [p.outcomes[method].frames[1:-1] for p in self._with(method)]
-
     def _with(self, *methods: str) -> list[PairResult]:
         """The pairs that have frames of these methods."""
-        return [
-            p
-            for p in self.pairs
-            if all(m in p.outcomes and not p.outcomes[m].failed for m in methods)
-        ]
+        good = ({m for m, o in p.outcomes.items() if not o.failed} for p in self.pairs)
+        return [p for p, known in zip(self.pairs, good, strict=True) if known.issuperset(methods)]
 
     def _drawn(
         self,
-        method: str,
         inception: Features,
         images: np.ndarray,
         distance: Callable[[np.ndarray, np.ndarray], float],
+        method: str,
     ) -> float:
-        features = [inception(f).double().numpy() for f in self._frames(method)]
+        frames = [p.outcomes[method].frames[1:-1] for p in self._with(method)]
+        features = [inception(f).double().numpy() for f in frames]
         if len(features) < 2:
             return math.nan
         random = np.random.default_rng(self.seed)
-        return float(
-            np.mean(
-                [
-                    distance(
-                        images,
-                        np.concatenate(
-                            [
-                                f[random.choice(len(f), min(2, len(f)), replace=False)]
-                                for f in features
-                            ]
-                        ),
-                    )
-                    for _ in range(DRAWS)
-                ]
-            )
-        )
+
+        def draw() -> np.ndarray:
+            chosen = [random.choice(len(f), min(2, len(f)), replace=False) for f in features]
+            return np.concatenate([f[i] for f, i in zip(features, chosen, strict=True)])
+
+        return float(np.mean([distance(images, draw()) for _ in range(DRAWS)]))
 
     def _told_apart(self, method: str) -> float:
         if method == self.truth:
@@ -239,7 +166,7 @@ class ComparisonResult:
             groups = np.repeat(np.arange(len(both)), [len(f) for f in frames])
             parts.append((np.concatenate([plain_features(f) for f in frames]), groups))
         (a, groups_a), (b, groups_b) = parts
-        return two_sample_accuracy(a, b, groups_a, groups_b, seed=self.seed)
+        return measures.two_sample_accuracy(a, b, groups_a, groups_b, seed=self.seed)
 
 
 def plain_features(images: Tensor) -> np.ndarray:

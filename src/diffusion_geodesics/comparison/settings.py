@@ -1,7 +1,5 @@
 """Every choice of a comparison."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from pydantic import Field

@@ -11,6 +11,7 @@ from typing import Any, final
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from diffusion_geodesics.comparison.method import Context, Method
 from diffusion_geodesics.comparison.rendered import Fixed, Renderable
@@ -28,24 +29,15 @@ class VideoModel(Method):
 
     Wan, SkyReels and FramePack take `image` and `last_image`; LTX takes conditions. Its network is
     not ours: evaluations are not counted, only seconds are.
-
-    Args:
-        pipeline: loaded, on its device.
-        label: what to call it.
-        length: frames to make; most models want a multiple of 4 or 8, and 1.
-        steps: denoising steps.
-        seed: of the noise.
-        multiple: height and width are rounded to multiples of this.
-        options: further arguments of the pipeline's call.
     """
 
-    pipeline: Any
-    label: str
-    length: int = 81
-    steps: int = 30
-    seed: int = 0
-    multiple: int = 32
-    options: Mapping[str, Any] = field(default_factory=dict)
+    pipeline: Any  # loaded, on its device
+    label: str  # what to call it
+    length: int = 81  # frames to make; most models want a multiple of 4 or 8, and 1
+    steps: int = 30  # denoising steps
+    seed: int = 0  # of the noise
+    multiple: int = 32  # height and width are rounded to multiples of this
+    options: Mapping[str, Any] = field(default_factory=dict)  # further arguments of its call
 
     def __post_init__(self) -> None:
         if not (self._takes("last_image") or type(self.pipeline).__name__ in CONDITIONS):
@@ -56,21 +48,14 @@ class VideoModel(Method):
 
     @classmethod
     def load(cls, folder: Path, device: torch.device, **choices: Any) -> VideoModel:
-        """The model in a folder; in bfloat16 and moved to the GPU part by part where there is one.
-
-        Raises:
-            ValueError: no pipeline, or one that takes no last image.
-        """
+        """The model in a folder; on a GPU in bfloat16, moved there part by part."""
         from diffusers.pipelines.pipeline_utils import DiffusionPipeline
 
         large = device.type == "cuda"
+        local = {"local_files_only": True, "use_safetensors": True}
+        dtype = torch.bfloat16 if large else torch.float32
         try:
-            pipe = DiffusionPipeline.from_pretrained(
-                str(folder),
-                local_files_only=True,
-                use_safetensors=True,
-                torch_dtype=torch.bfloat16 if large else torch.float32,
-            )
+            pipe = DiffusionPipeline.from_pretrained(str(folder), torch_dtype=dtype, **local)
         except (OSError, ValueError) as error:
             line = " ".join(str(error).split())[:200]
             raise ValueError(f"cannot open the video model in {folder} ({line})") from error
@@ -91,10 +76,8 @@ class VideoModel(Method):
         prompt = first if first == last else f"{first}, turning into {last}"
         with context.run.stage("video model"):
             frames = self._video(encoded.images.detach().float().cpu(), prompt)
-        height, width = encoded.images.shape[-2:]
-        sized = torch.nn.functional.interpolate(
-            frames, size=(height, width), mode="bilinear", antialias=True
-        )
+        size = encoded.images.shape[-2:]
+        sized = interpolate(frames, size=size, mode="bilinear", antialias=True)
         return Fixed(sized.clamp(0, 1))
 
     def _video(self, images: Tensor, prompt: str) -> Float[Tensor, "frames 3 height width"]:

@@ -6,8 +6,7 @@ from diffusion_geodesics.correspondence.features import FeatureSettings, extract
 from diffusion_geodesics.correspondence.gate import Gate
 from diffusion_geodesics.correspondence.halfway_field import FieldDescent
 from diffusion_geodesics.correspondence.matcher import Matcher
-from diffusion_geodesics.correspondence.matches import Matches
-from diffusion_geodesics.correspondence.warp import warp
+from diffusion_geodesics.correspondence.warp import Matches, warp
 
 __all__ = [
     "BeliefPropagation",

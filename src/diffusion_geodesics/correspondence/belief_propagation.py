@@ -38,9 +38,7 @@ Costs = Float[Tensor, "label_rows label_columns pairs height width"]
 @final
 @dataclass(frozen=True)
 class BeliefPropagation:
-    r"""Settings of the global search.
-
-    The weights were chosen on rendered portraits.
+    r"""Settings of the global search, chosen on rendered portraits.
 
     Args:
         max_displacement: largest :math:`|v|` along an axis, in half edges; corresponding points of
@@ -62,19 +60,8 @@ class BeliefPropagation:
     def solve(
         self, features: Float[Tensor, "pairs 2 channels rows columns"], height: int, width: int
     ) -> Float[Tensor, "pairs 2 height width"]:
-        """The field of every pair.
-
-        Args:
-            features: of both images of every pair.
-            height: rows of nodes.
-            width: columns of nodes.
-
-        Returns:
-            Displacements in half edges, multiples of half a cell of the nodes.
-
-        Cost:
-            No network function evaluation; time and memory linear in labels and nodes.
-        """
+        """The field of every pair: displacements in half edges, multiples of half a cell of the
+        nodes. Time and memory are linear in labels and nodes."""
         labels = self.labels(height, width)
         nodes = cell_centres(height, width)
         cost = torch.stack([self.unary_cost(pair, labels, nodes) for pair in features], 2)

@@ -9,9 +9,7 @@ information about the position (Gan et al.); they are scaled down.
 
 References:
     Tang, Jia, Wang, Phoo and Hariharan. Emergent Correspondence from Image Diffusion. NeurIPS 2023,
-    arXiv 2306.03881.
-
-    Gan et al., arXiv 2505.18584: channels of transformers with massive activations.
+    arXiv 2306.03881. Gan et al., arXiv 2505.18584 (massive activations).
 """
 
 from __future__ import annotations
@@ -67,23 +65,17 @@ def extract_features(
     seed: int = 0,
     settings: FeatureSettings = FeatureSettings(),
 ) -> tuple[Float[Tensor, "images _ _ _"], ...]:
-    """Features of images, on grids from coarse to fine.
+    """Features of images, on grids (images, channels, height, width) from coarse to fine, in
+    float32. Each channel has mean 0 and all together mean square 1, over all images. None, at no
+    cost, if the network offers no features.
 
     Args:
-        denoiser: whose network is read.
         clean: latents of the images, without noise.
         condition: one for all images, or one for each.
         steps: sampling steps from pure noise, which the noise levels are fractions of.
-        seed: of the noise.
-        settings: noise levels, draws and normalisation.
-
-    Returns:
-        Grids (images, channels, height, width) in float32. Each channel has mean 0 and all together
-        mean square 1, over all images. Empty if the network offers no features.
 
     Cost:
-        ``settings.nfe(images)`` network function evaluations in ``settings.batches`` batches; none
-        if the network offers no features.
+        ``settings.nfe(images)`` network function evaluations in ``settings.batches`` batches.
     """
     schedule = denoiser.schedule
     generator = torch.Generator().manual_seed(seed)

@@ -33,9 +33,7 @@ from diffusion_geodesics.correspondence.residuals import (
 @final
 @dataclass(frozen=True)
 class Gate:
-    r"""Settings of the removal.
-
-    They were chosen on rendered portraits.
+    r"""Settings of the removal, chosen on rendered portraits.
 
     Args:
         min_explained: :math:`E`, share of the pixel residual that a displacement must remove.
@@ -54,13 +52,7 @@ class Gate:
     pixel_corner: float = 0.02
 
     def apply(self, field: Field, features: Features, pixels: Pixels) -> Field:
-        """The field, scaled towards 0 where it explains too little.
-
-        Args:
-            field: displacements.
-            features: of both images of every pair.
-            pixels: both images of every pair, values in [0, 1], on the grid of the field.
-        """
+        """The field, scaled towards 0 where it explains too little."""
 
         def local(values: Residual) -> Tensor:
             return box_mean(box_mean(values[:, None], self.box), self.box)

@@ -13,27 +13,13 @@ from torch.nn.functional import grid_sample
 
 
 def grid_shape(height: int, width: int, cells: int) -> tuple[int, int]:
-    """Rows and columns of a grid over an image.
-
-    Args:
-        height: of the image, in pixels.
-        width: of the image, in pixels.
-        cells: wanted along the shorter edge; a grid is never finer than the pixels.
-
-    Returns:
-        Rows and columns, with the aspect ratio of the image.
-    """
+    """Rows and columns of a grid over an image."""
     share = min(cells / min(height, width), 1.0)
     return round(height * share), round(width * share)
 
 
 def cell_centres(height: int, width: int) -> Float[Tensor, "height width 2"]:
-    """Centres :math:`(x, y)` of the cells of a grid, in half edges.
-
-    Args:
-        height: rows of the grid.
-        width: columns of the grid.
-    """
+    """Centres :math:`(x, y)` of the cells of a grid, in half edges."""
     short = min(height, width)
     y = (torch.arange(height) + 0.5) * 2 / short - height / short
     x = (torch.arange(width) + 0.5) * 2 / short - width / short
@@ -44,13 +30,7 @@ def sample(
     images: Float[Tensor, "#batch channels rows columns"],
     points: Float[Tensor, "batch height width 2"],
 ) -> Float[Tensor, "batch channels height width"]:
-    """Values of images at points, by bilinear interpolation.
-
-    Args:
-        images: one for every set of points, or one for all of them.
-        points: :math:`(x, y)` in half edges; a point outside the image takes the nearest value on
-            its border.
-    """
+    """Values of images at points, by bilinear interpolation."""
     height, width = images.shape[-2:]
     short = min(height, width)
     scale = torch.tensor([short / width, short / height]).to(points)

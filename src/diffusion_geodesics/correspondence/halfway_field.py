@@ -44,9 +44,8 @@ from diffusion_geodesics.correspondence.residuals import (
 @final
 @dataclass(frozen=True)
 class FieldDescent:
-    r"""Gradient descent (Adam) on the energy of the half-way field, grid by grid.
-
-    The weights were chosen on rendered portraits.
+    r"""Gradient descent (Adam) on the energy of the half-way field, grid by grid. The weights were
+    chosen on rendered portraits.
 
     Args:
         cells: along the shorter edge of each grid, coarse to fine. Grids are never finer than the
@@ -87,16 +86,7 @@ class FieldDescent:
         features: Features,
         images: Float[Tensor, "pairs 2 3 height width"],
     ) -> Float[Tensor, "pairs 2 _ _"]:
-        """The field on the finest grid.
-
-        Args:
-            field: to begin with, on any grid.
-            features: of both images of every pair.
-            images: both images of every pair, values in [0, 1].
-
-        Cost:
-            No network function evaluation; ``steps`` gradients of the energy on every grid.
-        """
+        """The field on the finest grid, after ``steps`` gradients of the energy on every grid."""
         shapes = self.shapes(*images.shape[-2:])
         for shape, weight in zip(shapes, self.pixel_weights[-len(shapes) :], strict=True):
             field = interpolate(field, size=shape, mode="bilinear", align_corners=False)
@@ -107,14 +97,7 @@ class FieldDescent:
     def energy(
         self, field: Field, features: Features, pixels: Pixels, weight: float
     ) -> Float[Tensor, " pairs"]:
-        """The energy of every pair: the mean over all nodes.
-
-        Args:
-            field: displacements.
-            features: of both images.
-            pixels: of both images less their local mean, on the grid of the field.
-            weight: of the pixel residual.
-        """
+        """The energy of every pair: the mean over all nodes."""
         of_features, of_pixels = residuals(field, features, pixels, self.pixel_corner)
         energy = of_features.mean((1, 2)) + weight * of_pixels.mean((1, 2))
         cell = 2 / min(field.shape[-2:])

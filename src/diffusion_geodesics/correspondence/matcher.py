@@ -13,16 +13,14 @@ from torch import Tensor
 from diffusion_geodesics.correspondence.belief_propagation import BeliefPropagation
 from diffusion_geodesics.correspondence.gate import Gate
 from diffusion_geodesics.correspondence.halfway_field import FieldDescent
-from diffusion_geodesics.correspondence.matches import Matches
 from diffusion_geodesics.correspondence.residuals import join_features, resize
+from diffusion_geodesics.correspondence.warp import Matches
 
 
 @final
 @dataclass(frozen=True)
 class Matcher:
     """Finds the correspondences of two images by their features and pixels.
-
-    ``Matcher()`` holds the settings that were chosen on rendered portraits.
 
     Args:
         search: the global search on the coarsest grid.
@@ -42,12 +40,9 @@ class Matcher:
     max_batch: int = 8
 
     def match(
-        self,
-        images: Float[Tensor, "2 3 height width"],
-        grids: Sequence[Float[Tensor, "2 _ _ _"]],
+        self, images: Float[Tensor, "2 3 height width"], grids: Sequence[Float[Tensor, "2 _ _ _"]]
     ) -> Matches:
-        """Correspondences of one pair; arguments and cost as in :meth:`match_pairs`, without the
-        axis of the pairs."""
+        """Correspondences of one pair, as :meth:`match_pairs`."""
         return self.match_pairs(images[None], [grid[None] for grid in grids])[0]
 
     def match_pairs(
@@ -55,15 +50,7 @@ class Matcher:
         images: Float[Tensor, "pairs 2 3 height width"],
         grids: Sequence[Float[Tensor, "_ 2 _ _ _"]],
     ) -> list[Matches]:
-        """Correspondences of every pair, computed on the CPU in float32.
-
-        Args:
-            images: both images of every pair, values in [0, 1].
-            grids: features of both, each (pairs, 2, channels, rows, columns), coarse to fine, at
-                least one; see :func:`~diffusion_geodesics.correspondence.extract_features`.
-
-        Returns:
-            One for every pair, the same as if it were alone.
+        """Correspondences of every pair, each the same as if it were alone, on the CPU in float32.
 
         Raises:
             ValueError: no grids, or grids of other pairs than the images.
@@ -106,16 +93,9 @@ class Matcher:
         self, grids: Sequence[Float[Tensor, "pairs 2 _ _ _"]], coarse_weight: float
     ) -> Float[Tensor, "pairs 2 channels rows columns"]:
         """Features of all pairs on the finest grid."""
-        joined = [
-            join_features(
-                pair,
-                channels=self.channels,
-                cells=self.descent.cells[0],
-                coarse_weight=coarse_weight,
-            )
-            for pair in zip(*grids, strict=True)
-        ]
-        return torch.stack(joined)
+        how = {"channels": self.channels, "cells": self.descent.cells[0]}
+        pairs = zip(*grids, strict=True)
+        return torch.stack([join_features(p, **how, coarse_weight=coarse_weight) for p in pairs])
 
 
 def _copy(values: Tensor) -> Tensor:

@@ -34,14 +34,7 @@ Residual = Float[Tensor, "pairs height width"]
 def residuals(
     field: Field, features: Features, pixels: Pixels, corner: float
 ) -> tuple[Residual, Residual]:
-    r"""Residuals of features and of pixels.
-
-    Args:
-        field: displacements.
-        features: of both images, on any grid.
-        pixels: of both images, on the grid of the field.
-        corner: :math:`\rho`, in units of the pixels' full range.
-    """
+    r"""Residuals of features and of pixels."""
     nodes, way = cell_centres(*pixels.shape[-2:]), field.permute(0, 2, 3, 1)
     points = torch.stack([nodes - way, nodes + way], 1).flatten(0, 1)
 
@@ -62,37 +55,21 @@ def charbonnier(square: Tensor, corner: float) -> Tensor:
 def resize(
     images: Float[Tensor, "pairs 2 colours _ _"], shape: tuple[int, int]
 ) -> Float[Tensor, "pairs 2 colours _ _"]:
-    """Images on a coarser grid, each cell the mean of the pixels in it.
-
-    Args:
-        images: both images of every pair.
-        shape: rows and columns of the grid.
-    """
+    """Images on a coarser grid, each cell the mean of the pixels in it."""
     return interpolate(images.flatten(0, 1), size=shape, mode="area").unflatten(0, (-1, 2))
 
 
 def high_pass(
     pixels: Float[Tensor, "pairs 2 colours _ _"], fraction: float
 ) -> Float[Tensor, "pairs 2 colours _ _"]:
-    """Images less their local mean, which removes slow changes such as those of the light.
-
-    Args:
-        pixels: of both images of every pair.
-        fraction: edge of the box that is averaged over, in shorter edges of the image.
-    """
+    """Images less their local mean, which removes slow changes such as those of the light."""
     return pixels - box_mean(pixels.flatten(0, 1), fraction).unflatten(0, (-1, 2))
 
 
 def box_mean(
     values: Float[Tensor, "images channels height width"], fraction: float
 ) -> Float[Tensor, "images channels height width"]:
-    """Mean over a square box about every pixel; cells outside the image are not counted.
-
-    Args:
-        values: on a grid.
-        fraction: edge of the box, in shorter edges of the image. A box of w cells is rounded to
-            2 round(w / 2) + 1.
-    """
+    """Mean over a square box about every pixel; cells outside the image are not counted."""
     wide = 2 * round(min(values.shape[-2:]) * fraction / 2) + 1
     return avg_pool2d(values, wide, 1, wide // 2, count_include_pad=False)
 
@@ -104,21 +81,12 @@ def join_features(
     cells: int,
     coarse_weight: float = 1.0,
 ) -> Float[Tensor, "2 kept height width"]:
-    """All grids of features of one pair on the finest grid, in their leading directions.
-
-    Args:
-        grids: of both images, coarse to fine.
-        channels: leading principal directions that are kept, at most.
-        cells: along the shorter edge of the grid that the directions are found on.
-        coarse_weight: length of a feature vector of a grid in units of that of the next finer one;
-            on the finest grid vectors have length 1.
-    """
+    """All grids of features of one pair on the finest grid, in their leading directions."""
     height, width = size = grids[-1].shape[-2:]
     upsampled = [interpolate(g, size=size, mode="bilinear", align_corners=False) for g in grids]
     powers = range(len(grids))[::-1]
-    every = torch.cat(
-        [coarse_weight**k * normalize(g) for k, g in zip(powers, upsampled, strict=True)], 1
-    )
+    scaled = [coarse_weight**k * normalize(g) for k, g in zip(powers, upsampled, strict=True)]
+    every = torch.cat(scaled, 1)
     few = interpolate(every, size=grid_shape(height, width, cells), mode="area")
     directions = torch.linalg.svd(few.transpose(0, 1).flatten(1), full_matrices=False).U
     return torch.einsum("ncyx,ck->nkyx", every, directions[:, :channels])

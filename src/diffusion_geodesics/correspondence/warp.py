@@ -12,12 +12,33 @@ lies outside it, the other image's value is taken.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import final
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from diffusion_geodesics.correspondence.grid import cell_centres, sample
-from diffusion_geodesics.correspondence.matches import Matches
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Matches:
+    r"""Correspondences of two images, as a displacement field on the half-way domain.
+
+    Args:
+        displacement: :math:`v` in half edges, components :math:`(x, y)`: point :math:`p` of the
+            half-way domain is seen at :math:`p - v(p)` in the first image and at :math:`p + v(p)`
+            in the second.
+    """
+
+    displacement: Float[Tensor, "height width 2"]
+
+    @property
+    def moved(self) -> float:
+        """Mean distance between corresponding points of the two images, in edges."""
+        return float(self.displacement.norm(dim=-1).mean())
 
 
 def warp(
@@ -27,22 +48,11 @@ def warp(
     *,
     iterations: int = 20,
 ) -> Float[Tensor, "2 frames channels height width"]:
-    """Both images at intermediate positions, so that corresponding points coincide.
-
-    Args:
-        images: the pair.
-        matches: their correspondences.
-        t: curve parameters in [0, 1].
-        iterations: of the fixed point.
-
-    Returns:
-        Frames of the first image and of the second. The first is itself at 0, the second at 1.
+    """Frames of both images at intermediate positions, so that corresponding points coincide. The
+    first is itself at t = 0, the second at 1.
 
     Raises:
         ValueError: t outside [0, 1].
-
-    Cost:
-        No network function evaluation.
     """
     if bool(((t < 0) | (t > 1)).any()):
         raise ValueError(f"got t from {float(t.min()):g} to {float(t.max()):g}; expected [0, 1]")

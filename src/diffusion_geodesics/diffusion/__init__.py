@@ -1,12 +1,12 @@
 r"""Diffusion models as geometry sees them: a score at a noise level, and the way there and back.
 
-`Denoiser` is a network with its `NoiseSchedule` and prediction type; `LevelScore`, `GuidedScore`
-and `RatioScore` are scores $-\hat\varepsilon/s$ at one level; `invert` and `sample` carry latents
+`Denoiser` is a network with its `NoiseSchedule` and prediction type; `LevelScore` and
+`RatioScore` are scores $-\hat\varepsilon/s$ at one level; `invert` and `sample` carry latents
 up to that level and down; a `Codec` turns images into latents. Nothing here imports a model
 library.
 """
 
-from diffusion_geodesics.diffusion.codec import Codec, MeteredCodec
+from diffusion_geodesics.diffusion.codec import Codec, Images, Latents, MeteredCodec
 from diffusion_geodesics.diffusion.condition import (
     Condition,
     ConditionArc,
@@ -38,13 +38,14 @@ from diffusion_geodesics.diffusion.prediction import (
     EpsilonPrediction,
     FlowPrediction,
     Prediction,
+    Rows,
     SamplePrediction,
     ScorePrediction,
     VelocityPrediction,
 )
 from diffusion_geodesics.diffusion.sampler import DDIM, LMS, DPMSolver, Heun, Sampler
 from diffusion_geodesics.diffusion.schedule import NoiseSchedule
-from diffusion_geodesics.diffusion.score import GuidedScore, LevelScore, RatioScore
+from diffusion_geodesics.diffusion.score import LevelScore, RatioScore
 from diffusion_geodesics.diffusion.text_inversion import TextInversion, invert_text
 from diffusion_geodesics.diffusion.transport import (
     OnStep,
@@ -78,8 +79,9 @@ __all__ = [
     "FixedWindow",
     "FlowPrediction",
     "FlowSchedule",
-    "GuidedScore",
     "Heun",
+    "Images",
+    "Latents",
     "LevelScore",
     "MeteredCodec",
     "Network",
@@ -93,6 +95,7 @@ __all__ = [
     "Quadrature",
     "RandomWindow",
     "RatioScore",
+    "Rows",
     "SamplePrediction",
     "Sampler",
     "ScorePrediction",

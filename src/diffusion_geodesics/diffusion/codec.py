@@ -9,7 +9,10 @@ from torch import Tensor
 
 from diffusion_geodesics.runtime.cost import Counts, Meter
 
-__all__ = ["Codec", "MeteredCodec"]
+Images = Float[Tensor, "images 3 height width"]
+"""RGB images with values in [0, 1]."""
+Latents = Float[Tensor, "images dim"]
+"""Flat clean latents, one an image."""
 
 
 class Codec(ABC):
@@ -26,13 +29,11 @@ class Codec(ABC):
         """(channels, height, width) of a latent; `dim` is their product."""
 
     @abstractmethod
-    def encode(self, images: Float[Tensor, "images 3 height width"]) -> Float[Tensor, "images dim"]:
+    def encode(self, images: Images) -> Latents:
         """Images with values in [0, 1] as latents, deterministically."""
 
     @abstractmethod
-    def decode(
-        self, latents: Float[Tensor, "images dim"]
-    ) -> Float[Tensor, "images 3 height width"]:
+    def decode(self, latents: Latents) -> Images:
         """Latents as images, clamped to [0, 1]."""
 
 
@@ -52,12 +53,10 @@ class MeteredCodec(Codec):
     def latent_shape(self) -> tuple[int, int, int]:
         return self.codec.latent_shape
 
-    def encode(self, images: Float[Tensor, "images 3 height width"]) -> Float[Tensor, "images dim"]:
+    def encode(self, images: Images) -> Latents:
         self.meter.add(Counts(encoded=len(images)))
         return self.codec.encode(images)
 
-    def decode(
-        self, latents: Float[Tensor, "images dim"]
-    ) -> Float[Tensor, "images 3 height width"]:
+    def decode(self, latents: Latents) -> Images:
         self.meter.add(Counts(decoded=len(latents)))
         return self.codec.decode(latents)

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-__all__ = ["Condition", "ConditionArc", "ConditionCurve", "ConditionLine", "PathConditions"]
+from diffusion_geodesics.points import norm
 
 
 class ConditionCurve(ABC):
@@ -62,11 +62,9 @@ class Condition(ConditionCurve):
         return Condition(tuple(part.expand(rows, *part.shape[1:]) for part in self.parts))
 
     def take(self, index: Int[Tensor, " rows"] | slice) -> "Condition":
-        """The rows at `index`."""
         return Condition(tuple(part[index] for part in self.parts))
 
     def at(self, t: Float[Tensor, " rows"]) -> "Condition":
-        """The same condition at every parameter."""
         return self.expand(t.shape[0])
 
     def lerp(self, other: "Condition", t: Float[Tensor, " rows"]) -> "Condition":
@@ -75,11 +73,10 @@ class Condition(ConditionCurve):
         here, there = self.expand(rows), other.expand(rows)
         _same_layout(here, there)
 
-        def blend(a: Tensor, b: Tensor) -> Tensor:
-            weight = t.to(device=a.device, dtype=a.dtype).view(-1, *[1] * (a.ndim - 1))
-            return torch.lerp(a, b, weight)
-
-        return Condition(tuple(map(blend, here.parts, there.parts)))
+        blended = (
+            torch.lerp(a, b, _column(t, a)) for a, b in zip(here.parts, there.parts, strict=True)
+        )
+        return Condition(tuple(blended))
 
     @staticmethod
     def stack(conditions: Sequence["Condition"]) -> "Condition":
@@ -91,10 +88,9 @@ class Condition(ConditionCurve):
         )
 
 
-@final
 @dataclass(frozen=True, eq=False)
-class ConditionLine(ConditionCurve):
-    """The straight line of embeddings from `start` (t = 0) to `end` (t = 1), one row each."""
+class _Between(ConditionCurve):
+    """A curve of embeddings from `start` (t = 0) to `end` (t = 1), one row each."""
 
     start: Condition
     end: Condition
@@ -106,14 +102,19 @@ class ConditionLine(ConditionCurve):
             )
         _same_layout(self.start, self.end)
 
+
+@final
+@dataclass(frozen=True, eq=False)
+class ConditionLine(_Between):
+    """The straight line of embeddings from `start` (t = 0) to `end` (t = 1), one row each."""
+
     def at(self, t: Float[Tensor, " rows"]) -> Condition:
-        """(1 - t) start + t end."""
         return self.start.lerp(self.end, t)
 
 
 @final
 @dataclass(frozen=True, eq=False)
-class ConditionArc(ConditionCurve):
+class ConditionArc(_Between):
     r"""The arc of embeddings from `start` to `end`: token by token slerp, norms interpolated.
 
     With unit vectors $u, v$ at an angle $\theta$ and norms $r_0, r_1$, the token at t is
@@ -122,48 +123,16 @@ class ConditionArc(ConditionCurve):
     parallel or opposite go straight.
     """
 
-    start: Condition
-    end: Condition
-
-    def __post_init__(self) -> None:
-        ConditionLine(self.start, self.end)  # the same demands
-
     def at(self, t: Float[Tensor, " rows"]) -> Condition:
-        """The embeddings at each parameter."""
-
-        def turn(a: Tensor, b: Tensor) -> Tensor:
-            u = t.to(device=a.device, dtype=a.dtype).view(-1, *[1] * (a.ndim - 1))
-            r, q = (torch.linalg.vector_norm(x, dim=-1, keepdim=True) for x in (a, b))
-            first, last = a / r.clamp_min(1e-30), b / q.clamp_min(1e-30)
-            gap, total = (
-                torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-                for x in (last - first, last + first)
-            )
-            angle = 2 * torch.atan2(gap, total)
-            sine = angle.sin()
-            straight = sine.abs() < 1e-6
-            safe = torch.where(straight, 1.0, sine)
-            arc = ((1 - u) * angle).sin() / safe * first + (u * angle).sin() / safe * last
-            arc = ((1 - u) * r + u * q) * arc
-            arc = torch.where(straight, torch.lerp(a, b, u), arc)
-            return torch.where(u == 0, a, torch.where(u == 1, b, arc))
-
-        return Condition(
-            tuple(turn(a, b) for a, b in zip(self.start.parts, self.end.parts, strict=True))
-        )
+        turned = (_turn(a, b, t) for a, b in zip(self.start.parts, self.end.parts, strict=True))
+        return Condition(tuple(turned))
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class PathConditions(ConditionCurve):
-    """A curve of conditions for each of several paths.
-
-    Rows are points (..., paths) in order, so that row r belongs to path r modulo the number of
-    paths.
-
-    Args:
-        curves: one a path, at least one.
-    """
+    """A curve of conditions for each of several paths. Rows are points (..., paths) in order, so
+    that row r belongs to path r modulo the number of paths."""
 
     curves: tuple[ConditionCurve, ...]
 
@@ -172,7 +141,6 @@ class PathConditions(ConditionCurve):
             raise ValueError("got no curve of conditions; expected one a path")
 
     def at(self, t: Float[Tensor, " rows"]) -> Condition:
-        """The conditions at each row's parameter on its own path."""
         count = len(self.curves)
         if len(t) % count:
             raise ValueError(f"got {len(t)} points for {count} paths; expected a multiple")
@@ -189,6 +157,25 @@ class PathConditions(ConditionCurve):
         if all(curve is curves[0] for curve in curves):
             return curves[0]
         return PathConditions(tuple(curves))
+
+
+def _turn(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
+    """The arc from a to b at parameters t; see `ConditionArc`."""
+    u = _column(t, a)
+    r, q = norm(a), norm(b)
+    first, last = a / r.clamp_min(1e-30), b / q.clamp_min(1e-30)
+    angle = 2 * torch.atan2(norm(last - first), norm(last + first))
+    sine = angle.sin()
+    straight = sine.abs() < 1e-6
+    safe = torch.where(straight, 1.0, sine)
+    arc = ((1 - u) * angle).sin() / safe * first + (u * angle).sin() / safe * last
+    arc = torch.where(straight, torch.lerp(a, b, u), ((1 - u) * r + u * q) * arc)
+    return torch.where(u == 0, a, torch.where(u == 1, b, arc))
+
+
+def _column(t: Tensor, like: Tensor) -> Tensor:
+    """Parameters ready to be multiplied with a tensor of as many rows."""
+    return t.to(device=like.device, dtype=like.dtype).view(-1, *[1] * (like.ndim - 1))
 
 
 def _same_layout(a: Condition, b: Condition) -> None:

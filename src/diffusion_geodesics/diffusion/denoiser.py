@@ -18,11 +18,9 @@ from torch import Tensor
 
 from diffusion_geodesics.diffusion.condition import Condition
 from diffusion_geodesics.diffusion.memory import ChunkedBatches
-from diffusion_geodesics.diffusion.prediction import Prediction
+from diffusion_geodesics.diffusion.prediction import Prediction, Rows
 from diffusion_geodesics.diffusion.schedule import NoiseSchedule
 from diffusion_geodesics.runtime.cost import Counts, Meter
-
-__all__ = ["Denoiser", "Features", "Network", "NonFiniteError"]
 
 Features = tuple[Float[Tensor, "rows _ _ _"], ...]
 """Pictures of inner features, (rows, channels, height, width), coarse to fine."""
@@ -46,18 +44,13 @@ class Network(ABC):
         """How rows are cut into pieces that fit into memory."""
 
     @abstractmethod
-    def __call__(
-        self, x: Float[Tensor, "rows dim"], timestep: float, condition: Condition
-    ) -> Float[Tensor, "rows dim"]:
+    def __call__(self, x: Rows, timestep: float, condition: Condition) -> Rows:
         """The raw output for all rows at once; `condition` has as many rows as `x`."""
 
-    def features(
-        self, x: Float[Tensor, "rows dim"], timestep: float, condition: Condition
-    ) -> Features:
-        """The inner features at `x`, arguments as in a call, on grids that cover the image.
-
-        They have the network's precision and device, and serve to find the points of two images
-        that show the same thing. The empty tuple where a network offers none.
+    def features(self, x: Rows, timestep: float, condition: Condition) -> Features:
+        """The inner features at `x`, arguments as in a call, on grids that cover the image, by
+        which the points of two images that show the same thing are found. They have the network's
+        precision and device; the empty tuple where a network offers none.
         """
         return ()
 
@@ -68,11 +61,8 @@ class Denoiser:
     """A network with its prediction type and noise schedule.
 
     Values come back in the dtype and on the device of ``x`` (float32 or float64), whatever the
-    network computes in. All latents go in one batch, cut only where memory demands it.
-
-    Args:
-        network, schedule, prediction: its parts.
-        meter: counts every evaluation, where there is one; see :meth:`metered`.
+    network computes in. All latents go in one batch, cut only where memory demands it. ``meter``
+    counts every evaluation, where there is one; see :meth:`metered`.
     """
 
     network: Network
@@ -90,13 +80,8 @@ class Denoiser:
             self.meter.add(Counts(nfe=nfe, batches=1, backward=backward))
 
     def output(
-        self,
-        x: Float[Tensor, "rows dim"],
-        timestep: float,
-        condition: Condition,
-        *,
-        differentiable: bool = False,
-    ) -> Float[Tensor, "rows dim"]:
+        self, x: Rows, timestep: float, condition: Condition, *, differentiable: bool = False
+    ) -> Rows:
         """The network's raw output at `x`, with `condition` of one row or as many as `x`.
 
         `differentiable` lets derivatives with respect to `x` pass; it takes more memory.
@@ -114,14 +99,10 @@ class Denoiser:
         _demand_finite(value, x, timestep)
         return value
 
-    def features(
-        self, x: Float[Tensor, "rows dim"], timestep: float, condition: Condition
-    ) -> Features:
-        """The network's inner features at `x`, coarse to fine; the empty tuple where it has none.
-
-        Grids of any size that cover the image, in the dtype and on the device of `x`; what they
-        are of, and how to compare them, each network's `features` says. No derivatives pass. All
-        else as in `output`, the cost as well; none where there are no features.
+    def features(self, x: Rows, timestep: float, condition: Condition) -> Features:
+        """The network's inner features at `x`, coarse to fine, in its dtype and on its device; the
+        empty tuple where it has none. What they are of, and how to compare them, each network's
+        `features` says. No derivatives pass. All else as in `output`, the cost as well.
         """
         pieces = self._pieces(self.network.features, x, timestep, condition, False)
         values = tuple(torch.cat(level) for level in zip(*pieces, strict=True))
@@ -158,13 +139,8 @@ class Denoiser:
         return self.network.batches.map(evaluate, x.shape[0])
 
     def epsilon(
-        self,
-        x: Float[Tensor, "rows dim"],
-        timestep: float,
-        condition: Condition,
-        *,
-        differentiable: bool = False,
-    ) -> Float[Tensor, "rows dim"]:
+        self, x: Rows, timestep: float, condition: Condition, *, differentiable: bool = False
+    ) -> Rows:
         r"""The predicted noise $\hat\varepsilon(x, t, c)$; all else as in `output`."""
         a, s = self.schedule.coefficients(timestep)
         output = self.output(x, timestep, condition, differentiable=differentiable)

@@ -12,15 +12,11 @@ from typing import final
 
 from diffusion_geodesics.diffusion.schedule import NoiseSchedule
 
-__all__ = ["DiscreteSchedule", "Spacing"]
-
 
 @final
 class Spacing(Enum):
-    """How `steps` sampling steps are spread over the training time steps.
-
-    The three rules of Lin et al. (arXiv 2305.08891, table 2), as `diffusers` rounds them.
-    """
+    """How sampling steps are spread over the training time steps: the three rules of Lin et al.
+    (arXiv 2305.08891, table 2), as `diffusers` rounds them."""
 
     LEADING = "leading"
     TRAILING = "trailing"
@@ -90,11 +86,9 @@ class DiscreteSchedule(NoiseSchedule):
 
     @property
     def clean(self) -> tuple[float, float]:
-        """$(a, s)$ of a clean latent: the end of sampling and the start of inversion."""
         return _pair(self.final_alpha)
 
     def timesteps(self, steps: int) -> tuple[int, ...]:
-        """The time steps that a sampler of `steps` steps visits, noisiest first."""
         train = len(self.alphas_cumprod)
         if not 1 <= steps <= train:
             raise ValueError(f"got {steps} steps; expected 1 to {train}, the training time steps")

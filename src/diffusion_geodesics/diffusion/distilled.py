@@ -17,18 +17,18 @@ al., CVPR 2025, section 4 (the published estimate).
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import final
+from typing import ClassVar, final
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from diffusion_geodesics.density import Score
 from diffusion_geodesics.diffusion.condition import Condition, ConditionCurve
 from diffusion_geodesics.diffusion.denoiser import Denoiser
+from diffusion_geodesics.diffusion.prediction import Rows
 from diffusion_geodesics.diffusion.window import Node, Quadrature, carried
-
-__all__ = ["NFSD", "SDS", "Contrast", "Distillation", "DistilledScore", "Published"]
+from diffusion_geodesics.points import Points, Times
 
 
 @final
@@ -45,19 +45,14 @@ class Contrast:
 class Distillation(ABC):
     """A rule that combines the network's noises under several prompts."""
 
+    evaluations: ClassVar[int]
+    """Rows that a point costs at one node: the prompts whose weight may differ from 0."""
+    scaled: ClassVar[bool] = True
+    """Whether the noise is divided by s and carried back to the level, as a score is."""
+
     @abstractmethod
     def contrast(self, a: float, s: float) -> Contrast:
         """The weights at a noise level."""
-
-    @property
-    @abstractmethod
-    def evaluations(self) -> int:
-        """Rows that a point costs at one node: the prompts whose weight may differ from 0."""
-
-    @property
-    def scaled(self) -> bool:
-        """Whether the noise is divided by s and carried back to the level, as a score is."""
-        return True
 
 
 @final
@@ -69,12 +64,10 @@ class SDS(Distillation):
     over nodes). The noise that was added is subtracted, which changes nothing on average.
     """
 
+    evaluations: ClassVar[int] = 1
+
     def contrast(self, a: float, s: float) -> Contrast:
         return Contrast(1.0, 0.0, 0.0, 1.0)
-
-    @property
-    def evaluations(self) -> int:
-        return 1
 
 
 @final
@@ -91,15 +84,13 @@ class NFSD(Distillation):
     - `clean`: noise-to-signal ratio; 0.73 is Stable Diffusion's time step 200.
     """
 
+    evaluations: ClassVar[int] = 3
+
     weight: float = 7.5
     clean: float = 0.73
 
     def contrast(self, a: float, s: float) -> Contrast:
         return Contrast(self.weight, 1 - self.weight, -1.0 if s >= self.clean * a else 0.0, 0.0)
-
-    @property
-    def evaluations(self) -> int:
-        return 3
 
 
 @final
@@ -113,16 +104,11 @@ class Published(Distillation):
     vanishes.
     """
 
+    evaluations: ClassVar[int] = 2
+    scaled: ClassVar[bool] = False
+
     def contrast(self, a: float, s: float) -> Contrast:
         return Contrast(0.5, 0.0, -0.5, 0.0)
-
-    @property
-    def evaluations(self) -> int:
-        return 2
-
-    @property
-    def scaled(self) -> bool:
-        return False
 
 
 @final
@@ -143,29 +129,10 @@ class DistilledScore(Score):
     null: ConditionCurve | None = None
     negative: ConditionCurve | None = None
 
-    @property
-    def nfe_per_point(self) -> int:
-        """Most network evaluations that one point costs."""
-        return self.rule.evaluations * self.quadrature.size
-
-    @property
-    def batches_per_call(self) -> int:
-        """Batches that one call costs."""
-        return self.quadrature.size
-
-    @property
-    def deterministic(self) -> bool:
-        """Whether it is a function of the point."""
-        return self.quadrature.deterministic
-
     def select(self, index: Int[Tensor, " paths"]) -> Score:
-        """The score along some of several paths."""
         return replace(self, condition=self.condition.select(index))
 
-    def __call__(
-        self, t: Float[Tensor, "*#batch"], x: Float[Tensor, "*batch dim"]
-    ) -> Float[Tensor, "*batch dim"]:
-        """The distilled score at the points `x` with curve parameters `t`."""
+    def __call__(self, t: Times, x: Points) -> Points:
         rows = x.reshape(-1, x.shape[-1])
         parameter = t.to(x.device, x.dtype).expand(x.shape[:-1]).reshape(-1)
         total = torch.zeros_like(rows)
@@ -174,19 +141,15 @@ class DistilledScore(Score):
             total = total + self._at(node, parameter, rows)
         return (total / len(nodes)).reshape(x.shape)
 
-    def _at(self, node: Node, parameter: Tensor, rows: Tensor) -> Tensor:
+    def _at(self, node: Node, parameter: Tensor, rows: Rows) -> Rows:
         schedule = self.denoiser.schedule
         a, s = schedule.coefficients(node.timestep)
         moved, ratio, kappa = carried(schedule, rows, self.quadrature.level, node)
         weights = self.rule.contrast(a, s)
         asked = [
-            (weight, _given(curve, name).at(parameter))
-            for name, weight, curve in (
-                ("condition", weights.condition, self.condition),
-                ("null", weights.null, self.null),
-                ("negative", weights.negative, self.negative),
-            )
-            if weight != 0.0
+            (getattr(weights, name), _given(getattr(self, name), name).at(parameter))
+            for name in ("condition", "null", "negative")
+            if getattr(weights, name) != 0.0
         ]
         noises = self.denoiser.epsilon(
             moved.repeat(len(asked), 1), node.timestep, Condition.stack([c for _, c in asked])

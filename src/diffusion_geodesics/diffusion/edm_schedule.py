@@ -11,12 +11,10 @@ from typing import final
 
 from diffusion_geodesics.diffusion.schedule import NoiseSchedule
 
-__all__ = ["EDMSchedule", "SigmaSpacing"]
-
 
 @final
 class SigmaSpacing(Enum):
-    r"""How the noise levels of a sampler lie between the largest and the smallest."""
+    """How the noise levels of a sampler lie between the largest and the smallest."""
 
     KARRAS = "karras"
     r"""Even in $\sigma^{1/\rho}$."""
@@ -60,16 +58,13 @@ class EDMSchedule(NoiseSchedule):
         return 1.0, self._demanded(timestep)
 
     def timestep_at(self, ratio: float) -> float:
-        r"""`ratio` itself: here $s/a = \sigma$."""
         return self._demanded(ratio)
 
     @property
     def clean(self) -> tuple[float, float]:
-        """(1, final_sigma): the end of sampling and the start of inversion."""
         return 1.0, self.final_sigma
 
     def timesteps(self, steps: int) -> tuple[float, ...]:
-        r"""The $\sigma$ that a sampler of `steps` steps visits, from `sigma_max` down."""
         if steps < 1:
             raise ValueError(f"got {steps} steps; expected 1 or more")
         ramp = [k / max(steps - 1, 1) for k in range(steps)]

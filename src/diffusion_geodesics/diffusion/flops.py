@@ -15,8 +15,6 @@ from diffusion_geodesics.diffusion.codec import Codec
 from diffusion_geodesics.diffusion.condition import Condition
 from diffusion_geodesics.diffusion.denoiser import Denoiser
 
-__all__ = ["codec_flops", "count_flops", "evaluation_flops", "network_bytes"]
-
 
 def count_flops(function: Callable[[], object]) -> int:
     """Operations of the matrix products and convolutions that `function` calls, running it."""
@@ -26,14 +24,8 @@ def count_flops(function: Callable[[], object]) -> int:
 
 
 def evaluation_flops(denoiser: Denoiser, condition: Condition) -> int:
-    """Operations of one evaluation of the network, which is really evaluated once.
-
-    Args:
-        denoiser: whose network.
-        condition: any condition of its kind; attention to a prompt is part of an evaluation.
-
-    Cost: one evaluation.
-    """
+    """Operations of one evaluation of the network, which is really evaluated once, under any
+    condition of its kind: attention to a prompt is part of an evaluation."""
     timestep = denoiser.schedule.timesteps(2)[-1]
     x = torch.zeros(1, denoiser.network.dim)
     return count_flops(lambda: denoiser.output(x, timestep, condition.take(slice(0, 1))))
@@ -52,11 +44,8 @@ def network_bytes(*parts: Any) -> int:
     tensors = {
         id(t): t.numel() * t.element_size()
         for part in parts
-        for module in _roots(part)
+        for module in vars(part).values()
+        if isinstance(module, nn.Module)
         for t in (*module.parameters(), *module.buffers())
     }
     return sum(tensors.values())
-
-
-def _roots(part: Any) -> list[nn.Module]:
-    return [value for value in vars(part).values() if isinstance(value, nn.Module)]

@@ -11,8 +11,6 @@ from typing import final
 
 from diffusion_geodesics.diffusion.schedule import NoiseSchedule
 
-__all__ = ["FlowSchedule", "dynamic_mu"]
-
 
 @final
 @dataclass(frozen=True)
@@ -60,11 +58,9 @@ class FlowSchedule(NoiseSchedule):
 
     @property
     def clean(self) -> tuple[float, float]:
-        """(1, 0): the clean latent has no noise."""
         return 1.0, 0.0
 
     def timesteps(self, steps: int) -> tuple[float, ...]:
-        """The time steps that a sampler of `steps` steps visits, noisiest first: T and below."""
         if steps < 1:
             raise ValueError(f"got {steps} steps; expected 1 or more")
         end = 1.0 / steps if self.lowest is None else self.lowest

@@ -9,8 +9,6 @@ from typing import TypeVar, final
 
 import torch
 
-__all__ = ["ChunkedBatches", "OutOfMemoryError", "free_bytes", "is_out_of_memory", "total_bytes"]
-
 Value = TypeVar("Value")
 
 
@@ -27,8 +25,8 @@ class ChunkedBatches:
     - `device`: where.
     - `max_rows`: an upper bound on a piece, whatever the memory.
 
-    The first piece takes what fits into a good part of the free memory; a piece that runs out
-    of memory is tried again at half the size, down to one row.
+    The first piece takes what fits into a good part of the free memory; a piece that runs out of
+    memory is tried again at half the size, down to one row.
     """
 
     bytes_per_row: int
@@ -42,10 +40,8 @@ class ChunkedBatches:
         return max(1, min(self.max_rows, fitting))
 
     def map(self, function: Callable[[slice], Value], rows: int) -> list[Value]:
-        """`function(piece)` for slices that cover `range(rows)` in order.
-
-        Raises `OutOfMemoryError` when a single row does not fit.
-        """
+        """`function(piece)` for slices that cover `range(rows)` in order; `OutOfMemoryError` when a
+        single row does not fit."""
         size, start, results = self.rows, 0, []
         while start < rows:
             result = _attempt(function, slice(start, min(start + size, rows)))

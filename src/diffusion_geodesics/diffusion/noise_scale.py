@@ -10,8 +10,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["LEAST_NOISE", "MOST_NOISE", "noise_caution", "noise_scale"]
-
 LEAST_NOISE, MOST_NOISE = 0.4, 2.0
 """Noise of inverted latents that is to be expected, over its nominal standard deviation: 0.5 to 1.7
 for pictures in the models at hand."""
@@ -20,22 +18,13 @@ for pictures in the models at hand."""
 def noise_scale(
     clean: Float[Tensor, "rows dim"], latents: Float[Tensor, "rows dim"], a: float, s: float
 ) -> Float[Tensor, " rows"]:
-    r"""The root mean square of :math:`(x - a x_0) / s`.
-
-    Args:
-        clean: :math:`x_0`.
-        latents: x, at a noise level.
-        a, s: signal and noise of the level.
-    """
+    """The root mean square of :math:`(x - a x_0) / s`, with signal a and noise s of the level."""
     return ((latents - a * clean) / s).square().mean(1).sqrt()
 
 
 def noise_caution(scale: Float[Tensor, " rows"]) -> str:
-    """What to know about the noise of inverted latents, in a sentence or two; else empty.
-
-    Args:
-        scale: from :func:`noise_scale`.
-    """
+    """What to know about the noise of inverted latents (:func:`noise_scale`) in words;
+    else empty."""
     low, high = float(scale.min()), float(scale.max())
     if low < LEAST_NOISE:
         return (

@@ -8,30 +8,19 @@ from typing import final
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = [
-    "EDMPrediction",
-    "EpsilonPrediction",
-    "FlowPrediction",
-    "Prediction",
-    "SamplePrediction",
-    "ScorePrediction",
-    "VelocityPrediction",
-]
+Rows = Float[Tensor, "rows dim"]
+"""Flat latents, one a row."""
 
 
 class Prediction(ABC):
     r"""What a network's output is, given the point $x = a x_0 + s \varepsilon$ it was shown."""
 
     @abstractmethod
-    def epsilon(
-        self, output: Float[Tensor, "rows dim"], x: Float[Tensor, "rows dim"], a: float, s: float
-    ) -> Float[Tensor, "rows dim"]:
+    def epsilon(self, output: Rows, x: Rows, a: float, s: float) -> Rows:
         r"""The noise $\varepsilon$ that `output` means at `x`."""
 
     @abstractmethod
-    def clean(
-        self, output: Float[Tensor, "rows dim"], x: Float[Tensor, "rows dim"], a: float, s: float
-    ) -> Float[Tensor, "rows dim"]:
+    def clean(self, output: Rows, x: Rows, a: float, s: float) -> Rows:
         """The clean latent $x_0$ that `output` means at `x`."""
 
 
@@ -40,14 +29,10 @@ class Prediction(ABC):
 class EpsilonPrediction(Prediction):
     r"""The output is the noise: $\varepsilon = o$, $x_0 = (x - s o) / a$."""
 
-    def epsilon(
-        self, output: Float[Tensor, "rows dim"], x: Float[Tensor, "rows dim"], a: float, s: float
-    ) -> Float[Tensor, "rows dim"]:
+    def epsilon(self, output: Rows, x: Rows, a: float, s: float) -> Rows:
         return output
 
-    def clean(
-        self, output: Float[Tensor, "rows dim"], x: Float[Tensor, "rows dim"], a: float, s: float
-    ) -> Float[Tensor, "rows dim"]:
+    def clean(self, output: Rows, x: Rows, a: float, s: float) -> Rows:
         return (x - s * output) / a
 
 
@@ -56,14 +41,10 @@ class EpsilonPrediction(Prediction):
 class VelocityPrediction(Prediction):
     r"""The output is $v = a\varepsilon - s x_0$: $\varepsilon = a v + s x$, $x_0 = a x - s v$."""
 
-    def epsilon(
-        self, output: Float[Tensor, "rows dim"], x: Float[Tensor, "rows dim"], a: float, s: float
-    ) -> Float[Tensor, "rows dim"]:
+    def epsilon(self, output: Rows, x: Rows, a: float, s: float) -> Rows:
         return a * output + s * x
 
-    def clean(
-        self, output: Float[Tensor, "rows dim"], x: Float[Tensor, "rows dim"], a: float, s: float
-    ) -> Float[Tensor, "rows dim"]:
+    def clean(self, output: Rows, x: Rows, a: float, s: float) -> Rows:
         return a * x - s * output
 
 
@@ -72,14 +53,10 @@ class VelocityPrediction(Prediction):
 class SamplePrediction(Prediction):
     r"""The output is the clean latent: $x_0 = o$, $\varepsilon = (x - a o) / s$."""
 
-    def epsilon(
-        self, output: Float[Tensor, "rows dim"], x: Float[Tensor, "rows dim"], a: float, s: float
-    ) -> Float[Tensor, "rows dim"]:
+    def epsilon(self, output: Rows, x: Rows, a: float, s: float) -> Rows:
         return (x - a * output) / s
 
-    def clean(
-        self, output: Float[Tensor, "rows dim"], x: Float[Tensor, "rows dim"], a: float, s: float
-    ) -> Float[Tensor, "rows dim"]:
+    def clean(self, output: Rows, x: Rows, a: float, s: float) -> Rows:
         return output
 
 
@@ -89,14 +66,10 @@ class FlowPrediction(Prediction):
     r"""The output is $v = \varepsilon - x_0$, for $a + s = 1$: $\varepsilon = x + a v$,
     $x_0 = x - s v$. Nothing is divided by, so that pure noise ($a = 0$) is as good as the rest."""
 
-    def epsilon(
-        self, output: Float[Tensor, "rows dim"], x: Float[Tensor, "rows dim"], a: float, s: float
-    ) -> Float[Tensor, "rows dim"]:
+    def epsilon(self, output: Rows, x: Rows, a: float, s: float) -> Rows:
         return x + a * output
 
-    def clean(
-        self, output: Float[Tensor, "rows dim"], x: Float[Tensor, "rows dim"], a: float, s: float
-    ) -> Float[Tensor, "rows dim"]:
+    def clean(self, output: Rows, x: Rows, a: float, s: float) -> Rows:
         return x - s * output
 
 
@@ -105,14 +78,10 @@ class FlowPrediction(Prediction):
 class ScorePrediction(Prediction):
     r"""The output is $\nabla \log p$: $\varepsilon = -s o$, $x_0 = (x + s^2 o) / a$."""
 
-    def epsilon(
-        self, output: Float[Tensor, "rows dim"], x: Float[Tensor, "rows dim"], a: float, s: float
-    ) -> Float[Tensor, "rows dim"]:
+    def epsilon(self, output: Rows, x: Rows, a: float, s: float) -> Rows:
         return -s * output
 
-    def clean(
-        self, output: Float[Tensor, "rows dim"], x: Float[Tensor, "rows dim"], a: float, s: float
-    ) -> Float[Tensor, "rows dim"]:
+    def clean(self, output: Rows, x: Rows, a: float, s: float) -> Rows:
         return (x + s**2 * output) / a
 
 
@@ -140,14 +109,10 @@ class EDMPrediction(Prediction):
                 "0 and sign 1 or -1"
             )
 
-    def epsilon(
-        self, output: Float[Tensor, "rows dim"], x: Float[Tensor, "rows dim"], a: float, s: float
-    ) -> Float[Tensor, "rows dim"]:
+    def epsilon(self, output: Rows, x: Rows, a: float, s: float) -> Rows:
         r = math.hypot(s, self.sigma_data)
         return (s / r * x - self.sign * self.sigma_data * output) / r
 
-    def clean(
-        self, output: Float[Tensor, "rows dim"], x: Float[Tensor, "rows dim"], a: float, s: float
-    ) -> Float[Tensor, "rows dim"]:
+    def clean(self, output: Rows, x: Rows, a: float, s: float) -> Rows:
         r = math.hypot(s, self.sigma_data)
         return (self.sigma_data / r) * (self.sigma_data / r * x + self.sign * s * output)

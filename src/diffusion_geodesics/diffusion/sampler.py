@@ -32,10 +32,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
-from jaxtyping import Float
-from torch import Tensor
-
-__all__ = ["DDIM", "LMS", "DPMSolver", "Field", "Guess", "Heun", "Memory", "Rung", "Sampler"]
+from diffusion_geodesics.diffusion.prediction import Rows
 
 
 @final
@@ -43,8 +40,8 @@ __all__ = ["DDIM", "LMS", "DPMSolver", "Field", "Guess", "Heun", "Memory", "Rung
 class Guess:
     """What the network says at a point: the clean latent and the noise in it."""
 
-    clean: Float[Tensor, "rows dim"]
-    noise: Float[Tensor, "rows dim"]
+    clean: Rows
+    noise: Rows
 
 
 @final
@@ -73,72 +70,68 @@ class Memory:
     rung: Rung
 
 
-Field = Callable[[Tensor, float], Guess]
-"""The network at points (rows, dim) and a time step."""
+@final
+@dataclass(frozen=True)
+class Step:
+    """A step from the rung `here` to the next cleaner rung `there`.
+
+    - `above`: what the network guessed one rung above, if it is known. Undoing a step without it,
+      a symmetric rule of the same order stands in.
+    - `below`: what it guessed one rung below, for undoing, if there is one.
+    """
+
+    here: Rung
+    there: Rung
+    above: Memory | None = None
+    below: Memory | None = None
+
+    def euler(self, guess: Guess) -> Rows:
+        """The end of the step, by one guess."""
+        return self.there.a * guess.clean + self.there.s * guess.noise
+
+
+Field = Callable[[Rows, float], Guess]
+"""The network at points and a time step."""
 
 
 class Sampler(ABC):
     """A rule for one step of the probability flow."""
 
     @property
-    @abstractmethod
     def sweeps(self) -> int:
         """How often inversion walks up the ladder; more than once for a sampler with a memory."""
+        return 1
 
-    @abstractmethod
     def evaluations(self, last: bool) -> int:
-        """Network rows that one step of one latent takes; `last` for the step to the clean end."""
+        """Network evaluations that one step of one latent takes; `last`: to the clean end."""
+        return 1
+
+    @final
+    def step(self, field: Field, x: Rows, step: Step) -> tuple[Rows, Guess]:
+        """The latents where a step from `x` ends, and the network's guess at `x`."""
+        guess = field(x, _timestep(step.here))
+        return self._end(field, x, guess, step), guess
+
+    @final
+    def undo(self, field: Field, x: Rows, end: Rows, step: Step) -> tuple[Rows, Guess]:
+        """One fixed-point iteration for the latents `x` whose step ends in `end`: the next guess
+        of them, and the network's at the former one."""
+        guess = field(x, _timestep(step.here))
+        return self._start(field, guess, end, step), guess
 
     @abstractmethod
-    def step(
-        self,
-        field: Field,
-        x: Float[Tensor, "rows dim"],
-        here: Rung,
-        there: Rung,
-        above: Memory | None,
-    ) -> tuple[Float[Tensor, "rows dim"], Guess]:
-        """From `x` at `here` to the next cleaner rung `there`.
-
-        `above` is what the network guessed at the rung before, if there was one. Returns the
-        next latents and the guess at `x`.
-        """
+    def _end(self, field: Field, x: Rows, guess: Guess, step: Step) -> Rows:
+        """Where the step from `x` ends, with the network's guess at `x`."""
 
     @abstractmethod
-    def undo(
-        self,
-        field: Field,
-        x: Float[Tensor, "rows dim"],
-        there: Float[Tensor, "rows dim"],
-        rungs: tuple[Rung, Rung],
-        below: Memory | None,
-        above: Memory | None,
-    ) -> tuple[Float[Tensor, "rows dim"], Guess]:
-        """One fixed-point iteration for the latents `x` whose step ends in `there`.
-
-        - `rungs`: (here, there), as in `step`; `x` is the guess so far.
-        - `below`: what the network guessed one rung below, if there is one.
-        - `above`: the same one rung above, if it is known; without it a symmetric rule of the
-          same order stands in. None at the top rung, where sampling has no memory either.
-
-        Returns the next guess and the network's at the former one.
-        """
+    def _start(self, field: Field, guess: Guess, end: Rows, step: Step) -> Rows:
+        """Where a step to `end` begins, by the network's guess at the start supposed so far."""
 
 
-def _by_noise(x: Tensor, noise: Tensor, start: Rung, end: Rung) -> Tensor:
+def _by_noise(x: Rows, noise: Rows, start: Rung, end: Rung) -> Rows:
     """x at `end`, from x at `start` along one noise; either way along the ladder."""
     ratio = end.a / start.a
     return ratio * x + (end.s - start.s * ratio) * noise
-
-
-def _by_clean(x: Tensor, clean: Tensor, start: Rung, end: Rung) -> Tensor:
-    """x at `end`, from x at `start` towards one clean latent; either way along the ladder."""
-    ratio = end.s / start.s
-    return ratio * x + (end.a - start.a * ratio) * clean
-
-
-def _euler(guess: Guess, there: Rung) -> Tensor:
-    return there.a * guess.clean + there.s * guess.noise
 
 
 def _timestep(rung: Rung) -> float:
@@ -152,36 +145,11 @@ def _timestep(rung: Rung) -> float:
 class DDIM(Sampler):
     """First order: the noise at the start of the step stands for all of it."""
 
-    @property
-    def sweeps(self) -> int:
-        return 1
+    def _end(self, field: Field, x: Rows, guess: Guess, step: Step) -> Rows:
+        return step.euler(guess)
 
-    def evaluations(self, last: bool) -> int:
-        return 1
-
-    def step(
-        self,
-        field: Field,
-        x: Float[Tensor, "rows dim"],
-        here: Rung,
-        there: Rung,
-        above: Memory | None,
-    ) -> tuple[Float[Tensor, "rows dim"], Guess]:
-        guess = field(x, _timestep(here))
-        return _euler(guess, there), guess
-
-    def undo(
-        self,
-        field: Field,
-        x: Float[Tensor, "rows dim"],
-        there: Float[Tensor, "rows dim"],
-        rungs: tuple[Rung, Rung],
-        below: Memory | None,
-        above: Memory | None,
-    ) -> tuple[Float[Tensor, "rows dim"], Guess]:
-        here, end = rungs
-        guess = field(x, _timestep(here))
-        return _by_noise(there, guess.noise, end, here), guess
+    def _start(self, field: Field, guess: Guess, end: Rows, step: Step) -> Rows:
+        return _by_noise(end, guess.noise, step.there, step.here)
 
 
 @final
@@ -189,43 +157,24 @@ class DDIM(Sampler):
 class Heun(Sampler):
     """Second order: the mean of the noises at the start and at the end of a DDIM step."""
 
-    @property
-    def sweeps(self) -> int:
-        return 1
-
     def evaluations(self, last: bool) -> int:
         return 1 if last else 2
 
-    def step(
-        self,
-        field: Field,
-        x: Float[Tensor, "rows dim"],
-        here: Rung,
-        there: Rung,
-        above: Memory | None,
-    ) -> tuple[Float[Tensor, "rows dim"], Guess]:
-        guess = field(x, _timestep(here))
-        guessed = _euler(guess, there)
-        if there.timestep is None or here.a <= 0.0:
-            return guessed, guess
-        noise = 0.5 * (guess.noise + field(guessed, there.timestep).noise)
-        return _by_noise(x, noise, here, there), guess
+    def _end(self, field: Field, x: Rows, guess: Guess, step: Step) -> Rows:
+        if not self._second_order(step):
+            return step.euler(guess)
+        return _by_noise(x, self._mean(field, guess, step), step.here, step.there)
 
-    def undo(
-        self,
-        field: Field,
-        x: Float[Tensor, "rows dim"],
-        there: Float[Tensor, "rows dim"],
-        rungs: tuple[Rung, Rung],
-        below: Memory | None,
-        above: Memory | None,
-    ) -> tuple[Float[Tensor, "rows dim"], Guess]:
-        here, end = rungs
-        guess = field(x, _timestep(here))
-        noise = guess.noise
-        if end.timestep is not None and here.a > 0.0:
-            noise = 0.5 * (noise + field(_euler(guess, end), end.timestep).noise)
-        return _by_noise(there, noise, end, here), guess
+    def _start(self, field: Field, guess: Guess, end: Rows, step: Step) -> Rows:
+        noise = self._mean(field, guess, step) if self._second_order(step) else guess.noise
+        return _by_noise(end, noise, step.there, step.here)
+
+    def _second_order(self, step: Step) -> bool:
+        return step.there.timestep is not None and step.here.a > 0.0
+
+    def _mean(self, field: Field, guess: Guess, step: Step) -> Rows:
+        there = field(step.euler(guess), _timestep(step.there))
+        return 0.5 * (guess.noise + there.noise)
 
 
 @final
@@ -239,44 +188,20 @@ class DPMSolver(Sampler):
     same order, $D = \frac12(\hat x_0 + \hat x_0')$, instead. `LMS` has an exact inverse.
     """
 
-    @property
-    def sweeps(self) -> int:
-        return 1
+    def _end(self, field: Field, x: Rows, guess: Guess, step: Step) -> Rows:
+        here, there, clean = step.here, step.there, guess.clean
+        if step.above is not None:
+            clean = clean + _lead(step.above.rung, here, there) * (clean - step.above.guess.clean)
+        ratio = there.s / here.s
+        return ratio * x + (there.a - here.a * ratio) * clean
 
-    def evaluations(self, last: bool) -> int:
-        return 1
-
-    def step(
-        self,
-        field: Field,
-        x: Float[Tensor, "rows dim"],
-        here: Rung,
-        there: Rung,
-        above: Memory | None,
-    ) -> tuple[Float[Tensor, "rows dim"], Guess]:
-        guess = field(x, _timestep(here))
-        clean = guess.clean
-        if above is not None:
-            clean = clean + _lead(above.rung, here, there) * (clean - above.guess.clean)
-        return _by_clean(x, clean, here, there), guess
-
-    def undo(
-        self,
-        field: Field,
-        x: Float[Tensor, "rows dim"],
-        there: Float[Tensor, "rows dim"],
-        rungs: tuple[Rung, Rung],
-        below: Memory | None,
-        above: Memory | None,
-    ) -> tuple[Float[Tensor, "rows dim"], Guess]:
-        here, end = rungs
-        guess = field(x, _timestep(here))
-        if below is None or end.s <= 0.0:
-            return _by_noise(there, guess.noise, end, here), guess
-        bend = 0.5 * (below.guess.clean - guess.clean)
-        # In the noise, where the iteration contracts, with the bend as a correction.
-        start = there - (end.a - here.a * end.s / here.s) * bend
-        return _by_noise(start, guess.noise, end, here), guess
+    def _start(self, field: Field, guess: Guess, end: Rows, step: Step) -> Rows:
+        here, there = step.here, step.there
+        if step.below is not None and there.s > 0.0:
+            # In the noise, where the iteration contracts, with the bend as a correction.
+            bend = 0.5 * (step.below.guess.clean - guess.clean)
+            end = end - (there.a - here.a * there.s / here.s) * bend
+        return _by_noise(end, guess.noise, there, here)
 
 
 @final
@@ -303,45 +228,24 @@ class LMS(Sampler):
     def sweeps(self) -> int:
         return self.walks
 
-    def evaluations(self, last: bool) -> int:
-        return 1
+    def _end(self, field: Field, x: Rows, guess: Guess, step: Step) -> Rows:
+        if step.above is None or step.above.rung.a <= 0.0:
+            return step.euler(guess)
+        return _by_noise(x, _extrapolated(guess, step.above, step), step.here, step.there)
 
-    def step(
-        self,
-        field: Field,
-        x: Float[Tensor, "rows dim"],
-        here: Rung,
-        there: Rung,
-        above: Memory | None,
-    ) -> tuple[Float[Tensor, "rows dim"], Guess]:
-        guess = field(x, _timestep(here))
-        if above is None or above.rung.a <= 0.0:
-            return _euler(guess, there), guess
-        return _by_noise(x, _extrapolated(guess, above, here, there), here, there), guess
-
-    def undo(
-        self,
-        field: Field,
-        x: Float[Tensor, "rows dim"],
-        there: Float[Tensor, "rows dim"],
-        rungs: tuple[Rung, Rung],
-        below: Memory | None,
-        above: Memory | None,
-    ) -> tuple[Float[Tensor, "rows dim"], Guess]:
-        here, end = rungs
-        guess = field(x, _timestep(here))
-        noise = guess.noise
+    def _start(self, field: Field, guess: Guess, end: Rows, step: Step) -> Rows:
+        noise, above, below = guess.noise, step.above, step.below
         if above is not None and above.rung.a > 0.0:
-            noise = _extrapolated(guess, above, here, end)
-        elif above is None and below is not None and here.a > 0.0:
+            noise = _extrapolated(guess, above, step)
+        elif above is None and below is not None and step.here.a > 0.0:
             noise = 0.5 * (noise + below.guess.noise)
-        return _by_noise(there, noise, end, here), guess
+        return _by_noise(end, noise, step.there, step.here)
 
 
-def _extrapolated(guess: Guess, above: Memory, here: Rung, there: Rung) -> Tensor:
+def _extrapolated(guess: Guess, above: Memory, step: Step) -> Rows:
     r"""The noise at the middle of the step in $\sigma$, from here and from the rung above."""
-    ratio = [rung.s / rung.a for rung in (above.rung, here, there)]
-    lead = 0.5 * (ratio[2] - ratio[1]) / (ratio[1] - ratio[0])
+    before, here, there = (rung.s / rung.a for rung in (above.rung, step.here, step.there))
+    lead = 0.5 * (there - here) / (here - before)
     return guess.noise + lead * (guess.noise - above.guess.noise)
 
 

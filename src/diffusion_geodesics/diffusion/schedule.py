@@ -9,18 +9,13 @@ Three kinds cover the models there are: `DiscreteSchedule` ($a^2 + s^2 = 1$, tab
 from abc import ABC, abstractmethod
 from typing import final
 
-__all__ = ["NoiseSchedule"]
-
 
 class NoiseSchedule(ABC):
     """The noise levels of a model, named by the numbers its network is told: time steps."""
 
     @abstractmethod
     def coefficients(self, timestep: float) -> tuple[float, float]:
-        """$(a, s)$ at `timestep`, in double precision.
-
-        Raises `ValueError` for a time step that the schedule does not have.
-        """
+        """$(a, s)$ at `timestep`, in double precision; `ValueError` for one that there is not."""
 
     @abstractmethod
     def timestep_at(self, ratio: float) -> float:
@@ -40,9 +35,9 @@ class NoiseSchedule(ABC):
     def ladder(self, steps: int, level: float) -> tuple[float, ...]:
         r"""The time steps between a noise level and the clean end, noisiest first.
 
-        `level` $\tau \in (0, 1]$ is the fraction of the `steps` sampling steps that lie between
-        the clean latent and the level: the ladder has `round(level * steps)` rungs, at least
-        one. Sampling walks down it and then to `clean`; inversion walks up the same rungs.
+        `level` $\tau \in (0, 1]$ is the fraction of the `steps` sampling steps that lie between the
+        clean latent and the level: the ladder has `round(level * steps)` rungs, at least one.
+        Sampling walks down it and then to `clean`; inversion walks up the same rungs.
         """
         if not 0.0 < level <= 1.0:
             raise ValueError(f"got noise level {level}; expected a fraction in (0, 1]")

@@ -1,14 +1,12 @@
 r"""Text inversion: the prompt embedding that explains an image best.
 
-Minimises over the embedding e, starting from a prompt's,
+Minimises over the embedding e, starting from a prompt's, with AdamW,
 
-$$\mathbb E_{t, \xi} \bigl\| \hat\varepsilon(a_t x_0 + s_t \xi, t, e) - \xi \bigr\|^2,$$
+$$\mathbb E_{t, \xi} \bigl\| \hat\varepsilon(a_t x_0 + s_t \xi, t, e) - \xi \bigr\|^2.$$
 
-with AdamW. A training step counts as one row an image, and as three in operations: the gradient
-takes about twice those of the evaluation.
-
-References: Gal et al., arXiv 2208.01618 (optimising text embeddings). Yu et al., CVPR 2025,
-section 4 (500 steps at a rate of 5e-3, one image at a time).
+A training step counts as one row an image, and as three in operations. References: Gal et al.,
+arXiv 2208.01618 (optimising text embeddings); Yu et al., CVPR 2025, section 4 (500 steps at a rate
+of 5e-3, one image at a time).
 """
 
 import math
@@ -18,13 +16,12 @@ from typing import final
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
+from diffusion_geodesics.diffusion.codec import Latents
 from diffusion_geodesics.diffusion.condition import Condition
 from diffusion_geodesics.diffusion.denoiser import Denoiser, NonFiniteError
-
-__all__ = ["TextInversion", "invert_text"]
+from diffusion_geodesics.points import seeded_noise
 
 
 @final
@@ -68,7 +65,7 @@ class TextInversion:
 
 def invert_text(
     denoiser: Denoiser,
-    x0: Float[Tensor, "images dim"],
+    x0: Latents,
     condition: Condition,
     method: TextInversion | None = None,
     on_step: Callable[[int, int], None] | None = None,
@@ -77,11 +74,10 @@ def invert_text(
 
     - `x0`: clean latents; `condition`: where to start, one row or one an image.
 
-    All images share a batch and, since a network takes one time step a call, the time step;
-    noises are their own. Without checks the last embeddings are
-    returned, else those with the lowest loss on the fixed set, at worst the prompt's own.
-    Cost: see `TextInversion.most_nfe`; a training step counts one evaluation an image.
-    Raises `NonFiniteError` where the loss is not finite.
+    All images share a batch and, since a network takes one time step a call, the time step; noises
+    are their own. Without checks the last embeddings are returned, else those with the lowest loss
+    on the fixed set, at worst the prompt's own. Cost: see `TextInversion.most_nfe`; a training step
+    counts one evaluation an image. Raises `NonFiniteError` where the loss is not finite.
     """
     method = method or TextInversion()
     images = len(x0)
@@ -93,18 +89,16 @@ def invert_text(
     ]
     optimiser = torch.optim.AdamW(parts, lr=method.rate)
     picks = np.linspace(0, len(grid) - 1, method.checks).round().astype(int)
-    fixed = [(grid[int(k)], _noise(x0[:1], generator)) for k in picks]
+    fixed = [(grid[int(k)], seeded_noise(x0[:1].shape, generator, x0)) for k in picks]
     best = [p.detach().clone() for p in parts]
     lowest = torch.full((images,), math.inf, dtype=x0.dtype, device=x0.device)
     since = torch.zeros(images, dtype=torch.long, device=x0.device)
 
-    def losses(
-        timestep: float, noise: Tensor, live: list[Tensor], *, trained: bool = False
-    ) -> Tensor:
+    def losses(timestep: float, noise: Tensor, *, trained: bool = False) -> Tensor:
         denoiser.count(images, backward=images if trained else 0)
         a, s = denoiser.schedule.coefficients(timestep)
         x = a * x0 + s * noise
-        output = denoiser.network(x, timestep, Condition(tuple(live))).to(x.device).to(x.dtype)
+        output = denoiser.network(x, timestep, Condition(tuple(parts))).to(x.device).to(x.dtype)
         epsilon = denoiser.prediction.epsilon(output, x, a, s)
         return (epsilon - noise).square().mean(dim=1)
 
@@ -112,7 +106,7 @@ def invert_text(
         """Keep what improved; whether nothing has for long."""
         nonlocal lowest, since
         with torch.no_grad():
-            now = torch.stack([losses(t, n.expand_as(x0), parts) for t, n in fixed]).mean(0)
+            now = torch.stack([losses(t, n.expand_as(x0)) for t, n in fixed]).mean(0)
         better = now < lowest * 0.99
         since = torch.where(better, 0, since + 1)
         for kept, part in zip(best, parts, strict=True):
@@ -125,7 +119,8 @@ def invert_text(
     for step in range(1, method.steps + 1):
         draw = int(torch.randint(len(grid), (), generator=generator))
         with torch.enable_grad():
-            loss = losses(grid[draw], _noise(x0, generator), parts, trained=True).sum()
+            noise = seeded_noise(x0.shape, generator, x0)
+            loss = losses(grid[draw], noise, trained=True).sum()
             if not bool(loss.isfinite()):
                 raise NonFiniteError(
                     "text inversion met a loss that is not finite; half precision may have "
@@ -141,7 +136,3 @@ def invert_text(
             break
     kept = best if method.check_every else [p.detach() for p in parts]
     return [Condition(tuple(p[k : k + 1] for p in kept)) for k in range(images)]
-
-
-def _noise(like: Tensor, generator: torch.Generator) -> Tensor:
-    return torch.randn(like.shape, generator=generator, dtype=torch.float64).to(like)

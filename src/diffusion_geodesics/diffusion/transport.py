@@ -7,7 +7,7 @@ sampling undoes it.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import pairwise
 
 import torch
@@ -16,24 +16,23 @@ from torch import Tensor
 
 from diffusion_geodesics.diffusion.condition import Condition
 from diffusion_geodesics.diffusion.denoiser import Denoiser
-from diffusion_geodesics.diffusion.sampler import DDIM, Guess, Memory, Rung, Sampler
+from diffusion_geodesics.diffusion.prediction import Rows
+from diffusion_geodesics.diffusion.sampler import DDIM, Field, Guess, Memory, Rung, Sampler, Step
 from diffusion_geodesics.diffusion.schedule import NoiseSchedule
-
-__all__ = ["OnStep", "guidance_bump", "invert", "rungs_of", "sample", "sampling_nfe"]
+from diffusion_geodesics.points import seeded_noise
 
 OnStep = Callable[[int, int], None]
 
 
 def rungs_of(schedule: NoiseSchedule, steps: int, level: float) -> tuple[Rung, ...]:
     """The ladder with $(a, s)$ at every rung, noisiest first; the clean end comes last."""
-    ladder = schedule.ladder(steps, level)
-    noisy = [Rung(t, *schedule.coefficients(t)) for t in ladder]
+    noisy = [Rung(t, *schedule.coefficients(t)) for t in schedule.ladder(steps, level)]
     return (*noisy, Rung(None, *schedule.clean))
 
 
 def invert(
     denoiser: Denoiser,
-    x0: Float[Tensor, "rows dim"],
+    x0: Rows,
     condition: Condition,
     *,
     steps: int,
@@ -43,7 +42,7 @@ def invert(
     tolerance: float = 3e-3,
     start_noise: float = 0.0,
     on_step: OnStep | None = None,
-) -> Float[Tensor, "rows dim"]:
+) -> Rows:
     r"""Clean latents carried up to a noise level, deterministically, at guidance 1.
 
     Each rung solves the sampler's step for its start by fixed-point iteration; DDIM's is
@@ -73,9 +72,9 @@ def invert(
     rungs = rungs_of(denoiser.schedule, steps, level)
     if start_noise:
         rungs, x0 = _started(rungs, x0, start_noise)
-    field = _Field(denoiser, condition.expand(x0.shape[0]))
+    condition = condition.expand(x0.shape[0])
     count = len(rungs) - 1
-    known: list[tuple[Tensor, Guess] | None] = [None] * count
+    known: list[tuple[Rows, Guess] | None] = [None] * count
     x = x0
     for sweep in range(sampler.sweeps):
         x = x0
@@ -93,16 +92,15 @@ def invert(
                 guess = ratio * x + (here.s - there.s * ratio) * lower[1].noise
             below = None if lower is None or index == 0 else Memory(lower[1], there)
             above = None if upper is None else Memory(upper[1], rungs[index - 1])
-            x, told = _settle(
-                sampler, field, guess, x, (here, there), (below, above), refinements, tolerance
-            )
+            step = Step(here, there, above, below)
+            x, told = _settle(sampler, denoiser, condition, guess, x, step, refinements, tolerance)
             known[index] = (x, told)
             if on_step is not None:
                 on_step(sweep * count + done, sampler.sweeps * count)
     return x
 
 
-def _started(rungs: tuple[Rung, ...], x0: Tensor, ratio: float) -> tuple[tuple[Rung, ...], Tensor]:
+def _started(rungs: tuple[Rung, ...], x0: Rows, ratio: float) -> tuple[tuple[Rung, ...], Rows]:
     """The rungs from the lowest one with a noise-to-signal ratio on, and latents noised to it."""
     enough = [k for k, rung in enumerate(rungs[:-1]) if rung.s >= ratio * rung.a]
     if ratio < 0 or not enough:
@@ -112,30 +110,28 @@ def _started(rungs: tuple[Rung, ...], x0: Tensor, ratio: float) -> tuple[tuple[R
             f"the level, {most:.3g}"
         )
     last = rungs[enough[-1]]
-    generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(x0.shape[1], generator=generator, dtype=torch.float64).to(x0)
+    noise = seeded_noise(x0.shape[1:], 0, x0)
     return rungs[: enough[-1] + 1], last.a * x0 + last.s * noise
 
 
 def _settle(
     sampler: Sampler,
-    field: "_Field",
-    guess: Tensor,
-    end: Tensor,
-    rungs: tuple[Rung, Rung],
-    memories: tuple[Memory | None, Memory | None],
+    denoiser: Denoiser,
+    condition: Condition,
+    guess: Rows,
+    end: Rows,
+    step: Step,
     refinements: int,
     tolerance: float,
-) -> tuple[Tensor, Guess]:
+) -> tuple[Rows, Guess]:
     """Fixed-point iterations at one rung, for the latents that still move."""
     clean, noise = torch.empty_like(guess), torch.empty_like(guess)
     moving = torch.arange(guess.shape[0], device=guess.device)
     moved = torch.full_like(guess[:, 0], math.inf)
     for _ in range(1 + refinements):
-        below, above = (m and _some(m, moving) for m in memories)
-        better, told = sampler.undo(
-            field.of(moving), guess[moving], end[moving], rungs, below, above
-        )
+        some = condition.take(moving.to(condition.parts[0].device))
+        partial = replace(step, above=_some(step.above, moving), below=_some(step.below, moving))
+        better, told = sampler.undo(_field(denoiser, some), guess[moving], end[moving], partial)
         clean[moving], noise[moving] = told.clean, told.noise
         change = (better - guess[moving]).square().mean(dim=1).sqrt()
         guess[moving] = better
@@ -146,36 +142,30 @@ def _settle(
     return guess, Guess(clean, noise)
 
 
-def _some(memory: Memory, index: Tensor) -> Memory:
+def _some(memory: Memory | None, index: Tensor) -> Memory | None:
+    if memory is None:
+        return None
     return Memory(Guess(memory.guess.clean[index], memory.guess.noise[index]), memory.rung)
 
 
-@dataclass(frozen=True)
-class _Field:
-    """The network as a vector field for some of the rows."""
+def _field(denoiser: Denoiser, condition: "Condition | _Guidance") -> Field:
+    """The network, with one condition a row or guided, as a vector field."""
 
-    denoiser: Denoiser
-    condition: Condition
+    def field(x: Rows, timestep: float) -> Guess:
+        if isinstance(condition, Condition):
+            output = denoiser.output(x, timestep, condition)
+        else:
+            output = condition.output(denoiser, x, timestep)
+        a, s = denoiser.schedule.coefficients(timestep)
+        read = denoiser.prediction
+        return Guess(read.clean(output, x, a, s), read.epsilon(output, x, a, s))
 
-    def of(self, index: Tensor) -> Callable[[Tensor, float], Guess]:
-        """The field for the rows at `index`."""
-        some = self.condition.take(index.to(self.condition.parts[0].device))
-
-        def field(x: Tensor, timestep: float) -> Guess:
-            return _guess(self.denoiser, self.denoiser.output(x, timestep, some), x, timestep)
-
-        return field
-
-
-def _guess(denoiser: Denoiser, output: Tensor, x: Tensor, timestep: float) -> Guess:
-    a, s = denoiser.schedule.coefficients(timestep)
-    predicted = denoiser.prediction
-    return Guess(predicted.clean(output, x, a, s), predicted.epsilon(output, x, a, s))
+    return field
 
 
 def sample(
     denoiser: Denoiser,
-    x: Float[Tensor, "rows dim"],
+    x: Rows,
     condition: Condition,
     *,
     steps: int,
@@ -184,7 +174,7 @@ def sample(
     negative: Condition | None = None,
     guidance: float | Float[Tensor, " rows"] = 1.0,
     on_step: OnStep | None = None,
-) -> Float[Tensor, "rows dim"]:
+) -> Rows:
     r"""Latents at a noise level carried down to clean ones, deterministically.
 
     - `x`: latents at the level; `condition`, `negative`: one row, or one a latent.
@@ -200,14 +190,10 @@ def sample(
     """
     sampler = sampler or DDIM()
     rungs = rungs_of(denoiser.schedule, steps, level)
-    guided = _Guidance(x, condition, negative, guidance)
+    field = _field(denoiser, _Guidance(x, condition, negative, guidance))
     above: Memory | None = None
-
-    def field(x: Tensor, timestep: float) -> Guess:
-        return _guess(denoiser, guided.output(denoiser, x, timestep), x, timestep)
-
     for done, (here, there) in enumerate(pairwise(rungs), start=1):
-        x, told = sampler.step(field, x, here, there, above)
+        x, told = sampler.step(field, x, Step(here, there, above))
         above = Memory(told, here)
         if on_step is not None:
             on_step(done, len(rungs) - 1)
@@ -231,11 +217,7 @@ class _Guidance:
     """Which rows need which condition, worked out once for all steps."""
 
     def __init__(
-        self,
-        x: Tensor,
-        condition: Condition,
-        negative: Condition | None,
-        guidance: float | Tensor,
+        self, x: Tensor, condition: Condition, negative: Condition | None, guidance: float | Tensor
     ) -> None:
         count = x.shape[0]
         weight = torch.as_tensor(guidance, dtype=x.dtype, device=x.device).expand(count)
@@ -257,7 +239,7 @@ class _Guidance:
             [c.expand(count).take(index.to(c.parts[0].device)) for index, c in parts if len(index)]
         )
 
-    def output(self, denoiser: Denoiser, x: Tensor, timestep: float) -> Tensor:
+    def output(self, denoiser: Denoiser, x: Rows, timestep: float) -> Rows:
         """The guided output, from one call that holds only the rows needed."""
         value = denoiser.output(x[self.index], timestep, self.condition)
         given, without = torch.zeros_like(x), torch.zeros_like(x)

@@ -17,12 +17,10 @@ from typing import final
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
+from diffusion_geodesics.diffusion.prediction import Rows
 from diffusion_geodesics.diffusion.schedule import NoiseSchedule
-
-__all__ = ["FixedWindow", "Node", "Quadrature", "RandomWindow", "window_timestep"]
+from diffusion_geodesics.points import seeded_noise
 
 
 @final
@@ -31,7 +29,7 @@ class Node:
     """One time step of a quadrature, and the noise added to get there, (rows or 1, dim)."""
 
     timestep: float
-    noise: Float[Tensor, "rows dim"]
+    noise: Rows
 
 
 class Quadrature(ABC):
@@ -40,18 +38,8 @@ class Quadrature(ABC):
     level: float
     """The time step of the level."""
 
-    @property
     @abstractmethod
-    def size(self) -> int:
-        """How many nodes there are."""
-
-    @property
-    @abstractmethod
-    def deterministic(self) -> bool:
-        """Whether all calls give the same nodes."""
-
-    @abstractmethod
-    def nodes(self, x: Float[Tensor, "rows dim"]) -> list[Node]:
+    def nodes(self, x: Rows) -> list[Node]:
         """The nodes for a call with the latents `x`."""
 
 
@@ -75,18 +63,8 @@ class FixedWindow(Quadrature):
         if not self.timesteps:
             raise ValueError("got a window of no time steps; expected at least one")
 
-    @property
-    def size(self) -> int:
-        return len(self.timesteps)
-
-    @property
-    def deterministic(self) -> bool:
-        return True
-
-    def nodes(self, x: Float[Tensor, "rows dim"]) -> list[Node]:
-        generator = torch.Generator().manual_seed(self.seed)
-        shape = (len(self.timesteps), 1, x.shape[1])
-        noise = torch.randn(shape, generator=generator, dtype=torch.float64).to(x.device, x.dtype)
+    def nodes(self, x: Rows) -> list[Node]:
+        noise = seeded_noise((len(self.timesteps), 1, x.shape[1]), self.seed, x)
         return [Node(t, n) for t, n in zip(self.timesteps, noise, strict=True)]
 
     @staticmethod
@@ -126,19 +104,10 @@ class RandomWindow(Quadrature):
     high: float
     generator: torch.Generator = field(default_factory=lambda: torch.Generator().manual_seed(0))
 
-    @property
-    def size(self) -> int:
-        return 1
-
-    @property
-    def deterministic(self) -> bool:
-        return False
-
-    def nodes(self, x: Float[Tensor, "rows dim"]) -> list[Node]:
+    def nodes(self, x: Rows) -> list[Node]:
         draw = float(torch.rand((), generator=self.generator, dtype=torch.float64))
-        noise = torch.randn(x.shape, generator=self.generator, dtype=torch.float64)
-        timestep = self.low + draw * (self.high - self.low)
-        return [Node(timestep, noise.to(x.device, x.dtype))]
+        noise = seeded_noise(x.shape, self.generator, x)
+        return [Node(self.low + draw * (self.high - self.low), noise)]
 
 
 def window_timestep(schedule: NoiseSchedule, steps: int, level: float) -> float:
@@ -148,8 +117,8 @@ def window_timestep(schedule: NoiseSchedule, steps: int, level: float) -> float:
 
 
 def carried(
-    schedule: NoiseSchedule, x: Float[Tensor, "rows dim"], level: float, node: Node
-) -> tuple[Float[Tensor, "rows dim"], float, float]:
+    schedule: NoiseSchedule, x: Rows, level: float, node: Node
+) -> tuple[Rows, float, float]:
     r"""(x_t, a_t/a_0, \kappa_t): latents of a level at a node of the window."""
     a0, s0 = schedule.coefficients(level)
     a, s = schedule.coefficients(node.timestep)

@@ -14,9 +14,8 @@ from diffusion_geodesics.distances.metamorphosis import (
     Metamorphosis,
     MetamorphosisDistance,
     MetamorphosisMatrix,
-    metamorphosis_mean,
-    nearest_neighbours,
 )
+from diffusion_geodesics.distances.metamorphosis_mean import metamorphosis_mean, nearest_neighbours
 from diffusion_geodesics.distances.pair import Distance, distance
 from diffusion_geodesics.distances.reference import Absolute, CommonMean, EndsMean, Reference
 

@@ -19,25 +19,15 @@ RESULTS = list(Result)
 
 @dataclass(frozen=True)
 class PairTable:
-    """Results of the first pairs, in order; all of shape (pairs,) except ``cost``.
+    """Results of the first pairs, in order; all of shape (pairs,) except ``cost``."""
 
-    Args:
-        distance: with the density relative to the mean of both ends.
-        relative_error: its error bar divided by it.
-        log_ratio: log p at the second point minus log p at the first, in nats.
-        residual: of the geodesic equation.
-        code: index of the :class:`Result`.
-        cost: score evaluations and batches, shape (2,).
-        checked: 1 once the triangle inequality of all pairs was looked at, else 0; shape (1,).
-    """
-
-    distance: Float[Tensor, " pairs"]
-    relative_error: Float[Tensor, " pairs"]
-    log_ratio: Float[Tensor, " pairs"]
-    residual: Float[Tensor, " pairs"]
-    code: Int[Tensor, " pairs"]
-    cost: Int[Tensor, "2"]
-    checked: Int[Tensor, "1"]
+    distance: Float[Tensor, " pairs"]  # with the density relative to the mean of both ends
+    relative_error: Float[Tensor, " pairs"]  # its error bar divided by it
+    log_ratio: Float[Tensor, " pairs"]  # log p at the second point minus that at the first
+    residual: Float[Tensor, " pairs"]  # of the geodesic equation
+    code: Int[Tensor, " pairs"]  # index of the :class:`Result`
+    cost: Int[Tensor, "2"]  # score evaluations and batches
+    checked: Int[Tensor, "1"]  # 1 once the triangle inequality of all pairs was looked at
 
     def __len__(self) -> int:
         return len(self.distance)
@@ -51,41 +41,21 @@ class PairTable:
         return PairTable(none, none, none, none, counts, cost, checked)
 
     def extended(self, solution: Solution) -> PairTable:
-        """The table with a further batch of pairs.
-
-        Args:
-            solution: of these pairs.
-        """
-        joined = {
-            name: torch.cat([getattr(self, name), value.detach().to(getattr(self, name))])
-            for name, value in _columns(solution).items()
-        }
+        """The table with a further batch of pairs."""
+        new = ((name, getattr(self, name), v) for name, v in _columns(solution).items())
+        joined = {name: torch.cat([old, v.detach().to(old)]) for name, old, v in new}
         return replace(self, **joined).charged(solution)
 
     def replaced(
         self, rows: Int[Tensor, " some"], solution: Solution, which: Int[Tensor, " some"]
     ) -> PairTable:
-        """The table with other results for some pairs, at no cost.
-
-        Args:
-            rows: the pairs.
-            solution: of a batch of pairs that holds them.
-            which: their places in that batch.
-        """
-        columns = {
-            name: getattr(self, name).index_copy(
-                0, rows, value.detach().cpu()[which].to(getattr(self, name))
-            )
-            for name, value in _columns(solution).items()
-        }
-        return replace(self, **columns)
+        """The table with other results for some pairs, at no cost."""
+        new = ((name, getattr(self, name), v) for name, v in _columns(solution).items())
+        put = {n: old.index_copy(0, rows, v.detach().cpu()[which].to(old)) for n, old, v in new}
+        return replace(self, **put)
 
     def charged(self, solution: Solution) -> PairTable:
-        """The table with the cost of a solution added.
-
-        Args:
-            solution: what was spent.
-        """
+        """The table with the cost of a solution added."""
         return replace(self, cost=self.cost + torch.tensor([solution.nfe, solution.batches]))
 
 
@@ -100,25 +70,14 @@ def _columns(solution: Solution) -> dict[str, Tensor]:
 
 
 def fingerprint(points: Tensor, *settings: object) -> str:
-    """A hash that identifies a computation.
-
-    Args:
-        points: the points.
-        settings: all settings.
-    """
+    """A hash that identifies a computation."""
     plain = points.detach().cpu().contiguous()
     text = repr((tuple(plain.shape), str(plain.dtype), *settings))
     return hashlib.sha256(plain.numpy().tobytes() + text.encode()).hexdigest()
 
 
 def save_table(file: Path, table: PairTable, mark: str) -> None:
-    """Write a table atomically.
-
-    Args:
-        file: where to.
-        table: the table.
-        mark: fingerprint of the computation.
-    """
+    """Write a table atomically."""
     from safetensors.torch import save
 
     tensors = {f.name: getattr(table, f.name).contiguous() for f in fields(table)}
@@ -132,15 +91,7 @@ def save_table(file: Path, table: PairTable, mark: str) -> None:
 
 
 def load_table(file: Path, mark: str) -> PairTable:
-    """Read a table; an empty one if there is no file.
-
-    Args:
-        file: where from.
-        mark: fingerprint of the computation.
-
-    Raises:
-        ValueError: the file is damaged, or belongs to another computation.
-    """
+    """Read a table; an empty one if there is no file."""
     from safetensors import SafetensorError, safe_open
 
     if not file.exists():

@@ -19,21 +19,13 @@ from torch.nn.functional import grid_sample
 
 @dataclass(frozen=True)
 class Grid:
-    """A grid with its cosine modes.
+    """A grid with its cosine modes."""
 
-    Args:
-        size: points along each axis, one to three.
-        modes: cosine modes along each axis; no more than its points are used.
-        smoothness: s.
-        gamma: γ > 0.
-        like: whose type and device everything has.
-    """
-
-    size: tuple[int, ...]
-    modes: int
-    smoothness: float
-    gamma: float
-    like: Tensor
+    size: tuple[int, ...]  # points along each axis, one to three
+    modes: int  # cosine modes along each axis; no more than its points are used
+    smoothness: float  # s
+    gamma: float  # γ > 0
+    like: Tensor  # whose type and device everything has
 
     @property
     def edges(self) -> tuple[float, ...]:
@@ -66,18 +58,13 @@ class Grid:
     def fields(
         self, coefficients: Float[Tensor, "*batch axes *modes"]
     ) -> Float[Tensor, "*batch *grid axes"]:
-        """Displacements at all points.
-
-        Args:
-            coefficients: m, for every component of the field.
-        """
+        """Displacements at all points."""
         rank = len(self.size)
         values = coefficients * self.eigenvalues.rsqrt()
         for axis, (n, count) in enumerate(zip(self.size, self.counts, strict=True)):
             at = (torch.arange(n).to(self.like) + 0.5) / n
-            basis = math.sqrt(2) * torch.cos(
-                math.pi * torch.arange(count).to(self.like)[:, None] * at
-            )
+            waves = math.pi * torch.arange(count).to(self.like)[:, None] * at
+            basis = math.sqrt(2) * torch.cos(waves)
             basis[0] = 1.0
             place = values.ndim - rank + axis
             values = torch.movedim(torch.movedim(values, place, -1) @ basis, -1, place)
@@ -86,12 +73,7 @@ class Grid:
     def sample(
         self, arrays: Float[Tensor, "batch channels *grid"], at: Float[Tensor, "batch *grid axes"]
     ) -> Float[Tensor, "batch channels *grid"]:
-        """Values between the cells, linearly; beyond the border those of the border.
-
-        Args:
-            arrays: values at the cells.
-            at: where to look.
-        """
+        """Values between the cells, linearly; beyond the border those of the border."""
         where = (at / at.new_tensor(self.edges)).flip(-1)  # grid_sample counts axes from the last
         if len(self.size) == 1:
             rows = torch.stack([where[..., 0], torch.zeros_like(where[..., 0])], -1)
@@ -101,11 +83,7 @@ class Grid:
         return grid_sample(arrays, where, padding_mode="border", align_corners=False)
 
     def slopes(self, arrays: Float[Tensor, "batch channels *grid"]) -> list[Tensor]:
-        """Derivatives along each axis, each of the arrays' shape.
-
-        Args:
-            arrays: values at the cells.
-        """
+        """Derivatives along each axis, each of the arrays' shape."""
         return [
             torch.gradient(arrays, spacing=2 * edge / n, dim=axis + 2)[0]
             if n > 1
@@ -114,11 +92,7 @@ class Grid:
         ]
 
     def stretch(self, maps: Float[Tensor, "batch *grid axes"]) -> Float[Tensor, "batch *grid"]:
-        """The determinant of the derivative of maps of the grid, cut off to [0.1, 10].
-
-        Args:
-            maps: where every point goes.
-        """
+        """The determinant of the derivative of maps of the grid, cut off to [0.1, 10]."""
         moved = torch.movedim(maps, -1, 1)
         rows = torch.stack(self.slopes(moved), -1)  # (batch, component, *grid, axis)
         return torch.linalg.det(torch.movedim(rows, 1, -2)).clamp(0.1, 10)

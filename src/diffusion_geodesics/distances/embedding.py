@@ -20,30 +20,19 @@ from torch import Tensor
 class Embedding:
     """Points in the plane whose distances approximate given ones.
 
-    Args:
-        positions: shape (points, 2), centred.
-        share: sum of the two eigenvalues shown over the sum of the absolute values of all, in
-            [0, 1]; 1 for points of a plane.
-    """
+    ``share`` is the sum of the two eigenvalues shown over the sum of the absolute values of all, in
+    [0, 1]; 1 for points of a plane."""
 
-    positions: Float[Tensor, "points 2"]
+    positions: Float[Tensor, "points 2"]  # centred
     share: float
 
 
 def embed(distances: Float[Tensor, "points points"]) -> Embedding:
-    """Classical scaling to two dimensions.
-
-    Args:
-        distances: symmetric, with zeros on the diagonal.
-
-    Returns:
-        The embedding; the entry of largest absolute value on each axis is positive.
+    """Classical scaling of symmetric distances to two dimensions. The entry of largest absolute
+    value on each axis is positive.
 
     Raises:
         ValueError: a distance is not finite.
-
-    References:
-        Torgerson, Psychometrika 1952.
     """
     if not bool(torch.isfinite(distances).all()):
         raise ValueError("a distance is not finite; points can only be placed at finite ones")

@@ -25,11 +25,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from diffusion_geodesics.bvp import BVPSolver, Solution
-from diffusion_geodesics.density import ArrayLike, Score, as_points
+from diffusion_geodesics.density import Score
 from diffusion_geodesics.geodesics import solve_pairs
 from diffusion_geodesics.manifold import SpaceForm, Sphere, placed
 from diffusion_geodesics.metric import Conformal
 from diffusion_geodesics.path import Path
+from diffusion_geodesics.points import ArrayLike, as_points
 
 STENCIL = 6
 """Order of the one-sided differences that give the initial direction of a path."""
@@ -40,27 +41,20 @@ class FrechetMean:
     """The mean, how well it satisfies its equation, and what it cost.
 
     Args:
-        point: m, shape (dim,).
-        distances: d(m, x_i), shape (points,), with densities relative to the weighted geometric
-            mean of p(x_i).
+        distances: d(m, x_i), with densities relative to the weighted geometric mean of p(x_i).
         residual: norm of the weighted mean of log_m x_i, divided by that of their norms; 0 at a
             critical point.
-        converged: whether ``residual`` is below ``tol``.
-        reason: why the iteration ended.
-        iterations: evaluations of all geodesics.
-        batches, nfe: batches of score evaluations, and score evaluations.
-        solution: the geodesics from m to the points.
     """
 
     point: Float[Tensor, " dim"]
     distances: Float[Tensor, " points"]
     residual: float
-    converged: bool
-    reason: str
-    iterations: int
+    converged: bool  # whether ``residual`` is below ``tol``
+    reason: str  # why the iteration ended
+    iterations: int  # evaluations of all geodesics
     batches: int
     nfe: int
-    solution: Solution
+    solution: Solution  # the geodesics from m to the points
 
 
 @dataclass(frozen=True)
@@ -87,9 +81,8 @@ def frechet_mean(
     max_iterations: int = 50,
     callback: Callable[[int, float], None] | None = None,
 ) -> FrechetMean:
-    """The point with the least mean squared geodesic distance from n points, near ``start``.
-
-    If F has several minima, as for a density with several modes, one near the start is found.
+    """The point with the least mean squared geodesic distance from n points, near ``start``: if
+    there are several minima, as for a density with several modes, one near the start is found.
 
     Args:
         score_or_density, alpha, solver: as for :func:`diffusion_geodesics.geodesic`, with one
@@ -110,9 +103,6 @@ def frechet_mean(
 
     Cost:
         n geodesics per iteration, solved in one batch.
-
-    References:
-        Karcher, CPAM 1977.
     """
     connection = Conformal(score_or_density, alpha, manifold)
     space = connection.manifold
@@ -123,7 +113,7 @@ def frechet_mean(
             f"tol is {tol} and max_iterations {max_iterations}; expected 0 < tol ≤ 1, and ≥ 1"
         )
     places = placed(as_points(points, "points", axes=2), space, "points")
-    share = _weights(weights, places)
+    share = normalised_weights(weights, places)
     here = _mean(places, share, space) if start is None else _start(start, places, space)
     nfe = batches = 0
 
@@ -151,9 +141,8 @@ def frechet_mean(
             else:
                 size /= 2
         if found is None:
-            reason = (
-                "no step makes the sum of squared distances smaller" if size <= 1e-6 else reason
-            )
+            if size <= 1e-6:
+                reason = "no step makes the sum of squared distances smaller"
             break
         best, size = found, min(1.0, 2 * size)
     converged = residual < tol
@@ -190,11 +179,7 @@ def _start(start: ArrayLike, points: Tensor, space: SpaceForm) -> Tensor:
 
 
 def _evaluate(
-    connection: Conformal,
-    point: Tensor,
-    points: Tensor,
-    share: Tensor,
-    solver: BVPSolver | None,
+    connection: Conformal, point: Tensor, points: Tensor, share: Tensor, solver: BVPSolver | None
 ) -> _Evaluation:
     space, alpha = connection.manifold, connection.weight.constant_slope or 0.0
     solution = solve_pairs(connection, point.expand_as(points), points, solver=solver, tol=1e-4)
@@ -208,12 +193,7 @@ def _evaluate(
 
 
 def initial_velocity(path: Path, intervals: int = 32) -> Float[Tensor, "*batch dim"]:
-    """γ'(0) by one-sided differences of order 6.
-
-    Args:
-        path: the path.
-        intervals: the differences use points 1/intervals apart.
-    """
+    """γ'(0) by one-sided differences of order 6."""
     weights = torch.from_numpy(_one_sided(STENCIL)) * intervals
     t = torch.arange(STENCIL + 1, dtype=torch.float64) / intervals
     x = path(t)
@@ -227,7 +207,8 @@ def _one_sided(order: int) -> np.ndarray:
     return np.linalg.solve(powers, np.eye(order + 1)[1])
 
 
-def _weights(weights: ArrayLike | None, points: Tensor) -> Tensor:
+def normalised_weights(weights: ArrayLike | None, points: Tensor) -> Tensor:
+    """Weights of points with sum 1, equal by default; `ValueError` if they do not fit."""
     if not len(points):
         raise ValueError("got no points; expected at least one")
     known = points.new_ones(len(points)) if weights is None else weights

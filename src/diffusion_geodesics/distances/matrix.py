@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from diffusion_geodesics.bvp import BVPSolver, PreconditionedFlow, Result, Solution, Step
-from diffusion_geodesics.density import ArrayLike, Score, as_points
+from diffusion_geodesics.density import Score
 from diffusion_geodesics.distances.checkpoint import (
     RESULTS,
     PairTable,
@@ -19,27 +20,22 @@ from diffusion_geodesics.distances.checkpoint import (
     load_table,
     save_table,
 )
-from diffusion_geodesics.distances.reference import CommonMean, Reference, disagreement
+from diffusion_geodesics.distances.reference import CommonMean, Reference, disagreement, square
 from diffusion_geodesics.distances.triangles import shortened
 from diffusion_geodesics.geodesics import solve_pairs
 from diffusion_geodesics.manifold import Manifold, placed
 from diffusion_geodesics.metric import Conformal
 from diffusion_geodesics.path import Path
+from diffusion_geodesics.points import ArrayLike, as_points
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Progress of a distance matrix.
+    """Progress of a distance matrix."""
 
-    Args:
-        done: pairs solved.
-        of: pairs in all.
-        step: last iteration of the batch being solved; None between batches.
-    """
-
-    done: int
-    of: int
-    step: Step | None = None
+    done: int  # pairs solved
+    of: int  # pairs in all
+    step: Step | None = None  # last iteration of the batch being solved; None between batches
 
 
 @dataclass(frozen=True)
@@ -50,13 +46,11 @@ class DistanceMatrix:
         relative: distances by :class:`EndsMean`, each pair with its own reference.
         relative_error: their error bars divided by them.
         log_ratio: log p(x_j) - log p(x_i) along the path from i to j; antisymmetric.
-        alpha: strength of the metric.
         reference: reference density of ``values``.
         pairs: (i, j) with i < j, the order of ``results`` and ``residual``.
         results: how the solver ended. If one is not ``ok`` the value is the length of the best
             path found, an upper bound; ``Result.not_shortest`` marks the pairs that violate the
             triangle inequality even when solved from the detour.
-        residual: of the geodesic equation.
         nfe, batches: cost, over all runs that contributed.
     """
 
@@ -113,11 +107,7 @@ class DistanceMatrix:
         return tuple((i, j) for (i, j), r in zip(listed, self.results, strict=True) if not r.ok)
 
     def under(self, reference: Reference) -> DistanceMatrix:
-        """The same distances with another reference, without further evaluations.
-
-        Args:
-            reference: the other reference.
-        """
+        """The same distances with another reference, without further evaluations."""
         return replace(self, reference=reference)
 
 
@@ -152,9 +142,8 @@ def distance_matrix(
             inequality finds what several starts would.
         reference: :class:`CommonMean` by default; ``DistanceMatrix.under`` changes it later.
         batch: number of pairs solved in one batch, ≥ 1.
-        resume: a file to which every finished batch is written atomically. Pairs in an existing
-            file are not computed again; the result equals that of an uninterrupted run. The file
-            is not deleted.
+        resume: a file to which every finished batch is written atomically; pairs in it are not
+            computed again, and the result equals that of an uninterrupted run.
         identity: a name for the score, by which the file of another score is recognised.
         callback: called with the progress; an exception it raises cancels the computation.
 
@@ -190,49 +179,30 @@ def distance_matrix(
             callback(Progress(len(table), len(pairs), step))
 
     def solve(start: Tensor, end: Tensor, paths: list[Path] | None) -> Solution:
-        return solve_pairs(
-            connection,
-            start,
-            end,
-            solver=method,
-            tol=tol,
-            max_steps=max_steps,
-            starts=starts if paths is None else paths,
-            seed=seed,
-            callback=report,
-        )
+        known = starts if paths is None else paths
+        limits: dict[str, Any] = {"tol": tol, "max_steps": max_steps, "starts": known, "seed": seed}
+        return solve_pairs(connection, start, end, solver=method, **limits, callback=report)
+
+    def kept(table: PairTable) -> PairTable:
+        if resume is not None:
+            save_table(resume, table, mark)
+        return table
 
     report()
     while len(table) < len(pairs):
         now = pairs[len(table) : len(table) + batch].to(places.device)
-        table = table.extended(solve(places[now[:, 0]], places[now[:, 1]], None))
-        if resume is not None:
-            save_table(resume, table, mark)
+        table = kept(table.extended(solve(places[now[:, 0]], places[now[:, 1]], None)))
         report()
     if not bool(table.checked):
         table = shortened(table, pairs, places, strength, solve, batch)
-        table = replace(table, checked=torch.ones_like(table.checked))
-        if resume is not None:
-            save_table(resume, table, mark)
-    return _matrix(
-        table, pairs, len(places), strength, CommonMean() if reference is None else reference
-    )
-
-
-def _matrix(
-    table: PairTable, pairs: Tensor, count: int, alpha: float, reference: Reference
-) -> DistanceMatrix:
-    def square(values: Tensor, sign: int = 1) -> Tensor:
-        full = values.new_zeros(count, count)
-        full[pairs[:, 0], pairs[:, 1]] = values
-        return full + sign * full.T
-
+        table = kept(replace(table, checked=torch.ones_like(table.checked)))
+    count = len(places)
     return DistanceMatrix(
-        relative=square(table.distance),
-        relative_error=square(table.relative_error),
-        log_ratio=square(table.log_ratio, -1),
-        alpha=alpha,
-        reference=reference,
+        relative=square(table.distance, pairs, count),
+        relative_error=square(table.relative_error, pairs, count),
+        log_ratio=square(table.log_ratio, pairs, count, -1),
+        alpha=strength,
+        reference=CommonMean() if reference is None else reference,
         pairs=pairs,
         results=tuple(RESULTS[code] for code in table.code.tolist()),
         residual=table.residual,

@@ -29,11 +29,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from diffusion_geodesics.density import ArrayLike, as_points
 from diffusion_geodesics.distances.deformation import Grid
+from diffusion_geodesics.distances.reference import square
+from diffusion_geodesics.points import ArrayLike, as_points
 
 MOMENTUM = 0.85
 SHARPNESS = 4.0
@@ -129,10 +130,6 @@ class Metamorphosis:
         Gradients with respect to the arrays are those at the fields found, which at a minimum is
         the derivative of the distance.
 
-        Args:
-            first, second: values on a grid of one to three axes.
-            coefficients: fields to start from; none by default.
-
         Raises:
             ValueError: shapes differ, or there are no or more than three axes.
 
@@ -163,29 +160,21 @@ class Metamorphosis:
         errors: bool = False,
         callback: Callable[[int, int], None] | None = None,
     ) -> MetamorphosisMatrix:
-        """The distances of all pairs.
+        """The distances of all pairs, at n (n - 1) / 2 times the cost of :meth:`between`.
 
         Args:
-            arrays: at least two, shape (arrays, channels, *grid).
-            channels: False for arrays (arrays, *grid) of one channel.
-            log_density: log densities of the arrays relative to one fixed reference, in nats, for
-                distances times exp(-α (l_i + l_j) / 2); none by default.
-            alpha: α ≥ 0.
-            batch: pairs in one batch, ≥ 1.
-            errors: solve all pairs with two segments as well, at three times the cost.
-            callback: told of pairs done, and of how many.
+            arrays: shape (points, channels, *grid), or without ``channels`` (points, *grid).
+            log_density: of the arrays in nats; distances are then multiplied by p^-α at the
+                geometric mean of both ends.
+            errors: compare with two segments, at four times the cost.
 
         Raises:
             ValueError: fewer than two arrays, other shapes, or settings out of range.
-
-        Cost:
-            n (n - 1) / 2 times that of :meth:`between`.
         """
         x = as_points(arrays, "arrays")
         x = x if channels else x[:, None]
-        level = (
-            torch.zeros(len(x)) if log_density is None else as_points(log_density, "log_density")
-        )
+        none = torch.zeros(len(x)) if log_density is None else log_density
+        level = as_points(none, "log_density")
         if len(x) < 2 or batch < 1 or level.shape != x.shape[:1] or not 0 <= alpha < math.inf:
             raise ValueError(
                 f"got {len(x)} arrays, batch {batch}, alpha {alpha} and log densities of shape "
@@ -204,37 +193,11 @@ class Metamorphosis:
         motion, look, error = torch.cat(found, 1)
         factor = torch.exp(-alpha * level.to(x)[pairs].mean(1))
         values = ((motion + look) * factor.square(), motion, look, error * factor)
-        square, motion, look, error = (_square(v, pairs, len(x)) for v in values)
-        return MetamorphosisMatrix(square.sqrt(), motion, look, error)
-
-    def cometric(
-        self, x: Float[Tensor, "channels *grid"], covector: Float[Tensor, "channels *grid"]
-    ) -> Float[Tensor, ""]:
-        r""":math:`|\pi|^2 + \lambda^{-1} \|T_x^* \pi\|_{K}^2`, the inverse of the metric at x.
-
-        Norms are means over the grid, so that a covector is its values at the cells.
-
-        Args:
-            x: the array.
-            covector: π.
-        """
-        grid = self.grid_of(x[None])
-        coefficients = torch.zeros(len(grid.size), *grid.counts).to(x).requires_grad_()
-        with torch.enable_grad():
-            field = grid.fields(coefficients)
-            change = sum(
-                slope[0] * field[..., axis] for axis, slope in enumerate(grid.slopes(x[None]))
-            )
-            pairing = (change * covector).sum(0).mean()
-            (dual,) = torch.autograd.grad(pairing, coefficients, create_graph=pairing.requires_grad)
-        return covector.square().sum(0).mean() + dual.square().sum() / self.motion_weight
+        squares, motion, look, error = (square(v, pairs, len(x)) for v in values)
+        return MetamorphosisMatrix(squares.sqrt(), motion, look, error)
 
     def grid_of(self, arrays: Float[Tensor, "arrays channels *grid"]) -> Grid:
-        """The grid of arrays, with the modes of this metric.
-
-        Args:
-            arrays: whose grid.
-        """
+        """The grid of arrays, with the modes of this metric."""
         size = tuple(arrays.shape[2:])
         return Grid(size, self.modes, self.smoothness, self.gamma, arrays.detach())
 
@@ -298,81 +261,3 @@ class Metamorphosis:
             velocity = MOMENTUM * velocity - step * slope
             m = m + velocity
         return at, residual
-
-
-def metamorphosis_mean(
-    metric: Metamorphosis,
-    arrays: Float[Tensor, "arrays channels *grid"],
-    *,
-    weights: ArrayLike | None = None,
-    rounds: int = 8,
-) -> tuple[Float[Tensor, "channels *grid"], Float[Tensor, " arrays"]]:
-    """The Fréchet mean of arrays, and its distances from them.
-
-    Starts from the array that is nearest to all others. In each round the arrays are carried to the
-    frame of the mean, averaged there, and the frame moves by the mean of the displacements; the
-    best round is kept.
-
-    Args:
-        metric: the distance.
-        arrays: at least one.
-        weights: ≥ 0, normalised here; equal by default.
-        rounds: of moving the mean, ≥ 0.
-
-    Raises:
-        ValueError: no arrays, or weights that do not fit.
-
-    Cost:
-        All pairs once, and n distances in each round.
-    """
-    count = len(arrays)
-    share = torch.ones(count) if weights is None else as_points(weights, "weights", axes=1)
-    fits = count and share.shape == (count,)
-    if not fits or bool((share < 0).any()) or not float(share.sum()) > 0:
-        raise ValueError(
-            f"got weights of shape {tuple(share.shape)} for {count} arrays; expected one each, "
-            "none negative, at least one positive"
-        )
-    share = (share / share.sum()).to(arrays)
-    nearest = 0
-    if count > 1:
-        nearest = int((metric.matrix(arrays).values.square() @ share).argmin())
-    one = replace(metric, segments=1)
-    grid = one.grid_of(arrays)
-    mean, fields = arrays[nearest], None
-    best: tuple[Tensor, Tensor] | None = None
-    for _ in range(rounds + 1):
-        found = one.between(mean.expand_as(arrays), arrays, fields)
-        distances = found.value.detach()
-        if best is None or float(share @ distances.square()) < float(share @ best[1].square()):
-            best = mean, distances
-        m = found.coefficients
-        fields = m - torch.tensordot(share, m, dims=1)
-        carried = grid.sample(arrays, grid.points + grid.fields(fields[:, 0]))
-        mean = torch.tensordot(share, carried, dims=1)
-    assert best is not None
-    return best
-
-
-def nearest_neighbours(
-    distances: Float[Tensor, "points points"], count: int = 1
-) -> Int[Tensor, "points count"]:
-    """The nearest other points of each point, nearest first.
-
-    Args:
-        distances: of all pairs, by any metric.
-        count: neighbours of each, at least 1 and fewer than points.
-
-    Raises:
-        ValueError: ``count`` is out of range.
-    """
-    if not 1 <= count < len(distances):
-        raise ValueError(f"count is {count} for {len(distances)} points; expected 1 or more, fewer")
-    others = distances + torch.diag(distances.new_full((len(distances),), torch.inf))
-    return others.argsort(dim=1, stable=True)[:, :count]
-
-
-def _square(values: Tensor, pairs: Tensor, count: int) -> Tensor:
-    full = values.new_zeros(count, count)
-    full[pairs[:, 0], pairs[:, 1]] = values
-    return full + full.T

@@ -5,29 +5,28 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from diffusion_geodesics.bvp import BVPSolver, Result, Solution
-from diffusion_geodesics.density import ArrayLike, Score
+from diffusion_geodesics.density import Score
 from diffusion_geodesics.geodesics import geodesic
 from diffusion_geodesics.manifold import Manifold
+from diffusion_geodesics.points import ArrayLike
 
 
 @dataclass(frozen=True)
 class Distance:
     """A geodesic distance with its error bar.
 
-    Args:
-        log_value: its natural logarithm, because an absolute distance, with p^-α, may overflow.
-        relative_error: error bar divided by the distance.
-        solution: the geodesic.
+    ``log_value`` is its natural logarithm, because an absolute distance, with p^-α, may overflow.
     """
 
     log_value: float
-    relative_error: float
-    solution: Solution
+    relative_error: float  # error bar divided by the distance
+    solution: Solution  # the geodesic
 
     @property
     def value(self) -> float:
@@ -79,18 +78,9 @@ def distance(
     Cost:
         That of :func:`diffusion_geodesics.geodesic`.
     """
-    solution = geodesic(
-        score_or_density,
-        x0,
-        x1,
-        alpha=alpha,
-        manifold=manifold,
-        solver=solver,
-        tol=tol,
-        max_steps=max_steps,
-        starts=starts,
-        seed=seed,
-    )
+    geometry: dict[str, Any] = {"alpha": alpha, "manifold": manifold, "solver": solver}
+    limits: dict[str, Any] = {"tol": tol, "max_steps": max_steps, "starts": starts, "seed": seed}
+    solution = geodesic(score_or_density, x0, x1, **geometry, **limits)
     if solution.distance.ndim:
         raise ValueError("got a batch of pairs; expected one, or use distance_matrix")
     log_value = float(solution.distance.log())
@@ -102,9 +92,5 @@ def distance(
 
 
 def relative_error(solution: Solution) -> Tensor:
-    """Error bars divided by distances; 0 for identical points.
-
-    Args:
-        solution: of one pair or a batch.
-    """
+    """Error bars divided by distances; 0 for identical points."""
     return torch.where(solution.length > 0, solution.distance_error / solution.length, 0)

@@ -9,8 +9,7 @@ the distance is
 
 With one q for all pairs (:class:`CommonMean`, :class:`Absolute`) the distances are those of one
 conformal metric, :math:`(p/q)^{-2\alpha} I`, and satisfy the triangle inequality. With a reference
-of each pair's own (:class:`EndsMean`) every pair has its own unit of length and they need not; the
-number then compares the path with one at the constant density of its ends.
+of each pair's own (:class:`EndsMean`) every pair has its own unit of length and they need not.
 
 Relative log densities are obtained from the paths: the line integral of each pair gives
 :math:`\delta_{ij} \approx l_j - l_i`, and the least-squares solution over all pairs is
@@ -32,15 +31,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Levels:
-    """Log densities of the points relative to a reference.
+    """Log densities of the points relative to a reference."""
 
-    Args:
-        log_density: log p(x_i) - log q, shape (points,).
-        error: of each, in nats, shape (points,).
-    """
-
-    log_density: Float[Tensor, " points"]
-    error: Float[Tensor, " points"]
+    log_density: Float[Tensor, " points"]  # log p(x_i) - log q
+    error: Float[Tensor, " points"]  # of each, in nats
 
 
 class Reference(ABC):
@@ -48,12 +42,8 @@ class Reference(ABC):
 
     @abstractmethod
     def levels(self, log_ratio: Float[Tensor, "points points"]) -> Levels | None:
-        """The log densities of all points; None if every pair has its own reference.
-
-        Args:
-            log_ratio: δ_ij, log p(x_j) - log p(x_i) in nats along the path from i to j;
-                antisymmetric.
-        """
+        """The log densities of all points, from δ_ij = log p(x_j) - log p(x_i) in nats along the
+        path from i to j; None if every pair has its own reference."""
 
 
 @final
@@ -106,12 +96,15 @@ class Absolute(Reference):
 
 
 def disagreement(log_ratio: Float[Tensor, "points points"]) -> Float[Tensor, " points"]:
-    """Root mean square residual of the least-squares log densities, over the pairs of each point.
-
-    Args:
-        log_ratio: δ_ij; antisymmetric.
-    """
+    """Root mean square residual of the least-squares log densities, over the pairs of a point."""
     level = log_ratio.mean(0)
     left = log_ratio - (level[None, :] - level[:, None])
     others = max(1, len(level) - 1)
     return (left.square().sum(0) / others).sqrt()
+
+
+def square(values: Tensor, pairs: Tensor, count: int, sign: int = 1) -> Tensor:
+    """A symmetric (or, with sign -1, antisymmetric) matrix from the values of pairs (i, j)."""
+    full = values.new_zeros(count, count)
+    full[pairs[:, 0], pairs[:, 1]] = values
+    return full + sign * full.T

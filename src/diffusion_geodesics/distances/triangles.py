@@ -18,9 +18,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from diffusion_geodesics.bvp import Result, Solution
-from diffusion_geodesics.bvp.length_check import SAME_LENGTH
+from diffusion_geodesics.bvp.checks import SAME_LENGTH
 from diffusion_geodesics.distances.checkpoint import RESULTS, PairTable
-from diffusion_geodesics.distances.reference import CommonMean
+from diffusion_geodesics.distances.reference import CommonMean, square
 from diffusion_geodesics.path import Path, Polyline
 
 ROUNDS = 4
@@ -35,19 +35,12 @@ SolvePairs = Callable[[Tensor, Tensor, "list[Path] | None"], Solution]
 
 @dataclass(frozen=True)
 class Detours:
-    """Detours that are shorter than the paths of some pairs.
+    """Detours that are shorter than the paths of some pairs."""
 
-    Args:
-        rows: the pairs, as rows of the table.
-        over: the third point of each.
-        length: of each detour, in the unit of the pair's own distance.
-        relative_error: its error bar divided by it.
-    """
-
-    rows: Int[Tensor, " some"]
-    over: Int[Tensor, " some"]
-    length: Float[Tensor, " some"]
-    relative_error: Float[Tensor, " some"]
+    rows: Int[Tensor, " some"]  # the pairs, as rows of the table
+    over: Int[Tensor, " some"]  # the third point of each
+    length: Float[Tensor, " some"]  # of each detour, in the unit of the pair's own distance
+    relative_error: Float[Tensor, " some"]  # its error bar divided by it
 
 
 @dataclass
@@ -83,20 +76,7 @@ def shortened(
     solve: SolvePairs,
     batch: int,
 ) -> PairTable:
-    """The table after its triangle inequality was checked.
-
-    Args:
-        table: all pairs, solved.
-        pairs: their points.
-        points: all points, on their manifold.
-        alpha: strength of the metric.
-        solve: solves a batch of pairs.
-        batch: pairs in a batch.
-
-    Cost:
-        None where no pair is too long. For each that is, a geodesic in every round, and one for
-        each half of its detour.
-    """
+    """The table after its triangle inequality was checked."""
     legs = _Legs(solve, points, batch)
     for _ in range(ROUNDS):
         found = detours(table, pairs, len(points), alpha)
@@ -109,14 +89,7 @@ def shortened(
 
 
 def detours(table: PairTable, pairs: Int[Tensor, "pairs 2"], count: int, alpha: float) -> Detours:
-    """The detours that prove pairs too long, in the metric with one reference density for all.
-
-    Args:
-        table: all pairs.
-        pairs: their points.
-        count: number of points.
-        alpha: strength of the metric.
-    """
+    """The detours that prove pairs too long, in the metric with one reference density for all."""
     i, j = pairs.T
     finite = torch.isfinite(table.distance) & torch.isfinite(table.log_ratio)
     ratio = table.log_ratio.new_zeros(count, count)
@@ -129,7 +102,7 @@ def detours(table: PairTable, pairs: Int[Tensor, "pairs 2"], count: int, alpha: 
     length = torch.where(usable, table.distance * unit, torch.inf)
     low, high = table.distance * unit * (1 - doubt), length * (1 + doubt)
     low = torch.where(finite, low, torch.inf)
-    full, upper = (_square(x, pairs, count) for x in (length, high))
+    full, upper = (square(x, pairs, count) for x in (length, high))
     best, over = upper.new_full((len(pairs),), torch.inf), torch.zeros_like(i)
     for k in range(count):
         way = torch.where((i == k) | (j == k), torch.inf, upper[i, k] + upper[k, j])
@@ -138,12 +111,6 @@ def detours(table: PairTable, pairs: Int[Tensor, "pairs 2"], count: int, alpha: 
     third = over[rows]
     way = full[i[rows], third] + full[third, j[rows]]
     return Detours(rows, third, way / unit[rows], best[rows] / way - 1)
-
-
-def _square(values: Tensor, pairs: Tensor, count: int) -> Tensor:
-    full = values.new_zeros(count, count)
-    full[pairs[:, 0], pairs[:, 1]] = values
-    return full + full.T
 
 
 def _solved_again(

@@ -1,21 +1,9 @@
-"""Methods that are correct and tested, but that no job of this package uses.
+"""What is correct and tested, but used by no job of this package; names here may change.
 
-What was measured, judged against slerp on a pretrained latent flow of digits (36 dimensions) and a
-prototype of the embedded portrait model (1024 dimensions):
-
-- :class:`Stein` and :class:`ScoreJacobian`: images along their geodesics were no better, or worse.
-- :class:`FisherRao` (with :class:`DenoiserMoments`, :class:`MixtureMoments` and
-  :func:`spacetime_point`): not measured on images; slow where the ends have little noise.
-- :class:`FiniteTemperatureString`: no geodesic, and about a thousand times the cost of one.
-
-They are kept for comparison and because they are exact about what they measure. Names here may
-change without notice.
+:class:`FisherRao`, with :class:`DenoiserMoments`, :class:`MixtureMoments` and
+:func:`spacetime_point`: not measured on images; slow where the ends have little noise.
 """
 
-from diffusion_geodesics.experimental.finite_temperature import (
-    FiniteTemperatureString,
-    TubeDetails,
-)
 from diffusion_geodesics.experimental.fisher_rao import (
     DenoiserMoments,
     FisherRao,
@@ -23,17 +11,5 @@ from diffusion_geodesics.experimental.fisher_rao import (
     Moments,
     spacetime_point,
 )
-from diffusion_geodesics.experimental.score_jacobian import ScoreJacobian
-from diffusion_geodesics.experimental.stein import Stein
 
-__all__ = [
-    "DenoiserMoments",
-    "FiniteTemperatureString",
-    "FisherRao",
-    "MixtureMoments",
-    "Moments",
-    "ScoreJacobian",
-    "Stein",
-    "TubeDetails",
-    "spacetime_point",
-]
+__all__ = ["DenoiserMoments", "FisherRao", "MixtureMoments", "Moments", "spacetime_point"]

@@ -2,86 +2,38 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from diffusion_geodesics.bvp import BoundaryProblem, Solution, Step, solve_bvp
 from diffusion_geodesics.clips import in_mean_intervals
 from diffusion_geodesics.diffusion import RatioScore
 from diffusion_geodesics.extrapolation.launch import (
+    ENDS,
+    START,
+    Direction,
     Launch,
     Setup,
-    coordinates_of,
-    edge_velocity,
+    around,
+    between,
+    of_norm,
+    solved_velocity,
 )
 from diffusion_geodesics.images import ImageSource
 from diffusion_geodesics.ivp.integrator import space_form
-from diffusion_geodesics.latents.choices import solver_of
-from diffusion_geodesics.latents.coordinates import Ambient, Coordinates, shell
+from diffusion_geodesics.latents.coordinates import Ambient
 from diffusion_geodesics.manifold import SpaceForm
-from diffusion_geodesics.path import chord
 from diffusion_geodesics.runtime.paths import expand
 
-_START = torch.zeros(1, dtype=torch.float64)
-_ENDS = torch.tensor([0.0, 1.0], dtype=torch.float64)
-ANGLE = 0.5
-"""Default t_max, in start norms, of directions that have no length of their own."""
 FORESEEN = 4.0
 """Default t_max, in frames, after a clip: as far as predictions were measured."""
 BEYOND = 0.5
 """Default t_max past the second image, in ways between both: frames fall apart further out."""
-
-
-class Direction(ABC):
-    """Where to go from the start.
-
-    - `images`: further images that it needs, after the start.
-    - `renewable`: whether it can be estimated anew along the way.
-    - `prompts`: what it encodes besides the prompt of the start.
-    - `strength`: α · dim of the metric where none is asked for.
-    """
-
-    @property
-    def images(self) -> tuple[ImageSource, ...]:
-        return ()
-
-    @property
-    def prompts(self) -> tuple[str, ...]:
-        return ()
-
-    @property
-    def renewable(self) -> bool:
-        return False
-
-    @property
-    def strength(self) -> float:
-        return 1.0
-
-    @abstractmethod
-    def launch(self, setup: Setup) -> Launch:
-        """The start and the velocity. Raises `ValueError` for a direction that is none."""
-
-    @abstractmethod
-    def description(self) -> str:
-        """What it is, in words."""
-
-    def settings(self) -> dict[str, object]:
-        """What it is as values of a settings file; nothing where it came from no file."""
-        return {}
-
-    def renewed(self, setup: Setup, x: Float[Tensor, "rows dim"]) -> Float[Tensor, "rows dim"]:
-        """Directions from latents on the way, of any length."""
-        raise ValueError(
-            f"{self.description()} is a direction that is known once; leave reestimate at 0, or go "
-            "towards an image or a prompt"
-        )
 
 
 @final
@@ -97,36 +49,22 @@ class Towards(Direction):
 
     image: ImageSource
     straight: bool = False
+    renewable: ClassVar[bool] = True
 
     @property
     def images(self) -> tuple[ImageSource, ...]:
         return (self.image,)
 
-    @property
-    def renewable(self) -> bool:
-        return True
-
     def launch(self, setup: Setup) -> Launch:
         a, b = setup.latents
-        coordinates = _between(setup, a, b)
+        coordinates = between(setup, a, b)
         unit = "the way to the second image"
         if self.straight:
-            ends = coordinates.coordinates(_ENDS, torch.stack([a, b]))
+            ends = coordinates.coordinates(ENDS, torch.stack([a, b]))
             velocity = space_form(coordinates.manifold).log(ends[0], ends[1])
             return Launch(a, velocity, coordinates, unit, target=b)
-        solution = _solved(setup, coordinates, a, b)
-        velocity, wrong = edge_velocity(
-            solution.path, coordinates.manifold, setup.settings.solve.intervals[-1]
-        )
-        return Launch(
-            a,
-            velocity,
-            coordinates,
-            unit,
-            target=b,
-            velocity_error=wrong,
-            solution=solution,
-        )
+        velocity, known = solved_velocity(setup, coordinates, a, b)
+        return Launch(a, velocity, coordinates, unit, target=b, **known)
 
     def settings(self) -> dict[str, object]:
         return _file("towards", self.image, chord=self.straight)
@@ -143,12 +81,8 @@ class Towards(Direction):
 @final
 @dataclass(frozen=True)
 class Past(Direction):
-    """From the first image past the second: the ray begins at the second with the velocity that
-    the geodesic between both has there, and goes as far again for each unit of t.
-
-    Args:
-        image: the second image.
-    """
+    """From the first image past the second (``image``): the ray begins there with the velocity
+    that the geodesic between both has, and goes as far again for each unit of t."""
 
     image: ImageSource
 
@@ -158,20 +92,9 @@ class Past(Direction):
 
     def launch(self, setup: Setup) -> Launch:
         a, b = setup.latents
-        between = _between(setup, a, b)
-        solution = _solved(setup, between, a, b)
-        velocity, wrong = edge_velocity(
-            solution.path, between.manifold, setup.settings.solve.intervals[-1], at_end=True
-        )
-        return Launch(
-            b,
-            velocity,
-            coordinates_of(b, flat=setup.settings.metric.flat),
-            "the way from the first image to the second",
-            t_max=BEYOND,
-            velocity_error=wrong,
-            solution=solution,
-        )
+        velocity, known = solved_velocity(setup, between(setup, a, b), a, b, at_end=True)
+        unit = "the way from the first image to the second"
+        return Launch(b, velocity, around(setup, b), unit, t_max=BEYOND, **known)
 
     def settings(self) -> dict[str, object]:
         return _file("past", self.image)
@@ -192,20 +115,15 @@ class TowardsPrompt(Direction):
 
     prompt: str
     away: str = ""
-
-    @property
-    def renewable(self) -> bool:
-        return True
+    renewable: ClassVar[bool] = True
 
     def launch(self, setup: Setup) -> Launch:
         if not self.prompt.strip():
             raise ValueError("the prompt to go towards is empty; say what the image shall show")
         x = setup.latents[0]
-        coordinates = coordinates_of(x, flat=setup.settings.metric.flat)
         with setup.run.stage("direction"):
             velocity = self.renewed(setup, x[None])[0]
-        unit = "the norm of the start (a radian on the shell)"
-        return Launch(x, _of_norm(velocity, x, coordinates), coordinates, unit, t_max=ANGLE)
+        return of_norm(setup, x, velocity)
 
     @property
     def prompts(self) -> tuple[str, ...]:
@@ -220,23 +138,16 @@ class TowardsPrompt(Direction):
 
     def renewed(self, setup: Setup, x: Float[Tensor, "rows dim"]) -> Float[Tensor, "rows dim"]:
         """The difference of the scores at each latent. Cost: two evaluations each."""
-        ratio = RatioScore(
-            setup.noised.encoded.denoiser,
-            setup.noised.level.timestep,
-            setup.encode_prompt(self.prompt),
-            setup.encode_prompt(self.away),
-        )
+        prompts = setup.encode_prompt(self.prompt), setup.encode_prompt(self.away)
+        noised = setup.noised
+        ratio = RatioScore(noised.encoded.denoiser, noised.level.timestep, *prompts)
         return ratio(x.new_zeros(len(x)), x)
 
 
 @final
 @dataclass(frozen=True)
 class RandomTangent(Direction):
-    """A random direction, normal in all coordinates.
-
-    Args:
-        seed: of the noise.
-    """
+    """A random direction, normal in all coordinates."""
 
     seed: int = 0
 
@@ -244,9 +155,7 @@ class RandomTangent(Direction):
         x = setup.latents[0]
         generator = torch.Generator().manual_seed(self.seed)
         noise = torch.randn(len(x), generator=generator, dtype=torch.float64).to(x)
-        coordinates = coordinates_of(x, flat=setup.settings.metric.flat)
-        unit = "the norm of the start (a radian on the shell)"
-        return Launch(x, _of_norm(noise, x, coordinates), coordinates, unit, t_max=ANGLE)
+        return of_norm(setup, x, noise)
 
     def settings(self) -> dict[str, object]:
         return {"random": self.seed}
@@ -275,12 +184,10 @@ class GivenVector(Direction):
                 f"{self.name} has {self.vector.numel()} numbers (shape "
                 f"{tuple(self.vector.shape)}); a latent of this model at this size has {len(x)}"
             )
-        coordinates = coordinates_of(x, flat=setup.settings.metric.flat)
-        scale = float(coordinates.scale(_START))
-        y = coordinates.coordinates(_START, x[None])[0]
-        velocity = coordinates.manifold.to_tangent(
-            y, self.vector.detach().reshape(-1).to(x) / scale
-        )
+        coordinates = around(setup, x)
+        y = coordinates.coordinates(START, x[None])[0]
+        vector = self.vector.detach().reshape(-1).to(x) / float(coordinates.scale(START))
+        velocity = coordinates.manifold.to_tangent(y, vector)
         return Launch(x, velocity, coordinates, "the length of the given vector")
 
     def description(self) -> str:
@@ -290,10 +197,10 @@ class GivenVector(Direction):
 @final
 @dataclass(frozen=True)
 class ClipVelocity(Direction):
-    r"""As the last frames of a clip move; a unit of t is one frame, at their mean rate.
+    """As the last frames of a clip move; a unit of t is one frame, at their mean rate.
 
-    The latents of the last frames are mapped to the tangent space at the last one, and a line or
-    a parabola is fitted there by least squares, at the times when the frames are shown.
+    A line or a parabola is fitted by least squares to their latents, in the tangent space at the
+    last one, at the times when the frames are shown.
 
     Args:
         frames: how many of the last frames, an odd number of at least 3.
@@ -306,6 +213,7 @@ class ClipVelocity(Direction):
 
     frames: int = 5
     bend: bool = False
+    strength: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
         if self.frames < 3 or self.frames % 2 == 0:
@@ -314,14 +222,9 @@ class ClipVelocity(Direction):
                 "least 3"
             )
 
-    @property
-    def strength(self) -> float:
-        return 0.0
-
     def launch(self, setup: Setup) -> Launch:
         x = setup.latents[-1]
-        coordinates = coordinates_of(x, flat=setup.settings.metric.flat)
-        points = setup.latents
+        coordinates, points = around(setup, x), setup.latents
         if not isinstance(coordinates, Ambient):
             points = points * (len(x) ** 0.5 / points.norm(dim=1, keepdim=True))
         pictures = setup.noised.encoded.pictures
@@ -357,35 +260,3 @@ def fitted_velocity(
     slope = torch.linalg.pinv(powers)[1]
     offsets = torch.stack([space.log(points[-1], p) for p in points])
     return slope.to(offsets) @ offsets
-
-
-def _between(setup: Setup, a: Tensor, b: Tensor) -> Coordinates:
-    return Ambient() if setup.settings.metric.flat else shell(a, b)
-
-
-def _solved(setup: Setup, coordinates: Coordinates, a: Tensor, b: Tensor) -> Solution:
-    """The geodesic between two latents."""
-    ends = coordinates.coordinates(_ENDS, torch.stack([a, b]))
-    solve = setup.settings.solve
-    with setup.run.stage("solve", total=0) as stage:
-
-        def show(step: Step) -> None:
-            stage(step.iteration, residual=float(step.residual.min()))
-
-        arc = chord(ends[0], ends[1], coordinates.manifold)
-        return solve_bvp(
-            BoundaryProblem(setup.geometry.connection(coordinates), arc),
-            solver_of(solve),
-            tol=solve.tol,
-            max_steps=solve.max_steps,
-            callback=show,
-        )
-
-
-def _of_norm(direction: Tensor, x: Tensor, coordinates: Coordinates) -> Tensor:
-    """The tangent part of a direction, with the norm of the point in its coordinates. The zero
-    vector stays zero."""
-    y = coordinates.coordinates(_START, x[None])[0]
-    tangent = coordinates.manifold.to_tangent(y, direction)
-    small = 1e-9 * y.norm()
-    return tangent * (y.norm() / tangent.norm()) if tangent.norm() > small else 0 * tangent

@@ -56,12 +56,9 @@ def extrapolate(
     """Go on from an image, or from the end of a clip, along a probability density geodesic.
 
     Args:
-        model: from :func:`diffusion_geodesics.load_model`.
         start: the image: a path, a Pillow image, or a tensor (3, height, width) with values in
             [0, 1]. With :class:`ClipVelocity` the clip: a file, a folder of frames, or a clip.
-        direction: where to: :class:`Towards`, :class:`TowardsPrompt`, :class:`RandomTangent`,
-            :class:`GivenVector`, :class:`Past` or :class:`ClipVelocity`.
-        settings: every choice.
+        direction: one of ``dg.directions``.
         observer: told of progress; an exception that it raises cancels the run.
         **changes: single settings by name, such as ``t_max=1.5``.
 
@@ -120,8 +117,7 @@ def extrapolate(
     )
     notes = model_notes(model, (settings.prompts.prompt, *direction.prompts))
     return replace(
-        result,
-        warnings=(*pictures.warnings, *notes, *noised.noise_notes, *diagnose(result)),
+        result, warnings=(*pictures.warnings, *notes, *noised.noise_notes, *diagnose(result))
     )
 
 
@@ -149,11 +145,7 @@ def _pictures(
 def last_frames(
     model: DiffusionModel, source: str | Path | Clip, count: int, settings: ExtrapolationSettings
 ) -> Pictures:
-    """The last frames of a clip, after its last cut; only these are held.
-
-    Raises:
-        ClipError: a clip that cannot be used, or with fewer frames after its last cut.
-    """
+    """The last frames of a clip, after its last cut; only these are held."""
     clip = source if isinstance(source, Clip) else open_clip(source)
     size = choose_size(
         [clip.size],
@@ -185,25 +177,16 @@ def last_frames(
 
 def _straight(setup: Setup, launch: Launch, ray: LatentRay) -> LatentRay:
     """The continuation of strength 0 as far as the ray went, measured at nine frames at most."""
+    frames, flat = max(2, min(COMPARED, len(ray.frames))), setup.settings.metric.flat
     plain = ExtrapolationSettings.of(
-        frames=max(2, min(COMPARED, len(ray.frames))),
-        strength=0.0,
-        stop=False,
-        ray_steps=4,
-        flat=setup.settings.metric.flat,
+        frames=frames, strength=0.0, stop=False, ray_steps=4, flat=flat
     )
     with setup.run.stage("compare"):
         return follow(setup.geometry.with_alpha(0.0), launch, plain, t_max=float(ray.t[-1]))
 
 
 def _decoded(setup: Setup, ray: LatentRay, stage: str) -> torch.Tensor:
-    noised = setup.noised
-    images = decode(
-        setup.run,
-        noised.parts,
-        noised.inversion,
-        ray.latents[ray.frames],
-        noised.encoded.conditions[0],
-        stage=stage,
-    )
+    noised, latents = setup.noised, ray.latents[ray.frames]
+    condition = noised.encoded.conditions[0]
+    images = decode(setup.run, noised.parts, noised.inversion, latents, condition, stage=stage)
     return images.float().clamp(0, 1)

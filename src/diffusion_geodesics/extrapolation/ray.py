@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import final
 
@@ -30,14 +30,15 @@ from diffusion_geodesics.ivp import (
     solve_ivp,
 )
 from diffusion_geodesics.latents.coordinates import Coordinates
-from diffusion_geodesics.latents.geometry import Geometry
-from diffusion_geodesics.latents.polygon import log_density
+from diffusion_geodesics.latents.geometry import Geometry, log_density
 from diffusion_geodesics.manifold import Manifold
 
 BETWEEN = 4
 """Points on the ray for each frame at which density and typicality are measured."""
 NORMS = 0.1
 """Relative change of the norm at which a ray in flat space has left the typical set."""
+
+_ONES = torch.ones(2, dtype=torch.float64)
 
 Renew = Callable[[Tensor], Tensor]
 """Directions estimated anew from latents (rows, dim)."""
@@ -46,39 +47,22 @@ Renew = Callable[[Tensor], Tensor]
 @final
 @dataclass(frozen=True)
 class LatentRay:
-    """A ray of latents.
+    """A ray of latents."""
 
-    Args:
-        t: curve parameter of every point, in the direction's unit.
-        latents: the points.
-        frames: which of them are frames of the film.
-        norm: |x|.
-        noise_energy: σ‖s‖/√dim.
-        log_density: log p(x(t)) - log p(x(0)) of the noised density, in nats.
-        density_error: difference at the end to what half as many points give.
-        growth: growth factor of small errors, 1 in flat space; NaN at t = 0.
-        arc: Euclidean length, in the ray's coordinates.
-        result: how it ended.
-        error: estimated error of the end point, summed over the pieces; NaN where these are too
-            short for an estimate.
-        alpha: α that was used; halvings: how often it was halved.
-        corrected: Euclidean distance that corrections moved the latent in all.
-    """
-
-    t: Float[Tensor, " points"]
-    latents: Float[Tensor, "points dim"]
-    frames: Int[Tensor, " frames"]
-    norm: Float[Tensor, " points"]
-    noise_energy: Float[Tensor, " points"]
+    t: Float[Tensor, " points"]  # curve parameter of every point, in the direction's unit
+    latents: Float[Tensor, "points dim"]  # the points
+    frames: Int[Tensor, " frames"]  # which of them are frames of the film
+    norm: Float[Tensor, " points"]  # |x|
+    noise_energy: Float[Tensor, " points"]  # σ‖s‖/√dim
     log_density: Float[Tensor, " points"]
-    density_error: float
-    growth: Float[Tensor, " points"]
-    arc: Float[Tensor, " points"]
-    result: RayResult
-    error: float
-    alpha: float
-    halvings: int
-    corrected: float
+    density_error: float  # difference at the end to what half as many points give
+    growth: Float[Tensor, " points"]  # growth factor of small errors, 1 in flat space; NaN at t = 0
+    arc: Float[Tensor, " points"]  # Euclidean length, in the ray's coordinates
+    result: RayResult  # how it ended
+    error: float  # of the end point, summed over the pieces; NaN if too short for an estimate
+    alpha: float  # α that was used
+    halvings: int  # how often it was halved
+    corrected: float  # Euclidean distance that corrections moved the latent in all
 
     @property
     def completed(self) -> bool:
@@ -99,18 +83,7 @@ def follow(
     t_max: float | None = None,
     renew: Renew | None = None,
 ) -> LatentRay:
-    """Follow the geodesic of a launch.
-
-    Args:
-        geometry: the metric.
-        launch: start and velocity.
-        settings: all choices; its remedies act here.
-        t_max: how far; the settings' or the launch's by default.
-        renew: the direction estimated anew, where the remedies ask for it.
-
-    Cost: at the default settings 160 score evaluations in 80 batches for ray and companion, 40 in
-    40 for the error, 32 for the stop, 34 to measure. Pieces shorter than two steps take two.
-    """
+    """Follow the geodesic of a launch."""
     whole = t_max or settings.ray.t_max or launch.t_max
     found = _Follower(geometry, launch, settings, whole, renew).ray(0)
     for halvings in range(1, settings.remedies.halvings + 1):
@@ -122,29 +95,19 @@ def follow(
 
 
 @dataclass
-class _Track:
-    """The points of a ray as they are found."""
-
-    times: list[float]
-    points: list[Tensor]
-    growth: list[float]
-
-    def extend(self, t: Tensor, latents: Tensor, growth: Tensor) -> None:
-        self.times += t.tolist()
-        self.points += list(latents)
-        self.growth += growth.tolist()
-
-
-@dataclass(frozen=True)
 class _Follower:
+    """Follows one ray piece by piece, and keeps its points as they are found."""
+
     geometry: Geometry
     launch: Launch
     settings: ExtrapolationSettings
     whole: float
     renew: Renew | None
+    times: list[float] = field(default_factory=list)
+    points: list[Tensor] = field(default_factory=list)
+    growth: list[float] = field(default_factory=list)
 
     def ray(self, halvings: int) -> LatentRay:
-        """Follow the ray piece by piece."""
         launch, remedies = self.launch, self.settings.remedies
         energy = float(self.geometry.noise_energy(self.geometry.scores(launch.x[None])[0]))
         breaks = _breaks(self.whole, launch.coordinates, self.settings)
@@ -155,13 +118,23 @@ class _Follower:
         turned, angle = _turned(manifold, y[0], w[0])
         y, w = torch.cat([y, y]), torch.stack([w[0], turned])
         speed = float(w[0].norm())
-        track = _Track([0.0], [launch.x], [math.nan])
+        self.times, self.points, self.growth = [0.0], [launch.x], [math.nan]
         result, error, corrected = RayResult.completed, 0.0, 0.0
         for number, (start, end) in enumerate(pairwise(breaks), start=1):
             coordinates = piece_of(launch.coordinates, start, end)
-            ray, spent = self._piece(coordinates, y, w, (start, end), energy)
-            error += spent
-            self._sample(track, ray, coordinates, (start, end), angle * speed)
+            share = self.settings.ray.ray_steps * (end - start) / self.whole
+            steps = max(2, math.ceil(share - 1e-9))
+            ray = solve_ivp(
+                self.geometry.connection(coordinates),
+                y,
+                (end - start) * w,
+                integrator=IsokineticSplitting(steps),
+                stops=self._stops(coordinates, energy),
+                growth=False,
+                error=steps >= 4,
+            )
+            error += float(ray.error[0])
+            self._sample(ray, coordinates, (start, end), angle * speed)
             y, w = ray.end, ray.end_velocity / (end - start)
             result = ray.results[0]
             if result is not RayResult.completed:
@@ -170,45 +143,17 @@ class _Follower:
             moved = correct(self.geometry, coordinates, x, launch.x.norm(), remedies)
             if moved is not x:
                 corrected += float((moved - x)[0].norm())
-                track.points[-1] = moved[0]
+                self.points[-1] = moved[0]
                 y = coordinates.coordinates(_ONES, moved)
                 w = _at_speed(manifold, y, w, speed)
             again = remedies.reestimate
             if again and self.renew is not None and number % again == 0 and end < self.whole:
                 direction = self.renew(coordinates.latent(_ONES, y))
                 w = _at_speed(manifold, y, direction, speed)
-        return self._measured(track, speed, result, error, corrected, halvings)
-
-    def _piece(
-        self,
-        coordinates: Coordinates,
-        y: Tensor,
-        w: Tensor,
-        piece: tuple[float, float],
-        energy: float,
-    ) -> tuple[Ray, float]:
-        """The geodesic on a piece of t, and the estimated error of its end point."""
-        start, end = piece
-        share = self.settings.ray.ray_steps * (end - start) / self.whole
-        steps = max(2, math.ceil(share - 1e-9))
-        ray = solve_ivp(
-            self.geometry.connection(coordinates),
-            y,
-            (end - start) * w,
-            integrator=IsokineticSplitting(steps),
-            stops=self._stops(coordinates, energy),
-            growth=False,
-            error=steps >= 4,
-        )
-        return ray, float(ray.error[0])
+        return self._measured(speed, result, error, corrected, halvings)
 
     def _sample(
-        self,
-        track: _Track,
-        ray: Ray,
-        coordinates: Coordinates,
-        piece: tuple[float, float],
-        scale: float,
+        self, ray: Ray, coordinates: Coordinates, piece: tuple[float, float], scale: float
     ) -> None:
         """The wanted points of a piece, with the growth of small errors there."""
         start, end = piece
@@ -225,8 +170,9 @@ class _Follower:
         parameter = (u / gone).clamp(0, 1) if gone > 0 else torch.zeros_like(u)
         there, velocity = ray.path(parameter), ray.path(parameter, 1)
         sideways = across(there[:, 1] - there[:, 0], velocity[:, 0]).norm(dim=-1)
-        growth = sideways / (scale * inside.to(sideways))
-        track.extend(inside, coordinates.latent(u, there[:, 0]), growth)
+        self.times += inside.tolist()
+        self.points += list(coordinates.latent(u, there[:, 0]))
+        self.growth += (sideways / (scale * inside.to(sideways))).tolist()
 
     def _stops(self, coordinates: Coordinates, energy: float) -> list[Stop]:
         """The band around the start's noise energy and 1. Scores of the coordinates are larger than
@@ -243,17 +189,10 @@ class _Follower:
         return [typical, LeavesNorms((1 - NORMS) * norm, (1 + NORMS) * norm)]
 
     def _measured(
-        self,
-        track: _Track,
-        speed: float,
-        result: RayResult,
-        error: float,
-        corrected: float,
-        halvings: int,
+        self, speed: float, result: RayResult, error: float, corrected: float, halvings: int
     ) -> LatentRay:
         """Density and typicality at all points, in one batch."""
-        t = torch.tensor(track.times, dtype=torch.float64)
-        latents = torch.stack(track.points)
+        t, latents = torch.tensor(self.times, dtype=torch.float64), torch.stack(self.points)
         scores = self.geometry.scores(latents)
         log_p = log_density(latents[:, None], scores[:, None])[:, 0]
         odd = sorted({*range(0, len(t), 2), len(t) - 1})
@@ -269,7 +208,7 @@ class _Follower:
             noise_energy=self.geometry.noise_energy(scores),
             log_density=log_p,
             density_error=float((log_p[-1] - coarse).abs()),
-            growth=torch.tensor(track.growth, dtype=torch.float64),
+            growth=torch.tensor(self.growth, dtype=torch.float64),
             arc=speed * t,
             result=result,
             error=error,
@@ -280,12 +219,8 @@ class _Follower:
 
 
 def correct(
-    geometry: Geometry,
-    coordinates: Coordinates,
-    x: Float[Tensor, "rows dim"],
-    norm: Float[Tensor, ""],
-    remedies: Remedies,
-) -> Float[Tensor, "rows dim"]:
+    geometry: Geometry, coordinates: Coordinates, x: Tensor, norm: Tensor, remedies: Remedies
+) -> Tensor:
     """Latents after the corrections that act between frames; the same tensor where none does."""
     if remedies.ascent_steps:
         x = ascend(geometry, coordinates, x, remedies.ascent_steps, remedies.ascent_size)
@@ -295,12 +230,8 @@ def correct(
 
 
 def ascend(
-    geometry: Geometry,
-    coordinates: Coordinates,
-    x: Float[Tensor, "rows dim"],
-    steps: int,
-    size: float,
-) -> Float[Tensor, "rows dim"]:
+    geometry: Geometry, coordinates: Coordinates, x: Tensor, steps: int, size: float
+) -> Tensor:
     r"""Latents after steps :math:`x \leftarrow x + c\,\sigma^2 s(x)` towards higher density.
 
     Only the tangent part of a step is taken; on a shell latents keep their norms.
@@ -314,9 +245,6 @@ def ascend(
         if manifold.curvature:
             x = x * (norm / x.norm(dim=1, keepdim=True))
     return x
-
-
-_ONES = torch.ones(2, dtype=torch.float64)
 
 
 def _breaks(whole: float, coordinates: Coordinates, settings: ExtrapolationSettings) -> list[float]:

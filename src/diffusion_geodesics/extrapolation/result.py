@@ -22,20 +22,12 @@ from diffusion_geodesics.runtime.diagnostic import Diagnostic
 @final
 @dataclass(frozen=True)
 class Arrival:
-    r"""How near a ray comes to the image that it was launched at.
+    r"""How near a ray comes to the image that it was launched at."""
 
-    Args:
-        miss: |x(1) - target|, Euclidean.
-        chord: |target - x(0)|.
-        allowed: what the growth factor g ≥ 1 allows: g (ℓ (δ + r α ℓ max|s|) + e), with ℓ the
-            arc, δ the velocity's relative error, r the residual of the boundary solution (its
-            share of the force α|s| that bends the path) and e the integrator's error. NaN where
-            that was not estimated.
-    """
-
-    miss: float
-    chord: float
-    allowed: float
+    miss: float  # |x(1) - target|, Euclidean
+    chord: float  # |target - x(0)|
+    allowed: float  # g (ℓ (δ + r α ℓ max|s|) + e), with g ≥ 1 the growth factor, ℓ the arc, δ the
+    # velocity's relative error, r the residual of the boundary solution, e the integrator's error
 
 
 def arrival(ray: LatentRay, launch: Launch, sigma: float) -> Arrival | None:
@@ -60,41 +52,24 @@ def arrival(ray: LatentRay, launch: Launch, sigma: float) -> Arrival | None:
 @final
 @dataclass(frozen=True, eq=False)
 class ExtrapolationResult:
-    """A film that goes on from an image, with everything that is known about it.
+    """A film that goes on from an image, with everything that is known about it."""
 
-    Args:
-        settings: every choice.
-        model: that made it.
-        direction: where to, in words; direction_settings: the same for a settings file.
-        source: the file or folder of the start; empty where it came from none.
-        pictures: the images it started from.
-        frames: the film; the first is the start as the model reproduces it.
-        straight_frames: of the straight continuation, where it was wanted.
-        ray: the ray; straight_ray: the straight continuation.
-        launch: its start and velocity.
-        arrival: how near it comes to its target, if it was launched at one.
-        codec_psnr: of the start through the autoencoder alone, in dB.
-        sigma: σ of the level.
-        costs: by stage.
-        warnings: what must be known before the figures are believed.
-    """
-
-    settings: ExtrapolationSettings
-    model: ModelInfo
-    direction: str
-    direction_settings: Mapping[str, object]
-    source: str
-    pictures: Pictures
-    frames: Float[Tensor, "frames 3 height width"]
+    settings: ExtrapolationSettings  # every choice
+    model: ModelInfo  # that made it
+    direction: str  # where to, in words
+    direction_settings: Mapping[str, object]  # the same for a settings file
+    source: str  # the file or folder of the start; empty where it came from none
+    pictures: Pictures  # the images it started from
+    frames: Float[Tensor, "frames 3 height width"]  # the first is the start, reproduced
     straight_frames: Float[Tensor, "straight 3 height width"] | None
     ray: LatentRay
-    straight_ray: LatentRay | None
-    launch: Launch
-    arrival: Arrival | None
-    codec_psnr: float
-    sigma: float
-    costs: CostBreakdown
-    warnings: tuple[Diagnostic, ...] = ()
+    straight_ray: LatentRay | None  # the straight continuation
+    launch: Launch  # its start and velocity
+    arrival: Arrival | None  # how near it comes to its target, if it was launched at one
+    codec_psnr: float  # of the start through the autoencoder alone, in dB
+    sigma: float  # σ of the level
+    costs: CostBreakdown  # by stage
+    warnings: tuple[Diagnostic, ...] = ()  # what must be known before the figures are believed
 
     @property
     def dim(self) -> int:

@@ -7,11 +7,11 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from diffusion_geodesics.latents.playback import PlaybackSettings
 from diffusion_geodesics.latents.settings import (
     BoundarySolve,
     Framing,
     Inversion,
-    PlaybackSettings,
     SettingsGroup,
     SharedPrompt,
 )

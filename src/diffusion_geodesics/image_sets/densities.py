@@ -1,7 +1,5 @@
 """Log densities of images, in absolute terms."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, final
@@ -30,26 +28,17 @@ from diffusion_geodesics.runtime.run import Observer, Run
 @final
 @dataclass(frozen=True, eq=False)
 class DensitiesResult:
-    """Log densities of images at a noise level.
-
-    Args:
-        settings: every choice.
-        model: that was used.
-        pictures: the images.
-        density: of their latents, under the prompt.
-        of_pixels: whether the model works on pixels, so that bits per dimension are bits per pixel
-            and channel; else they are bits per latent dimension.
-        costs: by stage.
-        warnings: what must be known before the figures are believed.
-    """
+    """Log densities of images at a noise level."""
 
     settings: DensitySettings
     model: ModelInfo
-    pictures: Pictures
-    density: LogDensity
+    pictures: Pictures  # the images
+    density: LogDensity  # of their latents, under the prompt
+    # whether the model works on pixels, so that bits per dimension are bits per pixel and
+    # channel; else they are bits per latent dimension
     of_pixels: bool
     costs: CostBreakdown
-    warnings: tuple[Diagnostic, ...] = ()
+    warnings: tuple[Diagnostic, ...] = ()  # what must be known before the figures are believed
 
     @property
     def bits(self) -> str:

@@ -1,7 +1,5 @@
 """What must be known before distances and densities of images are believed."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,10 +10,8 @@ from diffusion_geodesics.distances import DistanceMatrix, EndsMean
 from diffusion_geodesics.likelihood import FlowResult, LogDensity
 from diffusion_geodesics.runtime.diagnostic import Diagnostic
 
-LARGE_ERROR = 0.05
-"""Relative error bar of a distance from which on it is warned about."""
-FEW_SAMPLES = 8
-"""Samples of the trace below which their spread says little of the error."""
+LARGE_ERROR = 0.05  # relative error bar of a distance from which on it is warned about
+FEW_SAMPLES = 8  # samples of the trace below which their spread says little of the error
 
 
 def short_names(names: Sequence[str]) -> list[str]:
@@ -38,20 +34,17 @@ def diagnose_distances(matrix: DistanceMatrix, names: Sequence[str]) -> tuple[Di
 
 def _distances(matrix: DistanceMatrix, names: Sequence[str]) -> Iterator[Diagnostic]:
     if matrix.failed:
-        listed = ", ".join(f"{names[i]} and {names[j]}" for i, j in matrix.failed[:3])
+        some = [f"{names[i]} and {names[j]}" for i, j in matrix.failed[:3]]
+        listed = ", ".join(some) + (", ..." if len(matrix.failed) > 3 else "")
         yield Diagnostic(
             "not_converged",
-            f"No geodesic was found for {len(matrix.failed)} of {len(matrix.pairs)} pairs ({listed}"
-            f"{', ...' if len(matrix.failed) > 3 else ''}); their values are upper bounds.",
+            f"No geodesic was found for {len(matrix.failed)} of {len(matrix.pairs)} pairs "
+            f"({listed}); their values are upper bounds.",
             {"pairs": [list(pair) for pair in matrix.failed]},
         )
-    share = largest_share(matrix)
-    if share > LARGE_ERROR:
-        yield Diagnostic(
-            "large_error",
-            f"Error bars reach {100 * share:.0f}% of a distance.",
-            {"relative_error": share},
-        )
+    if (share := largest_share(matrix)) > LARGE_ERROR:
+        message = f"Error bars reach {100 * share:.0f}% of a distance."
+        yield Diagnostic("large_error", message, {"relative_error": share})
     if isinstance(matrix.reference, EndsMean):
         yield Diagnostic(
             "own_reference",

@@ -1,7 +1,5 @@
 """Geodesic distances between images: all pairs."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,27 +35,16 @@ from diffusion_geodesics.runtime.run import Observer, Run
 @final
 @dataclass(frozen=True, eq=False)
 class DistancesResult:
-    """Distances between images, and what they were computed from.
-
-    Args:
-        settings: every choice.
-        model: that was used.
-        pictures: the images.
-        latents: at the noise level.
-        manifold: where they were compared.
-        matrix: the distances.
-        costs: by stage, of this run.
-        warnings: what must be known before the figures are believed.
-    """
+    """Distances between images, and what they were computed from."""
 
     settings: DistanceSettings
     model: ModelInfo
-    pictures: Pictures
-    latents: Float[Tensor, "images dim"]
-    manifold: Manifold
-    matrix: DistanceMatrix
-    costs: CostBreakdown
-    warnings: tuple[Diagnostic, ...] = ()
+    pictures: Pictures  # the images
+    latents: Float[Tensor, "images dim"]  # at the noise level
+    manifold: Manifold  # where they were compared
+    matrix: DistanceMatrix  # the distances
+    costs: CostBreakdown  # by stage, of this run
+    warnings: tuple[Diagnostic, ...] = ()  # what must be known before the figures are believed
 
     @property
     def dim(self) -> int:

@@ -1,23 +1,12 @@
 """Every choice of distances and densities of images."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from enum import Enum
 from typing import ClassVar
 
 from pydantic import Field
 
-from diffusion_geodesics.latents.settings import (
-    ContrastedPrompt,
-    Framing,
-    Inversion,
-    Metric,
-    ScoreKind,
-    SettingsGroup,
-    SharedPrompt,
-    Solve,
-)
+from diffusion_geodesics.latents import settings as shared
 from diffusion_geodesics.runtime.settings import JobSettings, SettingsError
 
 
@@ -39,11 +28,11 @@ class DistanceSettings(JobSettings):
     """What densities are relative to: the mean over all images, or over each pair."""
     batch: int = Field(default=16, ge=1, le=100_000)
     """Pairs solved in one batch; a run that is killed loses at most one batch."""
-    prompts: ContrastedPrompt = ContrastedPrompt()
-    framing: Framing = Framing()
-    inversion: Inversion = Inversion()
-    metric: Metric = Metric()
-    solve: Solve = Solve()
+    prompts: shared.ContrastedPrompt = shared.ContrastedPrompt()
+    framing: shared.Framing = shared.Framing()
+    inversion: shared.Inversion = shared.Inversion()
+    metric: shared.Metric = shared.Metric()
+    solve: shared.Solve = shared.Solve()
 
     def inert(self) -> Mapping[str, str]:
         score = self.metric.score
@@ -52,14 +41,14 @@ class DistanceSettings(JobSettings):
         return {"negative": f"the {score.value} score compares with no other prompt"}
 
     def check(self) -> None:
-        if self.metric.score is ScoreKind.PUBLISHED_RANDOM:
+        if self.metric.score is shared.ScoreKind.PUBLISHED_RANDOM:
             raise SettingsError(
                 "a random score differs at each call, so that distances differ from run to run; "
                 "take the published score, which is fixed"
             )
 
 
-class TraceSettings(SettingsGroup):
+class TraceSettings(shared.SettingsGroup):
     """How log densities are computed."""
 
     title: ClassVar[str] = "Density"
@@ -75,7 +64,7 @@ class TraceSettings(SettingsGroup):
 class DensitySettings(JobSettings):
     """Settings of :func:`diffusion_geodesics.image_densities`."""
 
-    prompts: SharedPrompt = SharedPrompt()
-    framing: Framing = Framing()
-    inversion: Inversion = Inversion()
+    prompts: shared.SharedPrompt = shared.SharedPrompt()
+    framing: shared.Framing = shared.Framing()
+    inversion: shared.Inversion = shared.Inversion()
     trace: TraceSettings = TraceSettings()

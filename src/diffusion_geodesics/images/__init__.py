@@ -5,12 +5,10 @@ An image here is a float32 tensor of shape (3, height, width): red, green and bl
 what is wrong.
 """
 
-from diffusion_geodesics.images._error import ImageError
-from diffusion_geodesics.images.fidelity import psnr
 from diffusion_geodesics.images.limits import LARGEST_EDGE, SMALLEST_EDGE
-from diffusion_geodesics.images.picture import Picture
+from diffusion_geodesics.images.picture import ImageError, Picture
 from diffusion_geodesics.images.reading import ImageSource, load_image, read_image
-from diffusion_geodesics.images.saving import save_png, to_uint8
+from diffusion_geodesics.images.saving import psnr, save_png, to_uint8
 
 __all__ = [
     "LARGEST_EDGE",

@@ -1,30 +1,22 @@
 """Numpy arrays and torch tensors as pictures: types, shapes and ranges are checked."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from diffusion_geodesics.images._error import ImageError
 from diffusion_geodesics.images.limits import check_edges, shrunk_size
-from diffusion_geodesics.images.picture import Picture
+from diffusion_geodesics.images.picture import ImageError, Picture
 
 _ROUNDING = 1e-5
 """How far a float may lie beyond [0, 1]: what resampling in single precision leaves."""
-_LARGEST = {torch.uint8: 255, torch.uint16: 65535}
-"""Value that means full intensity, by type."""
+_LARGEST = {torch.uint8: 255, torch.uint16: 65535}  # value that means full intensity, by type
 _EXPECTED_ARRAY = "(height, width), (height, width, 1), (height, width, 3) or (height, width, 4)"
 _EXPECTED_TENSOR = "(height, width), (1, height, width), (3, height, width) or (4, height, width)"
 
 
 def read_array(array: np.ndarray) -> Picture:
-    """The picture in an array, channels last; see :func:`~diffusion_geodesics.images.read_image`.
-
-    Raises:
-        ImageError: a type, shape or range other than expected.
-    """
+    """The picture in an array, channels last."""
     if isinstance(array, np.ma.MaskedArray):
         raise ImageError("got a masked array for an image; fill what is masked, .filled(0)")
     native = array.dtype.newbyteorder("=")
@@ -44,11 +36,7 @@ def read_array(array: np.ndarray) -> Picture:
 
 
 def read_tensor(tensor: Tensor) -> Picture:
-    """The picture in a tensor, channels first; see :func:`~diffusion_geodesics.images.read_image`.
-
-    Raises:
-        ImageError: a type, shape or range other than expected.
-    """
+    """The picture in a tensor, channels first."""
     shape = tuple(tensor.shape)
     if tensor.dtype not in _LARGEST and not tensor.is_floating_point():
         raise _wrong_type(f"tensor of {tensor.dtype}", tensor.is_complex())
@@ -58,10 +46,8 @@ def read_tensor(tensor: Tensor) -> Picture:
             "one that holds values"
         )
     if tensor.ndim == 4:
-        raise ImageError(
-            f"got a batch of images of shape {shape}; expected {_EXPECTED_TENSOR}: give one, "
-            "tensor[0]"
-        )
+        got = f"got a batch of images of shape {shape}"
+        raise ImageError(f"{got}; expected {_EXPECTED_TENSOR}: give one, tensor[0]")
     if tensor.ndim == 3 and shape[0] not in (1, 3, 4) and shape[2] in (1, 3, 4):
         raise ImageError(
             f"got an image tensor of shape {shape}, channels last; expected {_EXPECTED_TENSOR}: "
@@ -74,11 +60,8 @@ def read_tensor(tensor: Tensor) -> Picture:
 
 
 def _wrong_type(what: str, complex: bool) -> ImageError:
-    remedy = (
-        "take its real part or modulus"
-        if complex
-        else "make it uint8 if its values are 0 to 255, or divide by the largest value it can have"
-    )
+    remedy = "make it uint8 if its values are 0 to 255, or divide by the largest value it can have"
+    remedy = "take its real part or modulus" if complex else remedy
     return ImageError(f"got an image {what}; expected uint8, uint16 or floats in [0, 1]: {remedy}")
 
 
@@ -96,9 +79,8 @@ def _checked(layers: Tensor, kind: str) -> Picture:
         values = _in_range(layers.float(), kind)
     if (size := shrunk_size(width, height)) != (width, height):
         notes = (*notes, f"scaled down from {width}x{height} to {size[0]}x{size[1]}")
-        values = interpolate(values[None], size=(size[1], size[0]), mode="bicubic", antialias=True)[
-            0
-        ].clamp(0.0, 1.0)
+        small = interpolate(values[None], size=size[::-1], mode="bicubic", antialias=True)
+        values = small[0].clamp(0.0, 1.0)
     colours, alpha = (values[:3], values[3]) if len(values) == 4 else (values, None)
     if alpha is not None and float(alpha.min()) == 1.0:
         alpha = None
@@ -116,8 +98,6 @@ def _in_range(values: Tensor, kind: str) -> Tensor:
             remedy = "if they are in [0, 255], divide by 255"
         else:
             remedy = "bring them to that range"
-        raise ImageError(
-            f"the {kind} has values from {low:.4g} to {high:.4g}; expected floats in [0, 1]: "
-            f"{remedy}"
-        )
+        got = f"the {kind} has values from {low:.4g} to {high:.4g}"
+        raise ImageError(f"{got}; expected floats in [0, 1]: {remedy}")
     return values.clamp_(0.0, 1.0)

@@ -1,58 +1,56 @@
-"""Pillow images as pictures."""
+"""Pillow images as pictures: upright by the camera's orientation, and in sRGB."""
 
-from __future__ import annotations
+import io
+import warnings
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
+from PIL.ExifTags import Base
+from PIL.Image import Transpose
 from torch import Tensor
 
-from diffusion_geodesics.images._colour import in_srgb
-from diffusion_geodesics.images._error import ImageError
-from diffusion_geodesics.images._orientation import read_turn
+from diffusion_geodesics.images import limits
 from diffusion_geodesics.images.guard import icon_limit, pillow_errors
-from diffusion_geodesics.images.limits import (
-    LARGEST_EDGE,
-    check_edges,
-    check_memory,
-    is_deep,
-    shrunk_size,
-)
-from diffusion_geodesics.images.picture import Picture
+from diffusion_geodesics.images.picture import ImageError, Picture
 from diffusion_geodesics.runtime.paths import printable
 
-_STILLS = ("MPO", "PSD")
-"""Formats whose further frames are other views or layers of one still."""
+_STILLS = ("MPO", "PSD")  # formats whose further frames are other views or layers of one still
 _RESIZED_AS_RGB = ("1", "P", "PA", "La", "LA")
+_CONVERTED_BY_PROFILE = ("CMYK", "L", "LAB")
+"""Pixel formats that a profile is applied to as they are; others become RGB before."""
+_TURNS = {
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}
+"""What puts a picture upright, by the value of EXIF's Orientation (EXIF 2.32, 4.6.4 A)."""
+_DAMAGED = "its EXIF is damaged, so that its orientation is not known; not turned"
+_NOT_TURNED = (None, 0, 1)
 
 
 def read_pillow(image: Image.Image, name: str | None = None, *, ours: bool = False) -> Picture:
-    """The picture of a Pillow image; see :func:`~diffusion_geodesics.images.read_image`.
-
-    Args:
-        image: open; loaded if it was not.
-        name: in messages; of its file, or its class, by default.
-        ours: whether it may be closed as soon as nothing more is needed of it.
-
-    Raises:
-        ImageError: it cannot be used.
-    """
+    """The picture of a Pillow image; see :func:`~diffusion_geodesics.images.read_image`."""
     own = printable(str(getattr(image, "filename", "") or "")) or type(image).__name__
     with pillow_errors(name or own):
         return _decode(image, name or own, ours)
 
 
 def _decode(image: Image.Image, name: str, ours: bool) -> Picture:
-    check_edges(name, *image.size)
-    check_memory(name, image)
+    limits.check_edges(name, *image.size)
+    limits.check_memory(name, image)
     _refuse_many(image, name)
     with icon_limit(image.format):
         image.load()
-    check_edges(name, *image.size)  # icons tell their size late
+    limits.check_edges(name, *image.size)  # icons tell their size late
     turn, damage = read_turn(image)
     if image.mode == "La":  # which Pillow converts to nothing else
         image = image.convert("LA")
-    small, scaled = _shrunk(_as_floats(image, name) if is_deep(image) else image)
+    small, scaled = _shrunk(_as_floats(image, name) if limits.is_deep(image) else image)
     if ours and small is not image:
         image.close()
     upright = small if turn is None else small.transpose(turn)
@@ -71,25 +69,22 @@ def _decode(image: Image.Image, name: str, ours: bool) -> Picture:
 def _refuse_many(image: Image.Image, name: str) -> None:
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format not in _STILLS:
-        kind = (
-            f"a document of {frames} pages; save one page"
-            if image.format == "TIFF"
-            else f"an animation of {frames} frames; save one frame"
-        )
+        kind = f"an animation of {frames} frames; save one frame"
+        if image.format == "TIFF":
+            kind = f"a document of {frames} pages; save one page"
         raise ImageError(f"{name} is {kind} as PNG and give that")
 
 
 def _shrunk(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
-    if max(image.size) <= LARGEST_EDGE:
+    if max(image.size) <= limits.LARGEST_EDGE:
         return image, ()
     if image.mode in _RESIZED_AS_RGB:
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-    size = shrunk_size(*image.size)
+    size = limits.shrunk_size(*image.size)
     small = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
     small.info = image.info
-    return small, (
-        f"scaled down from {image.width}x{image.height} to {small.width}x{small.height}",
-    )
+    sizes = f"from {image.width}x{image.height} to {small.width}x{small.height}"
+    return small, (f"scaled down {sizes}",)
 
 
 def _fractions(channel: Image.Image) -> Tensor:
@@ -113,3 +108,49 @@ def _as_floats(image: Image.Image, name: str) -> Image.Image:
     else:
         values /= 65535.0
     return Image.fromarray(values)
+
+
+def in_srgb(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
+    """The colours in sRGB without transparency, by the embedded profile where it is usable."""
+    if image.has_transparency_data:
+        base = image.convert("RGBA").convert("RGB")
+    elif image.mode in _CONVERTED_BY_PROFILE:
+        base = image
+    else:
+        base = image.convert("RGB")
+    embedded = image.info.get("icc_profile") or b""
+    notes: tuple[str, ...] = ()
+    if embedded or image.mode == "LAB":
+        try:
+            return _by_profile(base, embedded), ()
+        except Exception:  # damaged, or made for other colours: lcms and Pillow raise many kinds
+            notes = ("its colour profile cannot be used; taken as sRGB",)
+    return (base if base.mode == "RGB" else base.convert("RGB")), notes
+
+
+def _by_profile(image: Image.Image, embedded: bytes) -> Image.Image:
+    lab = image.mode == "LAB"
+    own = ImageCms.createProfile("LAB") if lab else ImageCms.ImageCmsProfile(io.BytesIO(embedded))
+    srgb = ImageCms.createProfile("sRGB")
+    converted = ImageCms.profileToProfile(image, own, srgb, outputMode="RGB")
+    if converted is None:
+        raise ValueError("no image came of the conversion")
+    return converted
+
+
+def read_turn(image: Image.Image) -> tuple[Transpose | None, tuple[str, ...]]:
+    """What puts a picture upright, and a word where its EXIF is damaged."""
+    try:
+        with warnings.catch_warnings(record=True) as raised:
+            warnings.simplefilter("always")
+            tags = image.getexif()
+            value = tags.get(Base.Orientation)
+    except Exception:  # Pillow lets through whatever its parsers raise
+        return None, (_DAMAGED,)
+    if value in _NOT_TURNED:
+        # Pillow stops at damage with a warning, or in silence with no tag read.
+        damaged = raised or (image.info.get("exif") and not len(tags))
+        return None, (_DAMAGED,) if damaged and value is None else ()
+    if not isinstance(value, int) or value not in _TURNS:
+        return None, ("its EXIF names no orientation that there is; not turned",)
+    return _TURNS[value], ()

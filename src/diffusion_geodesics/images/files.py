@@ -1,7 +1,5 @@
 """Pictures in files."""
 
-from __future__ import annotations
-
 import os
 import re
 import stat
@@ -12,15 +10,13 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from diffusion_geodesics.images._decoding import read_pillow
-from diffusion_geodesics.images._error import ImageError
 from diffusion_geodesics.images.guard import ICONS, detail, icon_limit, pillow_errors
-from diffusion_geodesics.images.picture import Picture
+from diffusion_geodesics.images.picture import ImageError, Picture
 from diffusion_geodesics.runtime.paths import expand, printable
 
 _NOT_DECODED = frozenset("BUFR EPS GRIB HDF5 MPEG PDF WMF".split())
 """Pillow's formats that it hands to other programs, or cannot decode at all."""
-_HEADER = 1 << 16
-"""Bytes of a file that are searched for its colours."""
+_HEADER = 1 << 16  # bytes of a file that are searched for its colours
 _HIGH_DYNAMIC_RANGE = {16: "PQ", 18: "HLG"}
 """Transfer characteristics of ITU-T H.273 whose values are not those of a display."""
 _IN_AVIF = re.compile(rb"colrnclx..(..)", re.DOTALL)
@@ -28,11 +24,7 @@ _IN_PNG = re.compile(rb"cICP.(.)", re.DOTALL)
 
 
 def read_file(source: str | os.PathLike[str]) -> Picture:
-    """The picture in a file; see :func:`~diffusion_geodesics.images.read_image`.
-
-    Raises:
-        ImageError: it cannot be used.
-    """
+    """The picture in a file; see :func:`~diffusion_geodesics.images.read_image`."""
     path = expand(source)
     name = printable(path)
     check_file(path, ImageError)
@@ -43,12 +35,7 @@ def read_file(source: str | os.PathLike[str]) -> Picture:
 
 
 def check_file(path: Path, error: type[ValueError]) -> None:
-    """Refuse what is no regular file.
-
-    Args:
-        path: of the file.
-        error: what is raised.
-    """
+    """Refuse what is no regular file."""
     name = printable(path)
     try:
         mode = path.stat().st_mode
@@ -87,11 +74,7 @@ def _decoded_formats() -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def refuse_high_dynamic_range(path: Path) -> None:
-    """Refuse an AVIF or PNG in PQ or HLG, whose values Pillow gives as they are stored.
-
-    Raises:
-        ImageError: it is of high dynamic range.
-    """
+    """Refuse an AVIF or PNG in PQ or HLG, whose values Pillow gives as they are stored."""
     with path.open("rb") as file:
         header = file.read(_HEADER)
     if header[4:8] == b"ftyp":
@@ -102,7 +85,5 @@ def refuse_high_dynamic_range(path: Path) -> None:
         return
     transfer = _HIGH_DYNAMIC_RANGE.get(int.from_bytes(found[1], "big")) if found else None
     if transfer:
-        raise ImageError(
-            f"{printable(path)} is of high dynamic range ({transfer}), which is not read; convert "
-            "it to sRGB"
-        )
+        what = f"{printable(path)} is of high dynamic range ({transfer})"
+        raise ImageError(f"{what}, which is not read; convert it to sRGB")

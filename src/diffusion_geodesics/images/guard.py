@@ -1,19 +1,16 @@
 """One line for whatever Pillow and its plugins raise on files of any content."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from PIL import Image, UnidentifiedImageError
 
-from diffusion_geodesics.images._error import ImageError
 from diffusion_geodesics.images.limits import too_large
+from diffusion_geodesics.images.picture import ImageError
 from diffusion_geodesics.runtime.paths import printable
 
-ICONS = ("CUR", "ICNS", "ICO")
-"""Formats of Pillow that hold whole files of other formats."""
+ICONS = ("CUR", "ICNS", "ICO")  # formats of Pillow that hold whole files of other formats
 
 
 @contextmanager
@@ -22,10 +19,6 @@ def pillow_errors(name: str, error: type[ValueError] = ImageError) -> Iterator[N
 
     Pillow's warnings are left out, that of many pixels too: our own limit is checked where the
     size is known. Not to be held open over a ``yield``: warnings are global.
-
-    Args:
-        name: of the file, for the message.
-        error: what is raised.
     """
     try:
         with warnings.catch_warnings():
@@ -40,15 +33,13 @@ def pillow_errors(name: str, error: type[ValueError] = ImageError) -> Iterator[N
     except MemoryError as problem:
         raise error(f"{name} takes more memory to read than there is; scale it down") from problem
     except UnidentifiedImageError as problem:
-        raise error(
-            f"{name} is not an image that can be read; save it as PNG, JPEG, WebP or TIFF"
-        ) from problem
+        remedy = "save it as PNG, JPEG, WebP or TIFF"
+        raise error(f"{name} is not an image that can be read; {remedy}") from problem
     except PermissionError as problem:
         raise error(f"{name} may not be read; check its permissions") from problem
     except Exception as problem:
-        raise error(
-            f"{name} is damaged or cut short ({detail(problem)}); save it again"
-        ) from problem
+        what = f"{name} is damaged or cut short ({detail(problem)})"
+        raise error(f"{what}; save it again") from problem
 
 
 @contextmanager

@@ -1,13 +1,10 @@
 """Sizes of pictures that are read, and the memory that reading one may take."""
 
-from __future__ import annotations
-
 from PIL import Image
 
-from diffusion_geodesics.images._error import ImageError
+from diffusion_geodesics.images.picture import ImageError
 
-SMALLEST_EDGE = 16
-"""Pixels along an edge below which a picture is refused."""
+SMALLEST_EDGE = 16  # pixels along an edge below which a picture is refused
 LARGEST_EDGE = 4096
 """Pixels along an edge above which a picture is scaled down: four times what models work at."""
 LARGEST_AREA = 100_000_000
@@ -19,45 +16,23 @@ _DECODING = {"AVIF": 10, "JPEG2000": 20, "TIFF": 6, "WEBP": 16}
 """Bytes a pixel that Pillow's decoders take at most, measured on pictures of 35 to 70 megapixels;
 4 for the other formats."""
 _PROGRESSIVE_JPEG = 10
-_KEPT = ("AVIF", "WEBP")
-"""Formats whose decoders keep their memory until the file is closed."""
-_SCALING = 240_000_000
-"""Bytes that scaling down to 4096 x 4096 and the picture itself take."""
-_HELD = 4
+_KEPT = ("AVIF", "WEBP")  # formats whose decoders keep their memory until the file is closed
+_SCALING = 240_000_000  # bytes that scaling down to 4096 x 4096 and the picture itself take
+_HELD, _HELD_PALETTE, _HELD_WITH_ALPHA, _HELD_DEEP = 4, 5, 9, 12
 """Bytes a pixel of a decoded picture while it is scaled down."""
-_HELD_PALETTE = 5
-_HELD_WITH_ALPHA = 9
-_HELD_DEEP = 12
 
 
 def check_edges(name: str, width: int, height: int) -> None:
-    """Refuse pictures too small to show anything, and those too large to hold.
-
-    Args:
-        name: of the picture, for the message.
-        width, height: in pixels.
-
-    Raises:
-        ImageError: an edge below 16 pixels, or more than 100 megapixels.
-    """
+    """Refuse pictures too small to show anything, and those too large to hold."""
     if min(width, height) < SMALLEST_EDGE:
-        raise ImageError(
-            f"{name} is {width}x{height} pixels; expected at least {SMALLEST_EDGE} along each edge"
-        )
+        expected = f"expected at least {SMALLEST_EDGE} along each edge"
+        raise ImageError(f"{name} is {width}x{height} pixels; {expected}")
     if width * height > LARGEST_AREA:
         raise too_large(name)
 
 
 def check_memory(name: str, image: Image.Image) -> None:
-    """Refuse pictures whose decoding would take too much memory, from what the header says.
-
-    Args:
-        name: of the picture, for the message.
-        image: open and not loaded.
-
-    Raises:
-        ImageError: more than 700 MB.
-    """
+    """Refuse pictures whose decoding would take too much memory, from what the header says."""
     width, height = image.size
     decoding, held = _decoding(image), _held(image)
     if image.format in _KEPT:

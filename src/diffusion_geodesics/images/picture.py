@@ -1,7 +1,5 @@
 """A picture as it was read: colours, transparency, and where it came from."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import final
 
@@ -9,47 +7,29 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["Picture"]
+
+class ImageError(ValueError):
+    """An image that cannot be used; the message says why and what to do."""
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A still picture on the CPU.
+    """A still picture on the CPU."""
 
-    Args:
-        pixels: red, green and blue in sRGB, float32 in [0, 1], shape (3, height, width). Not
-            multiplied by ``alpha``.
-        alpha: opacity from 0 (transparent) to 1, shape (height, width); None where all is opaque.
-        name: what it is called in records: the path of a file, else the kind of object.
-        notes: what must be known of how it was read, in words; empty where nothing was changed.
-    """
-
-    pixels: Float[Tensor, "3 height width"]
-    alpha: Float[Tensor, "height width"] | None = None
-    name: str = "image"
-    notes: tuple[str, ...] = ()
+    pixels: Float[Tensor, "3 height width"]  # sRGB, float32 in [0, 1], not multiplied by alpha
+    alpha: Float[Tensor, "height width"] | None = None  # opacity; None where all is opaque
+    name: str = "image"  # in records: the path of a file, else the kind of object
+    notes: tuple[str, ...] = ()  # what must be known of how it was read, in words
 
     def on(
         self, background: float | tuple[float, float, float] = 1.0
     ) -> Float[Tensor, "3 height width"]:
-        r"""The colours laid on a background, :math:`\alpha c + (1 - \alpha) b` in sRGB values.
-
-        Args:
-            background: one grey value or red, green and blue, each in [0, 1]; white by default.
-
-        Returns:
-            The pixels themselves where the picture is opaque.
-
-        Raises:
-            ValueError: a background out of range.
-        """
+        r"""The colours laid on a background, :math:`\alpha c + (1 - \alpha) b` in sRGB values."""
         colour = (background,) * 3 if isinstance(background, int | float) else tuple(background)
         if len(colour) != 3 or not all(0.0 <= value <= 1.0 for value in colour):
-            raise ValueError(
-                f"got background {background}; expected one grey value, or red, green and blue, "
-                "each in [0, 1]"
-            )
+            expected = "expected one grey value, or red, green and blue, each in [0, 1]"
+            raise ValueError(f"got background {background}; {expected}")
         if self.alpha is None:
             return self.pixels
         behind = torch.tensor(colour, dtype=self.pixels.dtype).reshape(3, 1, 1)

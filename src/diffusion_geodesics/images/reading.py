@@ -1,7 +1,5 @@
 """The one place where pictures enter: files, Pillow images, arrays and tensors."""
 
-from __future__ import annotations
-
 import os
 from typing import TypeAlias
 
@@ -12,11 +10,8 @@ from torch import Tensor
 
 from diffusion_geodesics.images._arrays import read_array, read_tensor
 from diffusion_geodesics.images._decoding import read_pillow
-from diffusion_geodesics.images._error import ImageError
 from diffusion_geodesics.images.files import read_file
-from diffusion_geodesics.images.picture import Picture
-
-__all__ = ["ImageSource", "load_image", "read_image"]
+from diffusion_geodesics.images.picture import ImageError, Picture
 
 ImageSource: TypeAlias = str | os.PathLike[str] | Image.Image | np.ndarray | Tensor
 """What a picture can be given as."""
@@ -29,28 +24,8 @@ def read_image(source: object) -> Picture:
     sRGB, and grey, palette, CMYK and 16-bit pictures are converted. More than 4096 pixels along
     an edge are scaled down. What could not be followed (a damaged EXIF or profile) is in `notes`.
 
-    Args:
-        source: an :data:`ImageSource`, that is one of
-
-            - a path, with ``~`` for the home directory;
-            - a Pillow image;
-            - a numpy array of shape (height, width), (height, width, 1), (height, width, 3) for
-              red, green, blue, or (height, width, 4) with opacity;
-            - a torch tensor of shape (height, width), (1, height, width), (3, height, width) or
-              (4, height, width), on any device.
-
-            In arrays and tensors, unsigned integers of 8 and 16 bits mean fractions of 255 and
-            65535, as in image files; floats are in [0, 1] (beyond it by at most 1e-5, which is
-            clipped). Other types are refused, as nothing says what their range is.
-
-    Returns:
-        The picture, in memory of its own, on the CPU.
-
-    Raises:
-        ImageError: in one line, for a file that is missing, a folder, no image, damaged, an
-            animation, high dynamic range, under 16 pixels along an edge, or too large to decode
-            in 700 MB; for values out of range or not finite, and for shapes and types other than
-            these.
+    Arrays have their channels last, tensors first: none, 1, 3 or 4, the fourth being opacity.
+    Integers of 8 and 16 bits mean fractions of 255 and 65535, floats are in [0, 1]; no others.
     """
     if isinstance(source, str | os.PathLike):
         return read_file(source)
@@ -69,17 +44,5 @@ def read_image(source: object) -> Picture:
 def load_image(
     source: object, background: float | tuple[float, float, float] = 1.0
 ) -> Float[Tensor, "3 height width"]:
-    """A still picture as a tensor, transparency laid on a background.
-
-    Args:
-        source: as for :func:`read_image`.
-        background: one grey value or red, green and blue, each in [0, 1]; white by default.
-
-    Returns:
-        Values in [0, 1], float32, on the CPU.
-
-    Raises:
-        ImageError: as :func:`read_image`.
-        ValueError: a background out of range.
-    """
+    """A still picture as a tensor, transparency laid on a background."""
     return read_image(source).on(background)

@@ -57,11 +57,7 @@ def is_atypical(segment: Segment) -> bool:
 
 
 def demand_typical(segments: Sequence[Segment], settings: InterpolationSettings) -> None:
-    """Refuse paths that shed noise which slerp keeps.
-
-    Raises:
-        AtypicalError: a path does.
-    """
+    """Refuse paths that shed noise which slerp keeps."""
     for segment in segments:
         if is_atypical(segment):
             own, other = segment.profile, segment.references[0]

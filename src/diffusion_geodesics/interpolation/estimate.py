@@ -14,7 +14,7 @@ from typing import final
 
 import torch
 
-from diffusion_geodesics.bvp.length_check import MAX_NFE
+from diffusion_geodesics.bvp.checks import MAX_NFE
 from diffusion_geodesics.correspondence import FeatureSettings
 from diffusion_geodesics.diffusion import (
     Codec,
@@ -26,11 +26,10 @@ from diffusion_geodesics.diffusion import (
     network_bytes,
     sampling_nfe,
 )
-from diffusion_geodesics.interpolation.chain import Chain
 from diffusion_geodesics.interpolation.frames import COMPARED
 from diffusion_geodesics.interpolation.segments import groups_of
 from diffusion_geodesics.interpolation.settings import InterpolationSettings, PathName
-from diffusion_geodesics.interpolation.timeline import frame_count
+from diffusion_geodesics.interpolation.timeline import Chain, frame_count
 from diffusion_geodesics.latents.choices import (
     rule_of,
     sampler_of,
@@ -53,27 +52,16 @@ VERIFY = 65
 @final
 @dataclass(frozen=True)
 class Estimation:
-    """A prediction of :func:`interpolate`'s cost.
+    """A prediction of :func:`interpolate`'s cost."""
 
-    Args:
-        costs: by stage; upper bounds for the stages in ``ADAPTIVE``, exact for the others (where
-            the guidance is neither 0 nor 1 inside the path). Seconds are 0 unless timed.
-        size: (height, width) of the images; dim: coordinates of a latent.
-        operations: of one evaluation, and of coding one image.
-        seconds_each: time of one evaluation, where it was asked for.
-        weights: bytes of the networks' weights.
-        batch: latents in one piece of a batch, given the memory that is free now; batch_bytes: what
-            they need while they are computed, a rough guess.
-    """
-
-    costs: CostBreakdown
-    size: tuple[int, int]
-    dim: int
-    operations: Operations
-    seconds_each: float | None
-    weights: int
-    batch: int
-    batch_bytes: int
+    costs: CostBreakdown  # upper bounds for the stages in ``ADAPTIVE``; seconds are 0 unless timed
+    size: tuple[int, int]  # (height, width) of the images
+    dim: int  # coordinates of a latent
+    operations: Operations  # of one evaluation, and of coding one image
+    seconds_each: float | None  # time of one evaluation, where it was asked for
+    weights: int  # bytes of the networks' weights
+    batch: int  # latents in one piece of a batch, given the memory that is free now
+    batch_bytes: int  # what they need while they are computed, a rough guess
 
 
 def estimate(
@@ -86,9 +74,7 @@ def estimate(
     """Predict what :func:`interpolate` will cost with these settings.
 
     Args:
-        model: the model.
         settings: as for ``interpolate``; without a size that of the model is taken.
-        keyframes: number of images.
         timed: time one evaluation as well; seconds are then evaluations times that, which batches
             on a GPU beat.
 
@@ -106,9 +92,8 @@ def estimate(
     height, width = (asked, asked) if isinstance(asked, int) else asked
     denoiser, codec = model.denoiser(height, width), model.codec(height, width)
     condition = model.encode_prompt(settings.prompts.each(keyframes)[0])
-    operations = Operations(
-        evaluation_flops(denoiser, condition), *_codec_flops(model, height, width)
-    )
+    coding = _codec_flops(model, height, width)
+    operations = Operations(evaluation_flops(denoiser, condition), *coding)
     seconds = _seconds(denoiser, condition) if timed else None
     costs = CostBreakdown()
     for stage, counts in _stages(denoiser, settings, keyframes):
@@ -155,10 +140,8 @@ def _stages(
     yield "invert", Counts(keyframes * walks, walks)
     if settings.path is PathName.NATURAL:
         features = FeatureSettings()
-        yield (
-            "match",
-            Counts(pairs * features.nfe(2), pairs * features.batches, encoded=pairs * (NODES - 2)),
-        )
+        nfe, batches = pairs * features.nfe(2), pairs * features.batches
+        yield "match", Counts(nfe, batches, encoded=pairs * (NODES - 2))
     if settings.path.solved and not _unbent(settings):
         yield "solve", sum((_solve(denoiser, settings, n) for n in groups), Counts())
     yield "measure", sum((_measure(denoiser, settings, n) for n in groups), Counts())

@@ -7,19 +7,18 @@ from dataclasses import dataclass, replace
 from typing import final
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from diffusion_geodesics.correspondence import warp
 from diffusion_geodesics.diffusion import Condition, guidance_bump
 from diffusion_geodesics.images import psnr
-from diffusion_geodesics.interpolation.chain import Chain
 from diffusion_geodesics.interpolation.kept_segments import KeptSegments
 from diffusion_geodesics.interpolation.mask import Mask
 from diffusion_geodesics.interpolation.result import Segment, Strip
 from diffusion_geodesics.interpolation.segments import groups_of
 from diffusion_geodesics.interpolation.settings import InterpolationSettings
-from diffusion_geodesics.interpolation.timeline import Timeline, timeline
+from diffusion_geodesics.interpolation.timeline import Chain, Timeline, timeline
 from diffusion_geodesics.latents.choices import curve_of
 from diffusion_geodesics.latents.decode import decode
 from diffusion_geodesics.latents.encode import Noised
@@ -33,23 +32,15 @@ COMPARED = 9
 @final
 @dataclass(frozen=True, eq=False)
 class Decoder:
-    """What the frames of a film are made from.
+    """What the frames of a film are made from."""
 
-    Args:
-        noised: the images; segments: between them, in the order of the film.
-        settings: of the frames.
-        chain: which images the segments join.
-        mask: where frames stay as they are; None where all of them changes.
-        keys: of the segments; kept: where denoised latents are.
-    """
-
-    noised: Noised
-    segments: Sequence[Segment]
-    settings: InterpolationSettings
-    chain: Chain
-    mask: Mask | None
-    keys: Sequence[str]
-    kept: KeptSegments
+    noised: Noised  # the images
+    segments: Sequence[Segment]  # between them, in the order of the film
+    settings: InterpolationSettings  # of the frames
+    chain: Chain  # which images the segments join
+    mask: Mask | None  # where frames stay as they are; None where all of them changes
+    keys: Sequence[str]  # of the segments
+    kept: KeptSegments  # where denoised latents are
 
     def film(self, run: Run) -> Strip:
         """The film. Cost: one evaluation a frame and sampling step; none for what is kept."""
@@ -81,12 +72,7 @@ class Decoder:
         return Strip(name, frames[:, :colours], places, alpha)
 
     def _group(
-        self,
-        run: Run,
-        which: int,
-        group: slice,
-        t: Float[Tensor, " frames"],
-        segment: Int[Tensor, " frames"],
+        self, run: Run, which: int, group: slice, t: Tensor, segment: Tensor
     ) -> Float[Tensor, "frames 3 height width"]:
         """Frames of one group of segments, in one batch."""
         latents, conditions = [], []
@@ -120,9 +106,7 @@ class Decoder:
         first, last = encoded.conditions[segment.first], encoded.conditions[segment.last]
         return curve_of(encoded.prompts.blend, first, last).at(t.to(self.noised.latents))
 
-    def _share(
-        self, segment: Int[Tensor, " frames"], t: Float[Tensor, " frames"]
-    ) -> Float[Tensor, " frames"]:
+    def _share(self, segment: Tensor, t: Tensor) -> Float[Tensor, " frames"]:
         """The share of the second image, for films of two."""
         pairs = torch.tensor(self.chain.pairs, dtype=t.dtype)[segment].clamp(max=1)
         return torch.lerp(pairs[:, 0], pairs[:, 1], t)
@@ -144,12 +128,7 @@ class Decoder:
 
 
 def at_keyframes(strip: Strip, noised: Noised) -> Float[Tensor, " images"]:
-    """How well the film shows each keyframe, in dB.
-
-    Args:
-        strip: the film.
-        noised: the keyframes.
-    """
+    """How well the film shows each keyframe, in dB."""
     shown = strip.frames[list(strip.timeline.keyframes)]
     return psnr(shown, noised.encoded.images.to(shown))
 

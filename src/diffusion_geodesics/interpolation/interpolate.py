@@ -15,7 +15,6 @@ from dataclasses import replace
 from typing import Any
 
 from diffusion_geodesics.images import ImageSource
-from diffusion_geodesics.interpolation.chain import Chain, chain_of, repeats
 from diffusion_geodesics.interpolation.diagnostics import demand_typical, diagnose
 from diffusion_geodesics.interpolation.frames import Decoder, at_keyframes, with_pixels
 from diffusion_geodesics.interpolation.kept_segments import KeptSegments
@@ -23,7 +22,7 @@ from diffusion_geodesics.interpolation.mask import Mask, load_mask, masked
 from diffusion_geodesics.interpolation.result import InterpolationResult
 from diffusion_geodesics.interpolation.segments import join_chain, segment_keys
 from diffusion_geodesics.interpolation.settings import InterpolationSettings
-from diffusion_geodesics.interpolation.timeline import frame_count
+from diffusion_geodesics.interpolation.timeline import Chain, chain_of, frame_count, repeats
 from diffusion_geodesics.latents.encode import encode, invert
 from diffusion_geodesics.latents.memory import SOLVER_COPIES, demand_memory
 from diffusion_geodesics.latents.pictures import Pictures, load_pictures

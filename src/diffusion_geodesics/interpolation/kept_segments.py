@@ -45,15 +45,10 @@ _CLASSES: Mapping[str, type[Any]] = {
 @final
 @dataclass(frozen=True)
 class KeptSegments:
-    """A cache of what belongs to segments, or none.
+    """A cache of what belongs to segments, or none."""
 
-    Args:
-        cache: None to keep nothing.
-        device: where tensors that were not on the CPU are brought when they are read.
-    """
-
-    cache: KeyedCache | None
-    device: torch.device
+    cache: KeyedCache | None  # None to keep nothing
+    device: torch.device  # where tensors that were not on the CPU are brought when they are read
 
     @staticmethod
     def within(folder: str | os.PathLike[str] | None, noised: Noised) -> KeptSegments:
@@ -74,12 +69,7 @@ class KeptSegments:
         )
 
     def get(self, keys: Sequence[str], compute: Callable[[], Sequence[Any]]) -> tuple[Any, ...]:
-        """Values of a group, computed and kept unless all of them are there.
-
-        Args:
-            keys: of the values.
-            compute: makes all of them.
-        """
+        """Values of a group, computed and kept unless all of them are there."""
         found = [self._read(key) for key in keys]
         if None in found:
             found = [entry_of(value) for value in compute()]
@@ -97,11 +87,7 @@ class KeptSegments:
 
 
 def entry_of(value: object) -> CacheEntry:
-    """Dataclasses, tuples, enums, numbers and tensors as an entry of a cache.
-
-    Raises:
-        TypeError: anything else.
-    """
+    """Dataclasses, tuples, enums, numbers and tensors as an entry of a cache."""
     tensors: dict[str, Tensor] = {}
     return CacheEntry(tensors, {"value": _packed(value, tensors)})
 

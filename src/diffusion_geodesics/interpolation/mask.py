@@ -40,18 +40,11 @@ NEARLY = 6 / 255
 @final
 @dataclass(frozen=True, eq=False)
 class Mask:
-    """Where and how much a film changes.
+    """Where and how much a film changes."""
 
-    Args:
-        first: weight of the morph with the first image, 0 where nothing changes.
-        last: with the second image; the same tensor where there is one mask only.
-        still: what stays, of the first and of the second image, opacity as a fourth channel; twice
-            the same where there is one mask only.
-    """
-
-    first: Float[Tensor, "1 height width"]
-    last: Float[Tensor, "1 height width"]
-    still: Float[Tensor, "2 channels height width"]
+    first: Float[Tensor, "1 height width"]  # weight of the morph with the first image
+    last: Float[Tensor, "1 height width"]  # with the second; the same tensor if there is one mask
+    still: Float[Tensor, "2 channels height width"]  # what stays, of the first and of the second
 
     @property
     def single(self) -> bool:
@@ -63,9 +56,7 @@ class Mask:
         return torch.lerp(self.first, self.last, share[:, None, None, None].to(self.first))
 
     def on_frames(
-        self,
-        frames: Float[Tensor, "frames channels height width"],
-        share: Float[Tensor, " frames"],
+        self, frames: Float[Tensor, "frames channels height width"], share: Float[Tensor, " frames"]
     ) -> Float[Tensor, "frames channels height width"]:
         """Frames with what stays laid over them; bit-equal to it where the weight is 0."""
         weight = self.weight(share).to(frames)
@@ -88,13 +79,7 @@ class Mask:
 
 
 def load_mask(pictures: Pictures, settings: MaskSettings, framing: Framing) -> Mask | None:
-    """The mask of the settings; None where there is none.
-
-    Raises:
-        SettingsError: a mask that has another size than its image, is black or white all over, or
-            has colours; or two masks for more than two images.
-        ImageError: a file that cannot be read.
-    """
+    """The mask of the settings; None where there is none."""
     if settings.mask is None:
         return None
     if settings.mask_b is not None and len(pictures.images) != 2:
@@ -105,20 +90,20 @@ def load_mask(pictures: Pictures, settings: MaskSettings, framing: Framing) -> M
     last = first
     if settings.mask_b is not None:
         last = _weight(settings.mask_b, 1, pictures, settings.feather, framing)
+    return Mask(first, last, _with_alpha(pictures)[[0, 0] if last is first else [0, 1]])
+
+
+def _with_alpha(pictures: Pictures) -> Float[Tensor, "images channels height width"]:
     alpha = pictures.alpha
-    every = pictures.images if alpha is None else torch.cat([pictures.images, alpha], 1)
-    return Mask(first, last, every[[0, 0] if last is first else [0, 1]])
+    return pictures.images if alpha is None else torch.cat([pictures.images, alpha], 1)
 
 
 def masked(pictures: Pictures, mask: Mask | None) -> Pictures:
     """The images as the film shows them: where one mask is black, the first one."""
     if mask is None or not mask.single:
         return pictures
-    nothing = torch.zeros(len(pictures.images))
-    every = pictures.images
-    if pictures.alpha is not None:
-        every = torch.cat([every, pictures.alpha], 1)
-    every = torch.cat([every[:1], mask.on_frames(every[1:], nothing[1:])])
+    every = _with_alpha(pictures)
+    every = torch.cat([every[:1], mask.on_frames(every[1:], torch.zeros(len(every) - 1))])
     notes = (pictures.notes[0], *(f"{n}; outside the mask: image 1" for n in pictures.notes[1:]))
     alpha = None if pictures.alpha is None else every[:, 3:]
     return replace(pictures, images=every[:, :3], alpha=alpha, notes=notes)

@@ -11,14 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from diffusion_geodesics.bvp import (
-    BoundaryProblem,
-    BVPSolver,
-    Result,
-    Solution,
-    Step,
-    solve_bvp,
-)
+from diffusion_geodesics.bvp import BoundaryProblem, BVPSolver, Result, Solution, Step, solve_bvp
 from diffusion_geodesics.correspondence import Matches
 from diffusion_geodesics.geodesics import initial_paths
 from diffusion_geodesics.interpolation.settings import (
@@ -46,19 +39,12 @@ NODES = 33
 @final
 @dataclass(frozen=True, eq=False)
 class Joined:
-    """Paths that join pairs of images.
+    """Paths that join pairs of images."""
 
-    Args:
-        paths: with one axis of pairs.
-        solution: of the boundary value problems; None where none was solved.
-        matches: the correspondences of each pair that the path follows; None where it follows none.
-        note: what must be known about it, in words; empty where all is well.
-    """
-
-    paths: LatentPath
-    solution: Solution | None = None
-    matches: tuple[Matches, ...] | None = None
-    note: str = ""
+    paths: LatentPath  # with one axis of pairs
+    solution: Solution | None = None  # of the boundary value problems; None where none was solved
+    matches: tuple[Matches, ...] | None = None  # that the paths follow; None where they follow none
+    note: str = ""  # what must be known about it, in words; empty where all is well
 
 
 class PathMethod(ABC):
@@ -76,13 +62,7 @@ class PathMethod(ABC):
 
     @abstractmethod
     def join(self, run: Run, noised: Noised, pairs: Sequence[Pair]) -> Joined:
-        """The path between the two images of each pair.
-
-        Args:
-            run: that counts the cost.
-            noised: the images.
-            pairs: numbers of two images each.
-        """
+        """The path between the two images of each pair."""
 
 
 def ends_of(noised: Noised, pairs: Sequence[Pair]) -> Float[Tensor, "2 pairs dim"]:
@@ -99,13 +79,9 @@ def coordinates_between(noised: Noised, pairs: Sequence[Pair], *, flat: bool) ->
 @final
 @dataclass(frozen=True)
 class Slerp(PathMethod):
-    """The great circle, norms interpolated. Costs nothing.
+    """The great circle, norms interpolated. Costs nothing."""
 
-    Args:
-        flat: in the coordinates of flat space instead of the shell's; the same curve.
-    """
-
-    flat: bool = False
+    flat: bool = False  # in the coordinates of flat space instead of the shell's; the same curve
 
     @property
     def name(self) -> str:
@@ -151,20 +127,13 @@ class Hlerp(PathMethod):
 @final
 @dataclass(frozen=True)
 class Geodesic(PathMethod):
-    """The probability density geodesic at the noise level.
+    """The probability density geodesic at the noise level."""
 
-    Args:
-        metric: whose geodesic; solve: how it is solved for.
-        weight: of log p in the metric, in place of the power α.
-        solver: in place of the one that ``solve`` names.
-        label: what to call it.
-    """
-
-    metric: Metric = field(default_factory=Metric)
-    solve: Solve = field(default_factory=InterpolationSolve)
-    weight: Weight | None = None
-    solver: BVPSolver | None = None
-    label: str = "geodesic"
+    metric: Metric = field(default_factory=Metric)  # whose geodesic
+    solve: Solve = field(default_factory=InterpolationSolve)  # how it is solved for
+    weight: Weight | None = None  # of log p in the metric, in place of the power α
+    solver: BVPSolver | None = None  # in place of the one that ``solve`` names
+    label: str = "geodesic"  # what to call it
 
     @property
     def name(self) -> str:
@@ -175,10 +144,8 @@ class Geodesic(PathMethod):
         return self.metric.score.contrasts
 
     def join(self, run: Run, noised: Noised, pairs: Sequence[Pair]) -> Joined:
-        """Solve for the geodesics of all pairs in one batch.
-
-        Cost: at the default settings about 60 to 330 score evaluations a pair.
-        """
+        """Solve for the geodesics of all pairs in one batch: at the default settings about 60 to
+        330 score evaluations a pair."""
         coordinates = coordinates_between(noised, pairs, flat=self.metric.flat)
         return self.joined(run, noised, pairs, coordinates)
 
@@ -192,15 +159,11 @@ class Geodesic(PathMethod):
         with run.stage("solve", total=0) as stage:
 
             def show(step: Step) -> None:
-                stage(
-                    step.iteration,
-                    residual=float(step.residual.max()),
-                    length=float(step.length.sum()),
-                )
+                residual, length = float(step.residual.max()), float(step.length.sum())
+                stage(step.iteration, residual=residual, length=length)
 
-            starts = initial_paths(
-                corners[0], corners[1], coordinates.manifold, solve.starts, solve.seed
-            )
+            a, b = corners
+            starts = initial_paths(a, b, coordinates.manifold, solve.starts, solve.seed)
             solution = solve_bvp(
                 BoundaryProblem(geometry.search(coordinates, self.weight), starts),
                 self.solver or solver_of(solve),
@@ -219,15 +182,10 @@ class Natural(PathMethod):
     """The path along correspondences between the images, bent by the density about itself.
 
     It is a geodesic in a moving frame only, and has no distance. Where a network has no features to
-    match images by, the great circle takes the place of the warped path.
-
-    Args:
-        metric: that the path bends in; at strength 0 it is the warped path itself.
-        solve: how the bending is solved for.
-    """
+    match images by, the great circle takes the place of the warped path."""
 
     metric: Metric = field(default_factory=InterpolationMetric)
-    solve: Solve = field(default_factory=InterpolationSolve)
+    solve: Solve = field(default_factory=InterpolationSolve)  # how the bending is solved for
     label: str = "natural"
 
     @property
@@ -239,10 +197,8 @@ class Natural(PathMethod):
         return self.metric.score.contrasts
 
     def join(self, run: Run, noised: Noised, pairs: Sequence[Pair]) -> Joined:
-        """Match the images of each pair, warp them, and solve for the bending in one batch.
-
-        Cost: 24 evaluations and 31 encodings a pair, and the solver's.
-        """
+        """Match the images of each pair, warp them, and solve for the bending in one batch: 24
+        evaluations and 31 encodings a pair, and the solver's."""
         still = coordinates_between(noised, pairs, flat=self.metric.flat)
         warped = warped_paths(run, noised, pairs, still, self.solve.seed)
         coordinates: Coordinates = still if warped is None else warped.frame

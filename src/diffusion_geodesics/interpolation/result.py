@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -23,21 +24,14 @@ from diffusion_geodesics.runtime.diagnostic import Diagnostic
 @final
 @dataclass(frozen=True, eq=False)
 class Segment:
-    """The path between two keyframes.
+    """The path between two keyframes."""
 
-    Args:
-        first, last: numbers of the keyframes.
-        profile: of the path; references: of the paths that it is compared with.
-        solution: of the boundary value problem; None for a path that needs none.
-        matches: the correspondences that the path follows; None where it follows none.
-    """
-
-    first: int
+    first: int  # numbers of the keyframes
     last: int
-    profile: LatentProfile
-    references: tuple[LatentProfile, ...]
-    solution: Solution | None
-    matches: Matches | None
+    profile: LatentProfile  # of the path
+    references: tuple[LatentProfile, ...]  # of the paths that it is compared with
+    solution: Solution | None  # of the boundary value problem; None for a path that needs none
+    matches: Matches | None  # the correspondences that the path follows; None where it follows none
 
     @property
     def profiles(self) -> tuple[LatentProfile, ...]:
@@ -79,52 +73,31 @@ class Segment:
 @final
 @dataclass(frozen=True, eq=False)
 class Strip:
-    """Decoded frames of one path.
+    """Decoded frames of one path."""
 
-    Args:
-        name: of the path.
-        frames: images with values in [0, 1], on the background where they are transparent.
-        timeline: where they are.
-        alpha: opacity; None where all is opaque.
-    """
-
-    name: str
-    frames: Float[Tensor, "frames 3 height width"]
-    timeline: Timeline
-    alpha: Float[Tensor, "frames 1 height width"] | None = None
+    name: str  # of the path
+    frames: Float[Tensor, "frames 3 height width"]  # on the background where transparent
+    timeline: Timeline  # where they are
+    alpha: Float[Tensor, "frames 1 height width"] | None = None  # opacity; None if opaque
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class InterpolationResult:
-    """A film through images, with everything that is known about it.
+    """A film through images, with everything that is known about it."""
 
-    Args:
-        settings: every choice.
-        model: that made it.
-        pictures: the keyframes at the working size.
-        strip: the frames of the film.
-        compared: fewer frames of the first reference path, if they were wanted.
-        segments: the paths between the keyframes.
-        alpha: α of the metric; dim: coordinates of a latent.
-        keyframe_psnr: of the film at each keyframe against the image, in dB.
-        codec_psnr: of each image through the autoencoder alone: the best that can be had.
-        costs: by stage.
-        warnings: what must be known before the figures are believed.
-    """
-
-    settings: InterpolationSettings
-    model: ModelInfo
-    pictures: Pictures
-    strip: Strip
-    compared: Strip | None
-    segments: tuple[Segment, ...]
-    alpha: float
-    dim: int
-    keyframe_psnr: tuple[float, ...]
-    codec_psnr: tuple[float, ...]
-    costs: CostBreakdown
-    warnings: tuple[Diagnostic, ...] = ()
+    settings: InterpolationSettings  # every choice
+    model: ModelInfo  # that made it
+    pictures: Pictures  # the keyframes at the working size
+    strip: Strip  # the frames of the film
+    compared: Strip | None  # fewer frames of the first reference path, if they were wanted
+    segments: tuple[Segment, ...]  # the paths between the keyframes
+    alpha: float  # α of the metric
+    dim: int  # coordinates of a latent
+    keyframe_psnr: tuple[float, ...]  # of the film at each keyframe against the image, in dB
+    codec_psnr: tuple[float, ...]  # through the autoencoder alone: the best that can be had
+    costs: CostBreakdown  # by stage
+    warnings: tuple[Diagnostic, ...] = ()  # what must be known before the figures are believed
 
     @property
     def frames(self) -> Float[Tensor, "frames 3 height width"]:
@@ -151,17 +124,20 @@ class InterpolationResult:
     @property
     def distance(self) -> float | None:
         """Sum of the geodesic distances of all segments; None where a segment has none."""
-        found = [s.distance for s in self.segments]
-        return None if None in found else math.fsum(d for d in found if d is not None)
+        return _sum([segment.distance for segment in self.segments])
 
     @property
     def distance_error(self) -> float | None:
         """Sum of their error bars."""
-        found = [s.distance_error for s in self.segments]
-        return None if None in found else math.fsum(d for d in found if d is not None)
+        return _sum([segment.distance_error for segment in self.segments])
 
     @property
     def lengths(self) -> dict[str, float]:
         """Sum of the lengths of each path over all segments."""
         names = [p.name for p in self.segments[0].profiles]
         return {name: math.fsum(s.lengths[name] for s in self.segments) for name in names}
+
+
+def _sum(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return math.fsum(known) if len(known) == len(values) else None

@@ -36,10 +36,7 @@ def groups_of(segments: int) -> list[slice]:
 
 
 def segment_keys(
-    model: DiffusionModel,
-    noised: Noised,
-    settings: InterpolationSettings,
-    pairs: Sequence[Pair],
+    model: DiffusionModel, noised: Noised, settings: InterpolationSettings, pairs: Sequence[Pair]
 ) -> list[str]:
     """What each segment is made from, as a name: both images and their prompts, model, settings."""
     encoded = noised.encoded
@@ -60,18 +57,7 @@ def join_chain(
     keys: Sequence[str],
     kept: KeptSegments,
 ) -> tuple[Segment, ...]:
-    """Join and measure all pairs of neighbours, group by group; finished groups are kept.
-
-    Args:
-        run: that counts the cost.
-        noised: the images.
-        settings: which path, and how it is solved for.
-        pairs: numbers of the images of each segment.
-        keys: of the segments, see `segment_keys`.
-        kept: where finished segments are.
-
-    Cost: that of `PathMethod.join` and of three measured paths a pair; none for what is kept.
-    """
+    """Join and measure all pairs of neighbours, group by group; finished groups are kept."""
     method = path_method(settings)
     found: list[Segment] = []
     for group in groups_of(len(pairs)):

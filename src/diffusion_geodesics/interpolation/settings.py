@@ -9,12 +9,12 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from diffusion_geodesics.latents.playback import PlaybackSettings
 from diffusion_geodesics.latents.settings import (
     AsText,
     Framing,
     Inversion,
     Metric,
-    PlaybackSettings,
     Prompts,
     ScoreKind,
     SettingsGroup,

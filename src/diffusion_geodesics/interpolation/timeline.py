@@ -1,11 +1,12 @@
-"""Which frame of a film is where: a segment of the chain, and a curve parameter on it.
+"""Which images of a film are joined by a path, and which frame is where: a segment of the chain,
+and a curve parameter on it.
 
 Geodesics meet at a corner: the direction changes at once at a keyframe, whatever the speed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heapreplace
 from itertools import pairwise
@@ -15,11 +16,74 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from diffusion_geodesics.interpolation.chain import Chain
 from diffusion_geodesics.interpolation.settings import Ease, Film
+from diffusion_geodesics.latents.geometry import Pair
+from diffusion_geodesics.latents.pictures import Pictures
 from diffusion_geodesics.latents.profile import LatentProfile
 from diffusion_geodesics.latents.settings import Spacing
 from diffusion_geodesics.latents.spacing import frame_times, perceptual_length
+from diffusion_geodesics.runtime.diagnostic import Diagnostic
+
+
+@final
+@dataclass(frozen=True)
+class Chain:
+    """Keyframes in the order of the film, with a segment between neighbours that differ."""
+
+    pairs: tuple[Pair, ...]  # numbers of the first and last image of each segment
+    places: tuple[int, ...]  # for each keyframe, how many segments lie before it
+    closed: bool = False  # whether the last segment leads back to the first image
+
+    @staticmethod
+    def through(count: int, *, closed: bool) -> Chain:
+        """The chain through images that all differ."""
+        order = [*range(count), 0] if closed else list(range(count))
+        return Chain(tuple(pairwise(order)), tuple(range(count)), closed)
+
+    @property
+    def legs(self) -> tuple[int | None, ...]:
+        """From each keyframe to the next, the number of the segment; None for a rest."""
+        ends = (*self.places, len(self.pairs)) if self.closed else self.places
+        legs = [i if j > i else None for i, j in pairwise(ends)]
+        # A loop whose last image is the first again is closed by it, and does not rest there.
+        return tuple(legs[:-1] if self.closed and legs[-1] is None else legs)
+
+
+def chain_of(pictures: Pictures, *, closed: bool) -> Chain:
+    """The chain through all images."""
+    count = len(pictures.images)
+    order = [*range(count), 0] if closed else list(range(count))
+    pairs: list[Pair] = []
+    places = [0]
+    for i, j in pairwise(order):
+        if not torch.equal(pictures.images[i], pictures.images[j]):
+            pairs.append((i, j))
+        places.append(len(pairs))
+    if not pairs:
+        names = ", ".join(dict.fromkeys(pictures.names))
+        raise ValueError(f"all images ({names}) are identical; give at least two that differ")
+    return Chain(tuple(pairs), tuple(places[:count]), closed)
+
+
+def repeats(pictures: Pictures, chain: Chain) -> Iterator[Diagnostic]:
+    """Which images are given again at once, and what the film makes of it."""
+    last = len(chain.places) - 1
+    for i in range(last):
+        if chain.places[i] == chain.places[i + 1]:
+            yield Diagnostic(
+                "hold",
+                f"Images {i + 1} and {i + 2} ({pictures.names[i]}, {pictures.names[i + 1]}) are "
+                "the same: the film rests there.",
+                {"images": [i, i + 1]},
+            )
+    if chain.closed and chain.places[last] == len(chain.pairs):
+        yield Diagnostic(
+            "closed_by_last",
+            f"Image {last + 1} ({pictures.names[last]}) is the first one again: it closes the "
+            "loop and is shown once.",
+            {"images": [0, last]},
+        )
+
 
 STEPS = 16
 """Steps from image to image where no number of frames is asked for."""
@@ -28,17 +92,11 @@ STEPS = 16
 @final
 @dataclass(frozen=True)
 class Timeline:
-    """The place of every frame.
+    """The place of every frame."""
 
-    Args:
-        segment: number of the segment between two keyframes.
-        t: curve parameter on it, in [0, 1].
-        keyframes: number of the frame at which each keyframe is shown.
-    """
-
-    segment: Int[Tensor, " frames"]
-    t: Float[Tensor, " frames"]
-    keyframes: tuple[int, ...]
+    segment: Int[Tensor, " frames"]  # number of the segment between two keyframes
+    t: Float[Tensor, " frames"]  # curve parameter on it, in [0, 1]
+    keyframes: tuple[int, ...]  # number of the frame at which each keyframe is shown
 
     @property
     def position(self) -> Float[Tensor, " frames"]:
@@ -62,17 +120,7 @@ def timeline(
 
     The steps between frames are shared out among the segments so that the largest is as small as
     can be, at least one each, unless the settings say where keyframes are; on a segment they are
-    equal, or eased.
-
-    Args:
-        film: how the frames are spread.
-        chain: the keyframes.
-        profiles: of the segments, in order.
-        frames: number of frames, shared out whatever the settings say; by default theirs.
-
-    Raises:
-        ValueError: fewer frames than keyframes, or fractions that do not fit the keyframes.
-    """
+    equal, or eased."""
     count = frame_count(film, chain) if frames is None else frames
     legs, last = chain.legs, len(chain.pairs) - 1
     segments: list[Tensor] = []

@@ -1,12 +1,11 @@
 """Initial value problems: the geodesic from a point in a direction."""
 
 from diffusion_geodesics.ivp.hermite import Hermite
-from diffusion_geodesics.ivp.integrator import Attempt, FixedStep, Integrator
+from diffusion_geodesics.ivp.integrator import Attempt, FixedStep, Integrator, State
 from diffusion_geodesics.ivp.loop import solve_ivp
 from diffusion_geodesics.ivp.ray import Ray, RayResult
 from diffusion_geodesics.ivp.runge_kutta import CLASSICAL, AdaptiveRungeKutta, RungeKutta, Tableau
 from diffusion_geodesics.ivp.splitting import STRANG, SUZUKI, Composition, IsokineticSplitting
-from diffusion_geodesics.ivp.state import State
 from diffusion_geodesics.ivp.stops import (
     AfterArc,
     AfterLength,

@@ -73,10 +73,8 @@ class Hermite(Path):
         point = self.manifold.project(raw)
         if order == 0:
             return point
-        shrink = torch.linalg.vector_norm(point, dim=-1, keepdim=True) / torch.linalg.vector_norm(
-            raw, dim=-1, keepdim=True
-        )
-        return self.manifold.to_tangent(point, self._raw(t, 1)) * shrink
+        new, old = (torch.linalg.vector_norm(x, dim=-1, keepdim=True) for x in (point, raw))
+        return self.manifold.to_tangent(point, self._raw(t, 1)) * (new / old)
 
     def _raw(self, t: Tensor, order: int) -> Tensor:
         span = self.t[-1] - self.t[0]

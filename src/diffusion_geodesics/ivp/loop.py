@@ -7,27 +7,26 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from diffusion_geodesics.ivp.hermite import Hermite
-from diffusion_geodesics.ivp.integrator import Integrator, space_form
+from diffusion_geodesics.ivp.integrator import Integrator, State, space_form, start
 from diffusion_geodesics.ivp.ray import Ray
 from diffusion_geodesics.ivp.splitting import IsokineticSplitting
-from diffusion_geodesics.ivp.state import State, start
 from diffusion_geodesics.ivp.stops import Stop
-from diffusion_geodesics.ivp.trajectory import Setting, Trajectory, follow
+from diffusion_geodesics.ivp.trajectory import Setting, follow
 from diffusion_geodesics.metric import Connection
+from diffusion_geodesics.shapes import Points, Values
 
 
 def solve_ivp(
     connection: Connection,
-    x0: Float[Tensor, "*batch dim"],
-    v0: Float[Tensor, "*batch dim"],
+    x0: Points,
+    v0: Points,
     *,
     integrator: Integrator | None = None,
     stops: Sequence[Stop] = (),
-    t0: float | Float[Tensor, "*batch"] = 0.0,
+    t0: float | Values = 0.0,
     horizon: float = 1.0,
     max_steps: int = 1000,
     growth: bool = True,
@@ -51,8 +50,7 @@ def solve_ivp(
             density that depends on t is evaluated at t = 1 where t exceeds 1.
         max_steps: steps after which a ray ends without its stop, ≥ 1.
         growth: measure the growth of small errors with a companion ray, whose velocity is turned
-            by a small angle in a random direction (always the same one). It shares the batches of
-            the ray.
+            by a small angle in one random direction; it shares the batches of the ray.
         error: estimate the error of the end point from a second run with half the steps (or 10
             times the tolerance).
 
@@ -75,7 +73,7 @@ def solve_ivp(
     setting = Setting(connection, integrator, tuple(stops), begin.t + horizon, max_steps)
     turned, angle = _turned(connection, x, v)
     trajectory = follow(setting, begin, replace(begin, v=turned) if growth else None)
-    cost, end = trajectory.cost, trajectory.states[-1]
+    batches, nfe, end = trajectory.batches, trajectory.nfe, trajectory.states[-1]
     factor = gap = torch.full_like(end.t, torch.nan)
     if trajectory.companion is not None:
         factor = _growth(end, trajectory.companion, angle)
@@ -83,26 +81,14 @@ def solve_ivp(
         coarser, ratio = integrator.coarser()
         second = follow(replace(setting, integrator=coarser), begin, None)
         gap = torch.linalg.vector_norm(second.states[-1].x - end.x, dim=-1) / ratio
-        cost = cost.plus(second.cost)
-    trajectory = replace(trajectory, cost=cost)
-    return _ray(connection, trajectory, batch, factor.reshape(batch), gap.reshape(batch))
+        batches, nfe = batches + second.batches, nfe + second.nfe
 
-
-def _ray(
-    connection: Connection,
-    trajectory: Trajectory,
-    batch: Sequence[int],
-    growth: Tensor,
-    gap: Tensor,
-) -> Ray:
     def shaped(name: str) -> Tensor:
         values = torch.stack([getattr(state, name) for state in trajectory.states])
         return values.reshape(len(values), *batch, *values.shape[2:])
 
     times, nodes, velocities = shaped("t"), shaped("x"), shaped("v")
-    dim, accelerations = nodes.shape[-1], None
-    if trajectory.states[-1].rate is not None:
-        accelerations = shaped("rate")[..., dim : 2 * dim]
+    accelerations = None if end.rate is None else shaped("rate")[..., dim : 2 * dim]
     return Ray(
         path=Hermite(times, nodes, velocities, accelerations, connection.manifold),
         results=trajectory.results,
@@ -112,10 +98,10 @@ def _ray(
         log_density=shaped("log_density"),
         lengths=shaped("length"),
         arcs=shaped("arc"),
-        growth=growth,
-        error=gap,
-        batches=trajectory.cost.batches,
-        nfe=trajectory.cost.nfe,
+        growth=factor.reshape(batch),
+        error=gap.reshape(batch),
+        batches=batches,
+        nfe=nfe,
     )
 
 

@@ -57,21 +57,18 @@ class Ray:
     Args:
         path: the curve, its parameter scaled to [0, 1] (0 at the start, 1 where the ray ended).
         results: how each ray ended, flat over the batch.
-        t: curve parameter at the nodes, shape (nodes, *batch); repeated where a ray did not move
-            (it had ended, or its step was rejected).
-        nodes, velocities: points and dγ/dt there, shape (nodes, *batch, dim).
-        log_density: log p - log p(start) there, in nats, shape (nodes, *batch).
-        lengths: metric length from the start to there, with the density relative to the start,
-            shape (nodes, *batch).
-        arcs: Euclidean length from the start to there, shape (nodes, *batch).
-        growth: growth factor of small errors, shape (*batch,): a turn of the initial velocity by
-            a small angle ε moves the end sideways by growth · ε · arc length. It is 1 in flat
-            space; it is measured along one random direction with a companion ray. NaN if not
-            measured.
-        error: estimated Euclidean error of the end point, shape (*batch,), from a second, coarser
-            run. NaN if not estimated.
-        batches: batches of score evaluations.
-        nfe: score evaluations.
+        t: curve parameter at the nodes; repeated where a ray did not move (it had ended, or its
+            step was rejected).
+        nodes, velocities: points and dγ/dt there.
+        log_density: log p - log p(start) there, in nats.
+        lengths, arcs: metric length (with the density relative to the start) and Euclidean length
+            from the start to there.
+        growth: growth factor of small errors: a turn of the initial velocity by a small angle ε
+            moves the end sideways by growth · ε · arc length. It is 1 in flat space; measured
+            along one random direction with a companion ray. NaN if not measured.
+        error: estimated Euclidean error of the end point, from a second, coarser run. NaN if not
+            estimated.
+        nfe, batches: score evaluations and their batches.
     """
 
     path: Hermite

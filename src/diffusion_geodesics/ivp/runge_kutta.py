@@ -3,10 +3,9 @@ r"""Explicit Runge-Kutta methods: a tableau is data.
 .. math:: k_i = f\Big(t + c_i h,\; y + h \sum_{j<i} a_{ij} k_j\Big), \qquad
           y_{+} = y + h \sum_i b_i k_i.
 
-After every step the point is projected onto the manifold and the velocity onto its tangent space,
-and the velocity is scaled to its former norm (accelerations are those of curves with constant
-Euclidean speed). Speed and sphere therefore hold to rounding; the corrections are as small as the
-error of the step.
+After every step the point is projected onto the manifold, and the velocity onto its tangent space
+and scaled to its former norm, so that speed and sphere hold to rounding; the corrections are as
+small as the error of the step.
 
 References:
     Hairer, Norsett, Wanner, Solving Ordinary Differential Equations I, 1993, sections II.4 and
@@ -18,33 +17,29 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
 from scipy.integrate import DOP853
 from torch import Tensor
 
-from diffusion_geodesics.ivp.integrator import Attempt, FixedStep, Integrator
-from diffusion_geodesics.ivp.state import State, rate_of_change, unpack
+from diffusion_geodesics.ivp.integrator import (
+    Attempt,
+    FixedStep,
+    Integrator,
+    State,
+    rate_of_change,
+    unpack,
+)
 from diffusion_geodesics.metric import Connection
+from diffusion_geodesics.shapes import PathValues
 
 
 @dataclass(frozen=True)
 class Tableau:
-    """Coefficients of an explicit Runge-Kutta method.
+    """Coefficients of an explicit Runge-Kutta method; ValueError if their numbers do not fit."""
 
-    Args:
-        a: row i holds a_ij for j < i.
-        b: weights of the stages.
-        c: times of the stages as fractions of the step.
-        order: order of convergence.
-
-    Raises:
-        ValueError: the numbers of coefficients do not fit.
-    """
-
-    a: tuple[tuple[float, ...], ...]
-    b: tuple[float, ...]
-    c: tuple[float, ...]
-    order: int
+    a: tuple[tuple[float, ...], ...]  # row i holds a_ij for j < i
+    b: tuple[float, ...]  # weights of the stages
+    c: tuple[float, ...]  # times of the stages as fractions of the step
+    order: int  # of convergence
 
     def __post_init__(self) -> None:
         shapes = [len(row) for row in self.a] == list(range(len(self.b)))
@@ -131,7 +126,7 @@ class RungeKutta(FixedStep):
     def begin(self, connection: Connection, state: State) -> Attempt:
         return _begin(connection, state)
 
-    def step(self, connection: Connection, state: State, h: Float[Tensor, " paths"]) -> Attempt:
+    def step(self, connection: Connection, state: State, h: PathValues) -> Attempt:
         new, _ = _step(connection, self.tableau, state, h)
         return _attempt(connection, new, torch.zeros_like(h), len(self.tableau.b))
 
@@ -142,12 +137,10 @@ class AdaptiveRungeKutta(Integrator):
 
     The error of a step in x, in v (per unit of t), in log density and in metric length is kept
     below ``atol + rtol * scale``. The scale is the Euclidean length of a unit of t; for the log
-    density it is 1 nat, for the metric length the larger of that length and the metric length so
-    far.
+    density it is 1 nat, for the metric length the larger of that and the metric length so far.
 
     Args:
-        rtol: relative tolerance ≥ 0; at least 10 rounding errors are allowed.
-        atol: absolute tolerance ≥ 0.
+        rtol, atol: tolerances ≥ 0; at least 10 rounding errors are allowed.
         first: first step to try, in t.
 
     Raises:
@@ -183,7 +176,7 @@ class AdaptiveRungeKutta(Integrator):
     def begin(self, connection: Connection, state: State) -> Attempt:
         return _begin(connection, state)
 
-    def step(self, connection: Connection, state: State, h: Float[Tensor, " paths"]) -> Attempt:
+    def step(self, connection: Connection, state: State, h: PathValues) -> Attempt:
         new, rates = _step(connection, DORMAND_PRINCE_8, state, h)
         fifth, third = (
             self._relative(state, h[:, None] * _sum(tuple(map(float, e)), rates))
@@ -206,12 +199,7 @@ class AdaptiveRungeKutta(Integrator):
         ]
         return torch.stack(errors).amax(0)
 
-    def next_step(
-        self,
-        h: Float[Tensor, " paths"],
-        error: Float[Tensor, " paths"],
-        pace: Float[Tensor, " paths"],
-    ) -> Float[Tensor, " paths"]:
+    def next_step(self, h: PathValues, error: PathValues, pace: PathValues) -> PathValues:
         return h * (0.9 * error.clamp_min(1e-30) ** (-1 / self.order)).clamp(0.2, 5.0)
 
     def coarser(self) -> tuple[Integrator, float]:

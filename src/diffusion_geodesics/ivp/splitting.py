@@ -30,27 +30,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from diffusion_geodesics.density import evaluate
-from diffusion_geodesics.ivp.integrator import Attempt, FixedStep, is_conformal, space_form
-from diffusion_geodesics.ivp.state import State
+from diffusion_geodesics.ivp.integrator import Attempt, FixedStep, State, space_form
 from diffusion_geodesics.manifold import Manifold
-from diffusion_geodesics.metric import Connection
+from diffusion_geodesics.metric import Conformal, ConformalMetric, Connection
+from diffusion_geodesics.shapes import PathValues
 
 
 @dataclass(frozen=True)
 class Composition:
-    """Lengths of the parts of one step.
+    """Lengths of the parts of one step; ValueError if their sum is not 1 or their order matters."""
 
-    Args:
-        parts: lengths of the parts as fractions of the step, with sum 1, the same in reverse
-            order.
-        order: order of convergence.
-
-    Raises:
-        ValueError: the sum is not 1, or the order of the parts matters.
-    """
-
-    parts: tuple[float, ...]
-    order: int
+    parts: tuple[float, ...]  # fractions of the step with sum 1, the same in reverse order
+    order: int  # of convergence
 
     def __post_init__(self) -> None:
         if abs(sum(self.parts) - 1) > 1e-12 or self.parts != self.parts[::-1]:
@@ -87,7 +78,7 @@ class IsokineticSplitting(FixedStep):
         return self.composition.order
 
     def check(self, connection: Connection) -> None:
-        if not is_conformal(connection):
+        if not isinstance(connection, Conformal | ConformalMetric):
             raise ValueError(
                 f"IsokineticSplitting got the connection {type(connection).__name__}, whose "
                 "metric is not a weight times the Euclidean one; expected a conformal one. Use "
@@ -97,7 +88,7 @@ class IsokineticSplitting(FixedStep):
     def begin(self, connection: Connection, state: State) -> Attempt:
         return Attempt(state, torch.zeros_like(state.t), 0, 0)
 
-    def step(self, connection: Connection, state: State, h: Float[Tensor, " paths"]) -> Attempt:
+    def step(self, connection: Connection, state: State, h: PathValues) -> Attempt:
         for index, part in enumerate(self.composition.parts):
             before = self.composition.parts[index - 1] if index else 0.0
             state = _drift(connection, state, 0.5 * (before + part) * h)
@@ -114,13 +105,7 @@ def _norm(x: Tensor) -> Tensor:
 def transported(
     manifold: Manifold, x: Tensor, v: Tensor, tau: Float[Tensor, " paths"]
 ) -> tuple[Tensor, Tensor]:
-    """Point and velocity of the manifold's own geodesic after some time; the speed is kept.
-
-    Args:
-        manifold: with known geodesics.
-        x, v: point and velocity at the start, shape (paths, dim).
-        tau: time.
-    """
+    """Point and velocity of the manifold's own geodesic after some time; the speed is kept."""
     turn = manifold.curvature**0.5 * _norm(v) * tau[:, None]
     moved = space_form(manifold).exp(x, v * tau[:, None])
     pull = manifold.acceleration(x, v) * tau[:, None] * torch.sinc(turn / torch.pi)
@@ -172,9 +157,8 @@ def _strength(connection: Connection, direction: Tensor, log_density: Tensor) ->
     """β = -d log w / d log p of a conformal metric, by differentiating the speed it gives; it
     needs no score."""
     with torch.inference_mode(False), torch.enable_grad():
-        unit = torch.nn.functional.one_hot(
-            torch.zeros_like(log_density, dtype=torch.long), direction.shape[-1]
-        ).to(log_density)
+        unit = torch.zeros_like(direction)
+        unit[..., 0] = 1
         variable = log_density.detach().clone().requires_grad_()
         speed = connection.speed(unit, torch.zeros_like(unit), variable)
         if not speed.requires_grad:  # a weight that does not depend on the density

@@ -11,11 +11,12 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
+from diffusion_geodesics.ivp.integrator import State
 from diffusion_geodesics.ivp.ray import RayResult
-from diffusion_geodesics.ivp.state import State
+from diffusion_geodesics.shapes import PathPoints, PathValues, Points
 
 
 class Stop(ABC):
@@ -31,30 +32,16 @@ class Stop(ABC):
     """Whether a ray ends at its start if its value is not negative there."""
 
     @abstractmethod
-    def value(
-        self, state: State, score: Float[Tensor, "paths dim"] | None
-    ) -> Float[Tensor, " paths"]:
-        """The value: negative before the stop, positive after it.
-
-        Args:
-            state: the rays, batch axes flattened.
-            score: s at their points, not projected, if :attr:`needs_score`.
-        """
+    def value(self, state: State, score: PathPoints | None) -> PathValues:
+        """The value: negative before the stop, positive after it; of rays, and of the score s at
+        their points, not projected, if :attr:`needs_score`."""
 
     def select(self, rows: Int[Tensor, " rows"]) -> Stop:
-        """The stop for some of the rays; the same object if it is the same for all.
-
-        Args:
-            rows: indices of the rays.
-        """
+        """The stop for some of the rays; the same object if it is the same for all."""
         return self
 
     def holds(self, state: State) -> Bool[Tensor, " paths"]:
-        """Whether rays whose value has become positive end here.
-
-        Args:
-            state: the rays at the stop.
-        """
+        """Whether rays whose value has become positive end here."""
         return torch.ones_like(state.t, dtype=torch.bool)
 
 
@@ -69,61 +56,36 @@ def _some(value: float | Tensor, rows: Tensor) -> float | Tensor:
     return value.flatten()[rows.to(value.device)]
 
 
-def _check_length(length: float | Tensor) -> None:
-    tensor = torch.as_tensor(length)
-    if not bool((torch.isfinite(tensor) & (tensor >= 0)).all()):
-        raise ValueError(f"length is {length}; expected finite numbers ≥ 0")
-
-
 @dataclass(frozen=True)
-class AfterLength(Stop):
-    """After a metric length, with the density relative to the start.
-
-    Args:
-        length: ≥ 0, one number or one per ray, shape (*batch,).
-
-    Raises:
-        ValueError: a length is negative or not finite.
-    """
-
+class _AfterSome(Stop):
     length: float | Tensor
-    result = RayResult.length_reached
 
     def __post_init__(self) -> None:
-        _check_length(self.length)
+        tensor = torch.as_tensor(self.length)
+        if not bool((torch.isfinite(tensor) & (tensor >= 0)).all()):
+            raise ValueError(f"length is {self.length}; expected finite numbers ≥ 0")
 
     def select(self, rows: Int[Tensor, " rows"]) -> Stop:
         return replace(self, length=_some(self.length, rows))
 
-    def value(
-        self, state: State, score: Float[Tensor, "paths dim"] | None
-    ) -> Float[Tensor, " paths"]:
+
+class AfterLength(_AfterSome):
+    """After a metric length ≥ 0, with the density relative to the start; one number or one per
+    ray, shape (*batch,). ValueError if it is negative or not finite."""
+
+    result = RayResult.length_reached
+
+    def value(self, state: State, score: PathPoints | None) -> PathValues:
         return state.length - _each(self.length, state.length)
 
 
-@dataclass(frozen=True)
-class AfterArc(Stop):
-    """After a Euclidean length.
+class AfterArc(_AfterSome):
+    """After a Euclidean length ≥ 0, one number or one per ray, shape (*batch,). ValueError if it is
+    negative or not finite."""
 
-    Args:
-        length: ≥ 0, one number or one per ray, shape (*batch,).
-
-    Raises:
-        ValueError: a length is negative or not finite.
-    """
-
-    length: float | Tensor
     result = RayResult.arc_reached
 
-    def __post_init__(self) -> None:
-        _check_length(self.length)
-
-    def select(self, rows: Int[Tensor, " rows"]) -> Stop:
-        return replace(self, length=_some(self.length, rows))
-
-    def value(
-        self, state: State, score: Float[Tensor, "paths dim"] | None
-    ) -> Float[Tensor, " paths"]:
+    def value(self, state: State, score: PathPoints | None) -> PathValues:
         return state.arc - _each(self.length, state.arc)
 
 
@@ -139,7 +101,7 @@ class NearTarget(Stop):
         ValueError: ``radius`` is not positive.
     """
 
-    target: Float[Tensor, "*batch dim"]
+    target: Points
     radius: float
     result = RayResult.target_reached
     at_start = False
@@ -155,9 +117,7 @@ class NearTarget(Stop):
     def _gap(self, state: State) -> Tensor:
         return state.x - self.target.to(state.x).reshape(-1, self.target.shape[-1])
 
-    def value(
-        self, state: State, score: Float[Tensor, "paths dim"] | None
-    ) -> Float[Tensor, " paths"]:
+    def value(self, state: State, score: PathPoints | None) -> PathValues:
         return (self._gap(state) * state.v).sum(-1)
 
     def holds(self, state: State) -> Bool[Tensor, " paths"]:
@@ -197,9 +157,7 @@ class LeavesTypicalSet(Stop):
         if not self.sigma > 0:
             raise ValueError(f"sigma is {self.sigma}; expected a positive noise")
 
-    def value(
-        self, state: State, score: Float[Tensor, "paths dim"] | None
-    ) -> Float[Tensor, " paths"]:
+    def value(self, state: State, score: PathPoints | None) -> PathValues:
         if score is None:
             raise ValueError("got no score; expected the score at the points of the state")
         energy = self.sigma * torch.linalg.vector_norm(score, dim=-1) / score.shape[-1] ** 0.5
@@ -224,8 +182,6 @@ class LeavesNorms(Stop):
     def __post_init__(self) -> None:
         _check_band(self.low, self.high)
 
-    def value(
-        self, state: State, score: Float[Tensor, "paths dim"] | None
-    ) -> Float[Tensor, " paths"]:
+    def value(self, state: State, score: PathPoints | None) -> PathValues:
         norm = torch.linalg.vector_norm(state.x, dim=-1)
         return torch.maximum(norm - self.high, self.low - norm)

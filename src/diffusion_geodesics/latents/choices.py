@@ -55,15 +55,15 @@ def fit_of(framing: Framing) -> Fit:
 
 def sampler_of(inversion: Inversion) -> Sampler:
     """The sampler of inversion and decoding."""
-    match inversion.sampler:
-        case SamplerName.DDIM:
-            return DDIM()
-        case SamplerName.HEUN:
-            return Heun()
-        case SamplerName.LMS:
-            return LMS()
-        case SamplerName.DPM:
-            return DPMSolver()
+    return _SAMPLERS[inversion.sampler]
+
+
+_SAMPLERS: dict[SamplerName, Sampler] = {
+    SamplerName.DDIM: DDIM(),
+    SamplerName.HEUN: Heun(),
+    SamplerName.LMS: LMS(),
+    SamplerName.DPM: DPMSolver(),
+}
 
 
 def solver_of(solve: BoundarySolve) -> PreconditionedFlow | PublishedDescent:
@@ -99,22 +99,23 @@ def curve_of(blend: Blend, first: Condition, last: Condition) -> ConditionCurve:
 
 def rule_of(kind: ScoreKind) -> Distillation:
     """The distillation rule of a distilled score."""
-    match kind:
-        case ScoreKind.SDS:
-            return SDS()
-        case ScoreKind.NFSD:
-            return NFSD()
-        case _:
-            return Published()
+    return _RULES[kind]
+
+
+_RULES: dict[ScoreKind, Distillation] = {
+    ScoreKind.SDS: SDS(),
+    ScoreKind.NFSD: NFSD(),
+    ScoreKind.PUBLISHED: Published(),
+    ScoreKind.PUBLISHED_RANDOM: Published(),
+}
 
 
 def window_of(
     schedule: NoiseSchedule, metric: Metric, inversion: Inversion, seed: int = 0
 ) -> FixedWindow:
     """The time steps that a distilled score is averaged over."""
-    return FixedWindow.around(
-        schedule, inversion.steps, inversion.level, metric.window, metric.window_nodes, seed
-    )
+    steps, level = inversion.steps, inversion.level
+    return FixedWindow.around(schedule, steps, level, metric.window, metric.window_nodes, seed)
 
 
 def scores_of(
@@ -137,9 +138,7 @@ def scores_of(
         ratio = RatioScore(denoiser, level.timestep, curve, negative)
         return level, ratio, ratio
     window = window_of(schedule, metric, inversion, seed)
-    fixed = DistilledScore(
-        denoiser, window, rule_of(metric.score), curve, null=null, negative=negative
-    )
+    fixed = DistilledScore(denoiser, window, rule_of(metric.score), curve, null, negative)
     if metric.score is not ScoreKind.PUBLISHED_RANDOM:
         return level, fixed, fixed
     low, high = window.level, window.level

@@ -1,10 +1,10 @@
 r"""Coordinates in which the geometry of two latents takes place.
 
 Noise of dimension d has norm about √d, and the two latents of a pair have norms of their own. On
-the *shell* a latent is :math:`x = (r(t)/R)\, y` with y on the sphere of radius R and
-:math:`r(t) = (1-t)\, r_0 + t\, r_1`, so that both ends are exact and nothing in between loses
-norm. The score of y is :math:`(r/R)\, s(x)`. It depends on t where the norms differ, and with it
-the metric, slightly. A *moving frame* adds an offset: :math:`x = (r(t)/R)\, y + w(t)`.
+the *shell* a latent is :math:`x = (r(t)/R)\, y` with y on the sphere of radius R and :math:`r(t) =
+(1-t)\, r_0 + t\, r_1`, so that both ends are exact and nothing in between loses norm. The score of
+y is :math:`(r/R)\, s(x)`. It depends on t where the norms differ, and with it the metric, slightly.
+A *moving frame* adds an offset: :math:`x = (r(t)/R)\, y + w(t)`.
 
 Shapes: ``pairs`` stands for no axis, for one pair of latents, or for one axis of several pairs.
 """
@@ -21,7 +21,11 @@ from torch import Tensor
 
 from diffusion_geodesics.density import Score
 from diffusion_geodesics.manifold import Flat, Manifold, Sphere
-from diffusion_geodesics.path import Spline
+from diffusion_geodesics.path import Curve, Spline
+from diffusion_geodesics.points import Points, Times
+
+Index = Int[Tensor, " paths"] | int
+"""Numbers of pairs, or of one."""
 
 
 class Coordinates(ABC):
@@ -41,39 +45,26 @@ class Coordinates(ABC):
         """The derivative of the scale, which does not depend on t."""
 
     @abstractmethod
-    def select(self, index: Int[Tensor, " paths"]) -> Coordinates:
-        """The coordinates of some of the pairs."""
-
-    @abstractmethod
-    def of_pair(self, pair: int) -> Coordinates:
-        """The coordinates of one of the pairs, without an axis of pairs."""
+    def select(self, index: Index) -> Coordinates:
+        """The coordinates of some of the pairs, or of one, without an axis of pairs."""
 
     def score(self, score: Score) -> Score:
         """The score of y, from that of x. Costs what the score of x costs."""
         return CoordinateScore(score, self)
 
-    def offset(self, t: Float[Tensor, " time"], order: int = 0) -> Float[Tensor, "time *pairs dim"]:
+    def offset(self, t: Float[Tensor, " time"], order: int = 0) -> Curve:
         """w(t), or its first derivative; 0 but in a moving frame."""
         return torch.zeros(len(t), 1, dtype=t.dtype)
 
-    def latent(
-        self, t: Float[Tensor, " time"], y: Float[Tensor, "time *pairs dim"]
-    ) -> Float[Tensor, "time *pairs dim"]:
+    def latent(self, t: Float[Tensor, " time"], y: Curve) -> Curve:
         """x at coordinates y and curve parameters t."""
         return self._factor(t, y) * y + _like(self.offset(t), y)
 
-    def coordinates(
-        self, t: Float[Tensor, " time"], x: Float[Tensor, "time *pairs dim"]
-    ) -> Float[Tensor, "time *pairs dim"]:
+    def coordinates(self, t: Float[Tensor, " time"], x: Curve) -> Curve:
         """y of latents x, projected onto the manifold."""
         return self.manifold.project((x - _like(self.offset(t), x)) / self._factor(t, x))
 
-    def velocity(
-        self,
-        t: Float[Tensor, " time"],
-        y: Float[Tensor, "time *pairs dim"],
-        rate: Float[Tensor, "time *pairs dim"],
-    ) -> Float[Tensor, "time *pairs dim"]:
+    def velocity(self, t: Float[Tensor, " time"], y: Curve, rate: Curve) -> Curve:
         """dx/dt where y moves at a rate dy/dt."""
         slope = self.slope().to(y)[..., None]
         return slope * y + self._factor(t, y) * rate + _like(self.offset(t, 1), y)
@@ -87,11 +78,7 @@ class Coordinates(ABC):
 @final
 @dataclass(frozen=True)
 class Ambient(Coordinates):
-    """y = x, in flat space or on a manifold that all latents lie on.
-
-    Args:
-        space: the manifold.
-    """
+    """y = x, in flat space or on a manifold that all latents lie on."""
 
     space: Manifold = field(default_factory=Flat)
 
@@ -105,29 +92,20 @@ class Ambient(Coordinates):
     def slope(self) -> Float[Tensor, "*pairs"]:
         return torch.zeros(())
 
-    def select(self, index: Int[Tensor, " paths"]) -> Coordinates:
-        return self
-
-    def of_pair(self, pair: int) -> Coordinates:
+    def select(self, index: Index) -> Coordinates:
         return self
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Shell(Coordinates):
-    """y on the sphere of radius √dim; the norm of x goes from ``start`` to ``end``.
-
-    Args:
-        start, end: norms r0 and r1 of both ends.
-        radius: R.
-    """
+    """y on the sphere of radius R; the norm of x goes from ``start`` to ``end``."""
 
     start: Float[Tensor, "*pairs"]
     end: Float[Tensor, "*pairs"]
     radius: float
 
     def __eq__(self, other: object) -> bool:
-        """Whether both have the same norms and radius."""
         return (
             isinstance(other, Shell)
             and self.radius == other.radius
@@ -149,14 +127,10 @@ class Shell(Coordinates):
     def slope(self) -> Float[Tensor, "*pairs"]:
         return (self.end - self.start) / self.radius
 
-    def select(self, index: Int[Tensor, " paths"]) -> Coordinates:
+    def select(self, index: Index) -> Coordinates:
         if not self.start.ndim:
             return self
-        index = index.to(self.start.device)
-        return Shell(self.start[index], self.end[index], self.radius)
-
-    def of_pair(self, pair: int) -> Coordinates:
-        return Shell(self.start[pair], self.end[pair], self.radius)
+        return Shell(_at(self.start, index), _at(self.end, index), self.radius)
 
     def piece(self, first: float, last: float) -> Shell:
         """The shell of a piece of t as one for [0, 1]; norms stay as they are beyond t = 1."""
@@ -168,12 +142,8 @@ class Shell(Coordinates):
 @final
 @dataclass(frozen=True, eq=False)
 class MovingFrame(Coordinates):
-    """Coordinates that are carried along a path of latents.
-
-    Args:
-        still: the coordinates that y is of.
-        shift: w(t), 0 at both ends, shape (time, *pairs, dim).
-    """
+    """Coordinates ``still`` that are carried along a path of latents: ``shift`` is w(t), 0 at both
+    ends."""
 
     still: Coordinates
     shift: Spline
@@ -188,35 +158,24 @@ class MovingFrame(Coordinates):
     def slope(self) -> Float[Tensor, "*pairs"]:
         return self.still.slope()
 
-    def offset(self, t: Float[Tensor, " time"], order: int = 0) -> Float[Tensor, "time *pairs dim"]:
+    def offset(self, t: Float[Tensor, " time"], order: int = 0) -> Curve:
         return self.shift(t, order)
 
-    def select(self, index: Int[Tensor, " paths"]) -> Coordinates:
+    def select(self, index: Index) -> Coordinates:
         nodes = self.shift.nodes
-        if nodes.ndim < 3:
-            return MovingFrame(self.still.select(index), self.shift)
-        return MovingFrame(self.still.select(index), Spline(nodes[:, index.to(nodes.device)]))
-
-    def of_pair(self, pair: int) -> Coordinates:
-        return MovingFrame(self.still.of_pair(pair), Spline(self.shift.nodes[:, pair]))
+        shift = self.shift if nodes.ndim < 3 else Spline(_at(nodes, index, axis=1))
+        return MovingFrame(self.still.select(index), shift)
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class CoordinateScore(Score):
-    """The score of coordinates y; see the module.
-
-    Args:
-        latent_score: the score of x.
-        coordinates: what y is.
-    """
+    """The score of coordinates y, from that of x; see the module."""
 
     latent_score: Score
     coordinates: Coordinates
 
-    def __call__(
-        self, t: Float[Tensor, "*#batch"], x: Float[Tensor, "*batch dim"]
-    ) -> Float[Tensor, "*batch dim"]:
+    def __call__(self, t: Times, x: Points) -> Points:
         factor = self.coordinates.scale(t)[..., None].to(x)
         offset = self.coordinates.offset(t.flatten()).to(x)
         if offset.ndim < 3:  # one offset for all pairs
@@ -247,6 +206,12 @@ def shell(first: Float[Tensor, "*pairs dim"], last: Float[Tensor, "*pairs dim"])
 def shell_of(x: Float[Tensor, " dim"]) -> Shell:
     """The shell of one norm through a latent."""
     return shell(x, x)
+
+
+def _at(x: Tensor, index: Index, axis: int = 0) -> Tensor:
+    if isinstance(index, int):
+        return x.select(axis, index)
+    return x.index_select(axis, index.to(x.device))
 
 
 def _like(offset: Tensor, like: Tensor) -> Tensor:

@@ -28,20 +28,8 @@ def decode(
 ) -> Float[Tensor, "frames 3 height width"]:
     """Denoise latents, with the sampler that inverted the images, and decode them, in one batch.
 
-    Args:
-        run: that counts the cost.
-        parts: of the model.
-        inversion: level, steps and sampler.
-        latents: one a frame, at the noise level.
-        condition: one row, or one a frame.
-        negative: what guidance pushes away from; needed where it is not 1.
-        guidance: weight of classifier-free guidance, one for all frames or one each; 1 is none.
-        stage: name of the stage.
-        keep: given what denoises the latents, returns the clean ones: a cache, for instance.
-
-    Returns:
-        Images with values in [0, 1].
-
+    ``guidance``, one weight for all frames or one each, needs ``negative`` where it is not 1.
+    ``keep`` is given what denoises the latents and returns the clean ones: a cache, for instance.
     Cost: one evaluation a frame and sampling step; two where the guidance is neither 0 nor 1.
     """
     with run.stage(stage, total=0) as progress:

@@ -7,13 +7,9 @@ the model itself draws:
 - the autoencoder's reconstruction, in dB;
 - the *denoising error*: noise drawn at the level is added, :math:`x = a x_0 + \sigma\varepsilon`,
   and removed again, :math:`|\hat x_0 - x_0| / \sqrt d`. It is the term of that level in the bound
-  on the log likelihood, so the nearest thing to an absolute density that one evaluation gives;
+  on the log likelihood (Kingma et al., NeurIPS 2021; Graham et al., CVPR workshops 2023);
 - the noise energy :math:`\sigma |s| / \sqrt d` of the *inverted* latent: about 1 where the latent
   carries noise as the level implies.
-
-References:
-    Kingma et al., Variational diffusion models, NeurIPS 2021 (the bound). Graham et al., Denoising
-    diffusion models for out-of-distribution detection, CVPR workshops 2023.
 """
 
 from __future__ import annotations
@@ -24,10 +20,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from diffusion_geodesics.diffusion import Condition, sample
+from diffusion_geodesics.diffusion import Condition, Latents, sample
 from diffusion_geodesics.images import psnr
 from diffusion_geodesics.latents.encode import ModelParts, carry_up, geometry_dtype
 from diffusion_geodesics.latents.settings import Inversion
+from diffusion_geodesics.points import seeded_noise
 
 SETTLED = 1e-2
 """Change of an inverted latent, root mean square, at which it is refined no further."""
@@ -43,13 +40,8 @@ _WIDTH = 5.0
 
 @dataclass(frozen=True)
 class DomainStatistics:
-    """How well a model knows images; one value an image.
-
-    Args:
-        psnr: of the autoencoder's reconstruction, in dB.
-        denoising: error of the denoised latent, per coordinate.
-        energy: noise energy of the inverted latent.
-    """
+    """How well a model knows images: PSNR of the autoencoder's reconstruction in dB, error of the
+    denoised latent per coordinate, noise energy of the inverted latent; one value an image."""
 
     psnr: Float[Tensor, " images"]
     denoising: Float[Tensor, " some"]
@@ -58,19 +50,16 @@ class DomainStatistics:
 
 @dataclass(frozen=True, eq=False)
 class Domain:
-    """What the model's own images are like, and what that says about others.
-
-    Args:
-        own: of images drawn from the model.
-    """
+    """What images drawn from the model are like, and what that says about others."""
 
     own: DomainStatistics
 
     @property
     def limits(self) -> tuple[float, float, float, float]:
         """Least PSNR, greatest denoising error, least and greatest energy of known images: five
-        standard deviations, and at least 10 dB (its own images are easy for the autoencoder),
-        15%, and a quarter."""
+        standard deviations, and at least 10 dB (its own images are easy for the autoencoder), 15%,
+        and a quarter.
+        """
         own = self.own
         values = own.psnr.clamp(max=LOSSLESS), own.denoising, own.energy
         fidelity, error, energy = (float(v.mean()) for v in values)
@@ -109,24 +98,16 @@ class Domain:
 
 
 def learn_domain(parts: ModelParts, condition: Condition, inversion: Inversion) -> Domain:
-    """Draw images from the model and measure them as other images are measured.
-
-    Deterministic: the noise is seeded.
-
-    Args:
-        parts: of the model.
-        condition: of the prompt.
-        inversion: level, steps and sampler at which images are measured.
+    """Draw images from the model (seeded) and measure them as other images are measured.
 
     Cost: 16 images of 20 sampling steps, their inversion, and two evaluations each: 592 at the
     default level, and no more than 16 inversions else.
     """
     denoiser, codec = parts.denoiser, parts.codec
-    generator = torch.Generator().manual_seed(0)
-    dim = denoiser.network.dim
-    noise = torch.randn(SAMPLES, dim, generator=generator, dtype=torch.float64)
-    device = condition.parts[0].device
-    noise = noise.to(device, geometry_dtype(device))
+    dim, device = denoiser.network.dim, condition.parts[0].device
+    noise = seeded_noise(
+        (SAMPLES, dim), 0, torch.empty(0, dtype=geometry_dtype(device), device=device)
+    )
     drawn = sample(denoiser, noise, condition, steps=_SAMPLING_STEPS, level=1.0)
     images = codec.decode(drawn)
     coded = codec.encode(images)
@@ -139,18 +120,11 @@ def learn_domain(parts: ModelParts, condition: Condition, inversion: Inversion) 
 
 
 def denoising_error(
-    parts: ModelParts,
-    clean: Float[Tensor, "images dim"],
-    condition: Condition,
-    inversion: Inversion,
+    parts: ModelParts, clean: Latents, condition: Condition, inversion: Inversion
 ) -> Float[Tensor, " images"]:
-    """Root mean square error per coordinate of latents noised to the level (seeded) and denoised
-    in one evaluation.
-
-    Cost: one evaluation an image.
-    """
+    """Root mean square error per coordinate of latents noised to the level (seeded) and denoised in
+    one evaluation each."""
     level = parts.level(inversion)
-    generator = torch.Generator().manual_seed(1)
-    noise = torch.randn(clean.shape, generator=generator, dtype=torch.float64).to(clean)
+    noise = seeded_noise(clean.shape, 1, clean)
     found = parts.denoiser.epsilon(level.a * clean + level.sigma * noise, level.timestep, condition)
     return (found - noise).square().mean(1).sqrt() * (level.sigma / level.a)

@@ -16,6 +16,8 @@ from diffusion_geodesics.diffusion import (
     Codec,
     Condition,
     Denoiser,
+    Images,
+    Latents,
     MeteredCodec,
     OnStep,
     count_flops,
@@ -41,12 +43,8 @@ SETTLED = 3e-3
 @final
 @dataclass(frozen=True)
 class NoiseLevel:
-    r"""A noise level :math:`x = a x_0 + \sigma \varepsilon`.
-
-    Args:
-        timestep: as the network is told it.
-        a, sigma: signal and noise.
-    """
+    r"""A noise level :math:`x = a x_0 + \sigma \varepsilon`; ``timestep`` is as the network is told
+    it."""
 
     timestep: float
     a: float
@@ -56,12 +54,7 @@ class NoiseLevel:
 @final
 @dataclass(frozen=True, eq=False)
 class ModelParts:
-    """A model taken apart for images of one size; both parts count on a run's meter.
-
-    Args:
-        codec: images to latents and back.
-        denoiser: on those latents.
-    """
+    """A model taken apart for images of one size; both parts count on a run's meter."""
 
     codec: Codec
     denoiser: Denoiser
@@ -83,71 +76,47 @@ class ModelParts:
 @final
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """Images with their clean latents, and the parts of the model for their size.
-
-    Args:
-        pictures: the images.
-        parts: of the model.
-        clean: clean latents, in double precision where the device has it.
-        conditions: of the prompt of each image.
-        negative: what guidance and ratios push away from.
-        null: the condition of no prompt.
-        prompts: the settings that these come from.
-        codec_psnr: of each image through the autoencoder alone, in dB: the best that can be had.
-        notes: what must be known about the images, the model and the prompts.
-    """
+    """Images with their clean latents, and the parts of the model for their size."""
 
     pictures: Pictures
     parts: ModelParts
-    clean: Float[Tensor, "images dim"]
-    conditions: tuple[Condition, ...]
-    negative: Condition
-    null: Condition
-    prompts: Prompts
-    codec_psnr: Float[Tensor, " images"]
-    notes: tuple[Diagnostic, ...] = ()
+    clean: Latents  # in double precision where the device has it
+    conditions: tuple[Condition, ...]  # of the prompt of each image
+    negative: Condition  # what guidance and ratios push away from
+    null: Condition  # of no prompt
+    prompts: Prompts  # the settings that these come from
+    codec_psnr: Float[Tensor, " images"]  # in dB, through the autoencoder alone
+    notes: tuple[Diagnostic, ...] = ()  # on the images, the model and the prompts
 
     @property
     def codec(self) -> Codec:
-        """Images to latents and back."""
         return self.parts.codec
 
     @property
     def denoiser(self) -> Denoiser:
-        """The model's denoiser."""
         return self.parts.denoiser
 
     @property
-    def images(self) -> Float[Tensor, "images 3 height width"]:
-        """The images at the working size."""
+    def images(self) -> Images:
         return self.pictures.images
 
     @property
     def dim(self) -> int:
-        """Coordinates of a latent."""
         return self.clean.shape[1]
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Noised:
-    """Encoded images carried to a noise level by a deterministic sampler.
-
-    Args:
-        encoded: the images.
-        latents: at the level.
-        level: the level.
-        inversion: the settings that it comes from.
-    """
+    """Encoded images carried to a noise level by a deterministic sampler."""
 
     encoded: Encoded
-    latents: Float[Tensor, "images dim"]
+    latents: Latents
     level: NoiseLevel
     inversion: Inversion
 
     @property
     def parts(self) -> ModelParts:
-        """The parts of the model."""
         return self.encoded.parts
 
     @property
@@ -168,18 +137,11 @@ class Noised:
 
 
 def encode(run: Run, model: DiffusionModel, pictures: Pictures, prompts: Prompts) -> Encoded:
-    """Encode images, and the prompts that go with them.
+    """Encode images, and the prompts that go with them: one for all of them, or one each;
+    `ValueError` for another number.
 
-    Args:
-        run: that counts the cost; it learns the operations of the networks as well.
-        model: whose autoencoder and text encoder.
-        pictures: the images.
-        prompts: one for all of them, or one each.
-
-    Raises:
-        ValueError: prompts that do not match the images.
-
-    Cost: one evaluation, to count its operations; each image is encoded and decoded once.
+    The run learns the operations of the networks as well. Cost: one evaluation, to count its
+    operations; each image is encoded and decoded once.
     """
     texts = prompts.each(len(pictures.images))
     with run.stage("encode"):
@@ -209,10 +171,8 @@ def encode(run: Run, model: DiffusionModel, pictures: Pictures, prompts: Prompts
 
 
 def invert(run: Run, encoded: Encoded, inversion: Inversion) -> Noised:
-    """Carry the clean latents of images to the noise level, all in one batch.
-
-    Cost: at the default settings about 15 evaluations an image.
-    """
+    """Carry the clean latents of images to the noise level, all in one batch. Cost: at the default
+    settings about 15 evaluations an image."""
     condition = Condition.stack(encoded.conditions)
     with run.stage("invert", total=0) as stage:
         latents = carry_up(encoded.parts, encoded.clean, condition, inversion, on_step=stage)
@@ -221,24 +181,17 @@ def invert(run: Run, encoded: Encoded, inversion: Inversion) -> Noised:
 
 def carry_up(
     parts: ModelParts,
-    clean: Float[Tensor, "images dim"],
+    clean: Latents,
     condition: Condition,
     inversion: Inversion,
     *,
     tolerance: float = SETTLED,
     on_step: OnStep | None = None,
-) -> Float[Tensor, "images dim"]:
+) -> Latents:
     """Clean latents at the noise level, by the deterministic sampler run backwards.
 
-    Args:
-        parts: of the model.
-        clean: clean latents.
-        condition: one row, or one an image.
-        inversion: level, steps and sampler.
-        tolerance: root mean square change at which a latent is refined no further.
-        on_step: told of steps done, and of how many.
-
-    Cost: one evaluation a latent and step up to the level, and those refined.
+    A latent is refined no further once it moves by less than ``tolerance``, root mean square. Cost:
+    one evaluation a latent and step up to the level, and those refined.
     """
     return invert_latents(
         parts.denoiser,

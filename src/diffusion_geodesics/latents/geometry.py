@@ -11,18 +11,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from diffusion_geodesics.density import Score
-from diffusion_geodesics.diffusion import (
-    Condition,
-    ConditionCurve,
-    LevelScore,
-    PathConditions,
-)
+from diffusion_geodesics.diffusion import Condition, ConditionCurve, LevelScore, PathConditions
 from diffusion_geodesics.latents.choices import curve_of, scores_of
 from diffusion_geodesics.latents.coordinates import Coordinates
 from diffusion_geodesics.latents.encode import ModelParts, Noised, NoiseLevel
 from diffusion_geodesics.latents.settings import Metric
 from diffusion_geodesics.manifold import Manifold
 from diffusion_geodesics.metric import Conformal, Weight
+from diffusion_geodesics.points import Points, Times, Values
 
 Pair = tuple[int, int]
 """Numbers of the first and the last image of a path."""
@@ -31,20 +27,11 @@ Pair = tuple[int, int]
 @final
 @dataclass(frozen=True)
 class Geometry:
-    """The metric that paths of latents are measured in.
+    """The metric that paths of latents are measured in."""
 
-    Args:
-        score: the score that lengths are made of.
-        level_score: the score of the noised density; the same object unless ``score`` is of a
-            ratio or distilled.
-        search_score: what a solver follows: ``score`` itself, but for a random estimate.
-        alpha: α.
-        level: the noise level.
-    """
-
-    score: Score
-    level_score: Score
-    search_score: Score
+    score: Score  # that lengths are made of
+    level_score: Score  # of the noised density; the same unless score is of a ratio or distilled
+    search_score: Score  # that a solver follows: score itself, but for a random estimate
     alpha: float
     level: NoiseLevel
 
@@ -66,24 +53,19 @@ class Geometry:
         """The same with another α."""
         return replace(self, alpha=alpha)
 
-    def scores(self, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
+    def scores(self, x: Points) -> Points:
         """∇log p of the noised density at latents. Cost: one evaluation a point, one batch."""
         return self.level_score(x.new_zeros(x.shape[:-1]), x)
 
-    def noise_energy(self, scores: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch"]:
+    def noise_energy(self, scores: Points) -> Values:
         """σ‖s‖/√d of known scores: about 1 where a latent carries the noise of its level."""
         norm = torch.linalg.vector_norm(scores, dim=-1)
         return self.level.sigma * norm / scores.shape[-1] ** 0.5
 
     def geodesic_acceleration(
-        self,
-        x: Float[Tensor, "*batch dim"],
-        velocity: Float[Tensor, "*batch dim"],
-        scores: Float[Tensor, "*batch dim"],
-        manifold: Manifold,
-    ) -> Float[Tensor, "*batch dim"]:
-        """The acceleration of the geodesics through latents, tangent part, from known scores.
-        Costs nothing."""
+        self, x: Points, velocity: Points, scores: Points, manifold: Manifold
+    ) -> Points:
+        """The acceleration of the geodesics through latents, tangent part, from known scores."""
         connection = Conformal(_Known(scores), self.alpha, manifold)
         acceleration = connection.acceleration(x.new_zeros(x.shape[:-1]), x, velocity)
         return manifold.to_tangent(x, acceleration)
@@ -93,25 +75,15 @@ class Geometry:
 class _Known(Score):
     """Scores that were evaluated before: only for the points they belong to."""
 
-    values: Float[Tensor, "*batch dim"]
+    values: Points
 
-    def __call__(
-        self, t: Float[Tensor, "*#batch"], x: Float[Tensor, "*batch dim"]
-    ) -> Float[Tensor, "*batch dim"]:
+    def __call__(self, t: Times, x: Points) -> Points:
         return self.values
 
 
 def path_geometry(noised: Noised, metric: Metric, seed: int, pairs: Sequence[Pair]) -> Geometry:
-    """The metric between pairs of the images, for paths with one axis of pairs.
-
-    The condition changes along each path from that of its first image to that of its last.
-
-    Args:
-        noised: the images.
-        metric: its settings.
-        seed: of the noise of distilled scores.
-        pairs: numbers of two images each.
-    """
+    """The metric between pairs of the images, for paths with one axis of pairs. The condition
+    changes along each path from that of its first image to that of its last."""
     conditions, blend = noised.encoded.conditions, noised.encoded.prompts.blend
     known: dict[tuple[int, int], ConditionCurve] = {}
     for i, j in pairs:
@@ -146,3 +118,14 @@ def _geometry(noised: Noised, metric: Metric, seed: int, curve: ConditionCurve) 
         seed=seed,
     )
     return Geometry(fixed, level, search, metric.alpha_for(encoded.dim), noised.level)
+
+
+def log_density(
+    points: Float[Tensor, "n *batch dim"], scores: Float[Tensor, "n *batch dim"]
+) -> Float[Tensor, "n *batch"]:
+    """log p along polygons relative to their start, in nats: ∫ s·dx by the trapezoidal rule.
+
+    Exact where log p is quadratic between neighbouring points. Costs nothing.
+    """
+    steps = (0.5 * (scores[1:] + scores[:-1]) * points.diff(dim=0)).sum(-1)
+    return torch.cat([torch.zeros_like(steps[:1]), steps.cumsum(0)])

@@ -18,16 +18,10 @@ _FRAME_COPIES = 3
 def demand_memory(
     model: DiffusionModel, size: tuple[int, int], *, images: int, latents: int = 0
 ) -> None:
-    """Refuse a run that is larger than the memory of the machine.
+    """`OutOfMemoryError` for a run that is larger than the memory of the machine.
 
-    Args:
-        model: whose latents and networks.
-        size: (height, width) of the images.
-        images: held at once, frames included.
-        latents: of a solver's paths, or else held at once, copies included.
-
-    Raises:
-        OutOfMemoryError: it would take more than there is in all.
+    ``images`` are held at once, frames included; ``latents`` are those of a solver's paths, or else
+    held at once, copies included.
     """
     height, width = size
     network = model.denoiser(height, width).network

@@ -12,12 +12,7 @@ POOR_CODEC = 22.0
 
 
 def model_notes(model: DiffusionModel, prompts: Iterable[str]) -> tuple[Diagnostic, ...]:
-    """What the model's score is, how it was loaded, and what it cannot read of each prompt.
-
-    Args:
-        model: the model.
-        prompts: every text that is encoded; the empty one has nothing to be said about.
-    """
+    """What the model's score is, how it was loaded, and what it cannot read of each prompt."""
     loaded = [Diagnostic("model", note) for note in model.notes]
     if model.caveat:
         message = (
@@ -31,11 +26,8 @@ def model_notes(model: DiffusionModel, prompts: Iterable[str]) -> tuple[Diagnost
 
 
 def codec_notes(psnr: float) -> tuple[Diagnostic, ...]:
-    """A word on images that the model's autoencoder does not reproduce.
-
-    Args:
-        psnr: of the worst of them through the autoencoder alone, in dB.
-    """
+    """A word on images that the model's autoencoder does not reproduce, by the lowest PSNR
+    in dB."""
     if psnr >= POOR_CODEC:
         return ()
     message = (

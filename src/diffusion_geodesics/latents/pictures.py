@@ -13,6 +13,7 @@ from jaxtyping import Float
 from PIL.Image import Image
 from torch import Tensor
 
+from diffusion_geodesics.diffusion import Images
 from diffusion_geodesics.framing import Fit, Pad, choose_size, fit
 from diffusion_geodesics.images import ImageSource, Picture, read_image
 from diffusion_geodesics.latents.choices import fit_of
@@ -28,27 +29,16 @@ _HELD = 16
 @final
 @dataclass(frozen=True)
 class Pictures:
-    """Images at one working size.
+    """Images at one working size."""
 
-    Args:
-        images: values in [0, 1], on the background where they are transparent.
-        names: where each came from.
-        notes: how each was read and brought to the size, in words.
-        times: when each is shown, in seconds, where they are frames of a clip.
-        tick: seconds to which these times are rounded.
-        warnings: what must be known about how they were read.
-        alpha: opacity of each; None where all are opaque.
-        original: (height, width) of each as it was read.
-    """
-
-    images: Float[Tensor, "images 3 height width"]
-    names: tuple[str, ...]
-    notes: tuple[str, ...]
-    times: tuple[float, ...] = ()
-    tick: float = 0.0
-    warnings: tuple[Diagnostic, ...] = ()
-    alpha: Float[Tensor, "images 1 height width"] | None = None
-    original: tuple[tuple[int, int], ...] = ()
+    images: Images  # on the background where they are transparent
+    names: tuple[str, ...]  # where each came from
+    notes: tuple[str, ...]  # how each was read and brought to the size, in words
+    times: tuple[float, ...] = ()  # when each is shown, in seconds, for the frames of a clip
+    tick: float = 0.0  # seconds to which these times are rounded
+    warnings: tuple[Diagnostic, ...] = ()  # on how they were read
+    alpha: Float[Tensor, "images 1 height width"] | None = None  # opacity; None if all are opaque
+    original: tuple[tuple[int, int], ...] = ()  # (height, width) of each as it was read
 
     @property
     def size(self) -> tuple[int, int]:
@@ -67,17 +57,9 @@ def load_pictures(
 ) -> Pictures:
     """Load images and bring them to one size. All are read before anything else is done.
 
-    Args:
-        model: whose sizes are allowed.
-        sources: the images.
-        framing: size, and how images of another shape are brought to it.
-        least: number of images that are needed.
-        distinct: refuse two images that are the same.
-        background: what transparent images are laid on.
-
-    Raises:
-        ImageError: an image that cannot be used.
-        ValueError: too few images, the same one twice, or a size that the model does not take.
+    ``least`` images are needed; ``distinct`` refuses two that are the same; transparent ones are
+    laid on the background. `ImageError` for an image that cannot be used, `ValueError` for too few
+    images, the same one twice, or a size that the model does not take.
     """
     if isinstance(sources, str | os.PathLike | Image):
         raise ValueError("got a single image where several can be given; put it into a list")
@@ -91,10 +73,10 @@ def load_pictures(
         return held[number] if number < _HELD else read_image(sources[number])
 
     names = tuple(_name(source, i) for i, source in enumerate(sources))
-    seen = [_Seen.of(at(i).on(background)) for i in range(len(sources))]
+    seen = [_seen(at(i).on(background)) for i in range(len(sources))]
     if distinct:
         _demand_distinct(seen, names, "")
-    sizes = [each.size for each in seen]
+    sizes = [size for size, _ in seen]
     size = choose_size(sizes, native=native, multiple=multiple, requested=framing.size)
     how = fit_of(framing)
     images, alpha = torch.empty(len(sources), 3, *size), torch.ones(len(sources), 1, *size)
@@ -108,15 +90,9 @@ def load_pictures(
         notes.append("; ".join((*picture.notes, framed.note)))
         warnings += [Diagnostic("image", f"{printable(name)}: {note}") for note in picture.notes]
     if distinct:
-        _demand_distinct([_Seen.of(x) for x in images], names, f" at {size[1]}x{size[0]}")
-    return Pictures(
-        images,
-        names,
-        tuple(notes),
-        warnings=tuple(warnings),
-        alpha=alpha if transparent else None,
-        original=tuple(sizes),
-    )
+        _demand_distinct([_seen(x) for x in images], names, f" at {size[1]}x{size[0]}")
+    opacity = alpha if transparent else None
+    return Pictures(images, names, tuple(notes), (), 0.0, tuple(warnings), opacity, tuple(sizes))
 
 
 def _alpha(alpha: Tensor, size: tuple[int, int], how: Fit) -> Tensor:
@@ -124,23 +100,13 @@ def _alpha(alpha: Tensor, size: tuple[int, int], how: Fit) -> Tensor:
     return fit(alpha[None], *size, Pad(1.0) if isinstance(how, Pad) else how).image
 
 
-@final
-@dataclass(frozen=True)
-class _Seen:
-    """What is remembered of an image that is not held.
+_Seen = tuple[tuple[int, int], bytes]
+"""What is remembered of an image that is not held: (height, width) and a digest of its pixels."""
 
-    Args:
-        size: (height, width).
-        digest: of its pixels.
-    """
 
-    size: tuple[int, int]
-    digest: bytes
-
-    @staticmethod
-    def of(image: Tensor) -> _Seen:
-        pixels = image.contiguous().numpy()
-        return _Seen((image.shape[1], image.shape[2]), hashlib.sha256(pixels.data).digest())
+def _seen(image: Tensor) -> _Seen:
+    pixels = image.contiguous().numpy()
+    return (image.shape[1], image.shape[2]), hashlib.sha256(pixels.data).digest()
 
 
 def _name(source: ImageSource, number: int) -> str:

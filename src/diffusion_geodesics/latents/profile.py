@@ -21,13 +21,8 @@ INTERVALS = 32
 @final
 @dataclass(frozen=True)
 class LatentPath:
-    """A path of latents, or one for each of several pairs, in the coordinates that suit it.
-
-    Args:
-        name: of the path.
-        path: y(t), shape (time, *pairs, dim).
-        coordinates: what turns y into latents.
-    """
+    """A path of latents, or one for each of several pairs, as y(t) in the coordinates that
+    suit it."""
 
     name: str
     path: Path
@@ -40,7 +35,7 @@ class LatentPath:
     def pair(self, pair: int) -> LatentPath:
         """The path of one of several pairs."""
         path = _one_path(self.path, pair)
-        return LatentPath(self.name, path, self.coordinates.of_pair(pair))
+        return LatentPath(self.name, path, self.coordinates.select(pair))
 
 
 @final
@@ -48,30 +43,21 @@ class LatentPath:
 class LatentProfile:
     """Quantities along one path of latents at a noise level, at Chebyshev points.
 
-    Args:
-        path: the path.
-        t: curve parameters.
-        log_density: log p(x(t)) - log p(x(0)) of the noised density, in nats.
-        norm: |x(t)|.
-        noise_energy: σ‖s‖/√dim = ‖ε̂‖/√dim; about 1 where a latent carries the noise of its level.
-        clean: the denoiser's estimate of the clean latent.
-        metric: the path measured in the metric; one that lies outside the coordinates of the metric
-            is projected onto them first.
-        projected: whether it was.
+    ``metric`` is the path measured in the metric; one that lies outside the coordinates of the
+    metric is projected onto them first, and ``projected`` says so.
     """
 
     path: LatentPath
-    t: Float[Tensor, " time"]
-    log_density: Float[Tensor, " time"]
-    norm: Float[Tensor, " time"]
-    noise_energy: Float[Tensor, " time"]
-    clean: Float[Tensor, "time dim"]
+    t: Float[Tensor, " time"]  # curve parameters
+    log_density: Float[Tensor, " time"]  # log p(x(t)) - log p(x(0)) of the noised density, nats
+    norm: Float[Tensor, " time"]  # |x(t)|
+    noise_energy: Float[Tensor, " time"]  # σ‖s‖/√dim = ‖ε̂‖/√dim; 1 for the noise of the level
+    clean: Float[Tensor, "time dim"]  # the denoiser's estimate of the clean latent
     metric: Profile
     projected: bool
 
     @property
     def name(self) -> str:
-        """The name of the path."""
         return self.path.name
 
     @property
@@ -95,20 +81,13 @@ class LatentProfile:
 
 
 def measure_paths(
-    geometry: Geometry,
-    reference: Coordinates,
-    paths: LatentPath,
-    known: Profile | None = None,
+    geometry: Geometry, reference: Coordinates, paths: LatentPath, known: Profile | None = None
 ) -> tuple[LatentProfile, ...]:
     """Measure one path for each pair.
 
-    Args:
-        geometry: the metric.
-        reference: the coordinates in which lengths are taken. Paths in other coordinates are
-            projected onto these for their lengths; their densities are those of the paths as they
-            are.
-        paths: with one axis of pairs.
-        known: the paths' profile in the metric and their own coordinates, if it is known already.
+    ``reference`` are the coordinates in which lengths are taken. Paths in other coordinates are
+    projected onto these for their lengths; their densities are those of the paths as they are.
+    ``known`` is the paths' profile in the metric and their own coordinates, if it is known already.
 
     Cost: 33 points a path in one batch in the metric, unless ``known`` is of the reference
     coordinates; and 33 more for the density where that is not known: for the metric of a ratio, and
@@ -150,27 +129,15 @@ def _profiles(geometry: Geometry, paths: LatentPath, density: Profile) -> list[L
     norm = torch.linalg.vector_norm(x, dim=-1)
     energy = geometry.noise_energy(score)
     clean = (x + level.sigma**2 * score) / level.a
+    along = zip(log_density.T, norm.T, energy.T, clean.unbind(1), strict=True)
     return [
-        LatentProfile(
-            path=paths.pair(i),
-            t=t,
-            log_density=log_density[:, i],
-            norm=norm[:, i],
-            noise_energy=energy[:, i],
-            clean=clean[:, i],
-            metric=density,
-            projected=False,
-        )
-        for i in range(x.shape[1])
+        LatentProfile(paths.pair(i), t, *each, metric=density, projected=False)
+        for i, each in enumerate(along)
     ]
 
 
 def _one_path(paths: Path, pair: int) -> Path:
-    """The path of one pair.
-
-    Raises:
-        TypeError: a kind of path that no method here returns.
-    """
+    """The path of one pair."""
     match paths:
         case Spline():
             return Spline(paths.nodes[:, pair], paths.manifold)

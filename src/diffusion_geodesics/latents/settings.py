@@ -1,12 +1,10 @@
-"""The groups of settings that jobs share, with defaults that follow from the documentation.
-
-Plain data: nothing here imports a tensor library. What the names stand for is in
-:mod:`diffusion_geodesics.latents.choices`.
-"""
+"""The groups of settings that jobs share: plain data, without a tensor library. What the names
+stand for is in :mod:`diffusion_geodesics.latents.choices`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -94,11 +92,11 @@ class Spacing(Enum):
     """The curve parameter."""
 
 
+@dataclass(frozen=True)
 class AsText:
     """Marks a setting that the command line takes as one text, and shows under a name."""
 
-    def __init__(self, shown: str) -> None:
-        self.shown = shown
+    shown: str
 
 
 def _parse_size(value: Any) -> Any:
@@ -122,6 +120,13 @@ Size = Annotated[
 
 def _listed(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
+
+
+def comma_separated(value: Any) -> Any:
+    """Text as its parts, one value as a tuple; anything else as it is."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(","))
+    return (value,) if isinstance(value, int | Enum) else value
 
 
 class Framing(SettingsGroup):
@@ -266,12 +271,6 @@ class Metric(Strength):
         return {"window": reason, "window_nodes": reason}
 
 
-def _intervals(value: Any) -> Any:
-    if isinstance(value, str):
-        return tuple(value.split(","))
-    return (value,) if isinstance(value, int) else value
-
-
 class BoundarySolve(SettingsGroup):
     """The boundary value solver."""
 
@@ -285,7 +284,7 @@ class BoundarySolve(SettingsGroup):
     """Most steps on the finest level."""
     intervals: Annotated[
         tuple[Annotated[int, Field(ge=4, le=4096)], ...],
-        BeforeValidator(_intervals),
+        BeforeValidator(comma_separated),
         Field(min_length=1),
         AsText("N,N,..."),
     ] = (16,)
@@ -305,46 +304,3 @@ class Solve(BoundarySolve):
     """Initial paths tried in one batch; the shortest solution is kept."""
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Of the directions of further starts, and of all noise."""
-
-
-class FormatName(Enum):
-    """A kind of film file."""
-
-    MP4 = "mp4"
-    MP4_444 = "mp4-444"
-    WEBM = "webm"
-    AV1 = "av1"
-    PRORES = "prores"
-    FFV1 = "ffv1"
-    GIF = "gif"
-    WEBP = "webp"
-    APNG = "apng"
-    PNG = "png"
-
-
-def _formats(value: Any) -> Any:
-    if isinstance(value, FormatName):
-        return (value,)
-    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
-
-
-class PlaybackSettings(SettingsGroup):
-    """How a film plays, and in which files."""
-
-    title: ClassVar[str] = "Film files"
-
-    format: Annotated[
-        tuple[FormatName, ...],
-        BeforeValidator(_formats),
-        Field(min_length=1),
-        AsText("FORMAT,FORMAT,..."),
-    ] = (FormatName.MP4,)
-    """Files to write: mp4, mp4-444, webm, av1, prores, ffv1, gif, webp, apng, png. The first is
-    shown in the report."""
-    fps: float = Field(default=10.0, ge=1, le=120)
-    """Frames a second."""
-    hold: int = Field(default=5, ge=1, le=10_000)
-    """How many times a frame is shown on which the film rests."""
-    upscale: int | None = Field(default=None, ge=1, le=16)
-    """Factor by which frames are enlarged in film files; by default to at least 384 pixels of
-    height."""

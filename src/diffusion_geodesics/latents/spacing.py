@@ -18,13 +18,9 @@ FINE = 257
 def frame_times(
     spacing: Spacing, count: int, profile: LatentProfile, *, smooth: bool = False
 ) -> Float[Tensor, " frames"]:
-    """Curve parameters of frames, both ends included, increasing.
-
-    Args:
-        spacing: what is equal between neighbours.
-        count: number of frames, at least 2.
-        profile: of the path.
-        smooth: walk the share 3s² - 2s³ of it by the fraction s of the frames, slow at both ends.
+    """Curve parameters of at least 2 frames, both ends included, increasing, with ``spacing`` equal
+    between neighbours. ``smooth`` walks the share 3s² - 2s³ of it by the fraction s of the frames,
+    slow at both ends.
     """
     even = torch.linspace(0, 1, count, dtype=torch.float64)
     if smooth:

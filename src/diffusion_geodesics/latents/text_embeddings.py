@@ -15,17 +15,11 @@ KIND = "prompt-embedding"
 
 
 def optimise_embeddings(run: Run, encoded: Encoded, model_hash: str) -> Encoded:
-    """The images with an embedding of their own each, from their prompts'.
+    """The images with an embedding of their own each, from their prompts', as ``encoded.prompts``
+    says.
 
-    Nothing changes where the settings do not ask for it.
-
-    Args:
-        run: that counts the cost.
-        encoded: the images; ``encoded.prompts`` says how many steps, and where results are kept.
-        model_hash: of the weights; part of the key under which results are kept.
-
-    Raises:
-        OSError: the folder of the settings cannot be written.
+    Nothing changes where the settings do not ask for it. The hash of the model's weights is part of
+    the key under which results are kept. `OSError` if the folder of the settings cannot be written.
 
     Cost: ``TextInversion.most_nfe`` an image at most; none for images found in the cache.
     """

@@ -38,13 +38,8 @@ NODES = 33
 @final
 @dataclass(frozen=True, eq=False)
 class WarpedPaths:
-    """How pairs of images are warped into one another.
-
-    Args:
-        matches: correspondences of each pair.
-        frame: the moving frame, in which the great circle (or the line) is the warped path of
-            each pair.
-    """
+    """How pairs of images are warped into one another: correspondences of each pair, and the moving
+    frame in which the great circle (or the line) is the warped path of each."""
 
     matches: tuple[Matches, ...]
     frame: MovingFrame
@@ -53,19 +48,13 @@ class WarpedPaths:
 def warped_paths(
     run: Run, noised: Noised, pairs: Sequence[Pair], still: Coordinates, seed: int
 ) -> WarpedPaths | None:
-    """The warped path of each pair; None where the network has no features to match images by.
+    """The warped path of each pair, whose frame moves over ``still`` coordinates; None where the
+    network has no features to match images by. The seed is that of the noise that features are
+    averaged over.
 
     What was found for the same images is used again, and its cost counted again, so that methods
-    that share it can be compared.
-
-    Args:
-        run: that counts the cost.
-        noised: the images.
-        pairs: numbers of two images each.
-        still: coordinates between the ends of all pairs, that the frame moves over.
-        seed: of the noise that features are averaged over.
-
-    Cost: 12 evaluations an image of each pair, and 31 encodings a pair.
+    that share it can be compared. Cost: 12 evaluations an image of each pair, and 31 encodings a
+    pair.
     """
     known = _KNOWN.setdefault(noised, {})
     key = (tuple(pairs), still, seed)

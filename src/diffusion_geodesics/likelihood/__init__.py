@@ -19,12 +19,7 @@ from diffusion_geodesics.likelihood.jacobian import (
 )
 from diffusion_geodesics.likelihood.line import LineDensity, line_density
 from diffusion_geodesics.likelihood.noise import DenoiserNoise, NoiseField, ScoreNoise
-from diffusion_geodesics.likelihood.trace import (
-    ExactTrace,
-    Hutchinson,
-    ShiftedHutchPlusPlus,
-    Trace,
-)
+from diffusion_geodesics.likelihood.trace import ExactTrace, Hutchinson, ShiftedHutchPlusPlus, Trace
 
 __all__ = [
     "CentralDifferences",

@@ -16,24 +16,14 @@ State: TypeAlias = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Integration:
-    """How an integration from u = 0 to 1 ended.
+    """How an integration from u = 0 to 1 ended."""
 
-    Args:
-        state: at the end, or where it stopped.
-        error: sum of the signed local errors of the points, and of the absolute ones of the
-            integrals.
-        steps: accepted steps.
-        rejected: rejected steps.
-        finished: whether u = 1 was reached.
-        broken: whether it stopped at a value that is not finite.
-    """
-
-    state: State
+    state: State  # at the end, or where it stopped
     error: State
-    steps: int
-    rejected: int
-    finished: bool
-    broken: bool
+    steps: int  # accepted steps
+    rejected: int  # rejected steps
+    finished: bool  # whether u = 1 was reached
+    broken: bool  # whether it stopped at a value that is not finite
 
 
 def integrate(
@@ -45,20 +35,7 @@ def integrate(
     max_steps: int = 200,
     on_step: Callable[[float], None] | None = None,
 ) -> Integration:
-    """Solve d(state)/du = rate(u, state) from u = 0 to 1.
-
-    Args:
-        rate: the right-hand side.
-        state: at u = 0.
-        size: maps (state, local error) to the error in units of the tolerance; a step is accepted
-            below 1.
-        first: length of the first step in u.
-        max_steps: steps after which to stop, rejected ones included.
-        on_step: called with u after each step.
-
-    Cost:
-        1 rate, and 6 more per step.
-    """
+    """Solve d(state)/du = rate(u, state) from u = 0 to 1."""
     u, h, steps, rejected, broken = 0.0, first, 0, 0, False
     slope = rate(0.0, state)
     total = (torch.zeros_like(state[0]), torch.zeros_like(state[1]))

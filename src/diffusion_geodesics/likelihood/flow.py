@@ -19,8 +19,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -49,19 +50,15 @@ class LogDensity:
     """Absolute log densities of points, with their errors.
 
     Args:
-        log_prob: log p(x) in nats, shape (points,); NaN unless the flow ``converged``.
+        log_prob: log p(x) in nats; NaN unless the flow ``converged``.
         standard_error: of the trace estimate, from its samples; 0 for the exact trace, NaN for a
-            single sample. Shape (points,).
-        solver_error: estimate of what the integration adds, in nats, shape (points,).
-        dim: coordinates of a point.
+            single sample.
+        solver_error: estimate of what the integration adds, in nats.
         bin_width: width of a quantisation bin in the coordinates of x; 1 for continuous data.
         sigma, sigma_max: noise levels at which the flow starts and ends.
-        trace: how traces were estimated, with the number of probes and the seed.
-        derivative: how products with the Jacobian were computed.
-        result: how the flow ended.
+        trace, derivative: how traces and products with the Jacobian were computed.
         steps: accepted and rejected steps.
-        nfe: score evaluations; one is one row through the network.
-        batches: batches of them.
+        nfe, batches: score evaluations (rows through the network) and their batches.
     """
 
     log_prob: Float[Tensor, " points"]
@@ -140,20 +137,15 @@ def log_density(
         Per step and point 6 times the products of the trace (``probes``, or dim for the exact
         trace), each counted as the derivative's ``evaluations``; about 15 steps in 64 dimensions
         for 1e-3 nats.
-
-    References:
-        Song et al., ICLR 2021, appendix D.2.
     """
     highest = noise.sigma_max if sigma_max is None else sigma_max
     _check(x, sigma, highest, rtol, max_steps)
     trace = ShiftedHutchPlusPlus() if trace is None else trace
     scale = noise.scale(sigma)
-    y = x / scale
+    y, count, dim = x / scale, trace.count, x.shape[1]
     if derivative is None:
         derivative = working_derivative(lambda z: noise.noise(z, sigma), y)
     flow = _Flow(noise, trace.draw(y), trace, derivative, sigma, highest)
-    none = y.new_zeros(trace.count, len(y))
-    dim = y.shape[1]
 
     def size(state: State, error: State) -> float:
         reach = state[0].square().mean(1).sqrt()
@@ -161,13 +153,14 @@ def log_density(
         gained = error[1].mean(0).abs() / (rtol * dim)
         return float(torch.maximum(moved, gained).max())
 
-    done = integrate(flow.rate, (y, none), size, max_steps=max_steps, on_step=on_step)
-    end = Gaussian(torch.zeros(dim, dtype=y.dtype), noise.terminal_std(highest))
-    final = end if terminal is None else terminal
+    done = integrate(
+        flow.rate, (y, y.new_zeros(count, len(y))), size, max_steps=max_steps, on_step=on_step
+    )
+    normal = Gaussian(torch.zeros(dim, dtype=y.dtype), noise.terminal_std(highest))
+    final = normal if terminal is None else terminal
     time = torch.ones(len(y)).to(y)
     samples = done.state[1] + final.log_prob(time, done.state[0]) - dim * math.log(scale)
     result = _result(done, samples)
-    count = len(samples)
     spread = samples.std(0) / math.sqrt(count) if count > 1 else samples[0] * torch.nan
     drift = (final(time, done.state[0]) * done.error[0]).sum(1).abs()
     lost = torch.nan if result is not FlowResult.converged else 0.0
@@ -183,20 +176,14 @@ def log_density(
         derivative=derivative,
         result=result,
         steps=(done.steps, done.rejected),
-        nfe=flow.cost.nfe,
-        batches=flow.cost.batches,
+        nfe=flow.nfe,
+        batches=flow.batches,
     )
 
 
 @dataclass
-class _Cost:
-    nfe: int = 0
-    batches: int = 0
-
-
-@dataclass(frozen=True)
 class _Flow:
-    """The right-hand side in u, where log σ goes linearly from u = 0 to u = 1."""
+    """The right-hand side in u, where log σ goes linearly from u = 0 to u = 1; counts its cost."""
 
     noise: NoiseField
     vectors: Tensor
@@ -204,7 +191,8 @@ class _Flow:
     derivative: Derivative
     lowest: float
     highest: float
-    cost: _Cost = field(default_factory=_Cost)
+    nfe: int = 0
+    batches: int = 0
 
     def sigma(self, u: float) -> float:
         if u <= 0 or u >= 1:  # exact, so that no rounding leaves the schedule
@@ -217,12 +205,11 @@ class _Flow:
 
         def product(v: Tensor) -> Tensor:
             rows = y.repeat(len(v), 1)  # forward mode wants memory of its own
-            value, along = self.derivative(
-                lambda z: self.noise.noise(z, sigma), rows, v.reshape(rows.shape)
-            )
+            noise = partial(self.noise.noise, sigma=sigma)
+            value, along = self.derivative(noise, rows, v.reshape(rows.shape))
             values.append(value[: len(y)])
-            self.cost.nfe += len(rows) * self.derivative.evaluations
-            self.cost.batches += 1
+            self.nfe += len(rows) * self.derivative.evaluations
+            self.batches += 1
             return v - sigma * along.reshape(v.shape)
 
         traces = self.trace.samples(product, self.vectors)
@@ -233,9 +220,7 @@ class _Flow:
 def _result(done: Integration, samples: Tensor) -> FlowResult:
     if done.broken or not bool(torch.isfinite(samples).all()):
         return FlowResult.non_finite
-    if done.finished:
-        return FlowResult.converged
-    return FlowResult.max_steps
+    return FlowResult.converged if done.finished else FlowResult.max_steps
 
 
 def _check(x: Tensor, sigma: float, highest: float, rtol: float, max_steps: int) -> None:

@@ -13,12 +13,13 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias, final
+from typing import ClassVar, TypeAlias, final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+Rows: TypeAlias = Float[Tensor, "rows dim"]
 Function: TypeAlias = Callable[[Tensor], Tensor]
 """Maps points (rows, dim) to values (rows, dim), each row independently."""
 
@@ -26,25 +27,12 @@ Function: TypeAlias = Callable[[Tensor], Tensor]
 class Derivative(ABC):
     """A way to compute products with a Jacobian."""
 
-    @abstractmethod
-    def __call__(
-        self,
-        function: Function,
-        x: Float[Tensor, "rows dim"],
-        v: Float[Tensor, "rows dim"],
-    ) -> tuple[Float[Tensor, "rows dim"], Float[Tensor, "rows dim"]]:
-        r"""The values f(x), and :math:`J v` or :math:`J^{\mathsf T} v`, of every row.
+    evaluations: ClassVar[int]
+    """Score evaluations that one row counts as."""
 
-        Args:
-            function: f.
-            x: points.
-            v: vectors to multiply.
-        """
-
-    @property
     @abstractmethod
-    def evaluations(self) -> int:
-        """Score evaluations that one row counts as."""
+    def __call__(self, function: Function, x: Rows, v: Rows) -> tuple[Rows, Rows]:
+        r"""The values f(x), and :math:`J v` or :math:`J^{\mathsf T} v`, of every row."""
 
 
 @final
@@ -55,22 +43,15 @@ class ForwardMode(Derivative):
     Counts as one evaluation; a convolutional network on a CPU took the time of about 4.
     """
 
-    def __call__(
-        self,
-        function: Function,
-        x: Float[Tensor, "rows dim"],
-        v: Float[Tensor, "rows dim"],
-    ) -> tuple[Float[Tensor, "rows dim"], Float[Tensor, "rows dim"]]:
+    evaluations: ClassVar[int] = 1
+
+    def __call__(self, function: Function, x: Rows, v: Rows) -> tuple[Rows, Rows]:
         from torch.nn.attention import SDPBackend, sdpa_kernel
 
         with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
             warnings.simplefilter("ignore", DeprecationWarning)  # torch's own, of torch.jit
             result = torch.func.jvp(function, (x,), (v,))
         return result[0].detach(), result[1].detach()
-
-    @property
-    def evaluations(self) -> int:
-        return 1
 
 
 @final
@@ -87,17 +68,13 @@ class ReverseMode(Derivative):
     """
 
     rows: int = 8
+    evaluations: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         if self.rows < 1:
             raise ValueError(f"rows is {self.rows}; expected at least 1")
 
-    def __call__(
-        self,
-        function: Function,
-        x: Float[Tensor, "rows dim"],
-        v: Float[Tensor, "rows dim"],
-    ) -> tuple[Float[Tensor, "rows dim"], Float[Tensor, "rows dim"]]:
+    def __call__(self, function: Function, x: Rows, v: Rows) -> tuple[Rows, Rows]:
         pieces: list[tuple[Tensor, Tensor]] = []
         for point, direction in zip(x.split(self.rows), v.split(self.rows), strict=True):
             with torch.enable_grad():
@@ -107,10 +84,6 @@ class ReverseMode(Derivative):
             pieces.append((value.detach(), product))
         values, products = zip(*pieces, strict=True)
         return torch.cat(values), torch.cat(products)
-
-    @property
-    def evaluations(self) -> int:
-        return 2
 
 
 @final
@@ -129,17 +102,13 @@ class CentralDifferences(Derivative):
     """
 
     step: float = 1e-3
+    evaluations: ClassVar[int] = 3
 
     def __post_init__(self) -> None:
         if not 0 < self.step < math.inf:
             raise ValueError(f"step is {self.step}; expected a positive finite number")
 
-    def __call__(
-        self,
-        function: Function,
-        x: Float[Tensor, "rows dim"],
-        v: Float[Tensor, "rows dim"],
-    ) -> tuple[Float[Tensor, "rows dim"], Float[Tensor, "rows dim"]]:
+    def __call__(self, function: Function, x: Rows, v: Rows) -> tuple[Rows, Rows]:
         size = 1 + torch.linalg.vector_norm(x, dim=1, keepdim=True)
         norm = torch.linalg.vector_norm(v, dim=1, keepdim=True).clamp_min(1e-30)
         delta = self.step * size / norm
@@ -147,25 +116,13 @@ class CentralDifferences(Derivative):
             value, ahead, behind = function(torch.cat([x, x + delta * v, x - delta * v])).chunk(3)
         return value, (ahead - behind) / (2 * delta)
 
-    @property
-    def evaluations(self) -> int:
-        return 3
 
-
-def working_derivative(function: Function, x: Float[Tensor, "rows dim"]) -> Derivative:
+def working_derivative(function: Function, x: Rows) -> Derivative:
     """The first of reverse mode, forward mode and central differences that works for a function.
 
     On a GPU forward mode is tried first, because it needs less memory; on a CPU reverse mode took
     half its time. A mode that raises is skipped. So is one whose product is far from a central
-    difference, as when a function detaches its input and autograd returns zero.
-
-    Args:
-        function: f.
-        x: points; the first row is used.
-
-    Cost:
-        3 to 6 evaluations of one row.
-    """
+    difference, as when a function detaches its input and autograd returns zero."""
     row = x[:1].detach()
     generator = torch.Generator().manual_seed(0)
     v = torch.randn(row.shape, generator=generator, dtype=row.dtype).to(row.device)

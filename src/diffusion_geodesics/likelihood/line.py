@@ -23,19 +23,14 @@ from diffusion_geodesics.path import Path
 class LineDensity:
     """Log density along paths, relative to their start.
 
-    Args:
-        t: Chebyshev parameters in [0, 1], shape (time,).
-        log_density: log p(γ(t)) - log p(γ(0)) in nats, shape (time, *batch).
-        error: largest difference along the path to the rule with every second point, in nats,
-            shape (*batch,). It does not detect a score that is no gradient; compare two paths
-            between the same ends for that.
-        nfe: score evaluations spent, in one batch.
-    """
+    ``error`` is the largest difference along the path to the rule with every second point, in nats.
+    It does not detect a score that is no gradient; compare two paths between the same ends for
+    that."""
 
-    t: Float[Tensor, " time"]
-    log_density: Float[Tensor, "time *batch"]
+    t: Float[Tensor, " time"]  # Chebyshev parameters in [0, 1]
+    log_density: Float[Tensor, "time *batch"]  # log p(γ(t)) - log p(γ(0)) in nats
     error: Float[Tensor, "*batch"]
-    nfe: int
+    nfe: int  # score evaluations spent, in one batch
 
     @property
     def difference(self) -> Float[Tensor, "*batch"]:
@@ -46,16 +41,8 @@ class LineDensity:
 def line_density(
     score: Score, path: Path, *, manifold: Manifold | None = None, intervals: int = 64
 ) -> LineDensity:
-    """Log density along a path, relative to its start, by integrating a score.
-
-    Args:
-        score: s = ∇log p.
-        path: any path with a first derivative.
-        manifold: the space of the path; flat by default.
-        intervals: even number of Chebyshev intervals, at least 4.
-
-    Raises:
-        ValueError: ``intervals`` is odd or below 4.
+    """Log density along a path, relative to its start, by integrating a score at an even number of
+    Chebyshev ``intervals``, at least 4 (otherwise ValueError).
 
     Cost:
         ``intervals + 1`` score evaluations per path, in one batch.

@@ -12,34 +12,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
-from jaxtyping import Float
 from torch import Tensor
 
 from diffusion_geodesics.diffusion import Condition, Denoiser
+from diffusion_geodesics.likelihood.jacobian import Rows
 
 HIGHEST = 1000.0
 """Noise-to-signal ratio above which a noise level of a schedule is not used."""
 
 
 class NoiseField(ABC):
-    """The predicted noise at all levels."""
+    """The predicted noise at all noise-to-signal ratios σ."""
 
     @abstractmethod
-    def noise(self, y: Float[Tensor, "rows dim"], sigma: float) -> Float[Tensor, "rows dim"]:
-        """The predicted noise ε̂(y, σ), differentiable if the network is.
-
-        Args:
-            y: points.
-            sigma: noise-to-signal ratio σ.
-        """
+    def noise(self, y: Rows, sigma: float) -> Rows:
+        """The predicted noise ε̂(y, σ), differentiable if the network is."""
 
     @abstractmethod
     def scale(self, sigma: float) -> float:
-        """The scale a in x = a y.
-
-        Args:
-            sigma: noise-to-signal ratio σ.
-        """
+        """The scale a in x = a y."""
 
     @property
     @abstractmethod
@@ -48,11 +39,7 @@ class NoiseField(ABC):
 
     @abstractmethod
     def terminal_std(self, sigma: float) -> float:
-        """Standard deviation of y at a noise level at which the data no longer matters.
-
-        Args:
-            sigma: noise-to-signal ratio σ.
-        """
+        """Standard deviation of y at a noise level at which the data no longer matters."""
 
 
 @final
@@ -76,7 +63,7 @@ class ScoreNoise(NoiseField):
         if not 0 < self.highest < math.inf:
             raise ValueError(f"highest is {self.highest}; expected a positive finite noise level")
 
-    def noise(self, y: Float[Tensor, "rows dim"], sigma: float) -> Float[Tensor, "rows dim"]:
+    def noise(self, y: Rows, sigma: float) -> Rows:
         value = self.score(y, sigma)
         if not isinstance(value, Tensor) or value.shape != y.shape:
             got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
@@ -117,7 +104,7 @@ class DenoiserNoise(NoiseField):
         if self.condition.rows != 1:
             raise ValueError(f"got a condition of {self.condition.rows} rows; expected one")
 
-    def noise(self, y: Float[Tensor, "rows dim"], sigma: float) -> Float[Tensor, "rows dim"]:
+    def noise(self, y: Rows, sigma: float) -> Rows:
         timestep = self.denoiser.schedule.timestep_at(sigma)
         scaled = self.scale(sigma) * y
         return self.denoiser.epsilon(scaled, timestep, self.condition, differentiable=True)
@@ -135,9 +122,5 @@ class DenoiserNoise(NoiseField):
 
     def terminal_std(self, sigma: float) -> float:
         """Standard deviation √(1 + σ²), because latents have unit variance; N(0, I) in x where
-        a² + s² = 1.
-
-        Args:
-            sigma: noise-to-signal ratio σ.
-        """
+        a² + s² = 1."""
         return math.hypot(1.0, sigma)

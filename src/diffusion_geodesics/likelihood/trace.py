@@ -18,12 +18,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias, final
+from typing import ClassVar, TypeAlias, final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+Vectors: TypeAlias = Float[Tensor, "k points dim"]
+Samples: TypeAlias = Float[Tensor, "samples points"]
 Product: TypeAlias = Callable[[Tensor], Tensor]
 """Maps vectors (k, points, dim) to the products D v, in the same shape, in one batch."""
 
@@ -35,34 +37,21 @@ class Trace(ABC):
     smooth. Each of them gives one sample of the integral.
     """
 
-    @abstractmethod
-    def draw(self, x: Float[Tensor, "points dim"]) -> Float[Tensor, "k points dim"]:
-        """The vectors; the same for the same seed.
-
-        Args:
-            x: points, for shape, dtype and device.
-        """
+    exact: ClassVar[bool] = False
+    """Whether the samples are the trace itself."""
 
     @abstractmethod
-    def samples(
-        self, product: Product, vectors: Float[Tensor, "k points dim"]
-    ) -> Float[Tensor, "samples points"]:
-        """Unbiased samples of tr D at every point, whose mean is the estimate.
+    def draw(self, x: Float[Tensor, "points dim"]) -> Vectors:
+        """The vectors, of the shape, dtype and device of points; the same for the same seed."""
 
-        Args:
-            product: products with D.
-            vectors: from :meth:`draw`.
-        """
+    @abstractmethod
+    def samples(self, product: Product, vectors: Vectors) -> Samples:
+        """Unbiased samples of tr D at every point, with the vectors of :meth:`draw`."""
 
     @property
     @abstractmethod
     def count(self) -> int:
         """Number of samples."""
-
-    @property
-    def exact(self) -> bool:
-        """Whether the samples are the trace itself."""
-        return False
 
 
 @final
@@ -70,22 +59,18 @@ class Trace(ABC):
 class ExactTrace(Trace):
     """The exact trace by all unit vectors: dim products per point."""
 
-    def draw(self, x: Float[Tensor, "points dim"]) -> Float[Tensor, "k points dim"]:
+    exact: ClassVar[bool] = True
+
+    def draw(self, x: Float[Tensor, "points dim"]) -> Vectors:
         points, dim = x.shape
         return torch.eye(dim).to(x)[:, None].expand(dim, points, dim)
 
-    def samples(
-        self, product: Product, vectors: Float[Tensor, "k points dim"]
-    ) -> Float[Tensor, "samples points"]:
+    def samples(self, product: Product, vectors: Vectors) -> Samples:
         return (vectors * product(vectors)).sum((0, 2))[None]
 
     @property
     def count(self) -> int:
         return 1
-
-    @property
-    def exact(self) -> bool:
-        return True
 
 
 @final
@@ -108,12 +93,12 @@ class Hutchinson(Trace):
     def __post_init__(self) -> None:
         _check(self.probes, 1)
 
-    def draw(self, x: Float[Tensor, "points dim"]) -> Float[Tensor, "k points dim"]:
-        return _signs(self.probes, x, self.seed)
+    def draw(self, x: Float[Tensor, "points dim"]) -> Vectors:
+        generator = torch.Generator().manual_seed(self.seed)
+        bits = torch.randint(0, 2, (self.probes, *x.shape), generator=generator)
+        return (2 * bits - 1).to(x)
 
-    def samples(
-        self, product: Product, vectors: Float[Tensor, "k points dim"]
-    ) -> Float[Tensor, "samples points"]:
+    def samples(self, product: Product, vectors: Vectors) -> Samples:
         return (vectors * product(vectors)).sum(-1)
 
     @property
@@ -150,14 +135,12 @@ class ShiftedHutchPlusPlus(Trace):
         if self.probes % 3:
             raise ValueError(f"probes is {self.probes}; expected a multiple of 3 for Hutch++")
 
-    def draw(self, x: Float[Tensor, "points dim"]) -> Float[Tensor, "k points dim"]:
+    def draw(self, x: Float[Tensor, "points dim"]) -> Vectors:
         generator = torch.Generator().manual_seed(self.seed)
         shape = (2 * self.probes // 3, *x.shape)
         return torch.randn(shape, generator=generator, dtype=x.dtype).to(x.device)
 
-    def samples(
-        self, product: Product, vectors: Float[Tensor, "k points dim"]
-    ) -> Float[Tensor, "samples points"]:
+    def samples(self, product: Product, vectors: Vectors) -> Samples:
         sketch, rest = vectors.chunk(2)
         frame, _ = torch.linalg.qr(sketch.permute(1, 2, 0))
         image = product(frame.permute(2, 0, 1)).permute(1, 2, 0)
@@ -176,12 +159,6 @@ class ShiftedHutchPlusPlus(Trace):
     @property
     def count(self) -> int:
         return self.probes // 3
-
-
-def _signs(count: int, x: Tensor, seed: int) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    bits = torch.randint(0, 2, (count, *x.shape), generator=generator)
-    return (2 * bits - 1).to(x)
 
 
 def _check(probes: int, least: int) -> None:

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from diffusion_geodesics.measures.measure import Better, Measure, Quantity, Strip
+from diffusion_geodesics.measures.measure import Better, Images, Measure, Quantity, Strip
 from diffusion_geodesics.measures.pacing import Features
 from diffusion_geodesics.measures.perceptual import PerceptualDistance, PerceptualPath
 from diffusion_geodesics.measures.shift_tolerant import INSTALL as ST_INSTALL
@@ -27,12 +27,7 @@ CHUNK = 16
 
 
 class MissingWeightsError(FileNotFoundError):
-    """A library wanted to download its weights: from where, and the file where it looks for them.
-
-    Args:
-        url: of the weights.
-        file: where they belong.
-    """
+    """A library wanted to download its weights: from where, and where it looks for them."""
 
     def __init__(self, url: str, file: Path) -> None:
         super().__init__(f"its weights are not in {file}")
@@ -42,13 +37,7 @@ class MissingWeightsError(FileNotFoundError):
 @final
 @dataclass(frozen=True)
 class Skipped:
-    """A measure that could not be made.
-
-    Args:
-        name: of the measure.
-        reason: why, in a few words.
-        remedy: what to do to get it.
-    """
+    """A measure that could not be made, why, and what to do to get it."""
 
     name: str
     reason: str
@@ -58,29 +47,19 @@ class Skipped:
 @final
 @dataclass(frozen=True)
 class LPIPS(PerceptualDistance):
-    """Learned perceptual distance; the network takes [-1, 1], which is seen to here.
-
-    Args:
-        network: of the ``lpips`` package: images in [-1, 1] to distances (images, 1, 1, 1).
-        trunk: its name, for the record.
-    """
+    """Learned perceptual distance; the network takes [-1, 1], which is seen to here."""
 
     network: Callable[[Tensor, Tensor], Tensor]
-    trunk: str = "alex"
+    trunk: str = "alex"  # its name, for the record
 
     @property
     def name(self) -> str:
         return f"LPIPS ({self.trunk})"
 
     @torch.no_grad()
-    def __call__(
-        self, a: Float[Tensor, "images 3 height width"], b: Float[Tensor, "images 3 height width"]
-    ) -> Float[Tensor, " images"]:
-        found = [
-            self.network(2 * x.float() - 1, 2 * y.float() - 1).flatten()
-            for x, y in zip(a.split(CHUNK), b.split(CHUNK), strict=True)
-        ]
-        return torch.cat(found)
+    def __call__(self, a: Images, b: Images) -> Float[Tensor, " images"]:
+        parts = zip(*((2 * v.float() - 1).split(CHUNK) for v in (a, b)), strict=True)
+        return torch.cat([self.network(x, y).flatten() for x, y in parts])
 
 
 @final
@@ -111,13 +90,9 @@ class Quality(Measure):
 @dataclass(frozen=True)
 class ClipSimilarity(Measure):
     """Cosine of CLIP image embeddings to both images, weighted as the path goes from one to the
-    other; and the least cosine of neighbours.
+    other; and the least cosine of neighbours."""
 
-    Args:
-        embed: images in [0, 1] to embeddings (images, width).
-    """
-
-    embed: Callable[[Tensor], Tensor]
+    embed: Callable[[Tensor], Tensor]  # images in [0, 1] to embeddings (images, width)
 
     @property
     def quantities(self) -> tuple[Quantity, ...]:
@@ -133,9 +108,8 @@ class ClipSimilarity(Measure):
 
     @torch.no_grad()
     def __call__(self, strip: Strip) -> Mapping[str, float]:
-        unit = torch.nn.functional.normalize(
-            self.embed(torch.cat([strip.ends.to(strip.frames), strip.frames])), dim=1
-        )
+        embedded = self.embed(torch.cat([strip.ends.to(strip.frames), strip.frames]))
+        unit = torch.nn.functional.normalize(embedded, dim=1)
         ends, frames = unit[:2], unit[2:]
         t = torch.linspace(0, 1, len(frames)).to(frames)
         near = (1 - t) * (frames @ ends[0]) + t * (frames @ ends[1])
@@ -146,11 +120,7 @@ class ClipSimilarity(Measure):
 @final
 @dataclass(frozen=True)
 class InceptionFeatures(Features):
-    """The 2048 features of FID's Inception network (the TensorFlow port of 2015).
-
-    Args:
-        network: images as uint8 (images, 3, height, width) to a tuple of features.
-    """
+    """The 2048 features of FID's Inception network (the TensorFlow port of 2015)."""
 
     network: Callable[[Tensor], Sequence[Tensor]]
 
@@ -159,13 +129,9 @@ class InceptionFeatures(Features):
         return "Inception 2015-12-05, 2048 features"
 
     @torch.no_grad()
-    def __call__(
-        self, images: Float[Tensor, "images 3 height width"]
-    ) -> Float[Tensor, "images coordinates"]:
-        found = []
-        for x in images.split(CHUNK):
-            found.append(self.network((255 * x).round().clamp(0, 255).to(torch.uint8))[0])
-        return torch.cat(found)
+    def __call__(self, images: Images) -> Float[Tensor, "images coordinates"]:
+        bytes_ = (255 * images).round().clamp(0, 255).to(torch.uint8)
+        return torch.cat([self.network(x)[0] for x in bytes_.split(CHUNK)])
 
 
 @contextmanager
@@ -225,9 +191,7 @@ def clip_measure(folder: Path | None) -> ClipSimilarity:
 
 def inception_features() -> InceptionFeatures:
     """Features of FID by ``torch-fidelity``; raises where it or its weights are absent."""
-    from torch_fidelity.feature_extractor_inceptionv3 import (  # pyright: ignore[reportMissingImports]
-        FeatureExtractorInceptionV3,
-    )
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3  # pyright: ignore[reportMissingImports]
 
     network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"]).eval()
     return InceptionFeatures(network)
@@ -236,16 +200,10 @@ def inception_features() -> InceptionFeatures:
 @final
 @dataclass(frozen=True)
 class External:
-    """The measures that could be made, and those that could not.
+    """The measures that could be made, and those that could not."""
 
-    Args:
-        measures: on strips.
-        inception: features for FID and KID; None where they are absent.
-        skipped: the rest.
-    """
-
-    measures: tuple[Measure, ...] = ()
-    inception: Features | None = None
+    measures: tuple[Measure, ...] = ()  # on strips
+    inception: Features | None = None  # features for FID and KID
     skipped: tuple[Skipped, ...] = ()
 
 
@@ -269,19 +227,13 @@ def external_measures(weights: Path | None = None, clip: Path | None = None) -> 
     for folder in (weights, clip):
         if folder is not None and not folder.is_dir():
             raise ValueError(f"{folder} is no folder; give the folder that holds the weights")
+    pyiqa = f"{_install('pyiqa')} (its licence is non-commercial), and run it once with a network"
+    folder_of_clip = "name the folder of a CLIP model that transformers has saved"
     asked: list[tuple[str, Callable[[], Any], str]] = [
         ("ST-PPL, ST-PDV, end ST-LPIPS", lambda: shift_tolerant_measure(weights), ST_INSTALL),
         ("PPL, PDV, end LPIPS", lpips_measure, _install("lpips")),
-        (
-            "TOPIQ",
-            topiq_measure,
-            f"{_install('pyiqa')} (its licence is non-commercial), and run it once with a network",
-        ),
-        (
-            "CLIP to ends, CLIP step",
-            lambda: clip_measure(clip),
-            "name the folder of a CLIP model that transformers has saved",
-        ),
+        ("TOPIQ", topiq_measure, pyiqa),
+        ("CLIP to ends, CLIP step", lambda: clip_measure(clip), folder_of_clip),
         ("FID, KID", inception_features, _install("torch-fidelity")),
     ]
     made: list[Any] = []

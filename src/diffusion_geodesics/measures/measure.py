@@ -6,10 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import final
+from typing import TypeAlias, final
 
 from jaxtyping import Float
 from torch import Tensor
+
+Images: TypeAlias = Float[Tensor, "images 3 height width"]
+"""Images with values in [0, 1]."""
 
 
 class Better(Enum):
@@ -21,11 +24,8 @@ class Better(Enum):
     """It describes and does not rank."""
 
     def wins(self, value: float, rival: float) -> float:
-        """1 where ``value`` beats ``rival``, ½ for a tie, 0 for a loss.
-
-        Raises:
-            ValueError: the quantity does not rank.
-        """
+        """1 where ``value`` beats ``rival``, ½ for a tie, 0 for a loss; ValueError if the quantity
+        does not rank."""
         if self is Better.NEITHER:
             raise ValueError("this quantity does not rank; compare its values instead")
         if value == rival:
@@ -38,12 +38,7 @@ class Better(Enum):
 class Quantity:
     """A number that a measure gives.
 
-    Args:
-        name: as it heads a column.
-        better: which values are wished for.
-        about: what it is, in a sentence.
-        deceives: what it rewards that is not wished for; empty where nothing is known.
-    """
+    ``about`` says what it is, and ``deceives`` what it rewards that is not wished for."""
 
     name: str
     better: Better

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from diffusion_geodesics.measures.measure import Better, Measure, Quantity, Strip
+from diffusion_geodesics.measures.measure import Better, Images, Measure, Quantity, Strip
 
 POOLED = 32
 
@@ -33,9 +33,7 @@ class Features(ABC):
         """What they are, in words."""
 
     @abstractmethod
-    def __call__(
-        self, images: Float[Tensor, "images 3 height width"]
-    ) -> Float[Tensor, "images coordinates"]:
+    def __call__(self, images: Images) -> Float[Tensor, "images coordinates"]:
         """Features of images with values in [0, 1]."""
 
 
@@ -48,9 +46,7 @@ class PooledPixels(Features):
     def name(self) -> str:
         return f"pixels averaged to {POOLED}x{POOLED}"
 
-    def __call__(
-        self, images: Float[Tensor, "images 3 height width"]
-    ) -> Float[Tensor, "images coordinates"]:
+    def __call__(self, images: Images) -> Float[Tensor, "images coordinates"]:
         height, width = (min(POOLED, n) for n in images.shape[-2:])
         return adaptive_avg_pool2d(images, (height, width)).flatten(1)
 
@@ -64,12 +60,8 @@ def walked(features: Float[Tensor, "frames coordinates"]) -> Float[np.ndarray, "
 def equal_steps(
     t: Float[Tensor, " dense"], features: Float[Tensor, "dense coordinates"], count: int
 ) -> Float[Tensor, " frames"]:
-    """Curve parameters at which ``count`` equal fractions of the feature arc length are reached.
-
-    Args:
-        t: rising parameters of the dense frames; the first and the last are kept.
-        features: of the dense frames.
-        count: at least 2.
+    """Curve parameters at which ``count`` equal fractions of the feature arc length are reached;
+    the first and the last are kept.
 
     Raises:
         ValueError: fewer than 2 frames.

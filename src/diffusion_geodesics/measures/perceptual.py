@@ -18,7 +18,7 @@ from typing import final
 from jaxtyping import Float
 from torch import Tensor
 
-from diffusion_geodesics.measures.measure import Better, Measure, Quantity, Strip
+from diffusion_geodesics.measures.measure import Better, Images, Measure, Quantity, Strip
 
 
 class PerceptualDistance(ABC):
@@ -30,24 +30,17 @@ class PerceptualDistance(ABC):
         """Of the distance, with its network."""
 
     @abstractmethod
-    def __call__(
-        self, a: Float[Tensor, "images 3 height width"], b: Float[Tensor, "images 3 height width"]
-    ) -> Float[Tensor, " images"]:
+    def __call__(self, a: Images, b: Images) -> Float[Tensor, " images"]:
         """Distances of images with values in [0, 1], pair by pair."""
 
 
 @final
 @dataclass(frozen=True)
 class PerceptualPath(Measure):
-    """PPL, PDV, and the distance of both end frames to the images.
-
-    Args:
-        distance: d.
-        prefix: of the quantities' names, for a distance that is not LPIPS.
-    """
+    """PPL, PDV, and the distance of both end frames to the images."""
 
     distance: PerceptualDistance
-    prefix: str = ""
+    prefix: str = ""  # of the quantities' names, for a distance that is not LPIPS
 
     @property
     def _names(self) -> tuple[str, str, str]:

@@ -14,10 +14,9 @@ cross-fade :math:`w A + (1 - w) B`, :math:`0 \le w \le 1`, explains:
 
 It is 1 for every true cross-fade and 0 for a repeated end.
 
-References
-----------
-Wang et al., Image quality assessment: from error visibility to structural similarity, IEEE TIP
-2004 (SSIM).
+References:
+    Wang et al., Image quality assessment: from error visibility to structural similarity, IEEE TIP
+    2004 (SSIM).
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d
 
 from diffusion_geodesics.images import psnr
-from diffusion_geodesics.measures.measure import Better, Measure, Quantity, Strip
+from diffusion_geodesics.measures.measure import Better, Images, Measure, Quantity, Strip
 
 WINDOW, SPREAD = 11, 1.5
 """Edge of the window of SSIM in pixels, and its standard deviation."""
@@ -66,7 +65,7 @@ def ssim(
     return value.mean((1, 2, 3)).reshape(len(a), 3).mean(1).to(a.dtype)
 
 
-def sharpness(images: Float[Tensor, "images 3 height width"]) -> Float[Tensor, " images"]:
+def sharpness(images: Images) -> Float[Tensor, " images"]:
     """Mean absolute difference of neighbouring pixels, both directions, image by image."""
     across = images.diff(dim=-1).abs().flatten(1).mean(1)
     return 0.5 * (across + images.diff(dim=-2).abs().flatten(1).mean(1))

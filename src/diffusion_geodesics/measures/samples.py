@@ -8,10 +8,9 @@ r"""Distances of two samples of features: Fréchet, kernel, and what a classifie
 accuracy of a logistic regression that tells the two apart on examples it was not fitted to; ½ is
 "cannot tell".
 
-References
-----------
-Heusel et al., arXiv 1706.08500 (FID). Bińkowski et al., arXiv 1801.01401 (KID). Lopez-Paz and
-Oquab, arXiv 1610.06545 (C2ST).
+References:
+    Heusel et al., arXiv 1706.08500 (FID). Bińkowski et al., arXiv 1801.01401 (KID). Lopez-Paz and
+    Oquab, arXiv 1610.06545 (C2ST).
 """
 
 from __future__ import annotations
@@ -89,13 +88,10 @@ def two_sample_accuracy(
     """Cross-fitted accuracy of telling ``a`` from ``b``, balanced over the two.
 
     Args:
-        a, b: features.
         groups_a, groups_b: the pair that each item comes from; a pair is never in both the
             fitting and the testing part, so that nothing can be remembered.
-        folds: parts that pairs are dealt into; at least 2 pairs are needed.
+        folds: parts that pairs are dealt into.
         components: principal components, of the fitting part, that the regression sees.
-        ridge: of its weights.
-        seed: of the dealing.
 
     Raises:
         ValueError: fewer than two pairs.

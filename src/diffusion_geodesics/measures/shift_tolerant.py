@@ -21,6 +21,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import conv2d, max_pool2d, normalize, pad, relu
 
+from diffusion_geodesics.measures.measure import Images
 from diffusion_geodesics.measures.perceptual import PerceptualDistance
 
 FILES = ("alex_shift_tolerant.pth", "stlpips_alex.safetensors")
@@ -31,22 +32,16 @@ CHUNK = 8
 @final
 @dataclass(frozen=True)
 class ShiftTolerantLPIPS(PerceptualDistance):
-    """ST-LPIPS with AlexNet.
+    """ST-LPIPS with AlexNet."""
 
-    Args:
-        weights: by the names of the published file.
-    """
-
-    weights: Mapping[str, Tensor]
+    weights: Mapping[str, Tensor]  # by the names of the published file
 
     @property
     def name(self) -> str:
         return "ST-LPIPS (alex)"
 
     @torch.no_grad()
-    def __call__(
-        self, a: Float[Tensor, "images 3 height width"], b: Float[Tensor, "images 3 height width"]
-    ) -> Float[Tensor, " images"]:
+    def __call__(self, a: Images, b: Images) -> Float[Tensor, " images"]:
         parts = zip(a.split(CHUNK), b.split(CHUNK), strict=True)
         return torch.cat([self._distance(2 * x.float() - 1, 2 * y.float() - 1) for x, y in parts])
 
@@ -79,15 +74,7 @@ class ShiftTolerantLPIPS(PerceptualDistance):
 
 
 def shift_tolerant_lpips(folder: Path | None = None) -> ShiftTolerantLPIPS:
-    """ST-LPIPS with the weights of a folder, or else of the installed package.
-
-    Args:
-        folder: searched with its subfolders for one of `FILES`.
-
-    Raises:
-        FileNotFoundError: neither has them.
-        ValueError: a file that does not hold them.
-    """
+    """ST-LPIPS with the weights of a folder, or else of the installed package."""
     spec = find_spec("stlpips_pytorch")
     package = None if spec is None or spec.origin is None else Path(spec.origin).parent
     places = [place for place in (folder, package) if place is not None]

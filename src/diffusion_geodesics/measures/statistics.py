@@ -20,16 +20,12 @@ RESAMPLES = 2000
 class Interval:
     """A mean with its 95% bootstrap interval.
 
-    Args:
-        mean: NaN without a value.
-        low, high: of the interval; NaN for fewer than two values.
-        count: values it is the mean of.
-    """
+    ``mean`` is NaN without a value, and the interval for fewer than two."""
 
     mean: float
     low: float
     high: float
-    count: int
+    count: int  # values it is the mean of
 
     def below(self, other: Interval) -> bool:
         """Whether the whole interval lies below another."""
@@ -65,14 +61,8 @@ def bootstrap_mean(
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of degenerate data: the fallback below takes care of it
-        found = bootstrap(
-            (array,),
-            np.mean,
-            n_resamples=resamples,
-            confidence_level=level,
-            method="BCa",
-            rng=np.random.default_rng(seed),
-        )
+        how = {"n_resamples": resamples, "confidence_level": level, "method": "BCa"}
+        found = bootstrap((array,), np.mean, **how, rng=np.random.default_rng(seed))
     low, high = (float(x) for x in found.confidence_interval)
     if not (math.isfinite(low) and math.isfinite(high)):
         picks = np.random.default_rng(seed).integers(len(array), size=(resamples, len(array)))
@@ -93,9 +83,6 @@ def win_rate(
     """
     if len(values) != len(baseline):
         raise ValueError(f"got {len(values)} values and {len(baseline)} to beat; expected pairs")
-    won = [
-        better.wins(a, b)
-        for a, b in zip(values, baseline, strict=True)
-        if np.isfinite(a) and np.isfinite(b)
-    ]
+    pairs = zip(values, baseline, strict=True)
+    won = [better.wins(a, b) for a, b in pairs if np.isfinite(a) and np.isfinite(b)]
     return bootstrap_mean(won, seed=seed)

@@ -30,6 +30,7 @@ from diffusion_geodesics.density import Density, Score, as_score, evaluate
 from diffusion_geodesics.manifold import Flat, Manifold, as_manifold
 from diffusion_geodesics.metric.connection import Connection, Field, LogDensityOf, Metric
 from diffusion_geodesics.metric.weight import Weight, as_weight
+from diffusion_geodesics.shapes import Points, Times, Values
 
 
 def _dot(u: Tensor, v: Tensor) -> Tensor:
@@ -44,21 +45,18 @@ class Conformal(Connection):
 
     Args:
         score: s = ∇log p, a :class:`Score` or a plain function x -> s(x).
-        alpha: strength α ≥ 0, or any :class:`Weight`. 1 is the paper's metric, 0 the manifold's
-            own geometry. In d dimensions log p varies by O(d), so α·d of order one is the choice
-            that does not depend on the dimension (:meth:`Power.per_dimension`). A weight other
-            than :class:`Power` needs the log density l. On a path l is relative to the mean of the
-            log densities at both ends; at single points it is the ``log_density`` passed to
-            :meth:`field`, or the score's own ``log_prob`` if it is a :class:`Density`.
+        alpha: strength α ≥ 0 (1 is the paper's metric, 0 the manifold's own geometry, and α·d of
+            order one comparable between dimensions d), or any :class:`Weight`. One other than
+            :class:`Power` needs the log density l: on a path relative to the mean of those at both
+            ends; at single points the ``log_density`` passed to :meth:`field`, or the score's own
+            ``log_prob`` if it is a :class:`Density`.
         manifold: the space of the curves.
         precision: bound on the curvature -∇s across the curve (1/σ² for a density smoothed by
             noise σ). By default the score's own; solvers estimate it once if it is unknown.
         reference: log density in nats from which l counts where l is the density's ``log_prob``.
 
     Raises:
-        TypeError: ``alpha`` or ``manifold`` is something else.
-        ValueError: ``score`` is something else, ``alpha`` is negative or not finite, or
-            ``reference`` is not finite.
+        TypeError, ValueError: an argument is something else, negative, or not finite.
     """
 
     score: Score
@@ -92,11 +90,7 @@ class Conformal(Connection):
         return self.weight.constant_slope is not None
 
     def field(
-        self,
-        t: Float[Tensor, "*#batch"],
-        x: Float[Tensor, "*batch dim"],
-        v: Float[Tensor, "*batch dim"],
-        log_density: LogDensityOf | None = None,
+        self, t: Times, x: Points, v: Points, log_density: LogDensityOf | None = None
     ) -> Field:
         raw = evaluate(self.score, t, x)
         score = self.manifold.to_tangent(x, raw)
@@ -123,30 +117,16 @@ class Conformal(Connection):
             "score only; pass log_density=..., use a Density, or Power(alpha), which needs neither"
         )
 
-    def speed(
-        self,
-        v: Float[Tensor, "*batch dim"],
-        score: Float[Tensor, "*batch dim"],
-        log_density: Float[Tensor, "*batch"],
-    ) -> Float[Tensor, "*batch"]:
+    def speed(self, v: Points, score: Points, log_density: Values) -> Values:
         return torch.exp(-self.weight.value(log_density)) * torch.linalg.vector_norm(v, dim=-1)
 
     def calibrated(
         self, t: Float[Tensor, " time"], x: Float[Tensor, "time *batch dim"]
     ) -> tuple[Connection, int]:
-        r"""The connection with its ``precision`` known.
-
-        An unknown precision is estimated as the 90th percentile of
-        :math:`-z \cdot (s(x + z) - s(x)) / |z|^2` over the interior points x, with one small random
-        displacement z (fixed seed) across the curve at each.
-
-        Args:
-            t: parameters of the curve's points.
-            x: points of the curve.
-
-        Cost:
-            2 score evaluations per interior point, in one batch; none if the precision is known.
-        """
+        r"""The connection with its ``precision`` known. An unknown one is estimated, at 2 score
+        evaluations per interior point x, as the 90th percentile over them of
+        :math:`-z \cdot (s(x + z) - s(x)) / |z|^2` with a small random displacement z (fixed seed)
+        across the curve."""
         known = self.score.precision if self.precision is None else self.precision
         if known is not None:
             return replace(self, precision=known), 0
@@ -207,20 +187,11 @@ class ConformalMetric(Metric):
         return self.connection.scale_free
 
     def field(
-        self,
-        t: Float[Tensor, "*#batch"],
-        x: Float[Tensor, "*batch dim"],
-        v: Float[Tensor, "*batch dim"],
-        log_density: LogDensityOf | None = None,
+        self, t: Times, x: Points, v: Points, log_density: LogDensityOf | None = None
     ) -> Field:
         return self.connection.field(t, x, v, log_density)
 
-    def speed(
-        self,
-        v: Float[Tensor, "*batch dim"],
-        score: Float[Tensor, "*batch dim"],
-        log_density: Float[Tensor, "*batch"],
-    ) -> Float[Tensor, "*batch"]:
+    def speed(self, v: Points, score: Points, log_density: Values) -> Values:
         return self.connection.speed(v, score, log_density)
 
     def calibrated(
@@ -231,12 +202,6 @@ class ConformalMetric(Metric):
     def select(self, index: Int[Tensor, " paths"]) -> Connection:
         return self.connection.select(index)
 
-    def inner(
-        self,
-        t: Float[Tensor, "*#batch"],
-        x: Float[Tensor, "*batch dim"],
-        u: Float[Tensor, "*batch dim"],
-        v: Float[Tensor, "*batch dim"],
-    ) -> Float[Tensor, "*batch"]:
+    def inner(self, t: Times, x: Points, u: Points, v: Points) -> Values:
         log_density = self.density.log_prob(t, x) - self.reference
         return torch.exp(-2 * as_weight(self.alpha).value(log_density)) * _dot(u, v)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from diffusion_geodesics.density import Score
 from diffusion_geodesics.manifold import Manifold
+from diffusion_geodesics.shapes import Points, Times, Values
 
 LogDensityOf: TypeAlias = Callable[[Tensor], Tensor]
 """Maps tangent scores at points, (*batch, dim), to the log density there relative to a stated
@@ -44,21 +45,15 @@ class Connection(ABC):
 
     @abstractmethod
     def field(
-        self,
-        t: Float[Tensor, "*#batch"],
-        x: Float[Tensor, "*batch dim"],
-        v: Float[Tensor, "*batch dim"],
-        log_density: LogDensityOf | None = None,
+        self, t: Times, x: Points, v: Points, log_density: LogDensityOf | None = None
     ) -> Field:
         """Score, acceleration and linearisation at the points ``x`` with velocities ``v``.
 
         Args:
             t: curve parameter in [0, 1].
-            x: points.
-            v: velocities, tangent to the manifold.
+            x, v: points, and velocities tangent to the manifold.
             log_density: gives the log density at ``x`` from the tangent scores there, for
-                geometries that depend on it (those that are not :attr:`scale_free`). Without it
-                such a geometry uses the density's own ``log_prob``.
+                geometries that are not :attr:`scale_free`; else ``log_prob`` of their density.
 
         Raises:
             ValueError: the geometry depends on the log density, and neither ``log_density`` nor a
@@ -80,58 +75,25 @@ class Connection(ABC):
         return 1
 
     @abstractmethod
-    def speed(
-        self,
-        v: Float[Tensor, "*batch dim"],
-        score: Float[Tensor, "*batch dim"],
-        log_density: Float[Tensor, "*batch"],
-    ) -> Float[Tensor, "*batch"]:
-        """Metric length of velocities.
-
-        Args:
-            v: velocities.
-            score: tangent score at their points.
-            log_density: log density there relative to the reference, in nats.
-        """
+    def speed(self, v: Points, score: Points, log_density: Values) -> Values:
+        """Metric length of velocities, with the tangent score and the log density (in nats,
+        relative to the reference) at their points."""
 
     @abstractmethod
     def calibrated(
         self, t: Float[Tensor, " time"], x: Float[Tensor, "time *batch dim"]
     ) -> tuple[Connection, int]:
-        """A connection that knows the curvature of its log density near a curve.
-
-        Args:
-            t: parameters of the curve's points.
-            x: points of the curve.
-
-        Returns:
-            The connection, and the score evaluations spent: 0 if the curvature was known,
-            otherwise they were one batch.
-        """
+        """A connection that knows the curvature of its log density near a curve, and the score
+        evaluations spent: 0 if the curvature was known, otherwise they were one batch."""
 
     @abstractmethod
     def select(self, index: Int[Tensor, " paths"]) -> Connection:
-        """The connection for some paths of a batch; see :meth:`Score.select`.
-
-        Args:
-            index: flat indices of the paths.
-        """
+        """The connection for some paths of a batch; see :meth:`Score.select`."""
 
     def acceleration(
-        self,
-        t: Float[Tensor, "*#batch"],
-        x: Float[Tensor, "*batch dim"],
-        v: Float[Tensor, "*batch dim"],
-        log_density: LogDensityOf | None = None,
-    ) -> Float[Tensor, "*batch dim"]:
-        """γ'' of the geodesic through x with velocity v, at constant Euclidean speed.
-
-        Args:
-            t, x, v, log_density: as for :meth:`field`.
-
-        Cost:
-            :attr:`evaluations` score evaluations per point, in one batch.
-        """
+        self, t: Times, x: Points, v: Points, log_density: LogDensityOf | None = None
+    ) -> Points:
+        """γ'' of the geodesic through x with velocity v, at constant Euclidean speed."""
         return self.field(t, x, v, log_density).acceleration
 
 
@@ -139,17 +101,5 @@ class Metric(Connection):
     """A connection whose inner product can be evaluated at a point."""
 
     @abstractmethod
-    def inner(
-        self,
-        t: Float[Tensor, "*#batch"],
-        x: Float[Tensor, "*batch dim"],
-        u: Float[Tensor, "*batch dim"],
-        v: Float[Tensor, "*batch dim"],
-    ) -> Float[Tensor, "*batch"]:
-        """The inner product g_x(u, v).
-
-        Args:
-            t: curve parameter in [0, 1].
-            x: points.
-            u, v: tangent vectors at x.
-        """
+    def inner(self, t: Times, x: Points, u: Points, v: Points) -> Values:
+        """The inner product g_x(u, v) of tangent vectors."""

@@ -1,11 +1,4 @@
-r"""Scores with derivatives: products with the Jacobian :math:`J = \nabla s` of a score.
-
-J is the Hessian of log p, so it is symmetric and :math:`J^{\mathsf T} v`, which reverse mode gives,
-equals :math:`J v`. For a network this holds only as far as the network is a gradient. A score that
-autograd cannot differentiate, such as a network in inference mode, is wrapped in
-:class:`FiniteDifferenceScore`. (Jacobian products for traces, with several methods to choose from,
-are in :mod:`diffusion_geodesics.likelihood.jacobian`.)
-"""
+"""Scores with derivatives, for metrics and energies that need them."""
 
 from __future__ import annotations
 
@@ -14,50 +7,15 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from diffusion_geodesics.density import Score, evaluate
-
-
-def jacobian_product(
-    score: Score,
-    t: Float[Tensor, "*#batch"],
-    x: Float[Tensor, "*batch dim"],
-    v: Float[Tensor, "*batch dim"],
-) -> tuple[Float[Tensor, "*batch dim"], Float[Tensor, "*batch dim"]]:
-    r"""The score at x and :math:`J^{\mathsf T} v`, by reverse mode, both detached.
-
-    Args:
-        score: s.
-        t: curve parameter in [0, 1].
-        x: points.
-        v: vectors to multiply.
-
-    Raises:
-        ValueError: autograd cannot differentiate the score.
-
-    Cost:
-        :func:`gradient_evaluations` per point.
-    """
-    with torch.enable_grad():
-        point = x.detach().clone().requires_grad_()
-        value = score(t, point)
-        require_gradient(value, score)
-        (product,) = torch.autograd.grad(value, point, v, allow_unused=True)
-    return value.detach(), torch.zeros_like(x) if product is None else product
+from diffusion_geodesics.shapes import Points, Times
 
 
 def require_gradient(value: Tensor, score: object) -> None:
-    """Check that autograd can differentiate a value with respect to the points it was computed at.
-
-    Args:
-        value: what ``score`` returned for points that require gradients.
-        score: named in the message.
-
-    Raises:
-        ValueError: the value has no gradient.
-    """
+    """Check that autograd can differentiate a value with respect to its points."""
     if not value.requires_grad:
         raise ValueError(
             f"{type(score).__name__} gives a value without gradient (it is constant, or runs in "
@@ -69,11 +27,7 @@ def require_gradient(value: Tensor, score: object) -> None:
 def gradient_evaluations(score: Score) -> int:
     """Score evaluations that one value with its derivative counts as.
 
-    3 by central differences; 2 by autograd, whose backward pass counts as one.
-
-    Args:
-        score: s.
-    """
+    3 by central differences; 2 by autograd, whose backward pass counts as one."""
     return 3 if isinstance(score, FiniteDifferenceScore) else 2
 
 
@@ -88,9 +42,9 @@ class FiniteDifferenceScore(Score):
 
     Args:
         score: s, with a symmetric Jacobian: a gradient.
-        step: δ > 0, the Euclidean length of the displacement, in units of x. By default
-            ε^(1/3) (1 + |x|), with ε the rounding unit of x. A score that is noisy or computed in
-            half precision needs more: about a tenth of the noise level σ.
+        step: δ > 0, the Euclidean length of the displacement; by default ε^(1/3) (1 + |x|), with ε
+            the rounding unit of x. A score that is noisy or computed in half precision needs more:
+            about a tenth of the noise level σ.
 
     Raises:
         ValueError: ``step`` is not positive and finite.
@@ -106,9 +60,7 @@ class FiniteDifferenceScore(Score):
         if self.step is not None and not 0 < self.step < math.inf:
             raise ValueError(f"step is {self.step}; expected a positive finite length")
 
-    def __call__(
-        self, t: Float[Tensor, "*#batch"], x: Float[Tensor, "*batch dim"]
-    ) -> Float[Tensor, "*batch dim"]:
+    def __call__(self, t: Times, x: Points) -> Points:
         return cast("Tensor", _CentralDifference.apply(x, t, self.score, self.step))
 
     @property

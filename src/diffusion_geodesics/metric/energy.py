@@ -19,6 +19,7 @@ from torch import Tensor
 from diffusion_geodesics.manifold import Manifold
 from diffusion_geodesics.metric.connection import Metric
 from diffusion_geodesics.metric.differentiable import gradient_evaluations
+from diffusion_geodesics.shapes import Nodes
 
 
 class Energy(ABC):
@@ -30,14 +31,8 @@ class Energy(ABC):
         """The space of the curves."""
 
     @abstractmethod
-    def segments(
-        self, t: Float[Tensor, " nodes"], nodes: Float[Tensor, "nodes paths dim"]
-    ) -> Float[Tensor, "segments paths"]:
+    def segments(self, t: Float[Tensor, " nodes"], nodes: Nodes) -> Float[Tensor, "segments paths"]:
         """Squared lengths ℓ² between consecutive nodes, differentiable by autograd.
-
-        Args:
-            t: curve parameters of the nodes, in [0, 1].
-            nodes: points of the curves.
 
         Raises:
             ValueError: the nodes require gradients and autograd cannot differentiate the score.
@@ -45,25 +40,15 @@ class Energy(ABC):
 
     @abstractmethod
     def evaluations(self, nodes: int, *, gradient: bool) -> int:
-        """Score evaluations of :meth:`segments` for one curve, in one batch.
-
-        Args:
-            nodes: number of nodes of the curve.
-            gradient: whether the gradient is taken too, which needs a second batch.
-        """
+        """Score evaluations of :meth:`segments` for one curve of so many nodes, in one batch;
+        with the gradient in two."""
 
 
 @dataclass(frozen=True)
 class MetricEnergy(Energy):
-    r"""The energy of a metric by the midpoint rule.
-
-    .. math:: \ell^2 = g_m(\Delta, \Delta)
-
-    with m the midpoint and :math:`\Delta` the difference of two nodes.
-
-    Args:
-        metric: a metric whose inner product autograd can differentiate.
-    """
+    r"""The energy of a metric by the midpoint rule, :math:`\ell^2 = g_m(\Delta, \Delta)`, with m
+    the midpoint and :math:`\Delta` the difference of two nodes. Autograd must be able to
+    differentiate the metric's inner product."""
 
     metric: Metric
 
@@ -71,9 +56,7 @@ class MetricEnergy(Energy):
     def manifold(self) -> Manifold:
         return self.metric.manifold
 
-    def segments(
-        self, t: Float[Tensor, " nodes"], nodes: Float[Tensor, "nodes paths dim"]
-    ) -> Float[Tensor, "segments paths"]:
+    def segments(self, t: Float[Tensor, " nodes"], nodes: Nodes) -> Float[Tensor, "segments paths"]:
         middle = self.manifold.project(0.5 * (nodes[1:] + nodes[:-1]))
         step = self.manifold.to_tangent(middle, nodes[1:] - nodes[:-1])
         return self.metric.inner(0.5 * (t[1:] + t[:-1])[:, None], middle, step, step)

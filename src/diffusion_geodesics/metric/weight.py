@@ -1,14 +1,8 @@
-r"""Weights of log p: how strongly a conformal metric favours dense regions.
+r"""Weights f of log p in a conformal metric :math:`g_x = e^{-2 f(l)} I`, with f increasing.
 
-A conformal metric is :math:`g_x = e^{-2 f(l)} I`, where l is the log density at x relative to a
-stated reference and f an increasing function, so that lengths are small where f is large. A
-geodesic at constant Euclidean speed satisfies
-
-.. math:: \gamma'' = -f'(l)\,|\gamma'|^2 P_\perp s(\gamma).
-
-Only :math:`f(l) = \alpha l` does not need l: a shift of l then scales all lengths by one factor.
-Every other weight needs l and therefore a reference, which along a curve is the mean of the log
-densities at its two ends.
+l is the log density relative to a reference. Only :math:`f(l) = \alpha l` does not need it: a
+shift of l then scales all lengths by one factor. For every other weight the reference along a curve
+is the mean of the log densities at its two ends.
 
 References:
     Yu et al., CVPR 2025, equation 4 (:class:`Power`).
@@ -24,33 +18,26 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
+
+from diffusion_geodesics.shapes import Values
 
 
 class Weight(ABC):
     """The function f in the factor exp(-f(l)) of lengths."""
 
     @abstractmethod
-    def value(self, log_density: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
-        """f(l).
-
-        Args:
-            log_density: l in nats relative to the reference.
-        """
+    def value(self, log_density: Values) -> Values:
+        """f(l), with l in nats relative to the reference."""
 
     @abstractmethod
-    def slope(self, log_density: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
-        """f'(l), continuous and ≥ 0, per nat.
-
-        Args:
-            log_density: l in nats relative to the reference.
-        """
+    def slope(self, log_density: Values) -> Values:
+        """f'(l), continuous and ≥ 0, per nat."""
 
     @property
-    @abstractmethod
     def constant_slope(self) -> float | None:
         """The value of f' if it is the same for every l, so that a score is enough; else None."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -73,10 +60,6 @@ class Power(Weight):
     def per_dimension(strength: float, dim: int) -> Power:
         """α = strength / dim, comparable between models because log p varies by O(dim).
 
-        Args:
-            strength: α·dim ≥ 0, of order one.
-            dim: number of coordinates, at least 1.
-
         Raises:
             ValueError: ``strength`` is negative or ``dim`` below 1.
         """
@@ -85,10 +68,10 @@ class Power(Weight):
         _check("strength", strength, "(of order one)")
         return Power(strength / dim)
 
-    def value(self, log_density: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+    def value(self, log_density: Values) -> Values:
         return self.alpha * log_density
 
-    def slope(self, log_density: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+    def slope(self, log_density: Values) -> Values:
         return torch.full_like(log_density, self.alpha)
 
     @property
@@ -101,11 +84,9 @@ class LogLinear(Weight):
     r"""Lengths weighted by a decreasing affine function of log p: :math:`e^{-f(l)} = 1 - b\,l`.
 
     Where the density is l nats below the reference, lengths grow by 1 + b|l| only, not by exp(α|l|)
-    as for a power. For small b l it is a power with α = b. The constant is 1 because another one
-    would only scale all lengths.
-
-    The weight must stay positive: where l ≥ 1/b it is NaN, and a solver that gets there ends with
-    ``Result.non_finite``. Take b below 1 over the largest gain of log p that you expect.
+    as for a power; for small b l it is a power with α = b. The weight must stay positive: where l ≥
+    1/b it is NaN, and a solver that gets there ends with ``Result.non_finite``. Take b below 1 over
+    the largest gain of log p that you expect.
 
     Args:
         rate: b ≥ 0, per nat.
@@ -123,15 +104,11 @@ class LogLinear(Weight):
         factor = 1 - self.rate * log_density
         return torch.where(factor > 0, factor, torch.nan)
 
-    def value(self, log_density: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+    def value(self, log_density: Values) -> Values:
         return -self._factor(log_density).log()
 
-    def slope(self, log_density: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+    def slope(self, log_density: Values) -> Values:
         return self.rate / self._factor(log_density)
-
-    @property
-    def constant_slope(self) -> None:
-        return None
 
 
 @dataclass(frozen=True)
@@ -162,28 +139,17 @@ class Hinged(Weight):
         if not 0 < self.width < math.inf:
             raise ValueError(f"width is {self.width}; expected a positive finite number of nats")
 
-    def value(self, log_density: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+    def value(self, log_density: Values) -> Values:
         below = (log_density - self.cap).clamp_max(0)
         into = (below + self.width).clamp_min(0)
         return self.alpha * (self.cap + below - into.square() / (2 * self.width))
 
-    def slope(self, log_density: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+    def slope(self, log_density: Values) -> Values:
         return self.alpha * ((self.cap - log_density) / self.width).clamp(0, 1)
-
-    @property
-    def constant_slope(self) -> None:
-        return None
 
 
 def as_weight(weight: Weight | float) -> Weight:
-    """A weight, from a weight or from a number.
-
-    Args:
-        weight: a weight, which is returned, or α for ``Power(α)``.
-
-    Raises:
-        TypeError: it is neither.
-    """
+    """A weight, from a weight or from a number."""
     if isinstance(weight, Weight):
         return weight
     if isinstance(weight, str) or not hasattr(weight, "__float__"):

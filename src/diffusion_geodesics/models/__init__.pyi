@@ -2,7 +2,7 @@ from .devices import default_device as default_device
 from .embedded_model import EmbeddedModel as EmbeddedModel
 from .errors import ModelError as ModelError
 from .families import FAMILIES as FAMILIES
-from .family import ModelFamily as ModelFamily
+from .families import ModelFamily as ModelFamily
 from .function import FunctionModel as FunctionModel
 from .function import from_denoiser as from_denoiser
 from .function import from_score as from_score
@@ -16,4 +16,4 @@ from .model import as_model as as_model
 from .pipeline_model import PipelineModel as PipelineModel
 from .pixel import PixelCodec as PixelCodec
 from .sd import StableDiffusionModel as StableDiffusionModel
-from .sdxl import StableDiffusionXLModel as StableDiffusionXLModel
+from .sd import StableDiffusionXLModel as StableDiffusionXLModel

@@ -1,10 +1,9 @@
 """Inner features of a network, recorded from its blocks while it runs.
 
 At a time step of moderate noise, points of two images that show the same thing have close features:
-those of the first up blocks of a U-Net (DIFT), or of the middle blocks of a transformer. A
-transformer's tokens are given as they are; a few of their channels are far larger than the rest and
-carry little information about the position, so channels should be standardised before features
-are compared.
+those of the first up blocks of a U-Net (DIFT), or of the middle blocks of a transformer. A few
+channels of a transformer's tokens are far larger than the rest and carry little information about
+the position, so channels should be standardised before features are compared.
 
 References:
     Tang et al., Emergent correspondence from image diffusion, NeurIPS 2023, arXiv 2306.03881.
@@ -21,22 +20,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["middle_block", "recorded_outputs", "tokens_to_grid", "uncompiled"]
-
 
 @contextmanager
 def recorded_outputs(blocks: Iterable[torch.nn.Module]) -> Iterator[list[Tensor]]:
     """Within, a list that receives a copy of each block's output, in the order in which they run.
 
-    Of several outputs the last is taken: the image's tokens, where a block also returns the
-    text's. Hooks that blocks already have (offloading, LoRAs) stay, and all blocks run, since
-    offloading hooks must see the end of a call. Compiled networks run uncompiled within: code
-    compiled before would not call new hooks. A block that does not run, in a pipeline whose
-    ``forward`` was replaced, records nothing.
-
-    Args:
-        blocks: modules of the network. Hold the network's lock (`exclusive`) meanwhile: the hooks
-            record every call, whichever thread makes it.
+    Of several outputs the last is taken: the image's tokens, where a block also returns the text's.
+    Hooks that blocks already have (offloading, LoRAs) stay, and all blocks run. Compiled networks
+    run uncompiled within: code compiled before would not call new hooks. Hold the network's lock
+    (`exclusive`) meanwhile: the hooks record every call, whichever thread makes it.
     """
     outputs: list[Tensor] = []
 
@@ -57,10 +49,8 @@ def recorded_outputs(blocks: Iterable[torch.nn.Module]) -> Iterator[list[Tensor]
 
 @contextmanager
 def uncompiled() -> Iterator[None]:
-    """Within, compiled networks run uncompiled, so that hooks and attention can be changed.
-
-    One thread at a time, since torch has one such setting for the process.
-    """
+    """Within, compiled networks run uncompiled, so that hooks and attention can be changed; one
+    thread at a time, since torch has one such setting for the process."""
     if "torch._dynamo" not in sys.modules:  # slow to import; without it nothing is compiled
         yield
         return
@@ -80,8 +70,6 @@ def middle_block(*stacks: Iterable[torch.nn.Module]) -> list[torch.nn.Module]:
 def tokens_to_grid(
     tokens: Float[Tensor, "rows tokens channels"], height: int, width: int
 ) -> Float[Tensor, "rows channels height width"]:
-    """The last height * width tokens, line after line, as a picture of their features.
-
-    Tokens before them are the text's, where a block has both in one sequence.
-    """
+    """The last height * width tokens, line after line, as a picture of their features; tokens
+    before them are the text's, where a block has both in one sequence."""
     return tokens[:, -height * width :].mT.unflatten(2, (height, width))

@@ -7,7 +7,6 @@ from typing import final
 from jaxtyping import Float
 from torch import Tensor
 
-from diffusion_geodesics.density import ArrayLike, as_points
 from diffusion_geodesics.diffusion import (
     Condition,
     Denoiser,
@@ -17,8 +16,7 @@ from diffusion_geodesics.diffusion import (
     noise_scale,
     sample,
 )
-
-__all__ = ["ArrayLevel", "NoiseWarning"]
+from diffusion_geodesics.points import ArrayLike, as_points
 
 
 class NoiseWarning(UserWarning):
@@ -28,18 +26,14 @@ class NoiseWarning(UserWarning):
 @final
 @dataclass(frozen=True, eq=False)
 class ArrayLevel:
-    r"""A model at a noise level :math:`x = a x_0 + s \varepsilon`, with arrays as clean points.
+    r"""A model at a noise level :math:`x = a x_0 + s \varepsilon`, with arrays of a shape as clean
+    points, under a condition of one row. ``steps`` and ``level`` are the sampler's grid, and how
+    many of its steps lie below the level.
 
     >>> at = from_score(score, (2, 100)).at(0.4)
     >>> x = at.noised(arrays)                                   # (arrays, 200)
     >>> path = dg.geodesic(at.score, x[0], x[1], alpha=1 / 200).path
     >>> between = at.clean(path(torch.linspace(0, 1, 9)))       # (9, 2, 100)
-
-    Args:
-        denoiser: of the model.
-        shape: of an array.
-        condition: one row.
-        steps, level: the sampler's grid, and how many of its steps lie below the level.
     """
 
     denoiser: Denoiser
@@ -65,21 +59,17 @@ class ArrayLevel:
     def noised(
         self, arrays: ArrayLike, *, refinements: int = 2, start_noise: float = 0.0
     ) -> Float[Tensor, "arrays dim"]:
-        """Arrays at the level, by the deterministic sampler run backwards.
+        """Arrays (arrays, *shape), or one, at the level, by the deterministic sampler run
+        backwards.
+
+        `NoiseWarning` if what comes out does not have the noise of the level; `ValueError` for
+        arrays of another shape, or that are not finite. Cost: one evaluation an array and step up
+        to the level, and those refined.
 
         Args:
-            arrays: shape (arrays, *shape), or (*shape) for one.
             refinements: most further fixed-point iterations at each step.
             start_noise: noise-to-signal ratio of noise put on the arrays first, for functions that
                 find none in clean data.
-
-        Warns:
-            NoiseWarning: what comes out does not have the noise of the level.
-
-        Raises:
-            ValueError: arrays of another shape, or that are not finite.
-
-        Cost: one evaluation an array and step up to the level, and those refined.
         """
         points = as_points(arrays, "arrays")
         if points.shape[-len(self.shape) :] != self.shape or points.ndim > len(self.shape) + 1:
@@ -103,12 +93,7 @@ class ArrayLevel:
         return x
 
     def clean(self, latents: Float[Tensor, "arrays dim"]) -> Tensor:
-        """Latents of the level denoised to arrays, shape (arrays, *shape).
-
-        Args:
-            latents: points at the level.
-
-        Cost: one evaluation an array and step.
-        """
+        """Latents of the level denoised to arrays, shape (arrays, *shape). Cost: one evaluation an
+        array and step."""
         flat = sample(self.denoiser, latents, self.condition, steps=self.steps, level=self.level)
         return flat.unflatten(1, self.shape)

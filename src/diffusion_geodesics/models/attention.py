@@ -1,17 +1,11 @@
 r"""Attention between two images: rows of a batch attend to its first and its last row as well.
 
-With queries Q, keys K and values V of a row at parameter t, and those of the first and the last
-row with indices 0 and 1, a row's attention A(Q, K, V) becomes, in the outer form,
-
-.. math:: (1 - t)\, A(Q, [K, K_0], [V, V_0]) + t\, A(Q, [K, K_1], [V, V_1]),
-
-and in the inner form :math:`A(Q, [K, (1-t) K_0 + t K_1], [V, (1-t) V_0 + t V_1])`, where [,] joins
-tokens: the fused attention of AID, in every layer, self and cross attention alike. Keys and values
-are affine in the tokens that they are made of, so both forms are the network's own attention to
-joined tokens.
-
-References:
-    He et al., AID, NeurIPS 2024, arXiv 2403.17924.
+With queries Q, keys K and values V of a row at parameter t, and those of the first and the last row
+with indices 0 and 1, a row's attention A(Q, K, V) becomes, in the outer form, :math:`(1 - t)\, A(Q,
+[K, K_0], [V, V_0]) + t\, A(Q, [K, K_1], [V, V_1])`, and in the inner form :math:`A(Q, [K, (1-t) K_0
++ t K_1], [V, (1-t) V_0 + t V_1])`, where [,] joins tokens: the fused attention of AID (He et al.,
+arXiv 2403.17924), in every layer, self and cross attention alike. Keys and values are affine in the
+tokens that they are made of, so both forms are the network's own attention to joined tokens.
 """
 
 from collections.abc import Iterator
@@ -29,9 +23,7 @@ from diffusion_geodesics.models.embedded_networks.blocks import Attention as Emb
 from diffusion_geodesics.models.embedded_networks.blocks import AttentionProcessor
 from diffusion_geodesics.models.embedded_networks.unet import UNet
 from diffusion_geodesics.models.locks import exclusive
-from diffusion_geodesics.models.unet import UNetNetwork
-
-__all__ = ["interpolated_attention", "plain_attention_layers"]
+from diffusion_geodesics.models.pipeline_network import UNetNetwork
 
 
 @contextmanager
@@ -40,22 +32,15 @@ def interpolated_attention(
 ) -> Iterator[None]:
     """Within, the network's rows attend to the first and the last row as well as to themselves.
 
-    The first and the last row attend as usual, so they stay what they are, to the bit. The
-    processors are put back in the end, whatever happens. Compiled networks run uncompiled within.
-    Other threads' evaluations of the network wait until the end.
-
-    Args:
-        network: of a denoiser; Stable Diffusion's or SDXL's, a `UNetNetwork`.
-        t: parameter of each row in [0, 1]; those of the first and the last row are not used.
-        inner: interpolate keys and values instead of the results of attention.
-
-    Raises:
-        ValueError: for fewer than two rows, a parameter outside [0, 1], what
-            `plain_attention_layers` refuses, and, when the network runs, a batch that is not of
-            these rows, as when memory cut it.
+    The first and the last row attend as usual, so they stay what they are, to the bit; ``t`` is the
+    parameter of each row in [0, 1]. ``inner`` interpolates keys and values instead of the results
+    of attention. Compiled networks run uncompiled within, and other threads' evaluations wait until
+    the end. `ValueError` for fewer than two rows, a parameter out of range, what
+    `plain_attention_layers` refuses, and, when the network runs, a batch that is not of these rows,
+    as when memory cut it.
 
     Cost: about four times the attention of a row in the outer form, twice in the inner one, and
-        plain attention once more; all else costs what it did.
+        plain attention once more.
     """
     if len(t) < 2 or not bool(((t >= 0) & (t <= 1)).all()):
         raise ValueError(f"got parameters {t.tolist()}; expected at least two, all in [0, 1]")
@@ -75,10 +60,8 @@ def interpolated_attention(
 def plain_attention_layers(network: Network) -> list[Any]:
     """The attention layers of a network whose attention can be interpolated.
 
-    Raises:
-        ValueError: for another network, a U-Net without attention or with attention that
-            normalises its keys or pictures, and for processors other than diffusers'
-            ``AttnProcessor2_0``.
+    `ValueError` for another network, a U-Net without attention or with attention that normalises
+    its keys or pictures, and for processors other than diffusers' ``AttnProcessor2_0``.
     """
     unet = _unet(network)
     if not isinstance(unet, UNet):
@@ -94,7 +77,7 @@ def _unet(network: Network) -> Any:
             f"got a {type(network).__name__}; only the U-Nets with cross attention of Stable "
             "Diffusion and SDXL offer their attention"
         )
-    return network.unet
+    return network.module
 
 
 def _diffusers_layers(unet: Any) -> list[Any]:

@@ -4,8 +4,6 @@ import torch
 
 from diffusion_geodesics.models.errors import ModelError
 
-__all__ = ["default_device", "usable_device"]
-
 
 def default_device() -> torch.device:
     """cuda where there is one, else mps, else cpu."""
@@ -17,11 +15,8 @@ def default_device() -> torch.device:
 
 
 def usable_device(device: str | torch.device) -> torch.device:
-    """A device on which a number can be stored and read back.
-
-    Raises:
-        ModelError: for any other, ``"meta"`` included, whose tensors have no values.
-    """
+    """A device on which a number can be stored and read back; `ModelError` for any other,
+    ``"meta"`` included, whose tensors have no values."""
     try:
         wanted = torch.device(device)
         torch.ones(1, device=wanted).item()

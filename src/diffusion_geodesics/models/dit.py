@@ -3,51 +3,37 @@ r"""DiT: a transformer that predicts noise, conditioned on one of its classes.
 Each block embeds class :math:`k` by a table of its own, :math:`e = E_k`. A mixture of classes with
 weights :math:`w_k` is :math:`\sum_k w_k E_k` in every table, so that a straight line from one class
 to another is a straight line of embeddings. The null class, for the marginal score, is the row
-after the last.
-
-References:
-    Peebles and Xie, Scalable diffusion models with transformers, arXiv 2212.09748.
+after the last (Peebles and Xie, arXiv 2212.09748).
 """
 
 import difflib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from diffusion_geodesics.diffusion import Condition, Denoiser
+from diffusion_geodesics.diffusion import Condition, Rows
 from diffusion_geodesics.models.errors import ModelError
-from diffusion_geodesics.models.families import DIT
-from diffusion_geodesics.models.family import ModelFamily
-from diffusion_geodesics.models.schedulers import read_scheduler
-from diffusion_geodesics.models.transformer import (
-    TransformerModel,
-    TransformerNetwork,
-    check_variance,
-    per_row,
-)
-
-__all__ = ["DiTModel", "DiTNetwork"]
+from diffusion_geodesics.models.families import DIT, ModelFamily
+from diffusion_geodesics.models.pipeline_network import Output
+from diffusion_geodesics.models.transformer import TransformerModel, TransformerNetwork
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class DiTNetwork(TransformerNetwork):
-    """A `DiTTransformer2DModel` on flat square latents; arguments as `TransformerNetwork`."""
+    """A `DiTTransformer2DModel` on flat square latents."""
 
-    def _evaluate(
-        self, latents: Float[Tensor, "rows c h w"], timestep: float, condition: Condition
-    ) -> Float[Tensor, "rows d h w"]:
+    def _evaluate(self, x: Rows, timestep: float, condition: Condition) -> Output:
         (weights,) = condition.parts
         present = weights.any(dim=0).nonzero().flatten()
-        with _mixed_classes(self.transformer, weights[:, present].to(self.device)):
-            return self.transformer(
-                latents,
-                timestep=per_row(timestep, latents, self.device),
+        with _mixed_classes(self.module, weights[:, present].to(self.device)):
+            return self.module(
+                self._latents(x),
+                timestep=self._per_row(timestep, x),
                 class_labels=present.to(self.device),
                 return_dict=False,
             )[0]
@@ -61,16 +47,11 @@ def _mixed_classes(transformer: torch.nn.Module, weights: Tensor) -> Iterator[No
     def mix(_module: torch.nn.Module, _inputs: Any, table: Tensor) -> Tensor:
         return weights.to(table.dtype).to(table.device) @ table
 
-    handles = [
-        part.register_forward_hook(mix)
-        for part in transformer.modules()
-        if isinstance(part, LabelEmbedding)
-    ]
-    try:
+    with ExitStack() as hooks:
+        for part in transformer.modules():
+            if isinstance(part, LabelEmbedding):
+                hooks.enter_context(part.register_forward_hook(mix))
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @final
@@ -82,32 +63,18 @@ class DiTModel(TransformerModel):
     single 1 for a prompt. Weights interpolate linearly, and with them the embeddings.
     """
 
-    @property
-    def family(self) -> ModelFamily:
-        """DiT."""
-        return DIT
+    family: ClassVar[ModelFamily] = DIT
+    network_class: ClassVar[type[TransformerNetwork]] = DiTNetwork
 
     @property
     def classes(self) -> int:
         """How many classes there are, not counting the null class."""
         return self._network.config["num_embeds_ada_norm"]
 
-    def denoiser(self, height: int, width: int) -> Denoiser:
-        """The denoiser for latents of images of a size in pixels.
-
-        Raises:
-            ValueError: for a size that is no multiple of :attr:`size_multiple` or not square.
-        """
-        network = DiTNetwork(self._network, self.latent_shape(height, width), self.device)
-        return Denoiser(network, *read_scheduler(self.pipeline.scheduler))
-
     def encode_prompt(self, text: str) -> Condition:
-        """The condition of a class, by number or name, one row; ``""`` is the null class.
+        """The condition of a class, by number or name (the pipeline's ``labels``), one row.
 
-        Names are the pipeline's ``labels``, in upper or lower case.
-
-        Raises:
-            ModelError: for an unknown class, with the names that come closest.
+        ``""`` is the null class. `ModelError` for an unknown class, with the closest names.
         """
         weights = torch.zeros(1, self.classes + 1)
         weights[0, self._class_of(text.strip())] = 1.0
@@ -123,15 +90,12 @@ class DiTModel(TransformerModel):
         numbers = {name.casefold(): number for name, number in self.pipeline.labels.items()}
         if text.casefold() in numbers:
             return numbers[text.casefold()]
-        if not numbers:
-            raise ModelError(
-                f"got class {text!r}; {self.id} came without names of classes: give a number from "
-                f"0 to {self.classes - 1}, or nothing for no class"
-            )
         near = difflib.get_close_matches(text.casefold(), list(numbers), n=5)
-        hint = f"did you mean {', '.join(near)}?" if near else "see pipeline.labels for the names"
+        hint = f"did you mean {', '.join(near)}?" if near else "see pipeline.labels for the names."
+        if not numbers:
+            hint = f"{self.id} came without names of classes."
         raise ModelError(
-            f"got class {text!r}; {hint} Or give a number from 0 to {self.classes - 1}, or nothing "
+            f"got class {text!r}; {hint} Give a number from 0 to {self.classes - 1}, or nothing "
             "for no class"
         )
 
@@ -143,7 +107,3 @@ class DiTModel(TransformerModel):
                 f"got images of {height}x{width}; {self.id} takes square images only: "
                 f"set the size to {self.native_size}x{self.native_size}, for example"
             )
-
-    def _check_usable(self) -> None:
-        super()._check_usable()
-        check_variance(self._network)

@@ -9,40 +9,45 @@ from typing import Any, TypeVar, final
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from diffusion_geodesics.diffusion import Condition, Denoiser
 from diffusion_geodesics.models.embedded_networks.autoencoder import Autoencoder
 from diffusion_geodesics.models.embedded_networks.unet import UNet
-from diffusion_geodesics.models.embedded_prompts import PromptEncoder
 from diffusion_geodesics.models.errors import ModelError
+from diffusion_geodesics.models.families import STABLE_DIFFUSION
 from diffusion_geodesics.models.folders import EMBEDDED, weight_files
 from diffusion_geodesics.models.hashing import hash_files
+from diffusion_geodesics.models.locks import exclusive
 from diffusion_geodesics.models.model import DiffusionModel
+from diffusion_geodesics.models.opening import load_network
 from diffusion_geodesics.models.pipeline_model import as_condition, check_size
+from diffusion_geodesics.models.pipeline_network import UNetNetwork
+from diffusion_geodesics.models.quiet import quiet
 from diffusion_geodesics.models.schedulers import (
     PREDICTIONS,
     discrete_schedule,
     scaled_linear_alphas,
 )
-from diffusion_geodesics.models.unet import UNetNetwork
+from diffusion_geodesics.models.text import (
+    check_characters,
+    check_known,
+    check_tokenizer,
+    tokenizer_notes,
+)
 from diffusion_geodesics.models.vae import VAECodec, vae_factor
 
-__all__ = ["EmbeddedModel"]
-
 Part = TypeVar("Part", bound=nn.Module)
+
+EMPTY_PROMPT = "empty_prompt.safetensors"
+"""The text encoder's hidden states of "", one tensor for each precision, named by it."""
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class EmbeddedModel(DiffusionModel):
-    """The Stable Diffusion pipeline inside this package, without diffusers.
-
-    Args:
-        unet, autoencoder: its networks, in evaluation mode.
-        folder: where its weights and configurations are.
-        id: its name.
-    """
+    """The Stable Diffusion pipeline inside this package, without diffusers, read
+    from ``folder``."""
 
     unet: UNet
     autoencoder: Autoencoder
@@ -51,15 +56,8 @@ class EmbeddedModel(DiffusionModel):
 
     @staticmethod
     def load(device: torch.device, dtype: torch.dtype, folder: Path = EMBEDDED) -> "EmbeddedModel":
-        """Read the networks; the text encoder is read when a prompt is first encoded.
-
-        Args:
-            device, dtype: where the networks run, in which precision.
-            folder: of the pipeline.
-
-        Raises:
-            ModelError: if files are missing or damaged.
-        """
+        """Read the networks; the text encoder is read when a prompt is first encoded. `ModelError`
+        if files are missing or damaged."""
         try:
             unet = _read(UNet, folder / "unet", device, dtype)
             autoencoder = _read(Autoencoder, folder / "vae", device, dtype)
@@ -71,23 +69,15 @@ class EmbeddedModel(DiffusionModel):
             ) from error
         return EmbeddedModel(unet, autoencoder, folder)
 
-    @property
-    def hash(self) -> str:
-        """SHA-256 over the weight files, 64 hexadecimal digits, computed when first asked for."""
-        return self._hash
-
-    @cached_property
-    def _hash(self) -> str:
+    def _weights_hash(self) -> str:
         return hash_files(weight_files(self.folder))
 
     @property
     def device(self) -> torch.device:
-        """Where the networks run."""
         return self.unet.conv_in.weight.device
 
     @property
     def dtype(self) -> torch.dtype:
-        """The networks' precision; geometry stays in float32 or float64."""
         return self.unet.dtype
 
     @property
@@ -102,16 +92,10 @@ class EmbeddedModel(DiffusionModel):
         return vae_factor(self.autoencoder) * 2**halvings
 
     def codec(self, height: int, width: int) -> VAECodec:
-        """The codec for images of a size in pixels.
-
-        Raises:
-            ValueError: for a size that is no multiple of :attr:`size_multiple`.
-        """
         check_size(height, width, self.size_multiple, self.id)
         return VAECodec(self.autoencoder, height, width, self.device)
 
     def denoiser(self, height: int, width: int) -> Denoiser:
-        """The denoiser for latents of images of a size; errors as :meth:`codec`."""
         shape = self.codec(height, width).latent_shape
         config = self._scheduler
         schedule = discrete_schedule(config, scaled_linear_alphas(config))
@@ -119,24 +103,52 @@ class EmbeddedModel(DiffusionModel):
         return Denoiser(network, schedule, PREDICTIONS[config["prediction_type"]])
 
     def encode_prompt(self, text: str) -> Condition:
-        """The condition of a prompt, one row of one part; ``""`` is the null condition.
-
-        Text beyond the text encoder's length is cut off; see :meth:`prompt_notes`.
-
-        Cost: seconds for the first prompt but ``""``, for which transformers is imported.
-
-        Raises:
-            ModelError: if the tokenizer knows nothing of the prompt.
-        """
-        return as_condition(self._prompts.encode(text))
+        """As for every model. The empty prompt's embedding is read from the package; the first
+        other one costs seconds, since transformers is imported."""
+        stored = None if text else self._stored()
+        if stored is not None:
+            return as_condition(stored.to(self.device))
+        check_characters(text)
+        with exclusive(self), quiet("transformers"), torch.inference_mode():
+            tokenizer, encoder = self._text
+            check_known([(tokenizer, encoder.config)], text)
+            length = tokenizer.model_max_length
+            fixed = {"padding": "max_length", "max_length": length, "truncation": True}
+            tokens = tokenizer(text, return_tensors="pt", **fixed).input_ids
+            states = encoder(tokens.to(self.device))[0]
+        return as_condition(states)
 
     def prompt_notes(self, text: str) -> tuple[str, ...]:
-        """What the tokenizer cuts off or does not know of a prompt, a sentence each."""
-        return self._prompts.notes(text)
+        if not text:
+            return ()
+        check_characters(text)
+        with exclusive(self), quiet("transformers"):
+            tokenizer, _ = self._text
+            return tokenizer_notes(tokenizer, text, tokenizer.model_max_length, "tokenizer")
+
+    def _stored(self) -> Tensor | None:
+        try:
+            stored = load_file(self.folder / EMPTY_PROMPT)
+        except (OSError, SafetensorError):
+            return None
+        return stored.get(str(self.dtype).removeprefix("torch."))
 
     @cached_property
-    def _prompts(self) -> PromptEncoder:
-        return PromptEncoder(self.folder, self.device, self.dtype)
+    def _text(self) -> tuple[Any, Any]:
+        """Tokenizer and text encoder."""
+        from transformers.models.clip.modeling_clip import CLIPTextModel
+        from transformers.models.clip.tokenization_clip import CLIPTokenizer
+
+        encoder = load_network(CLIPTextModel, self.folder, "text_encoder", self.dtype, self.id)
+        try:
+            tokenizer = CLIPTokenizer.from_pretrained(str(self.folder / "tokenizer"))
+        except (OSError, ValueError) as error:
+            raise ModelError(
+                "the tokenizer of the embedded model is damaged; reinstall the package"
+            ) from error
+        (reader,) = STABLE_DIFFUSION.readers
+        check_tokenizer(tokenizer, encoder.config, reader)
+        return tokenizer, encoder.to(self.device)
 
     @cached_property
     def _scheduler(self) -> dict[str, Any]:

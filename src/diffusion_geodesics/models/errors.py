@@ -1,7 +1,5 @@
 """The error of model loading."""
 
-__all__ = ["ModelError"]
-
 
 class ModelError(ValueError):
     """A model that cannot be found, fetched or used; the message says what to do."""

@@ -4,52 +4,88 @@ Plain data: nothing here imports torch or a model library, and an adapter is imp
 of its family is opened.
 """
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, final
 
 from diffusion_geodesics.models.errors import ModelError
-from diffusion_geodesics.models.family import ModelFamily, TextReader
 
-__all__ = [
-    "DDPM",
-    "DIT",
-    "FAMILIES",
-    "FLUX",
-    "PIXART",
-    "SDXL",
-    "STABLE_DIFFUSION",
-    "STABLE_DIFFUSION_3",
-    "family_named",
-    "family_of",
-]
+
+@final
+@dataclass(frozen=True)
+class TextReader:
+    """The components of a pipeline that cut a prompt into tokens and read them.
+
+    ``capped``: the pipeline's ``max_sequence_length`` bounds the number of tokens (T5), not the
+    tokenizer's ``model_max_length`` (CLIP). ``required``: prompts cannot be encoded without it.
+    """
+
+    tokenizer: str
+    encoder: str
+    capped: bool = False
+    required: bool = True
+
+
+@final
+@dataclass(frozen=True)
+class ModelFamily:
+    """One entry of the registry.
+
+    Args:
+        name: as people call it.
+        pipelines: names of diffusers' pipeline classes, as ``model_index.json`` has them; the
+            first is the one named in errors.
+        adapter: the subclass of ``PipelineModel`` for these pipelines, ``"module:Class"``.
+        parts: the components that must be there, the denoising network first.
+        prediction, prompt: what the network predicts and what a prompt is, in a few words.
+        optional: components with weights that may be missing; they count for the hash.
+        readers: what reads a prompt's text; empty where a prompt is no text.
+        note: what the score is where it is the score of no density, for all its pipelines.
+    """
+
+    name: str
+    pipelines: tuple[str, ...]
+    adapter: str
+    parts: tuple[str, ...]
+    prediction: str
+    prompt: str = "text"
+    optional: tuple[str, ...] = ()
+    readers: tuple[TextReader, ...] = ()
+    note: str = ""
+
+    def claims(self, pipe: Any) -> bool:
+        """Whether a pipeline in memory belongs to this family, by its class or a parent class."""
+        return any(kind.__name__ in self.pipelines for kind in type(pipe).__mro__)
+
+    def check_complete(self, pipe: Any) -> None:
+        """`ModelError` unless a pipeline is of this family and has its parts."""
+        if not self.claims(pipe):
+            raise ModelError(
+                f"got a {type(pipe).__name__}; expected a {self.pipelines[0]} ({self.name})"
+            )
+        missing = [name for name in self.parts if getattr(pipe, name, None) is None]
+        if missing:
+            raise ModelError(f"got a pipeline without {', '.join(missing)}; load it with all parts")
+
+
+_SCHEDULED = "noise, v, sample, flow or EDM: the scheduler's configuration"
+_CLIP = TextReader("tokenizer", "text_encoder")
+_SECOND_CLIP = TextReader("tokenizer_2", "text_encoder_2")
 
 STABLE_DIFFUSION = ModelFamily(
     name="Stable Diffusion 1.x, 2.x",
     pipelines=("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline"),
     adapter="diffusion_geodesics.models.sd:StableDiffusionModel",
     parts=("unet", "vae", "text_encoder", "tokenizer", "scheduler"),
-    prediction="noise, v, sample, flow or EDM: the scheduler's configuration",
-    prompt="text",
-    readers=(TextReader("tokenizer", "text_encoder"),),
+    prediction=_SCHEDULED,
+    readers=(_CLIP,),
 )
 SDXL = ModelFamily(
     name="SDXL",
     pipelines=("StableDiffusionXLPipeline", "StableDiffusionXLImg2ImgPipeline"),
-    adapter="diffusion_geodesics.models.sdxl:StableDiffusionXLModel",
-    parts=(
-        "unet",
-        "vae",
-        "text_encoder",
-        "text_encoder_2",
-        "tokenizer",
-        "tokenizer_2",
-        "scheduler",
-    ),
-    prediction="noise, v, sample, flow or EDM: the scheduler's configuration",
-    prompt="text",
-    readers=(
-        TextReader("tokenizer", "text_encoder"),
-        TextReader("tokenizer_2", "text_encoder_2"),
-    ),
+    adapter="diffusion_geodesics.models.sd:StableDiffusionXLModel",
+    parts=(*STABLE_DIFFUSION.parts, "text_encoder_2", "tokenizer_2"),
+    prediction=_SCHEDULED,
+    readers=(_CLIP, _SECOND_CLIP),
 )
 STABLE_DIFFUSION_3 = ModelFamily(
     name="Stable Diffusion 3, 3.5",
@@ -57,11 +93,10 @@ STABLE_DIFFUSION_3 = ModelFamily(
     adapter="diffusion_geodesics.models.sd3:StableDiffusion3Model",
     parts=("transformer", "vae", "scheduler"),
     prediction="flow velocity",
-    prompt="text",
     optional=("text_encoder", "text_encoder_2", "text_encoder_3"),
     readers=(
-        TextReader("tokenizer", "text_encoder"),
-        TextReader("tokenizer_2", "text_encoder_2"),
+        _CLIP,
+        _SECOND_CLIP,
         TextReader("tokenizer_3", "text_encoder_3", capped=True, required=False),
     ),
 )
@@ -71,12 +106,8 @@ FLUX = ModelFamily(
     adapter="diffusion_geodesics.models.flux:FluxModel",
     parts=("transformer", "vae", "scheduler"),
     prediction="flow velocity",
-    prompt="text",
     optional=("text_encoder", "text_encoder_2"),
-    readers=(
-        TextReader("tokenizer", "text_encoder"),
-        TextReader("tokenizer_2", "text_encoder_2", capped=True),
-    ),
+    readers=(_CLIP, TextReader("tokenizer_2", "text_encoder_2", capped=True)),
     note="distilled (guidance in dev, few steps in schnell): its score is that of no density",
 )
 PIXART = ModelFamily(
@@ -85,7 +116,6 @@ PIXART = ModelFamily(
     adapter="diffusion_geodesics.models.pixart:PixArtModel",
     parts=("transformer", "vae", "scheduler"),
     prediction="noise",
-    prompt="text",
     optional=("text_encoder",),
     readers=(TextReader("tokenizer", "text_encoder", capped=True),),
 )
@@ -118,15 +148,8 @@ FAMILIES: tuple[ModelFamily, ...] = (
 
 
 def family_named(pipeline_class: str, of: str) -> ModelFamily:
-    """The family whose pipelines have a class name.
-
-    Args:
-        pipeline_class: such as ``"StableDiffusionPipeline"``.
-        of: names the model in the error.
-
-    Raises:
-        ModelError: if no family has it.
-    """
+    """The family whose pipelines have a class name; else `ModelError`, in which ``of`` names the
+    model."""
     for family in FAMILIES:
         if pipeline_class in family.pipelines:
             return family
@@ -134,11 +157,7 @@ def family_named(pipeline_class: str, of: str) -> ModelFamily:
 
 
 def family_of(pipe: Any) -> ModelFamily:
-    """The family of a pipeline in memory.
-
-    Raises:
-        ModelError: if no family claims it.
-    """
+    """The family of a pipeline in memory; `ModelError` if none claims it."""
     for family in FAMILIES:
         if family.claims(pipe):
             return family

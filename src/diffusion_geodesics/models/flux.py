@@ -2,15 +2,13 @@ r"""Flux.1: flow matching on latents that the transformer takes as a sequence of
 
 The transformer predicts the velocity :math:`v = \varepsilon - x_0` on
 :math:`x_\sigma = (1 - \sigma) x_0 + \sigma \varepsilon` and takes :math:`\sigma` as its time.
-Here a latent is flat (channels, height, width), as the autoencoder has it; it is cut into patches
-inside the network's adapter, which is a permutation of the coordinates and does not change the
-geometry.
+A latent is flat (channels, height, width), as the autoencoder has it; cutting it into patches only
+permutes the coordinates.
 
 **None of the published models has a true density.** ``dev`` is guidance-distilled: it takes a
 guidance weight :math:`w` and imitates :math:`v_\varnothing + w (v_c - v_\varnothing)`, the score of
 no density for any :math:`w` but 1, for which it was not trained. ``schnell`` is timestep-distilled:
-away from its few steps its output is no conditional mean. Lengths and densities computed from
-either are labelled.
+away from its few steps its output is no conditional mean.
 """
 
 from collections.abc import Iterable
@@ -21,14 +19,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from diffusion_geodesics.diffusion import Condition, Denoiser, FlowPrediction
-from diffusion_geodesics.models.families import FLUX
-from diffusion_geodesics.models.family import ModelFamily
+from diffusion_geodesics.diffusion import Condition, FlowSchedule, NoiseSchedule, Prediction, Rows
+from diffusion_geodesics.models.families import FLUX, ModelFamily
 from diffusion_geodesics.models.pipeline_model import as_condition
+from diffusion_geodesics.models.pipeline_network import Output
 from diffusion_geodesics.models.text import reading
-from diffusion_geodesics.models.transformer import TransformerModel, TransformerNetwork, per_row
-
-__all__ = ["FluxModel", "FluxNetwork", "pack", "positions", "unpack"]
+from diffusion_geodesics.models.transformer import TransformerModel, TransformerNetwork
 
 PATCH = 2
 
@@ -61,12 +57,9 @@ def positions(height: int, width: int) -> Float[Tensor, "tokens 3"]:
 class FluxNetwork(TransformerNetwork):
     """A `FluxTransformer2DModel` on flat latents of even height and width.
 
-    Features are those of the middle of all blocks: of ``dev``'s 19 double-stream and then 38
-    single-stream blocks, the tenth single-stream one.
-
-    Args:
-        guidance: the weight that a guidance-distilled transformer takes.
-        train_steps: T; the transformer takes ``timestep`` / T.
+    ``guidance`` is the weight that a guidance-distilled transformer takes; time steps are divided
+    by ``train_steps``. Features are those of the middle of the double-stream and then the
+    single-stream blocks.
     """
 
     guidance: float
@@ -76,25 +69,22 @@ class FluxNetwork(TransformerNetwork):
 
     @property
     def patch(self) -> int:
-        """2: the edge of a patch in latent pixels."""
         return PATCH
 
     @property
     def _stacks(self) -> tuple[Iterable[torch.nn.Module], ...]:
-        return (self.transformer.transformer_blocks, self.transformer.single_transformer_blocks)
+        return (self.module.transformer_blocks, self.module.single_transformer_blocks)
 
-    def _evaluate(
-        self, latents: Float[Tensor, "rows c h w"], timestep: float, condition: Condition
-    ) -> Float[Tensor, "rows d h w"]:
-        embeddings, pooled = condition.parts
+    def _evaluate(self, x: Rows, timestep: float, condition: Condition) -> Output:
+        embeddings, pooled = map(self._placed, condition.parts)
         _, height, width = self.latent_shape
-        guided = self.transformer.config["guidance_embeds"]
-        output = self.transformer(
-            hidden_states=pack(latents),
-            timestep=per_row(timestep / self.train_steps, latents, self.device),
-            guidance=per_row(self.guidance, latents, self.device) if guided else None,
-            encoder_hidden_states=self._placed(embeddings),
-            pooled_projections=self._placed(pooled),
+        guided = self.module.config["guidance_embeds"]
+        output = self.module(
+            hidden_states=pack(self._latents(x)),
+            timestep=self._per_row(timestep / self.train_steps, x),
+            guidance=self._per_row(self.guidance, x) if guided else None,
+            encoder_hidden_states=embeddings,
+            pooled_projections=pooled,
             txt_ids=torch.zeros(embeddings.shape[1], 3, device=self.device),
             img_ids=positions(height, width).to(self.device),
             return_dict=False,
@@ -108,19 +98,15 @@ class FluxModel(TransformerModel):
     """A `FluxPipeline`, taken apart; the pipeline is only read.
 
     A condition has two parts: T5's hidden states (rows, tokens, width) and CLIP's pooled vector
-    (rows, width). Both interpolate linearly. All else as in `PipelineModel`.
-
-    Args:
-        guidance: the weight w that a guidance-distilled transformer takes, the pipeline's own 3.5
-            by default; without effect on one that takes none.
+    (rows, width). Both interpolate linearly. ``guidance`` is the weight w that a
+    guidance-distilled transformer takes, the pipeline's own 3.5 by default.
     """
 
     guidance: float = 3.5
 
-    @property
-    def family(self) -> ModelFamily:
-        """Flux.1."""
-        return FLUX
+    family: ClassVar[ModelFamily] = FLUX
+    network_class: ClassVar[type[TransformerNetwork]] = FluxNetwork
+    flow: ClassVar[bool] = True
 
     @property
     def caveat(self) -> str:
@@ -131,32 +117,21 @@ class FluxModel(TransformerModel):
             )
         return "if distilled for few steps, as Flux.1 schnell is, the score is that of no density"
 
-    def denoiser(self, height: int, width: int) -> Denoiser:
-        """The denoiser for latents of images of a size; its grid of time steps is the size's.
-
-        Raises:
-            ValueError: for a size that is no multiple of :attr:`size_multiple`.
-        """
-        shape = self.latent_shape(height, width)
-        schedule = self._flow_schedule(shape[1] * shape[2] // PATCH**2)
-        schedule = replace(schedule, lowest=None)  # the pipeline's even grid ends at 1/steps
-        network = FluxNetwork(
-            self._network, shape, self.device, self.guidance, schedule.train_steps
-        )
-        return Denoiser(network, schedule, FlowPrediction())
-
     def encode_prompt(self, text: str) -> Condition:
-        """The condition of a prompt, one row; ``""`` is the null condition.
-
-        Text beyond the encoders' lengths is cut off; see :meth:`prompt_notes`.
-
-        Raises:
-            ModelError: for a pipeline without its text encoders, and if the tokenizers know
-                nothing of the prompt.
-        """
         with reading(self.pipeline, self.family.readers, text):
             embeddings, pooled, _ = self.pipeline.encode_prompt(text, device=self.device)
         return as_condition(embeddings, pooled)
+
+    def _network_for(self, height: int, width: int) -> TransformerNetwork:
+        shape = self.latent_shape(height, width)
+        train_steps = self.pipeline.scheduler.config["num_train_timesteps"]
+        return FluxNetwork(self._network, shape, self.device, self.guidance, train_steps)
+
+    def _scheduled(self, tokens: int) -> tuple[NoiseSchedule, Prediction]:
+        schedule, prediction = super()._scheduled(tokens)
+        if isinstance(schedule, FlowSchedule):
+            schedule = replace(schedule, lowest=None)  # the pipeline's even grid ends at 1/steps
+        return schedule, prediction
 
     @property
     def _native_latent_edge(self) -> int | None:
@@ -169,7 +144,3 @@ class FluxModel(TransformerModel):
     @property
     def _latent_channels(self) -> int:
         return self._network.config["in_channels"] // PATCH**2
-
-    def _check_usable(self) -> None:
-        self._flow_schedule(tokens=1)
-        super()._check_usable()

@@ -12,14 +12,6 @@ from typing import Any
 
 from diffusion_geodesics.models.errors import ModelError
 
-__all__ = [
-    "EMBEDDED",
-    "pipeline_class_name",
-    "read_index",
-    "variant_among",
-    "weight_files",
-]
-
 EMBEDDED = Path(__file__).parent / "embedded"
 """The folder of the model inside this package."""
 
@@ -32,15 +24,8 @@ them."""
 
 
 def read_index(folder: Path, name: str) -> dict[str, Any]:
-    """The ``model_index.json`` of a pipeline's folder.
-
-    Args:
-        folder: the folder.
-        name: names the model in errors.
-
-    Raises:
-        ModelError: if it is missing, unreadable or names no pipeline.
-    """
+    """The ``model_index.json`` of a pipeline's folder; `ModelError`, in which ``name`` names the
+    model, if it is missing, unreadable or names no pipeline."""
     index = folder / "model_index.json"
     if not os.path.isfile(index):
         raise ModelError(
@@ -62,23 +47,15 @@ def pipeline_class_name(folder: Path, name: str) -> str:
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:
-    """The safetensors files in the component folders of a pipeline's folder, sorted.
-
-    Files beside the component folders (a LoRA, a checkpoint in one piece) are not loaded and are
-    not among them.
-    """
+    """The safetensors files in the component folders of a pipeline's folder, sorted. Files beside
+    these folders (a LoRA, a checkpoint in one piece) are not loaded and are not among them."""
     return tuple(sorted(folder.glob("*/*.safetensors")))
 
 
 def variant_among(names: Iterable[str]) -> str | None:
-    """Which variant of the weights to load, by the names of a component's files.
-
-    Args:
-        names: file names, without folders; files that are no weights are passed over.
-
-    Returns:
-        ``None`` where there are weights without a variant, or none at all; otherwise ``"fp16"``,
-        ``"bf16"`` or the first of the others.
+    """Which variant of the weights to load, by the names of a component's files (others are passed
+    over): ``None`` where there are weights without a variant, or none at all; otherwise ``"fp16"``,
+    ``"bf16"`` or the first of the others.
     """
     matches = [match for match in map(_WEIGHTS.fullmatch, names) if match]
     found = {match["inner"] or match["outer"] or "" for match in matches}

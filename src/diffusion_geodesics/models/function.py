@@ -2,11 +2,8 @@
 
 import hashlib
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from functools import cached_property
-from threading import RLock
-from typing import Any, final
+from dataclasses import dataclass
+from typing import final
 
 import torch
 from torch import Tensor
@@ -31,8 +28,6 @@ from diffusion_geodesics.models.function_network import (
 from diffusion_geodesics.models.hashing import hash_tensors
 from diffusion_geodesics.models.model import DiffusionModel
 from diffusion_geodesics.models.pixel import PixelCodec
-
-__all__ = ["FunctionModel", "PromptFunction", "from_denoiser", "from_score"]
 
 PromptFunction = Callable[[str], Tensor]
 """Text -> its embedding, of any shape but the same for all; "" is no prompt."""
@@ -80,24 +75,17 @@ def from_denoiser(
         ValueError: for an empty shape, or one that the codec does not have.
     """
     shape = _checked(shape)
+    network = FunctionNetwork(denoise, shape, embed is not None, flat, features)
     if codec is None and len(shape) == 3 and shape[0] in (1, 3):
-        codec = PixelCodec(shape[1], shape[2], shape[0], _device_of(denoise))
+        codec = PixelCodec(shape[1], shape[2], shape[0], network.device)
     if codec is not None and tuple(codec.latent_shape) != shape:
         raise ValueError(
             f"got a codec of latents {tuple(codec.latent_shape)} for points of {shape}; they must "
             "be the same"
         )
-    return FunctionModel(
-        denoise,
-        shape,
-        codec,
-        schedule or EDMSchedule(),
-        prediction or SamplePrediction(),
-        embed,
-        flat,
-        id or getattr(denoise, "__qualname__", type(denoise).__qualname__),
-        features,
-    )
+    parts = Denoiser(network, schedule or EDMSchedule(), prediction or SamplePrediction())
+    name = id or getattr(denoise, "__qualname__", type(denoise).__qualname__)
+    return FunctionModel(network, parts, codec, embed, name)
 
 
 def from_score(
@@ -137,39 +125,25 @@ class FunctionModel(DiffusionModel):
     Without a codec it is a model of arrays.
     """
 
-    function: NoiseFunction
-    shape: tuple[int, ...]
+    network: FunctionNetwork
+    parts: Denoiser
     images: Codec | None
-    schedule: NoiseSchedule
-    prediction: Prediction
     embed: PromptFunction | None
-    flat: bool
     id: str
-    features: FeatureFunction | None = None
-    lock: AbstractContextManager[Any] = field(default_factory=RLock, repr=False)
 
-    @property
-    def hash(self) -> str:
-        """SHA-256 over the weights of a module; over the name of a plain function."""
-        return self._hash
-
-    @cached_property
-    def _hash(self) -> str:
-        if isinstance(self.function, torch.nn.Module):
-            return hash_tensors([self.function])
+    def _weights_hash(self) -> str:
+        if isinstance(self.network.function, torch.nn.Module):
+            return hash_tensors([self.network.function])
         return hashlib.sha256(self.id.encode()).hexdigest()
 
     @property
     def device(self) -> torch.device:
-        """Where the function's own parameters are; the CPU for one without."""
-        return _device_of(self.function)
+        return self.network.device
 
     @property
     def dtype(self) -> torch.dtype:
         """The precision of the function's own parameters; float32 for one without."""
-        if isinstance(self.function, torch.nn.Module):
-            return next((p.dtype for p in self.function.parameters()), torch.float32)
-        return torch.float32
+        return next((p.dtype for p in self.network.parameters), torch.float32)
 
     @property
     def native_size(self) -> int:
@@ -178,25 +152,20 @@ class FunctionModel(DiffusionModel):
 
     @property
     def size_multiple(self) -> int:
-        """1: there is only the one size."""
         return 1
 
     @property
     def _images(self) -> Codec:
         if self.images is None:
             raise ModelError(
-                f"{self.id} is a model of arrays of shape {self.shape}, which are no images: use "
-                "model.at(level), or give from_denoiser a codec of images"
+                f"{self.id} is a model of arrays of shape {self.network.latent_shape}, which are "
+                "no images: use model.at(level), or give from_denoiser a codec of images"
             )
         return self.images
 
     def codec(self, height: int, width: int) -> Codec:
-        """The codec.
-
-        Raises:
-            ModelError: for a model of arrays.
-            ValueError: for another size than its own.
-        """
+        """The codec; `ModelError` for a model of arrays, `ValueError` for another size than its
+        own."""
         known = self._images
         if (height, width) != tuple(known.image_shape[1:]):
             own = "x".join(map(str, known.image_shape[1:]))
@@ -204,44 +173,23 @@ class FunctionModel(DiffusionModel):
         return known
 
     def denoiser(self, height: int, width: int) -> Denoiser:
-        """The denoiser; errors as `codec`."""
         self.codec(height, width)
-        return self._denoiser
-
-    @property
-    def _denoiser(self) -> Denoiser:
-        network = FunctionNetwork(
-            self.function,
-            self.shape,
-            self.embed is not None,
-            self.flat,
-            self.device,
-            self.features,
-            self.lock,
-        )
-        return Denoiser(network, self.schedule, self.prediction)
+        return self.parts
 
     def at(self, level: float, *, steps: int = 25, prompt: str = "") -> ArrayLevel:
         """The model at a noise level, for arrays of its shape: scores, and the way there and back.
 
         Args:
-            level: fraction of the steps, in (0, 1].
+            level: fraction of the steps, in (0, 1]; `ValueError` outside.
             steps: sampling steps from pure noise to clean arrays.
-            prompt: what the arrays show.
-
-        Raises:
-            ModelError: for a prompt that the model does not know.
-            ValueError: for a level out of range.
+            prompt: what the arrays show; `ModelError` for one that the model does not know.
         """
-        return ArrayLevel(self._denoiser, self.shape, self.encode_prompt(prompt), steps, level)
+        shape, condition = self.network.latent_shape, self.encode_prompt(prompt)
+        return ArrayLevel(self.parts, shape, condition, steps, level)
 
     def encode_prompt(self, text: str) -> Condition:
-        """The embedding of a text, one row.
-
-        Raises:
-            ModelError: for a text that the model does not know, which is any but ``""`` where it
-                takes no prompts.
-        """
+        """The embedding of a text, one row; `ModelError` for one that the model does not know,
+        which is any but ``""`` where it takes no prompts."""
         if self.embed is not None:
             try:
                 return Condition((self.embed(text)[None].to(self.device),))
@@ -260,9 +208,3 @@ def _checked(shape: tuple[int, ...]) -> tuple[int, ...]:
             "(3, 32, 32)"
         )
     return known
-
-
-def _device_of(function: NoiseFunction) -> torch.device:
-    if isinstance(function, torch.nn.Module):
-        return next((p.device for p in function.parameters()), torch.device("cpu"))
-    return torch.device("cpu")

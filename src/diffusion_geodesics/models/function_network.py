@@ -1,20 +1,18 @@
 """A user's function as a network."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from threading import RLock
 from typing import Any, final
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from diffusion_geodesics.density import GradientUse
-from diffusion_geodesics.diffusion import ChunkedBatches, Condition, Features, Network
-
-__all__ = ["FeatureFunction", "FunctionNetwork", "NoiseFunction"]
+from diffusion_geodesics.diffusion import ChunkedBatches, Condition, Features, Network, Rows
+from diffusion_geodesics.points import GradientUse
 
 NoiseFunction = Callable[[Tensor, float], Tensor] | Callable[[Tensor, float, Tensor], Tensor]
 """(points, sigma), or (points, sigma, embeddings), -> what is predicted, of the points' shape."""
@@ -31,50 +29,44 @@ FeatureFunction = (
 class FunctionNetwork(Network):
     """A function as a network. Points come in the geometry's own precision, on their device.
 
-    Args:
-        function: what is predicted at (points, time step). It receives copies, which it may
-            change.
-        latent_shape: the shape of a point.
-        conditional: whether it takes embeddings as well.
-        flat: whether the function takes points flat.
-        device: where the function runs.
-        inner: gives inner features, called as the function is; ``None`` for none.
-        lock: held during each call, for functions that keep state; that of the model.
-        use: whether the function takes gradients inside.
+    ``function`` gives what is predicted at (points, time step), and embeddings if it is
+    ``conditional``; it receives copies, which it may change, flat or in the latents' shape.
+    ``inner`` gives inner features, called as the function is. ``lock`` is held during each call,
+    for functions that keep state; ``use`` knows whether the function takes gradients inside.
     """
 
     function: NoiseFunction
     latent_shape: tuple[int, ...]
     conditional: bool
     flat: bool
-    device: torch.device
     inner: FeatureFunction | None = None
     lock: AbstractContextManager[Any] = field(default_factory=RLock, repr=False)
     use: GradientUse = field(default_factory=GradientUse, repr=False)
 
     @property
     def dim(self) -> int:
-        """Coordinates of a point."""
         return math.prod(self.latent_shape)
 
     @property
+    def parameters(self) -> Iterator[Tensor]:
+        """Those of the function, where it is a module."""
+        if isinstance(self.function, torch.nn.Module):
+            yield from self.function.parameters()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the function's own parameters are; the CPU for one without."""
+        return next((p.device for p in self.parameters), torch.device("cpu"))
+
+    @property
     def batches(self) -> ChunkedBatches:
-        """Batches by a rough estimate: a thousand numbers alive for each coordinate."""
+        """By a rough estimate: a thousand numbers alive for each coordinate."""
         return ChunkedBatches(8_000 * self.dim, self.device)
 
-    def __call__(
-        self, x: Float[Tensor, "rows dim"], timestep: float, condition: Condition
-    ) -> Float[Tensor, "rows dim"]:
-        """The function's value; it may use autograd inside.
-
-        Raises:
-            ValueError: if the value is no tensor of the points' shape.
-        """
+    def __call__(self, x: Rows, timestep: float, condition: Condition) -> Rows:
+        """The function's value; `ValueError` if that is no tensor of the points' shape."""
+        value = partial(self._value, x, timestep, condition)
         alone = torch.is_inference_mode_enabled()
-
-        def value() -> Tensor:
-            return self._value(x, timestep, condition)
-
         with self.lock, torch.inference_mode(False):
             return self.use.values(value) if alone else value()
 
@@ -90,14 +82,8 @@ class FunctionNetwork(Network):
             )
         return value.flatten(1)
 
-    def features(
-        self, x: Float[Tensor, "rows dim"], timestep: float, condition: Condition
-    ) -> Features:
-        """What ``inner`` gives.
-
-        Raises:
-            ValueError: if that is no tuple of features, row by row.
-        """
+    def features(self, x: Rows, timestep: float, condition: Condition) -> Features:
+        """What ``inner`` gives; `ValueError` if that is no tuple of features, row by row."""
         if self.inner is None:
             return ()
         with self.lock, torch.inference_mode(False):

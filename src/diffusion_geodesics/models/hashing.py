@@ -8,14 +8,12 @@ from pathlib import Path
 
 import torch
 
-__all__ = ["hash_files", "hash_tensors"]
-
 
 def hash_files(files: Sequence[Path]) -> str:
     """SHA-256 over the files' own SHA-256 sums, in order; hexadecimal.
 
-    Cost: every file is read once a process, unless it changes. A file in a Hugging Face cache is
-    stored under its sum and is not read.
+    Every file is read once a process, unless it changes. A file in a Hugging Face cache is stored
+    under its sum and is not read.
     """
     total = hashlib.sha256()
     for file in files:

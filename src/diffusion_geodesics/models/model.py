@@ -2,6 +2,7 @@
 
 import os
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import final
 
 import torch
@@ -9,14 +10,12 @@ import torch
 from diffusion_geodesics.diffusion import Codec, Condition, Denoiser
 from diffusion_geodesics.models.info import ModelInfo
 
-__all__ = ["DiffusionModel", "as_model"]
-
 
 class DiffusionModel(ABC):
     """A pretrained model, taken apart: codec, denoiser and conditions.
 
-    Codec and denoiser depend on the size of the images and are made for a size. Threads may share
-    a model: evaluations of the same network wait for each other where they would interfere.
+    Codec and denoiser depend on the size of the images and are made for a size. Threads may share a
+    model: evaluations of the same network wait for each other where they would interfere.
 
     Args:
         id: the name it was asked for by.
@@ -38,10 +37,13 @@ class DiffusionModel(ABC):
         """What the score is, in a sentence, where it is the score of no density; else empty."""
         return ""
 
-    @property
-    @abstractmethod
+    @cached_property
     def hash(self) -> str:
         """SHA-256 over the weights, 64 hexadecimal digits, computed when first asked for."""
+        return self._weights_hash()
+
+    @abstractmethod
+    def _weights_hash(self) -> str: ...
 
     @property
     @abstractmethod
@@ -65,11 +67,8 @@ class DiffusionModel(ABC):
 
     @abstractmethod
     def codec(self, height: int, width: int) -> Codec:
-        """The codec for images of a size in pixels.
-
-        Raises:
-            ValueError: for a size that the model does not take.
-        """
+        """The codec for images of a size in pixels; `ValueError` for one that the model does not
+        take."""
 
     @abstractmethod
     def denoiser(self, height: int, width: int) -> Denoiser:
@@ -79,49 +78,32 @@ class DiffusionModel(ABC):
     def encode_prompt(self, text: str) -> Condition:
         """The condition of a prompt, one row; ``""`` is the null condition.
 
-        Raises:
-            ModelError: for a prompt that the model cannot take.
+        Text beyond the encoders' lengths is cut off; see :meth:`prompt_notes`. `ModelError` for a
+        prompt that the model cannot take, such as one of which its tokenizer knows nothing.
         """
 
     def prompt_notes(self, text: str) -> tuple[str, ...]:
-        """What must be known about a prompt, a sentence each: what of it the model cannot read.
-
-        For text this is the number of tokens that are cut off because the prompt is longer than
-        the text encoder reads, and of those that the tokenizer does not know.
+        """What of a prompt the model cannot read, a sentence each: the number of tokens that are
+        cut off because the text encoder reads no more, and of those that the tokenizer does not
+        know.
         """
         return ()
 
 
 def as_model(given: object) -> DiffusionModel:
-    """Check that a model was given where one is expected.
-
-    Args:
-        given: what a caller passed for a model.
-
-    Returns:
-        ``given`` itself.
-
-    Raises:
-        ValueError: for anything but a `DiffusionModel`, saying how to make one of it.
-    """
+    """``given`` itself if it is a `DiffusionModel`; else `ValueError`, saying how to make one of
+    it."""
     if isinstance(given, DiffusionModel):
         return given
     kinds = [kind.__name__ for kind in type(given).__mro__]
+    got = f"a {kinds[0]}"
     if isinstance(given, str | os.PathLike):
-        name = os.fspath(given)
-        raise ValueError(
-            f"got the name {name!r} where a model is expected; load it first: load_model({name!r})"
-        )
-    if "DiffusionPipeline" in kinds:
-        raise ValueError(
-            f"got a {kinds[0]} where a model is expected; wrap it: from_pipeline(pipeline)"
-        )
-    if isinstance(given, torch.nn.Module) or callable(given):
-        raise ValueError(
-            f"got a {kinds[0]} where a model is expected; wrap it: from_denoiser(function, "
-            "shape) or from_score(function, shape)"
-        )
-    raise ValueError(
-        f"got a {kinds[0]} where a model is expected; make one with load_model, from_pipeline, "
-        "from_denoiser or from_score"
-    )
+        got = f"the name {os.fspath(given)!r}"
+        advice = f"load it first: load_model({os.fspath(given)!r})"
+    elif "DiffusionPipeline" in kinds:
+        advice = "wrap it: from_pipeline(pipeline)"
+    elif isinstance(given, torch.nn.Module) or callable(given):
+        advice = "wrap it: from_denoiser(function, shape) or from_score(function, shape)"
+    else:
+        advice = "make one with load_model, from_pipeline, from_denoiser or from_score"
+    raise ValueError(f"got {got} where a model is expected; {advice}")

@@ -1,23 +1,20 @@
 """What all adapters over a diffusers pipeline share."""
 
-from abc import abstractmethod
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar, final
+from typing import Any, ClassVar, TypeVar, final
 
 import torch
 from torch import Tensor
 
 from diffusion_geodesics.diffusion import Condition
 from diffusion_geodesics.models.errors import ModelError
-from diffusion_geodesics.models.family import ModelFamily
+from diffusion_geodesics.models.families import ModelFamily
 from diffusion_geodesics.models.hashing import hash_files, hash_tensors
 from diffusion_geodesics.models.model import DiffusionModel
 from diffusion_geodesics.models.schedulers import read_scheduler
 from diffusion_geodesics.models.text import check_tokenizers, text_notes
-
-__all__ = ["PipelineModel", "as_condition", "check_size", "largest_edge"]
+from diffusion_geodesics.models.vae import VAECodec, vae_factor
 
 Model = TypeVar("Model", bound="PipelineModel")
 
@@ -28,17 +25,13 @@ class PipelineModel(DiffusionModel):
 
     The pipeline is only read: its LoRAs, offloading hooks and custom components act, and its
     scheduler and its settings stay as they are. Its networks are put into evaluation mode.
+    ``files`` are its weight files, where it was read from files; `hash` is taken over them.
 
-    Args:
-        pipeline: the pipeline.
-        id: the name it was asked for by.
-        files: its weight files, where it was read from files; `hash` is taken over them.
-        notes: what must be known about how it was loaded.
-
-    Raises:
-        ModelError: for a pipeline of another class, with parts missing, with weights that were
-            never loaded, or with a tokenizer or scheduler that cannot be used.
+    `ModelError` for a pipeline of another class, with parts missing, with weights that were never
+    loaded, or with a tokenizer or scheduler that cannot be used.
     """
+
+    family: ClassVar[ModelFamily]
 
     pipeline: Any
     id: str
@@ -54,11 +47,6 @@ class PipelineModel(DiffusionModel):
             _check_loaded(name, network)
             network.eval()
 
-    @property
-    @abstractmethod
-    def family(self) -> ModelFamily:
-        """Which family this is."""
-
     def _check_usable(self) -> None:
         """Raise `ModelError` for a complete pipeline of the family that cannot be used."""
 
@@ -68,17 +56,8 @@ class PipelineModel(DiffusionModel):
         """The model of a pipeline in memory."""
         return cls(pipe, str(getattr(pipe, "name_or_path", "") or type(pipe).__name__))
 
-    @property
     @final
-    def hash(self) -> str:
-        """SHA-256 over the weights: of the files, or of the tensors of a pipeline in memory.
-
-        64 hexadecimal digits, computed when first asked for.
-        """
-        return self._hash
-
-    @cached_property
-    def _hash(self) -> str:
+    def _weights_hash(self) -> str:
         return hash_files(self.files) if self.files else hash_tensors(self._networks.values())
 
     @property
@@ -90,11 +69,9 @@ class PipelineModel(DiffusionModel):
     @property
     @final
     def dtype(self) -> torch.dtype:
-        """The denoiser's precision; geometry stays in float32 or float64."""
         return self._network.dtype
 
     def prompt_notes(self, text: str) -> tuple[str, ...]:
-        """What the tokenizers cut off or do not know of a prompt, a sentence each."""
         return text_notes(self.pipeline, self.family.readers, text)
 
     @property
@@ -110,6 +87,54 @@ class PipelineModel(DiffusionModel):
         return {name: part for name, part in parts.items() if isinstance(part, torch.nn.Module)}
 
 
+@dataclass(frozen=True, eq=False)
+class LatentModel(PipelineModel):
+    """A pipeline of a network, an autoencoder and a scheduler. All else as in `PipelineModel`."""
+
+    @property
+    def native_size(self) -> int:
+        """The edge of the square images that the model was trained on; `ModelError` if neither
+        the network's nor the autoencoder's configuration says."""
+        edge = self._native_latent_edge
+        if edge is not None:
+            return edge * self._factor
+        pixels = self.pipeline.vae.config.get("sample_size")
+        if pixels is None:
+            raise ModelError(
+                f"the configurations of {self.id} do not say what size its images have "
+                f"(sample_size of {self.family.parts[0]}); give the size"
+            )
+        return -(-largest_edge(pixels) // self.size_multiple) * self.size_multiple
+
+    def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
+        """(channels, height, width) of the latents of images of a size; errors as `codec`."""
+        self._check_size(height, width)
+        channels = self.pipeline.vae.config["latent_channels"]
+        return (channels, height // self._factor, width // self._factor)
+
+    @final
+    def codec(self, height: int, width: int) -> VAECodec:
+        self._check_size(height, width)
+        return VAECodec(self.pipeline.vae, height, width, self.device, self._upcasts)
+
+    def _check_size(self, height: int, width: int) -> None:
+        check_size(height, width, self.size_multiple, self.id)
+
+    @property
+    def _upcasts(self) -> bool:
+        """Whether a half-precision autoencoder runs in float32."""
+        return False
+
+    @property
+    def _factor(self) -> int:
+        return vae_factor(self.pipeline.vae)
+
+    @property
+    def _native_latent_edge(self) -> int | None:
+        size = self._network.config["sample_size"]
+        return None if size is None else largest_edge(size)
+
+
 def _check_loaded(name: str, network: torch.nn.Module) -> None:
     """Check that a network has its weights, or a hook that brings them when it runs."""
     absent = [key for key, parameter in network.named_parameters() if parameter.is_meta]
@@ -121,11 +146,7 @@ def _check_loaded(name: str, network: torch.nn.Module) -> None:
 
 
 def check_size(height: int, width: int, multiple: int, name: str) -> None:
-    """Check that height and width are positive multiples of a number.
-
-    Raises:
-        ValueError: otherwise; ``name`` is the model's in it.
-    """
+    """`ValueError` unless height and width are positive multiples of a number."""
     if height < multiple or width < multiple or height % multiple or width % multiple:
         raise ValueError(
             f"got images of {height}x{width}; height and width must be multiples of "

@@ -1,11 +1,7 @@
-r"""PixArt-alpha and PixArt-sigma: a transformer that predicts noise, with T5 for the text.
+"""PixArt-alpha and PixArt-sigma: a transformer that predicts noise, with T5 for the text.
 
-The transformer gives :math:`\hat\varepsilon` and, in further channels, a variance for ancestral
-sampling, which has no part in the score and is dropped. Prompts have a mask, so that T5's padding
-is not attended to.
-
-References:
-    Chen et al., PixArt-alpha, arXiv 2310.00426; PixArt-sigma, arXiv 2403.04692.
+Prompts have a mask, so that T5's padding is not attended to (Chen et al., arXiv 2310.00426 and
+2403.04692).
 """
 
 from dataclasses import dataclass
@@ -13,23 +9,14 @@ from importlib.util import find_spec
 from typing import Any, ClassVar, final
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from diffusion_geodesics.diffusion import Condition, Denoiser
-from diffusion_geodesics.models.families import PIXART
-from diffusion_geodesics.models.family import ModelFamily
+from diffusion_geodesics.diffusion import Condition, Rows
+from diffusion_geodesics.models.families import PIXART, ModelFamily
 from diffusion_geodesics.models.pipeline_model import as_condition
-from diffusion_geodesics.models.schedulers import read_scheduler
+from diffusion_geodesics.models.pipeline_network import Output
 from diffusion_geodesics.models.text import reading
-from diffusion_geodesics.models.transformer import (
-    TransformerModel,
-    TransformerNetwork,
-    check_variance,
-    per_row,
-)
-
-__all__ = ["PixArtModel", "PixArtNetwork"]
+from diffusion_geodesics.models.transformer import TransformerModel, TransformerNetwork
 
 HIDDEN = -10_000.0
 """Added to the attention scores of a token that is not attended to, as in diffusers."""
@@ -38,42 +25,36 @@ HIDDEN = -10_000.0
 @final
 @dataclass(frozen=True, eq=False)
 class PixArtNetwork(TransformerNetwork):
-    r"""A `PixArtTransformer2DModel` on flat latents of one shape.
+    r"""A `PixArtTransformer2DModel`; ``size`` is (height, width) of the images in pixels.
 
     The mask :math:`m` of a condition, from 0 to 1 for each token, multiplies that token's attention
     weight: :math:`\ln m` is added to the scores. For a prompt it is 0 or 1, as in the pipeline.
     Between two prompts it is interpolated with the embeddings, so that a token that only one of
-    them has fades in: tokens of either are attended to, and the output is continuous along the
-    path.
-
-    Args:
-        size: (height, width) of the images in pixels, for transformers that take them.
+    them has fades in, and the output is continuous along the path.
     """
 
     size: tuple[int, int]
 
     text_tokens: ClassVar[int] = 300
 
-    def _evaluate(
-        self, latents: Float[Tensor, "rows c h w"], timestep: float, condition: Condition
-    ) -> Float[Tensor, "rows d h w"]:
+    def _evaluate(self, x: Rows, timestep: float, condition: Condition) -> Output:
         embeddings, mask = condition.parts
         bias = self._placed(mask.clamp(0.0, 1.0).log().clamp(min=HIDDEN))
-        return self.transformer(
-            latents,
+        return self.module(
+            self._latents(x),
             encoder_hidden_states=self._placed(embeddings),
             encoder_attention_mask=bias[:, None],
-            timestep=per_row(timestep, latents, self.device),
-            added_cond_kwargs=self._size_conditions(len(latents)),
+            timestep=self._per_row(timestep, x),
+            added_cond_kwargs=self._size_conditions(len(x)),
             return_dict=False,
         )[0]
 
     def _size_conditions(self, rows: int) -> dict[str, Tensor | None]:
         """Resolution and aspect ratio, where the transformer has embeddings for them."""
-        if not self.transformer.use_additional_conditions:
+        if not self.module.use_additional_conditions:
             return {"resolution": None, "aspect_ratio": None}
         height, width = self.size
-        settings: dict[str, Any] = {"dtype": self.transformer.dtype, "device": self.device}
+        settings: dict[str, Any] = {"dtype": self.module.dtype, "device": self.device}
         return {
             "resolution": torch.tensor([[height, width]], **settings).expand(rows, 2),
             "aspect_ratio": torch.tensor([[height / width]], **settings).expand(rows, 1),
@@ -90,31 +71,15 @@ class PixArtModel(TransformerModel):
     the nearest size of a list (``use_resolution_binning``) is not copied.
     """
 
-    @property
-    def family(self) -> ModelFamily:
-        """PixArt."""
-        return PIXART
+    family: ClassVar[ModelFamily] = PIXART
+    network_class: ClassVar[type[TransformerNetwork]] = PixArtNetwork
 
-    def denoiser(self, height: int, width: int) -> Denoiser:
-        """The denoiser for latents of images of a size in pixels.
-
-        Raises:
-            ValueError: for a size that is no multiple of :attr:`size_multiple`.
-        """
+    def _network_for(self, height: int, width: int) -> TransformerNetwork:
         shape = self.latent_shape(height, width)
-        network = PixArtNetwork(self._network, shape, self.device, (height, width))
-        return Denoiser(network, *read_scheduler(self.pipeline.scheduler))
+        return PixArtNetwork(self._network, shape, self.device, (height, width))
 
     def encode_prompt(self, text: str) -> Condition:
-        """The condition of a prompt, one row; ``""`` is the null condition.
-
-        The text is cleaned as the pipeline does, where the packages for that (bs4, ftfy) are
-        installed, and cut off beyond the model's length; see :meth:`prompt_notes`.
-
-        Raises:
-            ModelError: for a pipeline without its text encoder, and if the tokenizer knows nothing
-                of the prompt.
-        """
+        """As for every model; the text is cleaned first, where bs4 and ftfy are installed."""
         with reading(self.pipeline, self.family.readers, text):
             embeddings, mask, _, _ = self.pipeline.encode_prompt(
                 text,
@@ -125,13 +90,8 @@ class PixArtModel(TransformerModel):
         return as_condition(embeddings, mask.to(embeddings.dtype))
 
     def prompt_notes(self, text: str) -> tuple[str, ...]:
-        """What the tokenizer cuts off or does not know of a cleaned prompt, a sentence each."""
         (cleaned,) = self.pipeline._text_preprocessing(text, clean_caption=_can_clean())
         return super().prompt_notes(cleaned)
-
-    def _check_usable(self) -> None:
-        super()._check_usable()
-        check_variance(self._network)
 
 
 def _can_clean() -> bool:

@@ -4,13 +4,9 @@ from dataclasses import dataclass
 from typing import final
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from diffusion_geodesics.diffusion import Codec
+from diffusion_geodesics.diffusion import Codec, Images, Latents
 from diffusion_geodesics.models.vae import check_images, check_latents
-
-__all__ = ["PixelCodec"]
 
 
 @final
@@ -18,14 +14,9 @@ __all__ = ["PixelCodec"]
 class PixelCodec(Codec):
     """Pixels in [0, 1] as coordinates in [-1, 1]; no network, nothing lost.
 
-    Args:
-        height, width: of the images, in pixels.
-        channels: 3, or 1 for a grey model: images are averaged over their colours on the way in
-            and repeated on the way out.
-        device: where results live. Precision follows the input.
-
-    Raises:
-        ValueError: for another number of channels or a size below 1.
+    With 1 channel, for a grey model, images are averaged over their colours on the way in and
+    repeated on the way out. Precision follows the input. `ValueError` for other channels than 1 or
+    3, and a size below 1.
     """
 
     height: int
@@ -42,32 +33,20 @@ class PixelCodec(Codec):
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(3, height, width)."""
         return (3, self.height, self.width)
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
-        """(channels, height, width)."""
         return (self.channels, self.height, self.width)
 
-    def encode(self, images: Float[Tensor, "images 3 height width"]) -> Float[Tensor, "images dim"]:
-        """2 x - 1, flat.
-
-        Raises:
-            ValueError: for another size or range.
-        """
+    def encode(self, images: Images) -> Latents:
+        """2 x - 1, flat; `ValueError` for another size or range."""
         check_images(images, self.image_shape)
         grey = images.mean(dim=1, keepdim=True) if self.channels == 1 else images
         return (2.0 * grey - 1.0).flatten(1).to(self.device)
 
-    def decode(
-        self, latents: Float[Tensor, "images dim"]
-    ) -> Float[Tensor, "images 3 height width"]:
-        """(x + 1) / 2, clamped to [0, 1].
-
-        Raises:
-            ValueError: for another size.
-        """
+    def decode(self, latents: Latents) -> Images:
+        """(x + 1) / 2, clamped to [0, 1]; `ValueError` for another size."""
         check_latents(latents, self.latent_shape)
         pixels = latents.to(self.device).unflatten(1, self.latent_shape)
         return (0.5 + 0.5 * pixels).clamp(0.0, 1.0).expand(-1, 3, -1, -1).clone()

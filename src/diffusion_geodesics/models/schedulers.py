@@ -28,15 +28,6 @@ from diffusion_geodesics.diffusion import (
 )
 from diffusion_geodesics.models.errors import ModelError
 
-__all__ = [
-    "PREDICTIONS",
-    "discrete_schedule",
-    "read_prediction",
-    "read_schedule",
-    "read_scheduler",
-    "scaled_linear_alphas",
-]
-
 PREDICTIONS: dict[str, Prediction] = {
     "epsilon": EpsilonPrediction(),
     "v_prediction": VelocityPrediction(),
@@ -45,17 +36,12 @@ PREDICTIONS: dict[str, Prediction] = {
 
 
 def read_scheduler(scheduler: Any, tokens: int | None = None) -> tuple[NoiseSchedule, Prediction]:
-    r"""The noise schedule and what the network predicts, by a scheduler's configuration.
+    """The noise schedule and what the network predicts, by a scheduler's configuration.
 
-    Args:
-        scheduler: a diffusers scheduler.
-        tokens: how many tokens the network sees of an image; needed where a flow's shift depends
-            on the resolution.
-
-    Raises:
-        ModelError: for a configuration that says nothing about noise or about the prediction, and
-            for noise prediction on a schedule that ends in pure noise (zero terminal SNR): at
-            :math:`a = 0` the point is the noise, and what the network predicts says nothing.
+    ``tokens`` is how many tokens the network sees of an image; needed where a flow's shift depends
+    on the resolution. `ModelError` for a configuration that says nothing about noise or about the
+    prediction, and for noise prediction on a schedule that ends in pure noise (zero terminal SNR):
+    at :math:`a = 0` the point is the noise, and what the network predicts says nothing.
     """
     schedule, prediction = read_schedule(scheduler, tokens), read_prediction(scheduler)
     ends_in_noise = isinstance(schedule, DiscreteSchedule) and schedule.alphas_cumprod[-1] <= 0
@@ -71,11 +57,24 @@ def read_scheduler(scheduler: Any, tokens: int | None = None) -> tuple[NoiseSche
 
 def read_schedule(scheduler: Any, tokens: int | None = None) -> NoiseSchedule:
     """The noise schedule alone; arguments and errors as `read_scheduler`."""
+    config = scheduler.config
     if _is_flow(scheduler):
-        return _flow(scheduler.config, tokens)
+        return _flow(config, tokens)
     if _is_edm(scheduler):
-        return _edm(scheduler.config)
-    return _discrete(scheduler)
+        low = config["sigma_min"]
+        return EDMSchedule(
+            sigma_min=low,
+            sigma_max=config["sigma_max"],
+            rho=config.get("rho", 7.0),
+            spacing=SigmaSpacing(config.get("sigma_schedule", "karras")),
+            final_sigma=low if config.get("final_sigmas_type") == "sigma_min" else 0.0,
+        )
+    if "beta_start" not in config and "trained_betas" not in config:
+        raise ModelError(
+            f"got a {type(scheduler).__name__}; expected a scheduler with a table of betas (for "
+            "example DDIMScheduler), one of flow matching, or one of EDM"
+        )
+    return discrete_schedule(config, _alphas_cumprod(scheduler))
 
 
 def read_prediction(scheduler: Any) -> Prediction:
@@ -94,11 +93,8 @@ def read_prediction(scheduler: Any) -> Prediction:
 
 
 def discrete_schedule(config: Mapping[str, Any], alphas_cumprod: torch.Tensor) -> DiscreteSchedule:
-    """The schedule of a table, with the spacing and the clean end of a configuration.
-
-    Raises:
-        ModelError: for a spacing of time steps that is not known, or a table outside [0, 1].
-    """
+    """The schedule of a table, with the spacing and the clean end of a configuration; `ModelError`
+    for a spacing of time steps that is not known, or a table outside [0, 1]."""
     spacing = config.get("timestep_spacing", "leading")
     if spacing not in {kind.value for kind in Spacing}:
         raise ModelError(
@@ -114,12 +110,8 @@ def discrete_schedule(config: Mapping[str, Any], alphas_cumprod: torch.Tensor) -
 
 
 def scaled_linear_alphas(config: Mapping[str, Any]) -> torch.Tensor:
-    r"""Stable Diffusion's table :math:`\bar\alpha_t = \prod_{s \le t} (1 - \beta_s)`, in float32.
-
-    Args:
-        config: with ``beta_start``, ``beta_end`` and ``num_train_timesteps``; the square roots of
-            the betas rise linearly.
-    """
+    r"""Stable Diffusion's table :math:`\bar\alpha_t = \prod_{s \le t} (1 - \beta_s)`, in float32,
+    where the square roots of the betas rise linearly."""
     low, high = config["beta_start"] ** 0.5, config["beta_end"] ** 0.5
     roots = torch.linspace(low, high, config["num_train_timesteps"], dtype=torch.float32)
     return torch.cumprod(1.0 - roots**2, dim=0)
@@ -165,27 +157,6 @@ def _flow(config: Any, tokens: int | None) -> FlowSchedule:
         return FlowSchedule(config["flow_shift"], None, terminal, train)
     shift = config.get("shift", 1.0)
     return FlowSchedule(shift, shift / (train + shift - 1.0), terminal, train)
-
-
-def _edm(config: Any) -> EDMSchedule:
-    low = config["sigma_min"]
-    return EDMSchedule(
-        sigma_min=low,
-        sigma_max=config["sigma_max"],
-        rho=config.get("rho", 7.0),
-        spacing=SigmaSpacing(config.get("sigma_schedule", "karras")),
-        final_sigma=low if config.get("final_sigmas_type") == "sigma_min" else 0.0,
-    )
-
-
-def _discrete(scheduler: Any) -> DiscreteSchedule:
-    config = scheduler.config
-    if "beta_start" not in config and "trained_betas" not in config:
-        raise ModelError(
-            f"got a {type(scheduler).__name__}; expected a scheduler with a table of betas (for "
-            "example DDIMScheduler), one of flow matching, or one of EDM"
-        )
-    return discrete_schedule(config, _alphas_cumprod(scheduler))
 
 
 def _alphas_cumprod(scheduler: Any) -> torch.Tensor:

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from diffusion_geodesics.models.model import DiffusionModel
     from diffusion_geodesics.runtime.run import Observer
 
-__all__ = ["Dtype", "ModelSettings"]
-
 
 class Dtype(Enum):
     """Precision of the networks."""

@@ -8,19 +8,9 @@ from typing import Any
 import torch
 
 from diffusion_geodesics.models.errors import ModelError
-from diffusion_geodesics.models.family import TextReader
+from diffusion_geodesics.models.families import TextReader
 from diffusion_geodesics.models.locks import exclusive
 from diffusion_geodesics.models.quiet import quiet
-
-__all__ = [
-    "check_characters",
-    "check_known",
-    "check_tokenizer",
-    "check_tokenizers",
-    "reading",
-    "text_notes",
-    "tokenizer_notes",
-]
 
 _PROBES = (*"abcdefghijklmnopqrstuvwxyz", "cat", "zebra", "a portrait of two old dogs")
 """Texts of which any tokenizer for English knows some tokens."""
@@ -30,14 +20,8 @@ _PROBES = (*"abcdefghijklmnopqrstuvwxyz", "cat", "zebra", "a portrait of two old
 def reading(pipe: Any, readers: Sequence[TextReader], text: str) -> Iterator[None]:
     """Within, the pipeline encodes a prompt: alone, without gradients and without log lines.
 
-    Args:
-        pipe: the pipeline.
-        readers: what reads its text.
-        text: the prompt.
-
-    Raises:
-        ModelError: for a pipeline without the components that read prompts, and for a prompt of
-            which no tokenizer knows a single token.
+    `ModelError` for a pipeline without the components that read prompts, and for a prompt of which
+    no tokenizer knows a single token.
     """
     needed = [reader for reader in readers if reader.required]
     names = [name for reader in needed for name in (reader.encoder, reader.tokenizer)]
@@ -55,13 +39,7 @@ def reading(pipe: Any, readers: Sequence[TextReader], text: str) -> Iterator[Non
 
 
 def text_notes(pipe: Any, readers: Sequence[TextReader], text: str) -> tuple[str, ...]:
-    """What a pipeline's tokenizers cut off or do not know of a prompt, a sentence each.
-
-    Args:
-        pipe: the pipeline.
-        readers: what reads its text.
-        text: the prompt.
-    """
+    """What a pipeline's tokenizers cut off or do not know of a prompt, a sentence each."""
     if not text or not readers:
         return ()
     check_characters(text)
@@ -75,14 +53,8 @@ def text_notes(pipe: Any, readers: Sequence[TextReader], text: str) -> tuple[str
 
 
 def tokenizer_notes(tokenizer: Any, text: str, limit: int, name: str) -> tuple[str, ...]:
-    """What one tokenizer cuts off or does not know of a prompt, a sentence each.
-
-    Args:
-        tokenizer: the tokenizer, whose log lines the caller has silenced.
-        text: the prompt.
-        limit: how many tokens the text encoder is given.
-        name: of the tokenizer.
-    """
+    """What a tokenizer called ``name`` cuts off or does not know of a prompt, of which the text
+    encoder is given ``limit`` tokens. The caller has silenced its log lines, here and below."""
     if not text.strip():
         return ()
     notes = []
@@ -110,18 +82,11 @@ def check_tokenizers(pipe: Any, readers: Sequence[TextReader]) -> None:
 
 
 def check_tokenizer(tokenizer: Any, encoder: Any, reader: TextReader) -> None:
-    """Check that a tokenizer is complete and belongs to its text encoder.
+    """Check that a tokenizer is complete and belongs to the text encoder of a configuration.
 
-    Args:
-        tokenizer: the tokenizer, whose log lines the caller has silenced.
-        encoder: the text encoder's configuration.
-        reader: how the pipeline uses them.
-
-    Raises:
-        ModelError: if its vocabulary is less than half of the encoder's, if it makes tokens that
-            the encoder does not have, if it knows no token of English text, so that different
-            prompts would be the same to it, or if it does not say how many tokens the encoder
-            reads.
+    `ModelError` if its vocabulary is less than half of the encoder's, if it makes tokens that the
+    encoder does not have, if it knows no token of English text, so that different prompts would be
+    the same to it, or if it does not say how many tokens the encoder reads.
     """
     name = reader.tokenizer
     rows = getattr(encoder, "vocab_size", None)
@@ -150,16 +115,11 @@ def check_tokenizer(tokenizer: Any, encoder: Any, reader: TextReader) -> None:
 
 
 def check_known(pairs: Sequence[tuple[Any, Any]], text: str) -> None:
-    """Check that a prompt's tokens are the text encoders' and that some are known.
+    """Check that a prompt's tokens are the text encoders' and that some are known, by pairs of
+    tokenizers and the configurations of their text encoders.
 
-    Args:
-        pairs: tokenizers, whose log lines the caller has silenced, with the configurations of
-            their text encoders.
-        text: the prompt.
-
-    Raises:
-        ModelError: if a token is beyond an encoder's vocabulary, or if no tokenizer knows a single
-            token, so that different prompts would be the same to all of them.
+    `ModelError` if a token is beyond an encoder's vocabulary, or if no tokenizer knows a single
+    one.
     """
     if not text.strip() or not pairs:
         return
@@ -178,11 +138,8 @@ def check_known(pairs: Sequence[tuple[Any, Any]], text: str) -> None:
 
 
 def check_characters(text: str) -> None:
-    """Check that a prompt is Unicode text, which command lines in other encodings are not.
-
-    Raises:
-        ModelError: if it has characters that no encoding can write.
-    """
+    """`ModelError` unless a prompt is Unicode text, which command lines in other encodings
+    are not."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:

@@ -4,23 +4,14 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, final
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
-from diffusion_geodesics.diffusion import ChunkedBatches, Codec, NonFiniteError
+from diffusion_geodesics.diffusion import ChunkedBatches, Codec, Images, Latents, NonFiniteError
 from diffusion_geodesics.diffusion.memory import free_bytes
 from diffusion_geodesics.models.locks import exclusive
-
-if TYPE_CHECKING:
-    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-    from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
-
-    from diffusion_geodesics.models.embedded_networks.autoencoder import Autoencoder
-
-__all__ = ["VAECodec", "check_images", "check_latents", "vae_factor"]
 
 
 @final
@@ -30,17 +21,14 @@ class VAECodec(Codec):
 
     :math:`\mu` is never a sample; :math:`m` and :math:`k` come from the autoencoder's configuration
     (``shift_factor``, ``scaling_factor``, or ``latents_mean`` and ``latents_std`` for each
-    channel). Images have values in [0, 1] here and in [-1, 1] in there.
-
-    Args:
-        vae: the autoencoder, in evaluation mode. Slicing and tiling set on it act; tiling is also
-            used, and reset after, where one image would not fit into memory without.
-        height, width: of the images, in pixels; both multiples of the autoencoder's factor.
-        device: where it runs. Results are float32 (float64 for a float64 autoencoder).
-        upcast: run a half-precision autoencoder in float32, and reset it after.
+    channel). Images have values in [0, 1] here and in [-1, 1] in there. ``vae`` is an
+    `AutoencoderKL`, `AutoencoderTiny` or embedded `Autoencoder` in evaluation mode; slicing and
+    tiling set on it act, and tiling is also used, and reset after, where one image would not fit.
+    ``upcast`` runs it in float32 meanwhile. Results are float32 (float64 for a float64
+    autoencoder).
     """
 
-    vae: "AutoencoderKL | AutoencoderTiny | Autoencoder"
+    vae: Any
     height: int
     width: int
     device: torch.device
@@ -48,61 +36,37 @@ class VAECodec(Codec):
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(3, height, width)."""
         return (3, self.height, self.width)
 
     @property
-    def factor(self) -> int:
-        """Pixels along one edge of a latent's pixel."""
-        return vae_factor(self.vae)
-
-    @property
     def latent_shape(self) -> tuple[int, int, int]:
-        """(channels, height, width) of a latent."""
-        channels = self.vae.config["latent_channels"]
-        return (channels, self.height // self.factor, self.width // self.factor)
+        factor = vae_factor(self.vae)
+        return (self.vae.config["latent_channels"], self.height // factor, self.width // factor)
 
-    @property
-    def dim(self) -> int:
-        """Coordinates of a flat latent."""
-        channels, height, width = self.latent_shape
-        return channels * height * width
-
-    def encode(self, images: Float[Tensor, "images 3 height width"]) -> Float[Tensor, "images dim"]:
-        """Images with values in [0, 1] as latents.
-
-        Raises:
-            ValueError: for another size or range.
-            NonFiniteError: if the autoencoder gives NaN or infinity.
-        """
+    def encode(self, images: Images) -> Latents:
+        """Images in [0, 1] as latents; `ValueError` for another size or range, `NonFiniteError` for
+        NaN or infinity from the autoencoder."""
         check_images(images, self.image_shape)
         shift, scale = self._normalisation
 
         @torch.inference_mode()
         def mean(piece: slice) -> Tensor:
             pixels = (2.0 * images[piece] - 1.0).to(self.vae.dtype).to(self.device)
-            coded: Any = self.vae.encode(pixels, return_dict=False)[0]
+            coded = self.vae.encode(pixels, return_dict=False)[0]
             latent = coded if isinstance(coded, Tensor) else coded.mode()
             return ((latent.to(self._result) - shift) * scale).flatten(1)
 
-        return self._join(mean, len(images), (self.dim,), "encoder")
+        return self._join(mean, len(images), (math.prod(self.latent_shape),), "encoder")
 
-    def decode(
-        self, latents: Float[Tensor, "images dim"]
-    ) -> Float[Tensor, "images 3 height width"]:
-        """Latents as images, clamped to [0, 1].
-
-        Raises:
-            ValueError: for another size.
-            NonFiniteError: if the autoencoder gives NaN or infinity.
-        """
+    def decode(self, latents: Latents) -> Images:
+        """Latents as images, clamped to [0, 1]; errors as `encode`."""
         check_latents(latents, self.latent_shape)
         shift, scale = self._normalisation
 
         @torch.inference_mode()
         def picture(piece: slice) -> Tensor:
             latent = latents[piece].to(self._result).to(self.device).unflatten(1, self.latent_shape)
-            scaled: Any = (latent / scale + shift).to(self.vae.dtype)  # typed too narrowly there
+            scaled = (latent / scale + shift).to(self.vae.dtype)
             decoded = self.vae.decode(scaled, return_dict=False)[0]
             return 0.5 + 0.5 * decoded.to(self._result)
 
@@ -139,11 +103,7 @@ class VAECodec(Codec):
         return 16 * channels * self.height * self.width * size
 
     def _join(
-        self,
-        function: Callable[[slice], Tensor],
-        count: int,
-        shape: tuple[int, ...],
-        part: str,
+        self, function: Callable[[slice], Tensor], count: int, shape: tuple[int, ...], part: str
     ) -> Tensor:
         tiled = self._bytes_per_image > 0.8 * free_bytes(self.device)
         batches = ChunkedBatches(self._bytes_per_image, self.device, max_rows=32)
@@ -176,17 +136,13 @@ def _prepared(vae: Any, upcast: bool, tiled: bool) -> Iterator[None]:
             vae.to(before)
 
 
-def vae_factor(vae: "AutoencoderKL | AutoencoderTiny | Autoencoder") -> int:
+def vae_factor(vae: Any) -> int:
     """How many times smaller than the image a latent is, along an edge."""
     return 2 ** (len(vae.config["block_out_channels"]) - 1)
 
 
 def check_images(images: Tensor, shape: tuple[int, int, int]) -> None:
-    """Check that images have a shape and values in [0, 1].
-
-    Raises:
-        ValueError: otherwise.
-    """
+    """`ValueError` unless images have a shape and values in [0, 1]."""
     if tuple(images.shape[1:]) != shape:
         raise ValueError(
             f"got images of shape {tuple(images.shape[1:])}; this codec was built for "
@@ -200,11 +156,7 @@ def check_images(images: Tensor, shape: tuple[int, int, int]) -> None:
 
 
 def check_latents(latents: Tensor, shape: tuple[int, int, int]) -> None:
-    """Check that flat latents have a shape's number of coordinates.
-
-    Raises:
-        ValueError: otherwise.
-    """
+    """`ValueError` unless flat latents have a shape's number of coordinates."""
     if latents.shape[1] != math.prod(shape):
         raise ValueError(
             f"got latents of {latents.shape[1]} coordinates; this codec's have {math.prod(shape)}"

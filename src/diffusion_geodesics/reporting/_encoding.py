@@ -10,36 +10,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, final
 
+import numpy as np
+from PIL.Image import Image
+
 from diffusion_geodesics.reporting.film_format import FrameSequence
 
 if TYPE_CHECKING:
     from av import VideoFrame
-    from PIL.Image import Image
 
-BT709 = 1
-"""Its number in ITU-T H.273, for primaries and transfer characteristics alike."""
-RGB_FORMATS = {"bgr0", "bgra"}
-"""Pixel formats that are not converted to luma and chroma."""
+BT709 = 1  # its number in ITU-T H.273, for primaries and transfer characteristics alike
+RGB_FORMATS = {"bgr0", "bgra"}  # pixel formats that are not converted to luma and chroma
 
 
 @final
 @dataclass(frozen=True)
 class Encoder:
-    """An encoder of FFmpeg and how it is used.
+    """An encoder of FFmpeg and how it is used."""
 
-    Args:
-        name: as FFmpeg calls it.
-        pixel_format: that frames are converted to; luma and chroma are of limited range.
-        options: of the encoder.
-        container: options of the container.
-        stream: metadata of the stream.
-    """
-
-    name: str
-    pixel_format: str
-    options: Mapping[str, str] = field(default_factory=dict)
-    container: Mapping[str, str] = field(default_factory=dict)
-    stream: Mapping[str, str] = field(default_factory=dict)
+    name: str  # as FFmpeg calls it
+    pixel_format: str  # that frames are converted to; luma and chroma are of limited range
+    options: Mapping[str, str] = field(default_factory=dict)  # of the encoder
+    container: Mapping[str, str] = field(default_factory=dict)  # options of the container
+    stream: Mapping[str, str] = field(default_factory=dict)  # metadata of the stream
 
     @property
     def is_there(self) -> bool:
@@ -84,7 +76,6 @@ class Encoder:
 
     def _converted(self, image: Image) -> VideoFrame:
         import av
-        import numpy as np
         from av.video.reformatter import ColorRange, Colorspace
 
         layout = "rgba" if image.mode == "RGBA" else "rgb24"
@@ -92,14 +83,9 @@ class Encoder:
         # One thread: several overwrite each other's first pixels where the width is odd.
         if self.pixel_format in RGB_FORMATS:
             return frame.reformat(format=self.pixel_format, threads=1)
-        return frame.reformat(
-            format=self.pixel_format,
-            src_colorspace=Colorspace.ITU709,
-            dst_colorspace=Colorspace.ITU709,
-            src_color_range=ColorRange.JPEG,
-            dst_color_range=ColorRange.MPEG,
-            threads=1,
-        )
+        space = {"src_colorspace": Colorspace.ITU709, "dst_colorspace": Colorspace.ITU709}
+        limits = {"src_color_range": ColorRange.JPEG, "dst_color_range": ColorRange.MPEG}
+        return frame.reformat(format=self.pixel_format, threads=1, **space, **limits)
 
 
 @contextmanager

@@ -1,11 +1,9 @@
 """What a report is made of: plain, frozen data. How it looks is decided elsewhere.
 
 Text is plain text: whatever it holds is shown as it is. Images are tensors in [0, 1] of shape
-(3 or 4, height, width), RGB in sRGB with an alpha channel where there is one. Where a block has a
-``file``, the report's folder gets a file of that name besides what the page shows.
+(3 or 4, height, width), RGB in sRGB with an alpha channel where there is one. A title is above a
+block, its caption below. Where it has a ``file``, the folder gets a file of that name as well.
 """
-
-from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -54,48 +52,29 @@ class Tone(Enum):
 @final
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table.
-
-    Args:
-        text: what it says.
-        detail: a second, smaller line, such as an interval.
-        tone: how it stands out.
-        hint: shown when one points at it.
-    """
+    """A cell of a table."""
 
     text: str
-    detail: str = ""
+    detail: str = ""  # a second, smaller line, such as an interval
     tone: Tone = Tone.PLAIN
-    hint: str = ""
+    hint: str = ""  # shown when one points at it
 
 
 @final
 @dataclass(frozen=True)
 class Table:
-    """Rows and columns; the first column names the rows.
+    """Rows and columns; the first column names the rows."""
 
-    Args:
-        head: the columns' names, or empty.
-        rows: as many cells in each as in ``head``.
-        title: above it; note: below it.
-        numeric: whether the columns after the first hold numbers, which are set to the right.
-
-    Raises:
-        ValueError: a row of another length.
-    """
-
-    head: Sequence[str | Cell]
-    rows: Sequence[Sequence[str | Cell]]
+    head: Sequence[str | Cell]  # the columns' names, or empty
+    rows: Sequence[Sequence[str | Cell]]  # as many cells in each as in ``head``
     title: str = ""
     note: str = ""
-    numeric: bool = True
+    numeric: bool = True  # whether columns after the first hold numbers, set to the right
 
     def __post_init__(self) -> None:
         lengths = {len(row) for row in self.rows} | ({len(self.head)} if self.head else set())
         if len(lengths) > 1:
-            raise ValueError(
-                f"got rows of {sorted(lengths)} cells in one table; expected one length"
-            )
+            raise ValueError(f"got rows of {sorted(lengths)} cells; expected one length")
 
 
 @final
@@ -111,37 +90,22 @@ class Text:
 @final
 @dataclass(frozen=True, eq=False)
 class Plot:
-    """A drawing with a caption.
-
-    Args:
-        drawing: what is drawn.
-        title: above it; caption: below or beside it.
-        file: name of an SVG file to be written, for a drawing of one picture.
-    """
+    """A drawing with a caption."""
 
     drawing: Drawing
     title: str = ""
     caption: str = ""
-    file: str = ""
+    file: str = ""  # name of an SVG file to be written, for a drawing of one picture
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """One image, or several close together.
+    """One image, or several close together."""
 
-    Args:
-        images: each of shape (3 or 4, height, width), of any sizes.
-        caption: below it.
-        alt: what it shows, for those who do not see it; the caption by default.
-
-    Raises:
-        ValueError: no image, or one with values outside [0, 1].
-    """
-
-    images: Sequence[Tensor]
+    images: Sequence[Tensor]  # each of shape (3 or 4, height, width), of any sizes
     caption: str = ""
-    alt: str = ""
+    alt: str = ""  # what it shows, for those who do not see it; the caption by default
 
     def __post_init__(self) -> None:
         if not len(self.images):
@@ -163,20 +127,11 @@ class Pictures:
 @final
 @dataclass(frozen=True, eq=False)
 class FilmRow:
-    """The frames of one path.
-
-    Args:
-        name: what the path is called.
-        frames: shape (n, 3 or 4, height, width).
-        captions: one for each frame, such as "t = 0.25", or none at all.
-
-    Raises:
-        ValueError: no frame, values outside [0, 1], or captions that do not match.
-    """
+    """The frames of one path."""
 
     name: str
-    frames: Tensor
-    captions: Sequence[str] = ()
+    frames: Tensor  # shape (n, 3 or 4, height, width)
+    captions: Sequence[str] = ()  # one for each frame, such as "t = 0.25", or none at all
 
     def __post_init__(self) -> None:
         check_colours(self.frames, self.name)
@@ -193,22 +148,13 @@ class Film:
 
     Several rows are thinned to as many frames as the shortest has, and to at most ``columns``, at
     the same relative positions in each.
-
-    Args:
-        rows: one or more.
-        title: above it; caption: below it.
-        file: name of a PNG file with the strip, such as "strip.png".
-        columns: most frames in one row.
-
-    Raises:
-        ValueError: no row.
     """
 
-    rows: Sequence[FilmRow]
+    rows: Sequence[FilmRow]  # one or more
     title: str = ""
     caption: str = ""
-    file: str = ""
-    columns: int = 9
+    file: str = ""  # name of a PNG file with the strip, such as "strip.png"
+    columns: int = 9  # most frames in one row
 
     def __post_init__(self) -> None:
         if not self.rows:
@@ -220,29 +166,16 @@ class Film:
 @final
 @dataclass(frozen=True, eq=False)
 class VideoClip:
-    """A film that plays.
+    """A film that plays."""
 
-    Args:
-        frames: shape (n, 3 or 4, height, width).
-        name: of the files, without their ends.
-        formats: files to be written; the page shows the first that every browser can, or a preview.
-        playback: how it plays.
-        rests: frames on which it rests; see `Playback.shown`.
-        title: above it; caption: below it.
-        alt: what it shows, for those who do not see it; the caption by default.
-
-    Raises:
-        ValueError: frames with values outside [0, 1].
-    """
-
-    frames: Tensor
-    name: str = "morph"
-    formats: Sequence[FilmFormat] = (Mp4(),)
+    frames: Tensor  # shape (n, 3 or 4, height, width)
+    name: str = "morph"  # of the files, without their ends
+    formats: Sequence[FilmFormat] = (Mp4(),)  # of the files to be written
     playback: Playback = field(default_factory=Playback)
-    rests: Collection[int] | None = None
+    rests: Collection[int] | None = None  # frames on which it rests; see `Playback.shown`
     title: str = ""
     caption: str = ""
-    alt: str = ""
+    alt: str = ""  # what it shows, for those who do not see it; the caption by default
 
     def __post_init__(self) -> None:
         check_colours(self.frames, self.name)
@@ -254,21 +187,13 @@ Block = Facts | Table | Text | Plot | Pictures | Film | VideoClip
 @final
 @dataclass(frozen=True, eq=False)
 class Section:
-    """A part of a report.
+    """A part of a report."""
 
-    Args:
-        title: its heading; empty for none.
-        blocks: one below the other.
-        note: below the heading.
-        warning: why its figures mean little; empty where they do not.
-        folded: shown only when it is asked for.
-    """
-
-    title: str
+    title: str  # its heading; empty for none
     blocks: Sequence[Block]
     note: str = ""
-    warning: str = ""
-    folded: bool = False
+    warning: str = ""  # why its figures mean little; empty where they do not
+    folded: bool = False  # shown only when it is asked for
 
 
 def time_captions(t: Tensor | Sequence[float], symbol: str = "t") -> tuple[str, ...]:

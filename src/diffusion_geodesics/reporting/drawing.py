@@ -10,14 +10,14 @@ import io
 import re
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from diffusion_geodesics.runtime.jsonable import unicode_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
@@ -26,7 +26,7 @@ COLOURS = ("#0a84d6", "#e08a00", "#00a077", "#cc5f9f", "#8a6fd1", "#b0a000")
 """After Okabe and Ito (2008): told apart with any colour vision. Line styles differ as well."""
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 INK, GRID = "#1d1d1e", "#d8d8dd"
-"""Stand-ins which are replaced by CSS variables once the SVG is written."""
+"""Stand-ins, as in plots.mplstyle, which become CSS variables once the SVG is written."""
 FONTS = "system-ui, 'DejaVu Sans', sans-serif"
 PANEL = (4.4, 2.7)
 """Width and height of a panel in inches: two beside each other on a page, one on a phone."""
@@ -35,56 +35,21 @@ PANEL = (4.4, 2.7)
 class Drawing(ABC):
     """Something that can be drawn as one or several SVG pictures."""
 
-    narrowest: ClassVar[int] = 300
-    """Least width in CSS pixels at which a picture can be read."""
+    narrowest: ClassVar[int] = 300  # least width in CSS pixels at which a picture can be read
 
     @abstractmethod
     def svgs(self, name: str) -> tuple[str, ...]:
-        """The pictures as SVG elements.
-
-        Args:
-            name: identifies the drawing on its page, so that no two share the identifiers inside.
-        """
+        """The pictures as SVG elements, whose identifiers begin with a name that no other has."""
 
 
 @contextmanager
 def axes(width: float, height: float, name: str) -> Iterator[tuple[Figure, Axes]]:
-    """A figure with one pair of axes; the project's looks hold while it is drawn.
-
-    Args:
-        width, height: in inches.
-        name: from which identifiers inside the picture are made.
-    """
-    import matplotlib
+    """A figure with one pair of axes; the project's looks hold while it is drawn."""
+    from matplotlib import style
     from matplotlib.figure import Figure
 
-    looks: dict[Any, Any] = {
-        "axes.edgecolor": GRID,
-        "axes.grid": True,
-        "axes.labelcolor": INK,
-        "axes.spines.right": False,
-        "axes.spines.top": False,
-        "axes.titlecolor": INK,
-        "axes.titlelocation": "left",
-        "axes.titlesize": 10,
-        "axes.titleweight": "regular",
-        "font.family": ["DejaVu Sans"],
-        "font.size": 9.5,
-        "grid.color": GRID,
-        "grid.linewidth": 0.6,
-        "legend.frameon": False,
-        "legend.fontsize": 9,
-        "legend.labelcolor": INK,
-        "lines.linewidth": 1.8,
-        # Text stays text: any script, any font, small files.
-        "svg.fonttype": "none",
-        "svg.hashsalt": name,
-        "text.color": INK,
-        "text.parse_math": False,
-        "xtick.color": INK,
-        "ytick.color": INK,
-    }
-    with matplotlib.rc_context(looks), warnings.catch_warnings():
+    looks = [Path(__file__).parent / "templates" / "plots.mplstyle", {"svg.hashsalt": name}]
+    with style.context(looks), warnings.catch_warnings():
         # The font that measures the text may lack a glyph which the browser's has.
         warnings.filterwarnings("ignore", "Glyph .* missing from")
         # Labels that leave no room for the axes.
@@ -97,9 +62,8 @@ def to_svg(figure: Figure, title: str) -> str:
     """The figure as an SVG element, named for screen readers, with colours that follow the page."""
     from markupsafe import escape
 
-    buffer = io.StringIO()
-    metadata = {"Date": None, "Creator": None}
-    figure.savefig(buffer, format="svg", transparent=True, metadata=metadata)
+    buffer, plain = io.StringIO(), {"Date": None, "Creator": None}
+    figure.savefig(buffer, format="svg", transparent=True, metadata=plain)
     text = buffer.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
     text = text.replace(INK, f"var(--ink, {INK})").replace(GRID, f"var(--grid, {GRID})")
@@ -138,9 +102,5 @@ def label_logarithmic(axis: Axis, ratio: float) -> None:
 
     if ratio < 100:
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter(_plain)
+    axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter("")
-
-
-def _plain(value: float, _: object = None) -> str:
-    return f"{value:g}"

@@ -1,49 +1,36 @@
 """Pictures and films inside a page, as data addresses."""
 
-from __future__ import annotations
-
 import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, final
+from typing import final
 
+import torch
+from PIL import features
 from torch import Tensor
 
 from diffusion_geodesics.reporting.blocks import VideoClip
 from diffusion_geodesics.reporting.films import FilmFile, write_films
 from diffusion_geodesics.reporting.pixels import fit_height, to_image
-from diffusion_geodesics.reporting.playback import Playback
-from diffusion_geodesics.reporting.upscaling import Upscaler
+from diffusion_geodesics.reporting.playback import Upscaler
 from diffusion_geodesics.reporting.video_formats import Mp4
 
-if TYPE_CHECKING:
-    pass
-
-LARGEST_FILM = 8_000_000
-"""Bytes of a film above which the page shows a smaller preview."""
-PREVIEW_EDGE = 640
-"""Longest edge of a preview in pixels."""
+LARGEST_FILM = 8_000_000  # bytes of a film above which the page shows a smaller preview
+PREVIEW_EDGE = 640  # longest edge of a preview in pixels
 
 
 @final
 @dataclass(frozen=True)
 class EmbeddedFilm:
-    """A film as the page shows it.
+    """A film as the page shows it."""
 
-    Args:
-        address: that holds it.
-        is_video: whether it is shown by a video player, not as an image.
-        repeats: whether it begins again at the end.
-        notes: what differs from what was asked, in the files that were written.
-    """
-
-    address: str
-    is_video: bool
-    repeats: bool
-    notes: Sequence[str] = ()
+    address: str  # that holds it
+    is_video: bool  # whether it is shown by a video player, not as an image
+    repeats: bool  # whether it begins again at the end
+    notes: Sequence[str] = ()  # what differs from what was asked, in the files that were written
 
 
 def data_address(content: bytes, media_type: str) -> str:
@@ -52,15 +39,7 @@ def data_address(content: bytes, media_type: str) -> str:
 
 
 def embedded_image(pixels: Tensor, height: int, quality: int = 90) -> str:
-    """The address of an image, no higher than it is ever shown: WebP, or PNG where there is none.
-
-    Args:
-        pixels: shape (3 or 4, height, width), in [0, 1].
-        height: most pixels from top to bottom.
-        quality: of WebP, 0 to 100.
-    """
-    from PIL import features
-
+    """The address of an image, no higher than shown: WebP, or PNG where Pillow lacks that."""
     image, buffer = to_image(pixels), io.BytesIO()
     small = fit_height(image, min(image.height, height))
     if features.check("webp"):
@@ -71,12 +50,7 @@ def embedded_image(pixels: Tensor, height: int, quality: int = 90) -> str:
 
 
 def embedded_film(clip: VideoClip, files: Sequence[FilmFile]) -> EmbeddedFilm:
-    """The film of a clip for its page: the first file that every browser shows, or a preview.
-
-    Args:
-        clip: what is shown.
-        files: that were written of it.
-    """
+    """The film of a clip for its page: the first file that every browser shows, or a preview."""
     notes = [note for file in files for note in file.notes]
     repeats = clip.playback.order.repeats
     for file in files:
@@ -89,11 +63,10 @@ def embedded_film(clip: VideoClip, files: Sequence[FilmFile]) -> EmbeddedFilm:
 
 
 def _preview(clip: VideoClip) -> bytes:
-    playback: Playback = replace(clip.playback, upscale=_limited(clip.playback.upscale))
+    playback = replace(clip.playback, upscale=_limited(clip.playback.upscale))
     with TemporaryDirectory() as folder:
-        (file,) = write_films(
-            clip.frames, Path(folder), [Mp4(crf=23)], playback, stem="preview", rests=clip.rests
-        )
+        place = Path(folder)
+        (file,) = write_films(clip.frames, place, [Mp4(crf=23)], playback, rests=clip.rests)
         return file.path.read_bytes()
 
 
@@ -101,8 +74,6 @@ def _limited(upscale: Upscaler) -> Upscaler:
     """The upscaler, followed by a reduction to the size of a preview."""
 
     def apply(frames: Tensor) -> Tensor:
-        import torch
-
         larger = upscale(frames)
         factor = PREVIEW_EDGE / max(larger.shape[2:])
         if factor >= 1:

@@ -1,34 +1,24 @@
 """What a kind of film file is, and what it is given to write."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, final
+from typing import ClassVar, final
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from PIL.Image import Image
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class FrameSequence:
-    """Frames in the order in which they are shown.
+    """Frames in the order in which they are shown."""
 
-    Args:
-        images: the different frames, of one size, all RGB or all RGBA.
-        order: indices of ``images``, one every ``1 / rate`` seconds.
-        rate: frames a second.
-        repeats: whether a player should begin again at the end.
-    """
-
-    images: tuple[Image, ...]
-    order: tuple[int, ...]
-    rate: Fraction
-    repeats: bool
+    images: tuple[Image, ...]  # the different frames, of one size, all RGB or all RGBA
+    order: tuple[int, ...]  # indices of ``images``, one every ``1 / rate`` seconds
+    rate: Fraction  # frames a second
+    repeats: bool  # whether a player should begin again at the end
 
     @property
     def size(self) -> tuple[int, int]:
@@ -50,34 +40,20 @@ class FrameSequence:
 @final
 @dataclass(frozen=True)
 class Encoded:
-    """What has become of a sequence in a file.
+    """What has become of a sequence in a file."""
 
-    Args:
-        frames: that the file shows, those that are shown longer counted as often as they fill
-            ``1 / rate`` seconds.
-        rate: frames a second that the file reaches, on average.
-        size: width and height in pixels.
-        notes: sentences on what differs from what was asked.
-    """
-
-    frames: int
-    rate: Fraction
-    size: tuple[int, int]
-    notes: tuple[str, ...] = ()
+    frames: int  # that the file shows, counted in units of ``1 / rate`` seconds
+    rate: Fraction  # frames a second that the file reaches, on average
+    size: tuple[int, int]  # width and height in pixels
+    notes: tuple[str, ...] = ()  # sentences on what differs from what was asked
 
 
 class FilmFormat(ABC):
     """A kind of film file. The same frames give the same bytes."""
 
-    suffix: ClassVar[str]
-    """The end of file names; empty where a film is a folder."""
-    keeps_alpha: ClassVar[bool]
-    """Whether an alpha channel is kept."""
-
-    @property
-    def media_type(self) -> str:
-        """The type by which every current browser can show it; empty where not all can."""
-        return ""
+    suffix: ClassVar[str]  # the end of file names; empty where a film is a folder
+    keeps_alpha: ClassVar[bool]  # whether an alpha channel is kept
+    media_type: ClassVar[str] = ""  # by which every browser can show it; empty where not all can
 
     def problem(self) -> str:
         """Why it cannot be written on this machine; empty where it can."""
@@ -85,8 +61,4 @@ class FilmFormat(ABC):
 
     @abstractmethod
     def write(self, frames: FrameSequence, path: Path) -> Encoded:
-        """Write a new file. The frames have an alpha channel only if ``keeps_alpha``.
-
-        Raises:
-            OSError: it cannot be written.
-        """
+        """Write a new file. The frames have an alpha channel only if ``keeps_alpha``."""

@@ -1,7 +1,5 @@
 """Films as files: frames, how they play, and a format for each file."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -9,34 +7,25 @@ from pathlib import Path
 from typing import final
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
+from diffusion_geodesics.reporting import image_formats, pixels, video_formats
 from diffusion_geodesics.reporting.film_format import FilmFormat, FrameSequence
-from diffusion_geodesics.reporting.image_formats import Apng, Gif, PngSequence, WebP
-from diffusion_geodesics.reporting.pixels import (
-    check_colours,
-    drop_opaque_alpha,
-    on_background,
-    to_image,
-)
-from diffusion_geodesics.reporting.playback import Playback
-from diffusion_geodesics.reporting.upscaling import Upscaler
-from diffusion_geodesics.reporting.video_formats import Av1, Ffv1, Mp4, Mp4FullChroma, ProRes, WebM
+from diffusion_geodesics.reporting.pixels import Frames
+from diffusion_geodesics.reporting.playback import Playback, Upscaler
 
-CHUNK = 8
-"""Frames that are given to an upscaler at a time."""
+CHUNK = 8  # frames that are given to an upscaler at a time
 FORMATS: Mapping[str, FilmFormat] = {
-    "mp4": Mp4(),
-    "mp4-444": Mp4FullChroma(),
-    "webm": WebM(),
-    "av1": Av1(),
-    "prores": ProRes(),
-    "ffv1": Ffv1(),
-    "gif": Gif(),
-    "webp": WebP(),
-    "apng": Apng(),
-    "png": PngSequence(),
+    "mp4": video_formats.Mp4(),
+    "mp4-444": video_formats.Mp4FullChroma(),
+    "webm": video_formats.WebM(),
+    "av1": video_formats.Av1(),
+    "prores": video_formats.ProRes(),
+    "ffv1": video_formats.Ffv1(),
+    "gif": image_formats.Gif(),
+    "webp": image_formats.WebP(),
+    "apng": image_formats.Apng(),
+    "png": image_formats.PngSequence(),
 }
 """Every format by the name that settings give it."""
 
@@ -44,31 +33,19 @@ FORMATS: Mapping[str, FilmFormat] = {
 @final
 @dataclass(frozen=True)
 class FilmFile:
-    """A film that was written.
+    """A film that was written; frames, rate and size are those of `Encoded`."""
 
-    Args:
-        path: of the file, or of the folder of a `PngSequence`.
-        format: that it is in.
-        frames, rate, size: see `Encoded`.
-        has_alpha: whether it has an alpha channel.
-        notes: sentences on what differs from what was asked, each beginning with the file's name.
-    """
-
-    path: Path
+    path: Path  # of the file, or of the folder of a `PngSequence`
     format: FilmFormat
     frames: int
     rate: Fraction
     size: tuple[int, int]
     has_alpha: bool
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # sentences on what differs from what was asked
 
 
 def film_format(name: str) -> FilmFormat:
-    """The format with a name.
-
-    Raises:
-        ValueError: there is none of this name, or it cannot be written on this machine.
-    """
+    """The format with a name, if it can be written on this machine."""
     if name not in FORMATS:
         raise ValueError(f"there is no film format {name!r}; there are {', '.join(FORMATS)}")
     if problem := FORMATS[name].problem():
@@ -77,7 +54,7 @@ def film_format(name: str) -> FilmFormat:
 
 
 def write_films(
-    frames: Float[Tensor, "frames channels height width"],
+    frames: Frames,
     folder: Path,
     formats: Sequence[FilmFormat],
     playback: Playback | None = None,
@@ -85,26 +62,13 @@ def write_films(
     stem: str = "morph",
     rests: Collection[int] | None = None,
 ) -> tuple[FilmFile, ...]:
-    """Write a film, one file for each format.
+    """Write a film into a folder, one file ``stem`` for each format.
 
-    Args:
-        frames: in [0, 1], RGB or RGBA. An alpha channel that is 1 everywhere is left out.
-        folder: that exists.
-        formats: one or more.
-        playback: how it plays.
-        stem: name of the files without their ends.
-        rests: see `Playback.shown`.
-
-    Returns:
-        The files in the order of the formats.
-
-    Raises:
-        ValueError: frames that are none, no format, a format that cannot be written here, or an
-            upscaler that does not return frames.
-        OSError: a file cannot be written.
+    Frames are RGB or RGBA in [0, 1]; an alpha channel that is 1 everywhere is left out. The film
+    rests on the frames ``rests``; see `Playback.shown`.
     """
     playback = playback or Playback()
-    check_colours(frames, stem)
+    pixels.check_colours(frames, stem)
     if not formats:
         raise ValueError("got no film format; give at least one, such as Mp4()")
     if len({kind.suffix for kind in formats}) < len(formats):
@@ -113,11 +77,14 @@ def write_films(
         if problem := kind.problem():
             raise ValueError(f"{stem}{kind.suffix} cannot be written: {problem}")
     shown = tuple(playback.shown(len(frames), rests))
-    images = tuple(map(to_image, _upscaled(drop_opaque_alpha(frames), playback.upscale)))
+    upscaled = _upscaled(pixels.drop_opaque_alpha(frames), playback.upscale)
+    images = tuple(map(pixels.to_image, upscaled))
     sequence = FrameSequence(images, shown, playback.rate, playback.order.repeats)
-    opaque = replace(sequence, images=tuple(on_background(i, playback.background) for i in images))
+    laid = tuple(pixels.on_background(image, playback.background) for image in images)
+    opaque = replace(sequence, images=laid)
+    paths = [folder / f"{stem}{kind.suffix}" for kind in formats]
     return tuple(
-        _write(kind, sequence, opaque, folder / f"{stem}{kind.suffix}") for kind in formats
+        _write(kind, sequence, opaque, path) for kind, path in zip(formats, paths, strict=True)
     )
 
 
@@ -133,18 +100,12 @@ def _write(
     return FilmFile(path, kind, done.frames, done.rate, done.size, given.has_alpha, named)
 
 
-def _upscaled(
-    frames: Float[Tensor, "frames channels height width"], upscale: Upscaler
-) -> list[Float[Tensor, "channels larger_height larger_width"]]:
+def _upscaled(frames: Frames, upscale: Upscaler) -> list[Tensor]:
     found: list[Tensor] = []
     for chunk in frames.float().cpu().split(CHUNK):
         larger = upscale(chunk)
-        if (
-            not isinstance(larger, Tensor)
-            or larger.shape[:2] != chunk.shape[:2]
-            or larger.dim() != 4
-        ):
-            got = tuple(larger.shape) if isinstance(larger, Tensor) else type(larger).__name__
+        got = tuple(larger.shape) if isinstance(larger, Tensor) else type(larger).__name__
+        if not isinstance(got, tuple) or len(got) != 4 or got[:2] != tuple(chunk.shape[:2]):
             raise ValueError(
                 f"the upscaler was given {tuple(chunk.shape)} and returned {got}; expected as many "
                 "frames with as many channels"

@@ -1,19 +1,16 @@
 """Films as animated images and as folders of images, through Pillow."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import groupby, pairwise
+from itertools import accumulate, groupby, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, final
+from typing import Any, ClassVar, final
+
+from PIL.Image import Image
 
 from diffusion_geodesics.reporting.film_format import Encoded, FilmFormat, FrameSequence
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 FASTEST_GIF = 50
 """Frames a second: players show frames of less than two hundredths of a second for ten."""
@@ -32,10 +29,7 @@ class Gif(FilmFormat):
 
     suffix: ClassVar[str] = ".gif"
     keeps_alpha: ClassVar[bool] = False
-
-    @property
-    def media_type(self) -> str:
-        return "image/gif"
+    media_type: ClassVar[str] = "image/gif"
 
     def write(self, frames: FrameSequence, path: Path) -> Encoded:
         shown = _thinned(frames, FASTEST_GIF)
@@ -52,25 +46,15 @@ class Gif(FilmFormat):
 @final
 @dataclass(frozen=True)
 class WebP(FilmFormat):
-    """Animated WebP: as simple to show as a GIF, in full colour and with alpha.
-
-    Args:
-        quality: 0 to 100.
-    """
+    """Animated WebP: as simple to show as a GIF, in full colour and with alpha."""
 
     suffix: ClassVar[str] = ".webp"
     keeps_alpha: ClassVar[bool] = True
-    quality: int = 90
-
-    @property
-    def media_type(self) -> str:
-        return "image/webp"
+    media_type: ClassVar[str] = "image/webp"
+    quality: int = 90  # 0 to 100
 
     def write(self, frames: FrameSequence, path: Path) -> Encoded:
-        images, delays = _delays(frames, ticks=1000)
-        options = {"loop": 0 if frames.repeats else 1, "quality": self.quality, "method": 4}
-        _save([frames.images[i] for i in images], path, delays, **options)
-        return Encoded(len(frames), frames.rate, frames.size, _short_frames(delays))
+        return _write_animation(frames, path, quality=self.quality, method=4)
 
 
 @final
@@ -80,16 +64,10 @@ class Apng(FilmFormat):
 
     suffix: ClassVar[str] = ".apng"
     keeps_alpha: ClassVar[bool] = True
-
-    @property
-    def media_type(self) -> str:
-        return "image/apng"
+    media_type: ClassVar[str] = "image/apng"
 
     def write(self, frames: FrameSequence, path: Path) -> Encoded:
-        images, delays = _delays(frames, ticks=1000)
-        options = {"loop": 0 if frames.repeats else 1, "format": "PNG"}
-        _save([frames.images[i] for i in images], path, delays, **options)
-        return Encoded(len(frames), frames.rate, frames.size, _short_frames(delays))
+        return _write_animation(frames, path, format="PNG")
 
 
 @final
@@ -114,6 +92,16 @@ class PngSequence(FilmFormat):
         return Encoded(len(frames), frames.rate, frames.size)
 
 
+def _write_animation(frames: FrameSequence, path: Path, **options: Any) -> Encoded:
+    """An animated image with delays in milliseconds."""
+    images, delays = _delays(frames, ticks=1000)
+    loop = 0 if frames.repeats else 1
+    _save([frames.images[i] for i in images], path, delays, loop=loop, **options)
+    note = "browsers show frames of 10 ms or less for 100 ms; at more than 90 frames a second take "
+    notes = (note + "a video format",) if min(delays) <= SLOWEST_SHORT_FRAME else ()
+    return Encoded(len(frames), frames.rate, frames.size, notes)
+
+
 def _save(images: Sequence[Image], path: Path, durations: Sequence[int], **options: Any) -> None:
     """Write an animated image; durations are in milliseconds."""
     first, *rest = images
@@ -123,16 +111,10 @@ def _save(images: Sequence[Image], path: Path, durations: Sequence[int], **optio
 
 
 def _delays(frames: FrameSequence, ticks: int) -> tuple[list[int], list[int]]:
-    """Frames that differ from the one before, and for how many ticks each is shown.
-
-    Args:
-        frames: as they are shown.
-        ticks: in a second. The i-th frame begins at ``i / rate`` seconds, rounded.
-    """
+    """Frames that differ from the one before, and for how many ticks each is shown, of so many
+    ``ticks`` in a second: the i-th frame begins at ``i / rate`` seconds, rounded."""
     runs = [(i, len(list(run))) for i, run in groupby(frames.order)]
-    starts = [0]
-    for _, count in runs:
-        starts.append(starts[-1] + count)
+    starts = accumulate((count for _, count in runs), initial=0)
     at = [round(ticks * start / frames.rate) for start in starts]
     return [i for i, _ in runs], [after - before for before, after in pairwise(at)]
 
@@ -158,13 +140,4 @@ def _gif_notes(asked: FrameSequence, shown: FrameSequence, rate: Fraction) -> tu
     return (
         f"GIF counts hundredths of a second: frames are shown for {low} or {low + 1} of them, "
         f"{float(rate):.4g} frames a second on average",
-    )
-
-
-def _short_frames(delays: Sequence[int]) -> tuple[str, ...]:
-    if min(delays) > SLOWEST_SHORT_FRAME:
-        return ()
-    return (
-        "browsers show frames of 10 ms or less for 100 ms; at more than 90 frames a second take a "
-        "video format",
     )

@@ -1,7 +1,5 @@
 """Plots of distances between images: a heat map, and an embedding with thumbnails."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, final
@@ -13,28 +11,18 @@ from torch import Tensor
 from diffusion_geodesics.reporting.drawing import GRID, Drawing, axes, short, to_svg
 from diffusion_geodesics.reporting.pixels import check_colours, on_background, to_image
 
-WRITTEN = 12
-"""Most rows for which every value is written into its cell."""
+WRITTEN = 12  # most rows for which every value is written into its cell
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class HeatMap(Drawing):
-    """A matrix as coloured cells; the diagonal and values that are not finite are left blank.
-
-    Args:
-        values: shape (n, n).
-        names: of the rows and columns, n.
-        label: what the values are.
-
-    Raises:
-        ValueError: not as many names as rows.
-    """
+    """A matrix as coloured cells; the diagonal and values that are not finite are left blank."""
 
     narrowest: ClassVar[int] = 420
     values: Float[Tensor, "n n"]
     names: Sequence[str]
-    label: str = "distance"
+    label: str = "distance"  # what the values are
 
     def __post_init__(self) -> None:
         if len(self.names) != len(self.values):
@@ -49,13 +37,11 @@ class HeatMap(Drawing):
         with axes(side + 0.9, side, name) as (figure, place):
             place.grid(False)
             drawn = place.imshow(cells, cmap="viridis_r")
-            place.set_xticks(
-                range(count), names, rotation=90 if count > 4 or max(map(len, names)) > 8 else 0
-            )
+            upright = count > 4 or max(map(len, names)) > 8
+            place.set_xticks(range(count), names, rotation=90 if upright else 0)
             place.set_yticks(range(count), names)
             place.tick_params(length=0)
-            for spine in place.spines.values():
-                spine.set_visible(False)
+            place.spines[:].set_visible(False)
             bar = figure.colorbar(drawn, ax=place, shrink=0.82, pad=0.02)
             bar.outline.set_visible(False)  # type: ignore[operator]
             bar.set_label(short(self.label))
@@ -71,20 +57,11 @@ class HeatMap(Drawing):
 @final
 @dataclass(frozen=True, eq=False)
 class Embedding(Drawing):
-    """Images as thumbnails at their places in the plane, both axes to one scale.
-
-    Args:
-        positions: shape (n, 2).
-        images: n tensors of shape (3 or 4, height, width) in [0, 1], of any sizes.
-        labels: of the two axes.
-
-    Raises:
-        ValueError: not as many images as positions, or an image outside [0, 1].
-    """
+    """Images as thumbnails at their places in the plane, both axes to one scale."""
 
     narrowest: ClassVar[int] = 420
     positions: Float[Tensor, "n 2"]
-    images: Sequence[Tensor] | Tensor
+    images: Sequence[Tensor] | Tensor  # of shape (3 or 4, height, width) in [0, 1], of any sizes
     labels: tuple[str, str] = ("first axis, in units of distance", "second axis")
 
     def __post_init__(self) -> None:
@@ -100,18 +77,13 @@ class Embedding(Drawing):
         span = max(float(np.ptp(spots, axis=0).max()), 1e-12)
         centre = 0.5 * (spots.max(0) + spots.min(0))
         reach = 0.5 * np.ptp(spots, axis=0) + 0.12 * span
+        low, high = centre - reach, centre + reach
         height = float(np.clip(0.6 + 7.0 * reach[1] / reach[0], 2.8, 7.0))
         with axes(7.6, height, name) as (figure, place):
-            place.set(
-                xlim=(centre[0] - reach[0], centre[0] + reach[0]),
-                ylim=(centre[1] - reach[1], centre[1] + reach[1]),
-                aspect="equal",
-                xlabel=short(self.labels[0]),
-                ylabel=short(self.labels[1]),
-            )
+            place.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
+            place.set(xlabel=short(self.labels[0]), ylabel=short(self.labels[1]))
             place.set_axisbelow(True)
-            for spine in place.spines.values():
-                spine.set_visible(False)
+            place.spines[:].set_visible(False)
             edge = float(np.clip(260 / len(spots) ** 0.5, 28, 72))
             for spot, image in zip(spots, self.images, strict=True):
                 picture = on_background(to_image(image))

@@ -1,27 +1,21 @@
 """From tensors to Pillow images, with or without an alpha channel."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
+import numpy as np
 import torch
 from jaxtyping import Float
+from PIL import Image
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from diffusion_geodesics.images.saving import to_uint8
 
-Colour = tuple[float, float, float]
-"""Red, green and blue in [0, 1], in sRGB."""
+Colour = tuple[float, float, float]  # red, green and blue in [0, 1], in sRGB
 WHITE: Colour = (1.0, 1.0, 1.0)
+Frames = Float[Tensor, "frames channels height width"]
+Larger = Float[Tensor, "frames channels larger_height larger_width"]
 
 
 def check_colours(images: Float[Tensor, "*batch channels height width"], name: str) -> None:
-    """Refuse what is no image in [0, 1], rounding apart, naming the likely cause.
-
-    Raises:
-        ValueError: other than 3 or 4 channels, no pixels, or values outside [0, 1].
-    """
+    """Refuse what is no image in [0, 1], rounding apart, naming the likely cause."""
     if images.shape[-3] not in (3, 4) or images.numel() == 0:
         raise ValueError(
             f"{name}: got images of shape {tuple(images.shape)}; expected (..., 3 or 4, height, "
@@ -35,26 +29,18 @@ def check_colours(images: Float[Tensor, "*batch channels height width"], name: s
         )
 
 
-def to_image(pixels: Float[Tensor, "channels height width"]) -> Image:
+def to_image(pixels: Float[Tensor, "channels height width"]) -> Image.Image:
     """8-bit RGB or RGBA image of a tensor in [0, 1], rounded to the nearest level."""
-    from PIL import Image
-
-    levels = pixels.detach().to("cpu", torch.float32).clamp(0, 1).mul(255).round()
-    return Image.fromarray(levels.to(torch.uint8).permute(1, 2, 0).contiguous().numpy())
+    return Image.fromarray(to_uint8(pixels))
 
 
-def to_pixels(image: Image) -> Float[Tensor, "channels height width"]:
+def to_pixels(image: Image.Image) -> Float[Tensor, "channels height width"]:
     """The inverse of `to_image`."""
-    import numpy as np
-
-    levels = torch.from_numpy(np.array(image, dtype=np.uint8))
-    return levels.permute(2, 0, 1).float() / 255
+    return torch.from_numpy(np.array(image, dtype=np.uint8)).permute(2, 0, 1).float() / 255
 
 
-def on_background(image: Image, colour: Colour = WHITE) -> Image:
+def on_background(image: Image.Image, colour: Colour = WHITE) -> Image.Image:
     """An RGB image: one with an alpha channel is laid on a colour, in sRGB."""
-    from PIL import Image
-
     if image.mode == "RGB":
         return image
     ground = Image.new("RGBA", image.size, (*(round(255 * c) for c in colour), 255))
@@ -72,20 +58,15 @@ def with_alpha(
     return torch.cat([torch.where(alpha > 0, own, images), alpha], 1)
 
 
-def fit_height(image: Image, height: int) -> Image:
+def fit_height(image: Image.Image, height: int) -> Image.Image:
     """The image at a height in pixels, aspect kept, by Lanczos resampling."""
-    from PIL import Image
-
     if image.height == height:
         return image
     width = max(1, round(image.width * height / image.height))
     return image.resize((width, height), Image.Resampling.LANCZOS)
 
 
-def drop_opaque_alpha(
-    frames: Float[Tensor, "frames channels height width"],
-) -> Float[Tensor, "frames kept height width"]:
+def drop_opaque_alpha(frames: Frames) -> Float[Tensor, "frames kept height width"]:
     """The frames without their alpha channel if it is 1 everywhere."""
-    if frames.shape[1] == 4 and bool((frames[:, 3] >= 1 - 1e-3).all()):
-        return frames[:, :3]
-    return frames
+    opaque = frames.shape[1] == 4 and bool((frames[:, 3] >= 1 - 1e-3).all())
+    return frames[:, :3] if opaque else frames

@@ -1,4 +1,4 @@
-"""Curves in panels, and how a solver converged."""
+"""Curves in panels, how a solver converged, and means with intervals below each other."""
 
 from __future__ import annotations
 
@@ -6,21 +6,12 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 from torch import Tensor
 
-from diffusion_geodesics.reporting.drawing import (
-    GRID,
-    INK,
-    PANEL,
-    Drawing,
-    axes,
-    label_logarithmic,
-    line_look,
-    short,
-    to_svg,
-)
+from diffusion_geodesics.reporting import drawing
+from diffusion_geodesics.reporting.drawing import COLOURS, GRID, INK, PANEL, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,17 +22,9 @@ Values = Sequence[float] | Tensor
 @final
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """One curve of a panel; values that are not finite leave gaps.
+    """One curve of a panel; values that are not finite leave gaps."""
 
-    Args:
-        name: for the legend. Curves of one name look alike in all panels of a plot.
-        x, y: as many of one as of the other.
-
-    Raises:
-        ValueError: numbers of values that differ.
-    """
-
-    name: str
+    name: str  # for the legend. Curves of one name look alike in all panels of a plot.
     x: Values
     y: Values
 
@@ -85,35 +68,18 @@ class Mark:
 @final
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """One pair of axes.
+    """One pair of axes."""
 
-    Args:
-        title: above it: the quantity and its unit.
-        x_label: below it.
-        traces: its curves; at least one.
-        log_x, log_y: logarithmic axes; values that are not positive are left out.
-        levels, bands, marks: what is marked.
-        from_zero: let the values' axis begin at 0.
-        limits: of the horizontal axis.
-        dots: mark every value.
-        whole: mark whole numbers only on the horizontal axis.
-
-    Raises:
-        ValueError: no curve.
-    """
-
-    title: str
+    title: str  # the quantity and its unit
     x_label: str
-    traces: Sequence[Trace]
-    log_x: bool = False
-    log_y: bool = False
+    traces: Sequence[Trace]  # its curves; at least one
+    log_y: bool = False  # logarithmic; values that are not positive are left out
     levels: Sequence[Level] = ()
     bands: Sequence[Band] = ()
     marks: Sequence[Mark] = ()
-    from_zero: bool = False
-    limits: tuple[float, float] | None = None
-    dots: bool = False
-    whole: bool = False
+    from_zero: bool = False  # let the values' axis begin at 0
+    limits: tuple[float, float] | None = None  # of the horizontal axis
+    counted: bool = False  # x is a number of steps: each value gets a dot
 
     def __post_init__(self) -> None:
         if not self.traces:
@@ -122,14 +88,10 @@ class Panel:
 
 @final
 @dataclass(frozen=True, eq=False)
-class LinePlot(Drawing):
-    """One or several panels of curves, a picture each, with legends where a panel has several.
+class LinePlot(drawing.Drawing):
+    """One or several panels of curves, a picture each, with legends where a panel has several."""
 
-    Args:
-        panels: at least one.
-    """
-
-    panels: Sequence[Panel]
+    panels: Sequence[Panel]  # at least one
 
     def __post_init__(self) -> None:
         if not self.panels:
@@ -146,14 +108,7 @@ def convergence_plot(
     intervals: Sequence[int] | None = None,
     tolerance: float | None = None,
 ) -> LinePlot:
-    """How a solver went, one point an iteration.
-
-    Args:
-        residual: relative residual of the geodesic equation, positive.
-        length: of the path in the metric.
-        intervals: of the grid on which each iteration ran; refinements are marked.
-        tolerance: the residual at which the solver stops.
-    """
+    """How a solver went, one point an iteration."""
     steps = list(range(1, len(residual) + 1))
     marks = [
         Mark(i + 1.5, f"{before} → {after} intervals")
@@ -161,34 +116,25 @@ def convergence_plot(
         if before != after
     ]
     levels = () if tolerance is None else (Level(tolerance, "tolerance"),)
-    panels = [
-        Panel(
-            "relative residual",
-            "iteration",
-            [Trace("solver", steps, residual)],
-            log_y=True,
-            levels=levels,
-            marks=marks,
-            dots=True,
-            whole=True,
-        )
-    ]
-    if length is not None:
-        curve = Trace("solver", steps, length)
-        panels.append(Panel("length", "iteration", [curve], marks=marks, dots=True, whole=True))
-    return LinePlot(panels)
+
+    def panel(title: str, values: Values, levels: Sequence[Level] = (), log: bool = False) -> Panel:
+        curve = [Trace("solver", steps, values)]
+        return Panel(title, "iteration", curve, log, levels, marks=marks, counted=True)
+
+    panels = [panel("relative residual", residual, levels, log=True)]
+    return LinePlot(panels if length is None else [*panels, panel("length", length)])
 
 
 def _panel_svg(panel: Panel, names: list[str], name: str) -> str:
     legend = _has_legend(panel)
-    with axes(PANEL[0], PANEL[1] + (0.25 if legend else 0), name) as (figure, place):
-        if panel.log_x:
-            place.set_xscale("log")
-        if panel.log_y:
-            _make_logarithmic(place, [float(v) for t in panel.traces for v in t.y])
+    with drawing.axes(PANEL[0], PANEL[1] + (0.25 if legend else 0), name) as (figure, place):
+        values = [float(y) for trace in panel.traces for y in trace.y]
+        if panel.log_y and (positive := [y for y in values if 0 < y < math.inf]):
+            place.set_yscale("log", nonpositive="mask")
+            drawing.label_logarithmic(place.yaxis, max(positive) / min(positive))
         for trace in panel.traces:
-            look = line_look(names.index(trace.name), trace.name)
-            if panel.dots or len(trace.x) == 1:
+            look = drawing.line_look(names.index(trace.name), trace.name)
+            if panel.counted or len(trace.x) == 1:
                 look |= {"marker": "o", "markersize": 3.5}
             place.plot(trace.x, trace.y, **look)
         _mark(place, panel)
@@ -196,27 +142,18 @@ def _panel_svg(panel: Panel, names: list[str], name: str) -> str:
             place.set_ylim(bottom=0)
         if panel.limits:
             place.set_xlim(*panel.limits)
-        if panel.whole:
+        if panel.counted:
             from matplotlib.ticker import MaxNLocator
 
             place.xaxis.set_major_locator(MaxNLocator(integer=True))
         place.set_title(short(panel.title, 60))
-        place.set_xlabel(short(panel.x_label))
+        place.set_xlabel(short(panel.x_label, 48))
         if legend:
             count = len(panel.traces) + len(panel.bands) + len(panel.levels)
             columns = min(count, 4 if max(len(t.name) for t in panel.traces) < 10 else 3)
-            figure.legend(
-                loc="outside upper left", ncols=columns, handlelength=2.1, columnspacing=1.2
-            )
-        return to_svg(figure, f"{panel.title} against {panel.x_label}")
-
-
-def _make_logarithmic(place: Axes, values: list[float]) -> None:
-    finite = [v for v in values if math.isfinite(v) and v > 0]
-    if not finite:
-        return
-    place.set_yscale("log", nonpositive="mask")
-    label_logarithmic(place.yaxis, max(finite) / min(finite))
+            spacing = {"handlelength": 2.1, "columnspacing": 1.2}
+            figure.legend(loc="outside upper left", ncols=columns, **spacing)
+        return drawing.to_svg(figure, f"{panel.title} against {panel.x_label}")
 
 
 def _mark(place: Axes, panel: Panel) -> None:
@@ -231,31 +168,29 @@ def _mark(place: Axes, panel: Panel) -> None:
         place.axhspan(band.low, band.high, color=GRID, alpha=0.5, linewidth=0, label=label)
     for mark in panel.marks:
         place.axvline(mark.x, color=INK, linewidth=0.8, linestyle=":")
-        place.annotate(
-            short(mark.name),
-            (mark.x, 1),
-            xycoords=("data", "axes fraction"),
-            xytext=(3, -2),
-            textcoords="offset points",
-            verticalalignment="top",
-            fontsize=8,
-        )
+        _write(place, mark.name, (mark.x, 1), ("data", "axes fraction"), (3, -2), va="top")
 
 
 def _name(place: Axes, panel: Panel, level: Level) -> None:
     """Write a level's name at the end of its line that is further from the curve."""
     right = _nearest(panel, level.value, -1) > _nearest(panel, level.value, 0)
     high = place.transLimits.transform(place.transScale.transform((1, level.value)))[1] > 0.9
-    place.annotate(
-        short(level.name),
-        (0.99 if right else 0.01, level.value),
-        xycoords=("axes fraction", "data"),
-        xytext=(0, -2 if high else 3),
-        textcoords="offset points",
-        horizontalalignment="right" if right else "left",
-        verticalalignment="top" if high else "baseline",
-        fontsize=8,
-    )
+    point, shift = (0.99 if right else 0.01, level.value), (0, -2 if high else 3)
+    side, base = "right" if right else "left", "top" if high else "baseline"
+    _write(place, level.name, point, ("axes fraction", "data"), shift, ha=side, va=base)
+
+
+def _write(
+    place: Axes,
+    text: str,
+    point: tuple[float, float],
+    units: tuple[str, str],
+    shift: tuple[float, float],
+    **alignment: Any,
+) -> None:
+    """Write a text beside a point, shifted by so many points of type."""
+    offset = {"xytext": shift, "textcoords": "offset points"}
+    place.annotate(short(text), point, xycoords=units, fontsize=8, **offset, **alignment)
 
 
 def _has_legend(panel: Panel) -> bool:
@@ -268,11 +203,71 @@ def _nearest(panel: Panel, value: float, end: int) -> float:
     def height(y: float) -> float:
         return math.log(y) if panel.log_y else y
 
-    quarters = [
-        t.y[: len(t.y) // 4 + 1] if end == 0 else t.y[-len(t.y) // 4 :] for t in panel.traces
-    ]
-    values = [float(y) for quarter in quarters for y in quarter]
-    found = [y for y in values if math.isfinite(y) and (y > 0 or not panel.log_y)]
     if panel.log_y and value <= 0:
         return math.inf
+    curves = [t.y for t in panel.traces]
+    quarters = [y[: len(y) // 4 + 1] if end == 0 else y[-len(y) // 4 :] for y in curves]
+    values = [float(y) for quarter in quarters for y in quarter]
+    found = [y for y in values if math.isfinite(y) and (y > 0 or not panel.log_y)]
     return min((abs(height(y) - height(value)) for y in found), default=math.inf)
+
+
+@final
+@dataclass(frozen=True)
+class Interval:
+    """A mean with its interval; an interval that is not finite is not drawn."""
+
+    name: str
+    mean: float
+    low: float = math.nan
+    high: float = math.nan
+    strong: bool = False  # drawn in colour, as what the others are held against
+
+
+@final
+@dataclass(frozen=True)
+class IntervalPanel:
+    """Means of one quantity, one below the other."""
+
+    title: str  # the quantity and its unit
+    intervals: Sequence[Interval]  # from top to bottom; those without a finite mean are left out
+    log: bool = False  # logarithmic axis, where all means are positive
+    level: Level | None = None
+
+
+@final
+@dataclass(frozen=True)
+class IntervalPlot(drawing.Drawing):
+    """Points with intervals, one picture a quantity."""
+
+    panels: Sequence[IntervalPanel]  # at least one
+
+    def __post_init__(self) -> None:
+        if not self.panels:
+            raise ValueError("got no panel to draw")
+
+    def svgs(self, name: str) -> tuple[str, ...]:
+        return tuple(_interval_svg(panel, f"{name}-{i}") for i, panel in enumerate(self.panels))
+
+
+def _interval_svg(panel: IntervalPanel, name: str) -> str:
+    found = [interval for interval in panel.intervals if math.isfinite(interval.mean)]
+    with drawing.axes(PANEL[0], 0.9 + 0.27 * len(found), name) as (figure, place):
+        for row, interval in enumerate(found):
+            colour = COLOURS[0] if interval.strong else INK
+            ends = [interval.low, interval.high]
+            if all(map(math.isfinite, ends)):
+                place.plot(ends, [row, row], color=colour, linewidth=2.2)
+            place.plot([interval.mean], [row], color=colour, marker="o", markersize=5)
+        if panel.level:
+            place.axvline(panel.level.value, color=INK, linewidth=0.8, linestyle=":")
+        place.set_yticks(range(len(found)), [short(i.name, 24) for i in found])
+        place.set_ylim(len(found) - 0.5, -0.5)
+        if panel.log and all(interval.mean > 0 for interval in found):
+            place.set_xscale("log", nonpositive="mask")
+            means = [interval.mean for interval in found]
+            drawing.label_logarithmic(place.xaxis, max(means) / min(means))
+        place.set_title(short(panel.title, 60))
+        place.tick_params(axis="y", length=0)
+        place.grid(axis="y", color=GRID, linewidth=0.3)
+        return drawing.to_svg(figure, panel.title)

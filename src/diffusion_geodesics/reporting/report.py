@@ -1,7 +1,5 @@
 """Everything that is written about one result: one page, and one folder of files."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -11,6 +9,7 @@ from torch import Tensor
 
 from diffusion_geodesics.reporting.blocks import Block, Film, Plot, Section, VideoClip
 from diffusion_geodesics.reporting.pixels import check_colours
+from diffusion_geodesics.runtime.cost import CostBreakdown
 
 RESULT, PAGE, SETTINGS = "result.json", "report.html", "settings.toml"
 """Names of the files that every report has; the last where it has settings."""
@@ -27,26 +26,6 @@ class Banner:
 
 @final
 @dataclass(frozen=True)
-class CostRow:
-    """What one stage cost.
-
-    Args:
-        stage: its name.
-        nfe: network function evaluations: single latents through the denoiser.
-        batches: calls of the network.
-        seconds: wall-clock time.
-        tflop: floating-point operations in units of 10^12; None where they are not known.
-    """
-
-    stage: str
-    nfe: int
-    batches: int
-    seconds: float
-    tflop: float | None = None
-
-
-@final
-@dataclass(frozen=True)
 class Sheet:
     """A CSV file: the columns' names, and rows of numbers and text."""
 
@@ -57,44 +36,23 @@ class Sheet:
 @final
 @dataclass(frozen=True, eq=False)
 class Report:
-    """A page and the files that go with it.
-
-    Args:
-        title: headline.
-        result: contents of result.json; ``program``, ``files`` and, where a film is not as asked,
-            ``film_notes`` are added.
-        lead: a sentence below the headline: how it went.
-        opening: blocks side by side below that, such as the images and the film between them.
-        banner: what makes all figures doubtful.
-        warnings: what must be known before the figures are believed.
-        sections: the rest of the page.
-        settings: text of settings.toml.
-        tensors: by the name of a safetensors file, its tensors by name.
-        sheets: CSV files by name.
-        extra_files: further files by name: text in UTF-8, or bytes.
-        frames: by the name of a folder, images of shape (n, 3 or 4, height, width) that are written
-            into it as 000.png and on, in their own size.
-        cost: stages in the order in which they ran; the page adds a total.
-        versions: of every package that matters, by its name.
-
-    Raises:
-        ValueError: a file name that is not allowed or is given twice, or images outside [0, 1].
-    """
+    """A page and the files that go with it."""
 
     title: str
-    result: Mapping[str, object]
-    lead: str = ""
-    opening: Sequence[Block] = ()
-    banner: Banner | None = None
-    warnings: Sequence[str] = ()
-    sections: Sequence[Section] = ()
-    settings: str = ""
+    result: Mapping[str, object]  # contents of result.json, to which the writer adds
+    lead: str = ""  # a sentence below the title: how it went
+    opening: Sequence[Block] = ()  # side by side: such as the images and the film between them
+    banner: Banner | None = None  # what makes all figures doubtful
+    warnings: Sequence[str] = ()  # what must be known before the figures are believed
+    sections: Sequence[Section] = ()  # the rest of the page
+    settings: str = ""  # text of settings.toml
+    # Files by name: safetensors, CSV, others. Frames go into a folder, as 000.png and on.
     tensors: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
     sheets: Mapping[str, Sheet] = field(default_factory=dict)
     extra_files: Mapping[str, str | bytes] = field(default_factory=dict)
     frames: Mapping[str, Tensor] = field(default_factory=dict)
-    cost: Sequence[CostRow] = ()
-    versions: Mapping[str, str] = field(default_factory=dict)
+    cost: CostBreakdown = field(default_factory=CostBreakdown)
+    versions: Mapping[str, str] = field(default_factory=dict)  # of packages, by name
 
     def __post_init__(self) -> None:
         seen = {RESULT, PAGE, SETTINGS}
@@ -126,7 +84,6 @@ class Report:
 
 def file_name(text: str) -> str:
     """A name that is safe as that of a file or folder, from any text: letters, digits and +-_."""
-    kept = "".join(
-        c if c.isalnum() or c in "+-_." else "-" for c in text.encode("utf-8", "replace").decode()
-    )
+    plain = text.encode("utf-8", "replace").decode()
+    kept = "".join(c if c.isalnum() or c in "+-_." else "-" for c in plain)
     return kept.strip("-.")[:100] or "unnamed"

@@ -1,7 +1,5 @@
 """Saving: the result of any job as one folder."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from functools import singledispatch
@@ -20,8 +18,8 @@ from diffusion_geodesics.reporting.jobs.extrapolation import extrapolation_repor
 from diffusion_geodesics.reporting.jobs.image_sets import distances_report
 from diffusion_geodesics.reporting.jobs.interpolation import interpolation_report
 from diffusion_geodesics.reporting.jobs.video import video_report
+from diffusion_geodesics.reporting.playback import Upscaler
 from diffusion_geodesics.reporting.report import Report
-from diffusion_geodesics.reporting.upscaling import Upscaler
 from diffusion_geodesics.reporting.writer import Written, put, safetensors_bytes, write
 from diffusion_geodesics.runtime.run import Observer, Run
 from diffusion_geodesics.runtime.storage import staged_folder
@@ -30,11 +28,7 @@ from diffusion_geodesics.video.result import VideoResult
 
 @singledispatch
 def to_report(result: object) -> Report:
-    """The report of a job's result.
-
-    Raises:
-        TypeError: no result of a job.
-    """
+    """The report of a job's result."""
     raise TypeError(
         f"got a {type(result).__name__}; expected the result of interpolate, extrapolate, analyze, "
         "image_distances, compare or evaluate"

@@ -1,44 +1,30 @@
 """A film as one image: the frames of one path in order, or of several paths below each other."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, final
+from typing import final
+
+from PIL import Image, ImageChops, ImageDraw, ImageFont
 
 from diffusion_geodesics.reporting.blocks import Film, FilmRow
 from diffusion_geodesics.reporting.pixels import fit_height, to_image
 from diffusion_geodesics.runtime.jsonable import unicode_text
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-    from PIL.ImageFont import FreeTypeFont
-
-_PAPER = (255, 255, 255)
-_INK = (29, 29, 31)
-_FAINT = (118, 118, 126)
+_PAPER, _INK, _FAINT = (255, 255, 255), (29, 29, 31), (118, 118, 126)
 
 
 @final
 @dataclass(frozen=True)
 class StripLayout:
-    """Sizes of a strip, in pixels.
+    """Sizes of a strip, in pixels."""
 
-    Args:
-        frame_height: height of every frame; frames are resized to it by Lanczos resampling.
-        gap: space between neighbouring frames.
-        margin: space around the strip.
-        radius: radius of the frames' corners; 0 for square ones.
-        text: size of the captions.
-    """
-
-    frame_height: int = 192
-    gap: int = 6
-    margin: int = 20
-    radius: int = 6
-    text: int = 18
+    frame_height: int = 192  # to which frames are resized by Lanczos resampling
+    gap: int = 6  # space between neighbouring frames
+    margin: int = 20  # space around the strip
+    radius: int = 6  # radius of the frames' corners; 0 for square ones
+    text: int = 18  # size of the captions
 
     def __post_init__(self) -> None:
         if self.frame_height < 8 or self.text < 6:
@@ -89,42 +75,33 @@ def thin(n: int, most: int) -> list[int]:
     return [round(i * (n - 1) / (most - 1)) for i in range(most)]
 
 
-def film_strip(film: Film, layout: StripLayout | None = None) -> Image:
+def film_strip(film: Film, layout: StripLayout | None = None) -> Image.Image:
     """The film as one image, on white.
 
     A single row is wrapped into lines of nearly equal length. Several are labelled on the left.
     """
     layout = layout or StripLayout()
     rows = shown_rows(film)
-    cells = []
-    labels: list[str] = []
+    columns = n = len(rows[0].indices)
     if len(rows) == 1:
-        (shown,) = rows
-        n = len(shown.indices)
         columns = -(-n // -(-n // film.columns))
-        places = [divmod(i, columns) for i in range(n)]
-        cells = [(place, to_image(f)) for place, f in zip(places, shown.row.frames, strict=True)]
-        texts = dict(zip(places, shown.captions, strict=False))
-    else:
-        labels = [shown.row.name for shown in rows]
-        texts = {}
-        for number, shown in enumerate(rows):
-            cells += [
-                ((number, c), to_image(shown.row.frames[i])) for c, i in enumerate(shown.indices)
-            ]
-            texts |= {(number, c): text for c, text in enumerate(shown.captions)}
-    return _drawn(cells, texts, [unicode_text(label) for label in labels], layout)
+    cells, texts = [], {}
+    for number, shown in enumerate(rows):
+        places = [divmod(number * columns + i, columns) for i in range(n)]
+        frames = [to_image(shown.row.frames[i]) for i in shown.indices]
+        cells += zip(places, frames, strict=True)
+        texts |= dict(zip(places, shown.captions, strict=False))
+    labels = [unicode_text(shown.row.name) for shown in rows] if len(rows) > 1 else []
+    return _drawn(cells, texts, labels, layout)
 
 
 def _drawn(
-    cells: Sequence[tuple[tuple[int, int], Image]],
+    cells: Sequence[tuple[tuple[int, int], Image.Image]],
     texts: dict[tuple[int, int], str],
     labels: list[str],
     layout: StripLayout,
-) -> Image:
+) -> Image.Image:
     """Paint images at their (row, column), with texts below and a label on the left of each row."""
-    from PIL import Image, ImageDraw
-
     font, bold = _font(layout.text, "DejaVuSans.ttf"), _font(layout.text + 2, "DejaVuSans-Bold.ttf")
     images = [(place, fit_height(image, layout.frame_height)) for place, image in cells]
     width, height = max(image.width for _, image in images), layout.frame_height
@@ -155,19 +132,15 @@ def _drawn(
     return strip
 
 
-def _mask(image: Image, radius: int) -> Image:
+def _mask(image: Image.Image, radius: int) -> Image.Image:
     """Rounded corners, and the image's own alpha channel where it has one."""
-    from PIL import ImageChops
-
     mask = _rounded(image.size, radius)
     return ImageChops.multiply(mask, image.getchannel("A")) if image.mode == "RGBA" else mask
 
 
 @cache
-def _rounded(size: tuple[int, int], radius: int) -> Image:
+def _rounded(size: tuple[int, int], radius: int) -> Image.Image:
     """A mask with rounded corners, smooth by drawing it four times too large."""
-    from PIL import Image, ImageDraw
-
     width, height = size
     mask = Image.new("L", (4 * width, 4 * height), 0)
     box = (0, 0, 4 * width - 1, 4 * height - 1)
@@ -176,9 +149,8 @@ def _rounded(size: tuple[int, int], radius: int) -> Image:
 
 
 @cache
-def _font(size: int, file: str) -> FreeTypeFont:
+def _font(size: int, file: str) -> ImageFont.FreeTypeFont:
     """A font that comes with matplotlib, so that strips look the same on every machine."""
     import matplotlib
-    from PIL import ImageFont
 
     return ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts", "ttf", file)), size)

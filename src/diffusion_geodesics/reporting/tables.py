@@ -1,7 +1,5 @@
 """Tables as text: CSV, LaTeX, and numbers with three digits."""
 
-from __future__ import annotations
-
 import csv
 import io
 import math
@@ -28,20 +26,15 @@ def number(value: float) -> str:
     if not math.isfinite(value):
         return "–"
     size = abs(value)
-    if size >= 1000:
-        return f"{value:,.0f}"
-    if size >= 100:
-        return f"{value:.0f}"
     if size >= 10:
-        return f"{value:.1f}"
+        return f"{value:,.0f}" if size >= 100 else f"{value:.1f}"
     return f"{value:.2f}" if size >= 0.095 or size == 0 else f"{value:.2g}"
 
 
 def interval(low: float, high: float) -> str:
     """An interval in brackets; empty where it is not finite."""
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return ""
-    return f"[{number(low)}, {number(high)}]"
+    finite = math.isfinite(low) and math.isfinite(high)
+    return f"[{number(low)}, {number(high)}]" if finite else ""
 
 
 def as_cell(cell: str | Cell) -> Cell:
@@ -66,12 +59,7 @@ def _csv_value(value: object) -> object:
 
 
 def latex_table(table: Table, comment: str = "") -> str:
-    r"""A ``tabular`` for booktabs: strong and good cells in bold, details in a line below.
-
-    Args:
-        table: what it shows; its title and note are left out.
-        comment: a line above it.
-    """
+    r"""A ``tabular`` for booktabs: strong and good cells in bold, details in a line below."""
     columns = len(table.head or (table.rows[0] if table.rows else ("",)))
     lines = [f"% {_latex(comment)}"] if comment else []
     lines += [rf"\begin{{tabular}}{{l{('r' if table.numeric else 'l') * (columns - 1)}}}"]

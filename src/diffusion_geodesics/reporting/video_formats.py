@@ -1,184 +1,154 @@
 """Films as video files: H.264, VP9, AV1, ProRes and FFV1 through FFmpeg."""
 
-from __future__ import annotations
-
 import os
+from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, final
+from typing import ClassVar, final
+
+from PIL import Image
 
 from diffusion_geodesics.reporting._encoding import Encoder
 from diffusion_geodesics.reporting.film_format import Encoded, FilmFormat, FrameSequence
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
+FAST_START = {"movflags": "+faststart"}
+
+
+class VideoFormat(FilmFormat):
+    """A film file that one of FFmpeg's encoders writes."""
+
+    @abstractmethod
+    def encoder(self, alpha: bool) -> Encoder:
+        """The encoder, for frames with or without an alpha channel."""
+
+    def write(self, frames: FrameSequence, path: Path) -> Encoded:
+        self.encoder(frames.has_alpha).write(frames, path)
+        return Encoded(len(frames), frames.rate, frames.size)
 
 
 @final
 @dataclass(frozen=True)
-class Mp4(FilmFormat):
+class Mp4(VideoFormat):
     """H.264 in MP4 with colour at half resolution (4:2:0), which plays everywhere.
 
     Sizes are even: an odd column or row is repeated.
-
-    Args:
-        crf: constant rate factor of x264, 0 (no loss) to 51; 16 is hard to tell from no loss.
     """
 
     suffix: ClassVar[str] = ".mp4"
     keeps_alpha: ClassVar[bool] = False
-    crf: int = 16
+    media_type: ClassVar[str] = "video/mp4"
+    crf: int = 16  # constant rate factor of x264, 0 (no loss) to 51; 16 is hard to tell from 0
 
-    @property
-    def media_type(self) -> str:
-        return "video/mp4"
+    def encoder(self, alpha: bool) -> Encoder:
+        return _x264("yuv420p", self.crf)
 
     def write(self, frames: FrameSequence, path: Path) -> Encoded:
-        return _written(_even(frames), _x264("yuv420p", self.crf), path, frames.size)
+        even = replace(frames, images=tuple(map(_even, frames.images)))
+        done = super().write(even, path)
+        if even.size == frames.size:
+            return done
+        note = "this format needs even sizes, so the last column or row is repeated"
+        return replace(done, notes=(f"{even.size[0]} x {even.size[1]} pixels: {note}",))
 
 
 @final
 @dataclass(frozen=True)
-class Mp4FullChroma(FilmFormat):
-    """H.264 in MP4 with colour at full resolution (4:4:4), in any size; fewer players show it.
-
-    Args:
-        crf: as for `Mp4`.
-    """
+class Mp4FullChroma(VideoFormat):
+    """H.264 in MP4 with colour at full resolution (4:4:4), in any size; fewer players show it."""
 
     suffix: ClassVar[str] = ".444.mp4"
     keeps_alpha: ClassVar[bool] = False
-    crf: int = 16
+    crf: int = 16  # as for `Mp4`
 
-    def write(self, frames: FrameSequence, path: Path) -> Encoded:
-        return _written(frames, _x264("yuv444p", self.crf), path, frames.size)
+    def encoder(self, alpha: bool) -> Encoder:
+        return _x264("yuv444p", self.crf)
 
 
 @final
 @dataclass(frozen=True)
-class WebM(FilmFormat):
-    """VP9 in WebM, with the alpha channel where frames have one.
-
-    Args:
-        crf: constant quality of VP9, 0 to 63; 20 is hard to tell from no loss.
-    """
+class WebM(VideoFormat):
+    """VP9 in WebM, with the alpha channel where frames have one."""
 
     suffix: ClassVar[str] = ".webm"
     keeps_alpha: ClassVar[bool] = True
-    crf: int = 20
+    media_type: ClassVar[str] = "video/webm"
+    crf: int = 20  # constant quality of VP9, 0 to 63; 20 is hard to tell from no loss
 
-    @property
-    def media_type(self) -> str:
-        return "video/webm"
-
-    def write(self, frames: FrameSequence, path: Path) -> Encoded:
+    def encoder(self, alpha: bool) -> Encoder:
         options = {"crf": str(self.crf), "b": "0", "row-mt": "0", "deadline": "good"}
-        encoder = Encoder("libvpx-vp9", "yuv420p", options)
-        if frames.has_alpha:
-            # libvpx encodes alpha as a second stream, which allows no hidden reference frames.
-            encoder = Encoder(
-                "libvpx-vp9",
-                "yuva420p",
-                {**options, "auto-alt-ref": "0"},
-                stream={"alpha_mode": "1"},
-            )
-        return _written(frames, encoder, path, frames.size)
+        if not alpha:
+            return Encoder("libvpx-vp9", "yuv420p", options)
+        # libvpx encodes alpha as a second stream, which allows no hidden reference frames.
+        options |= {"auto-alt-ref": "0"}
+        return Encoder("libvpx-vp9", "yuva420p", options, stream={"alpha_mode": "1"})
 
 
 @final
 @dataclass(frozen=True)
-class Av1(FilmFormat):
-    """AV1 in MP4: smaller files, slower to make; SVT-AV1 does it.
-
-    Args:
-        crf: constant quality of SVT-AV1, 1 to 63.
-        preset: 0 (slow) to 13 (fast).
-    """
+class Av1(VideoFormat):
+    """AV1 in MP4: smaller files, slower to make; SVT-AV1 does it."""
 
     suffix: ClassVar[str] = ".av1.mp4"
     keeps_alpha: ClassVar[bool] = False
-    crf: int = 20
-    preset: int = 6
+    crf: int = 20  # constant quality of SVT-AV1, 1 to 63
+    preset: int = 6  # 0 (slow) to 13 (fast)
 
     def problem(self) -> str:
-        return "" if self._encoder().is_there else "this build of FFmpeg has no SVT-AV1 encoder"
+        there = self.encoder(False).is_there
+        return "" if there else "this build of FFmpeg has no SVT-AV1 encoder"
 
-    def _encoder(self) -> Encoder:
+    def encoder(self, alpha: bool) -> Encoder:
         # One thread ("lp", level of parallelism): its decisions then do not depend on the machine.
         options = {"crf": str(self.crf), "preset": str(self.preset), "svtav1-params": "lp=1"}
-        return Encoder("libsvtav1", "yuv420p", options, {"movflags": "+faststart"})
+        return Encoder("libsvtav1", "yuv420p", options, FAST_START)
 
     def write(self, frames: FrameSequence, path: Path) -> Encoded:
         with _silent_svt():
-            return _written(frames, self._encoder(), path, frames.size)
+            return super().write(frames, path)
 
 
 @final
 @dataclass(frozen=True)
-class ProRes(FilmFormat):
+class ProRes(VideoFormat):
     """ProRes 4444 in QuickTime, 10 bits a channel, with alpha where frames have it: for editing."""
 
     suffix: ClassVar[str] = ".mov"
     keeps_alpha: ClassVar[bool] = True
 
-    def write(self, frames: FrameSequence, path: Path) -> Encoded:
-        options = {"profile": "4444", "vendor": "apl0"}
-        encoder = Encoder("prores_ks", "yuv444p10le", options)
-        if frames.has_alpha:
-            encoder = Encoder("prores_ks", "yuva444p10le", {**options, "alpha_bits": "16"})
-        return _written(frames, encoder, path, frames.size)
+    def encoder(self, alpha: bool) -> Encoder:
+        options = {"profile": "4444", "vendor": "apl0"} | ({"alpha_bits": "16"} if alpha else {})
+        return Encoder("prores_ks", "yuva444p10le" if alpha else "yuv444p10le", options)
 
 
 @final
 @dataclass(frozen=True)
-class Ffv1(FilmFormat):
+class Ffv1(VideoFormat):
     """FFV1 in Matroska: every pixel as it was, with alpha where frames have it: for archives."""
 
     suffix: ClassVar[str] = ".mkv"
     keeps_alpha: ClassVar[bool] = True
 
-    def write(self, frames: FrameSequence, path: Path) -> Encoded:
+    def encoder(self, alpha: bool) -> Encoder:
         options = {"level": "3", "slices": "4", "slicecrc": "1"}
-        encoder = Encoder("ffv1", "bgra" if frames.has_alpha else "bgr0", options)
-        return _written(frames, encoder, path, frames.size)
+        return Encoder("ffv1", "bgra" if alpha else "bgr0", options)
 
 
 def _x264(pixel_format: str, crf: int) -> Encoder:
     # x264's macroblock tree with AVX-512 gives other bytes at times for sides below 100 pixels
     options = {"crf": str(crf), "preset": "slow", "x264-params": "mbtree=0"}
-    return Encoder("libx264", pixel_format, options, {"movflags": "+faststart"})
+    return Encoder("libx264", pixel_format, options, FAST_START)
 
 
-def _written(
-    frames: FrameSequence, encoder: Encoder, path: Path, asked: tuple[int, int]
-) -> Encoded:
-    encoder.write(frames, path)
-    notes = ()
-    if frames.size != asked:
-        notes = (
-            f"{frames.size[0]} x {frames.size[1]} pixels: this format needs even sizes, so the "
-            "last column or row is repeated",
-        )
-    return Encoded(len(frames), frames.rate, frames.size, notes)
-
-
-def _even(frames: FrameSequence) -> FrameSequence:
-    return replace(frames, images=tuple(_even_image(image) for image in frames.images))
-
-
-def _even_image(image: Image) -> Image:
+def _even(image: Image.Image) -> Image.Image:
     """The image with its last column and row repeated where a side is odd."""
-    from PIL import Image
-
-    width, height = image.width + image.width % 2, image.height + image.height % 2
-    if (width, height) == image.size:
+    right, bottom = image.width % 2, image.height % 2
+    if not right and not bottom:
         return image
-    even = Image.new("RGB", (width, height))
-    for corner in ((1, 1), (0, 1), (1, 0), (0, 0)):
-        place = (corner[0] * (width - image.width), corner[1] * (height - image.height))
-        even.paste(image, place)
+    even = Image.new("RGB", (image.width + right, image.height + bottom))
+    for corner in ((right, bottom), (0, bottom), (right, 0), (0, 0)):
+        even.paste(image, corner)
     return even
 
 

@@ -1,7 +1,6 @@
 """A report as a folder."""
 
-from __future__ import annotations
-
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,17 +23,11 @@ from diffusion_geodesics.runtime.storage import PROGRAM, absolute_path, staged_f
 @final
 @dataclass(frozen=True)
 class Written:
-    """What was written.
+    """What was written."""
 
-    Args:
-        folder: absolute.
-        files: everything in it, relative to it, in alphabetical order, with forward slashes.
-        notes: what is not as it was asked for, such as a film's rate: a sentence each.
-    """
-
-    folder: Path
-    files: tuple[str, ...]
-    notes: tuple[str, ...] = ()
+    folder: Path  # absolute
+    files: tuple[str, ...]  # everything in it, relative to it, in alphabetical order
+    notes: tuple[str, ...] = ()  # what is not as it was asked for, such as a film's rate
 
 
 def write(report: Report, folder: str | Path, *, overwrite: bool = False) -> Written:
@@ -46,15 +39,6 @@ def write(report: Report, folder: str | Path, *, overwrite: bool = False) -> Wri
     - ``report.html``: everything on one page that needs no other file
 
     What took longest to compute is written first, so that it is kept if the rest fails.
-
-    Args:
-        report: what to write.
-        folder: new, empty, or with ``overwrite`` one that an earlier report was written into.
-        overwrite: whether that may be replaced.
-
-    Raises:
-        FileExistsError, NotADirectoryError, ValueError: see `check_folder`.
-        UnsavedError: it could not be written; the error names what was.
     """
     with staged_folder(folder, overwrite=overwrite) as staging:
         for name, tensors in report.tensors.items():
@@ -86,29 +70,22 @@ def _write_media(report: Report, staging: Path) -> dict[str, EmbeddedFilm]:
     """Write strips, plots and films; returns the films for the page, by their clips' names."""
     films: dict[str, EmbeddedFilm] = {}
     for block in report.blocks():
-        if isinstance(block, Film) and block.file:
-            path = staging / block.file
-            path.parent.mkdir(parents=True, exist_ok=True)
-            film_strip(block).save(path, format="PNG")
-        elif isinstance(block, Plot) and block.file:
-            svg, *others = block.drawing.svgs(block.file)
-            if others:
-                raise ValueError(
-                    f"{block.file}: a drawing of {1 + len(others)} pictures is no file"
-                )
-            put(staging / block.file, svg)
-        elif isinstance(block, VideoClip):
-            path = staging / block.name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            files = write_films(
-                block.frames,
-                path.parent,
-                block.formats,
-                block.playback,
-                stem=path.name,
-                rests=block.rests,
-            )
-            films[block.name] = embedded_film(block, files)
+        match block:
+            case Film(file=name) if name:
+                image = io.BytesIO()
+                film_strip(block).save(image, format="PNG")
+                put(staging / name, image.getvalue())
+            case Plot(file=name) if name:
+                svg, *others = block.drawing.svgs(name)
+                if others:
+                    raise ValueError(f"{name}: a drawing of {1 + len(others)} pictures is no file")
+                put(staging / name, svg)
+            case VideoClip(frames, name, formats, playback, rests):
+                path = staging / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                how = {"stem": path.name, "rests": rests}
+                files = write_films(frames, path.parent, formats, playback, **how)
+                films[name] = embedded_film(block, files)
     return films
 
 

@@ -9,36 +9,28 @@ has ended:
 4. The target is the finished folder, FORMER beside it: FORMER is deleted.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from diffusion_geodesics.runtime import _entries
 from diffusion_geodesics.runtime._durable import sync_folder
-from diffusion_geodesics.runtime._entries import Entry, State, entries, label, remove
+from diffusion_geodesics.runtime._entries import Entry, State
 from diffusion_geodesics.runtime._rules import contents
 
-ATTEMPTS = 20
-"""How often a delivery is tried while other processes deliver to the same folder."""
+ATTEMPTS = 20  # how often a delivery is tried while other processes deliver to the same folder
 
 
 def recover_beside(folder: Path, target: Path) -> None:
-    """Undo what processes that have ended left in a folder.
-
-    Args:
-        folder: where the entries are; the parent of every target among them.
-        target: the folder that is about to be written.
-    """
-    found = list(entries(folder))
-    for entry in found:
+    """Undo what processes that have ended left in a folder."""
+    for entry in list(_entries.entries(folder)):
         if not entry.target:
             continue
         if entry.state is State.STAGING and entry.is_gone():
-            remove(entry.path)
+            _entries.remove(entry.path)
         if entry.state is State.FORMER:
-            known = target.name if label(target.name) == entry.target else entry.target
+            known = target.name if _entries.label(target.name) == entry.target else entry.target
             _recover_former(entry, folder / known)
 
 
@@ -46,7 +38,7 @@ def _recover_former(former: Entry, target: Path) -> None:
     finished = former.to(State.FINISHED)
     if not finished.exists():  # its successor is in place
         if former.is_gone():
-            remove(former.path)
+            _entries.remove(former.path)
         return
     running = former.owner.is_local and not finished.is_gone()  # between its two renames
     if not running and not contents(target):
@@ -55,16 +47,7 @@ def _recover_former(former: Entry, target: Path) -> None:
 
 
 def install_beside(entry: Entry, target: Path, refuse: Callable[[Path], None]) -> None:
-    """Put a finished folder in the place of the target.
-
-    Args:
-        entry: complete and on disk, in state FINISHED.
-        target: where it goes.
-        refuse: raises where the target must not be replaced.
-
-    Raises:
-        OSError: as ``refuse``, or what the operating system says; the target is as it was.
-    """
+    """Put a finished folder in the place of the target."""
     for attempt in range(1, ATTEMPTS + 1):
         refuse(target)
         try:
@@ -75,10 +58,7 @@ def install_beside(entry: Entry, target: Path, refuse: Callable[[Path], None]) -
                 raise
             # Another process has delivered to the target: look at it anew.
     sync_folder(target.parent)
-    for other in entries(entry.folder):
-        superseded = other.state in (State.FORMER, State.FINISHED) and other.target == entry.target
-        if superseded and (other.token == entry.token or other.is_gone()):
-            remove(other.path)
+    _entries.remove_superseded(entry)
 
 
 def _swap(entry: Entry, target: Path) -> None:
@@ -86,7 +66,7 @@ def _swap(entry: Entry, target: Path) -> None:
         os.rename(entry.path, target)  # in the place of an empty folder as well
         return
     former = entry.to(State.FORMER).path
-    remove(former)  # of an earlier attempt, which another process has replaced
+    _entries.remove(former)  # of an earlier attempt, which another process has replaced
     os.rename(target, former)
     try:
         os.rename(entry.path, target)

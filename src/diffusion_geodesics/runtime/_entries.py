@@ -32,32 +32,21 @@ _PATTERN = re.compile(
 
 @final
 class State(Enum):
-    """What an entry is.
+    """What an entry is."""
 
-    STAGING is being written. FINISHED is complete, on disk, and not yet in its place. INSTALLING is
-    a finished folder whose contents are being moved into the target. FORMER is what was in the
-    target before.
-    """
-
-    STAGING = "staging"
-    FINISHED = "finished"
-    INSTALLING = "installing"
-    FORMER = "former"
+    STAGING = "staging"  # being written
+    FINISHED = "finished"  # complete, on disk, and not yet in its place
+    INSTALLING = "installing"  # finished, while its contents are moved into the target
+    FORMER = "former"  # what was in the target before
 
 
 @final
 @dataclass(frozen=True)
 class Entry:
-    """A hidden file or folder that belongs to a target.
+    """A hidden file or folder that belongs to a target."""
 
-    Args:
-        folder: where it lies.
-        target: `label` of the target's name; empty for contents of ``folder`` itself.
-        state, owner, token: the rest of its name.
-    """
-
-    folder: Path
-    target: str
+    folder: Path  # where it lies
+    target: str  # `label` of the target's name; empty for contents of ``folder`` itself
     state: State
     owner: Owner
     token: str
@@ -70,8 +59,8 @@ class Entry:
     @property
     def path(self) -> Path:
         """Where it is, or would be."""
-        name = f".{self.target}.{PROGRAM}-{self.state.value}.{self.owner}.{self.token}"
-        return self.folder / name
+        kind = f"{PROGRAM}-{self.state.value}"
+        return self.folder / f".{self.target}.{kind}.{self.owner}.{self.token}"
 
     def to(self, state: State) -> Entry:
         """The entry that differs in its state only; nothing is renamed."""
@@ -113,6 +102,14 @@ def entries(folder: Path) -> Iterator[Entry]:
     for name in names:
         if (entry := parse(folder / name)) is not None:
             yield entry
+
+
+def remove_superseded(entry: Entry) -> None:
+    """Delete what an entry that was delivered has taken the place of."""
+    for other in entries(entry.folder):
+        old = other.state in (State.FORMER, State.FINISHED) and other.target == entry.target
+        if old and (other.token == entry.token or other.is_gone()):
+            remove(other.path)
 
 
 def remove(path: Path) -> None:

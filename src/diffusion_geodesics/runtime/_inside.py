@@ -10,15 +10,13 @@ states of a delivery, and what a later process makes of each when the owner has 
 4. FORMER alone: its successor is in place, so it is deleted.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from diffusion_geodesics.runtime._durable import sync_folder
-from diffusion_geodesics.runtime._entries import Entry, State, entries, remove
+from diffusion_geodesics.runtime._entries import Entry, State, entries, remove, remove_superseded
 from diffusion_geodesics.runtime._rules import contents
 
 MARK = "result.json"
@@ -39,16 +37,7 @@ def recover_inside(target: Path) -> None:
 
 
 def install_inside(entry: Entry, target: Path, refuse: Callable[[Path], None]) -> None:
-    """Move the contents of a finished folder into the target that it lies in.
-
-    Args:
-        entry: complete and on disk, in state FINISHED.
-        target: where its contents go.
-        refuse: raises where the target must not be replaced.
-
-    Raises:
-        OSError: as ``refuse``, or what the operating system says.
-    """
+    """Move the contents of a finished folder into the target that it lies in."""
     refuse(target)
     former = entry.to(State.FORMER).path
     try:
@@ -61,10 +50,7 @@ def install_inside(entry: Entry, target: Path, refuse: Callable[[Path], None]) -
     sync_folder(target)
     _move_up(entry.to(State.INSTALLING).path, target)
     sync_folder(target)
-    for other in entries(target):
-        superseded = other.state in (State.FORMER, State.FINISHED) and not other.target
-        if superseded and (other.token == entry.token or other.is_gone()):
-            remove(other.path)
+    remove_superseded(entry)
 
 
 def _move_away(target: Path, former: Path) -> None:

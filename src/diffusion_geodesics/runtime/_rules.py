@@ -1,20 +1,14 @@
 """Which folders may be written: those that are new, empty, or a former run of ours."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
-from diffusion_geodesics.runtime._entries import PROGRAM, entries, label
+from diffusion_geodesics.runtime._entries import PROGRAM, State, entries, label
 from diffusion_geodesics.runtime.paths import expand
 
 
 def absolute_path(path: str | Path) -> Path:
-    """The path without links and with a leading ``~`` replaced.
-
-    Raises:
-        ValueError: links that lead to themselves.
-    """
+    """The path without links and with a leading ``~`` replaced."""
     try:
         return expand(path).resolve()
     except (OSError, RuntimeError) as error:
@@ -31,17 +25,7 @@ def contents(folder: Path) -> list[Path]:
 
 
 def refuse(path: Path, *, overwrite: bool) -> None:
-    """Raise where a run must not be written.
-
-    Args:
-        path: absolute.
-        overwrite: whether a former run may be replaced.
-
-    Raises:
-        FileExistsError: the folder is there and must not be replaced.
-        NotADirectoryError: a file is in the way.
-        ValueError: the folder is the current one, or contains it.
-    """
+    """Raise where a run must not be written."""
     for part in (path, *path.parents):
         if part.exists() and not part.is_dir():
             raise NotADirectoryError(f"{part} is a file; name a folder for the output")
@@ -71,13 +55,11 @@ def _waiting(path: Path) -> str:
     """Where results of another process are that are about this folder and not in their place."""
     beside = [e for e in entries(path.parent) if e.target == label(path.name)]
     inside = [e for e in entries(path) if not e.target]
-    found = [e for e in (*beside, *inside) if e.state.value in ("finished", "installing")]
-    if not found:
-        return ""
-    first = found[0]
-    return (
-        f"; finished results of process {first.owner.pid} of {first.owner.host} are in {first.path}"
-    )
+    for entry in (*beside, *inside):
+        if entry.state in (State.FINISHED, State.INSTALLING):
+            process = f"process {entry.owner.pid} of {entry.owner.host}"
+            return f"; finished results of {process} are in {entry.path}"
+    return ""
 
 
 def _files(folder: Path) -> set[str]:

@@ -15,15 +15,8 @@ if TYPE_CHECKING:
 def content_key(*parts: object) -> str:
     """SHA-256 of values, as 64 hexadecimal digits: equal for equal values, else different.
 
-    Args:
-        parts: None, booleans, numbers, text, bytes, enums, tensors and NumPy arrays (shape, type
-            and content count, the device does not), dataclasses and pydantic models (the name of
-            the class and all fields), mappings with text keys in any order, tuples and lists of
-            these. A floating-point number differs from an integer of the same value.
-
-    Raises:
-        TypeError: anything else. A path is refused because its content is what counts: give the
-            bytes of the file.
+    Tensors and arrays count by shape, type and content, dataclasses and pydantic models by class
+    and fields, mappings in any order. A path is refused: give the bytes of the file.
     """
     digest = hashlib.sha256()
     for piece in _pieces(parts):

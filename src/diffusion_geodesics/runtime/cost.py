@@ -10,7 +10,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import operator
+from dataclasses import astuple, dataclass
 from threading import Lock
 from typing import final
 
@@ -18,62 +19,36 @@ from typing import final
 @final
 @dataclass(frozen=True)
 class Cost:
-    """The cost of a stage, or of several: costs add.
+    """The cost of a stage, or of several: costs add."""
 
-    Args:
-        nfe: network function evaluations.
-        batches: network calls.
-        seconds: wall-clock time.
-        tflop: operations; 0 where they were not counted.
-    """
-
-    nfe: int = 0
-    batches: int = 0
-    seconds: float = 0.0
-    tflop: float = 0.0
+    nfe: int = 0  # network function evaluations
+    batches: int = 0  # network calls
+    seconds: float = 0.0  # wall-clock time
+    tflop: float = 0.0  # operations; 0 where they were not counted
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(
-            self.nfe + other.nfe,
-            self.batches + other.batches,
-            self.seconds + other.seconds,
-            self.tflop + other.tflop,
-        )
+        return Cost(*map(operator.add, astuple(self), astuple(other)))
 
     def __sub__(self, other: Cost) -> Cost:
-        return Cost(
-            self.nfe - other.nfe,
-            self.batches - other.batches,
-            self.seconds - other.seconds,
-            self.tflop - other.tflop,
-        )
+        return Cost(*map(operator.sub, astuple(self), astuple(other)))
 
     def scaled(self, factor: float) -> Cost:
         """The cost of so many times the work in as many batches."""
-        return Cost(
-            round(self.nfe * factor), self.batches, self.seconds * factor, self.tflop * factor
-        )
+        nfe = round(self.nfe * factor)
+        return Cost(nfe, self.batches, self.seconds * factor, self.tflop * factor)
 
     def as_dict(self) -> dict[str, float]:
         """The four numbers under their names, ready for JSON."""
-        return {
-            "nfe": self.nfe,
-            "batches": self.batches,
-            "seconds": round(self.seconds, 4),
-            "tflop": float(f"{self.tflop:.6g}"),
-        }
+        seconds, tflop = round(self.seconds, 4), float(f"{self.tflop:.6g}")
+        return {"nfe": self.nfe, "batches": self.batches, "seconds": seconds, "tflop": tflop}
 
 
 @final
 @dataclass(frozen=True)
 class CostBreakdown:
-    """Costs by stage, in the order in which the stages first ran.
+    """Costs by stage, in the order in which the stages first ran."""
 
-    Args:
-        stages: (name, cost); a stage that ran twice has the sum of both.
-    """
-
-    stages: tuple[tuple[str, Cost], ...] = ()
+    stages: tuple[tuple[str, Cost], ...] = ()  # one that ran twice has the sum of both
 
     def add(self, stage: str, cost: Cost) -> CostBreakdown:
         """This breakdown with a cost added to a stage."""
@@ -92,42 +67,33 @@ class CostBreakdown:
 
     def as_dict(self) -> dict[str, object]:
         """The contents of ``cost`` in ``result.json``: totals, and ``stages`` by name."""
-        return {
-            **self.total.as_dict(),
-            "stages": {name: cost.as_dict() for name, cost in self.stages},
-        }
+        stages = {name: cost.as_dict() for name, cost in self.stages}
+        return {**self.total.as_dict(), "stages": stages}
 
 
 @final
 @dataclass(frozen=True)
 class Counts:
-    """What a meter has counted.
+    """What a meter has counted."""
 
-    Args:
-        nfe, batches: of the denoiser.
-        backward: those of ``nfe`` that a backward pass followed.
-        encoded, decoded: images through the autoencoder.
-    """
-
-    nfe: int = 0
+    nfe: int = 0  # of the denoiser
     batches: int = 0
-    backward: int = 0
-    encoded: int = 0
+    backward: int = 0  # those of ``nfe`` that a backward pass followed
+    encoded: int = 0  # images through the autoencoder
     decoded: int = 0
 
     def __add__(self, other: Counts) -> Counts:
-        return Counts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+        return Counts(*map(operator.add, astuple(self), astuple(other)))
 
     def __sub__(self, other: Counts) -> Counts:
-        return Counts(*(getattr(self, f.name) - getattr(other, f.name) for f in fields(self)))
+        return Counts(*map(operator.sub, astuple(self), astuple(other)))
 
 
 @final
 class Meter:
     """A counter that the networks of one run report to; several threads may.
 
-    A :class:`~diffusion_geodesics.diffusion.Denoiser` and a metered codec hold one each; a run
-    reads it when a stage begins and when it ends.
+    A denoiser and a metered codec hold one each; a run reads it when a stage begins and ends.
     """
 
     def __init__(self) -> None:
@@ -148,19 +114,13 @@ class Meter:
 @final
 @dataclass(frozen=True)
 class Operations:
-    """Floating-point operations of one unit of each kind; 0 where they were not counted.
+    """Floating-point operations of one unit of each kind; 0 where they were not counted."""
 
-    Args:
-        evaluation: of one latent through the denoiser.
-        encoding, decoding: of one image through the autoencoder.
-    """
-
-    evaluation: float = 0.0
-    encoding: float = 0.0
+    evaluation: float = 0.0  # of one latent through the denoiser
+    encoding: float = 0.0  # of one image through the autoencoder
     decoding: float = 0.0
 
     def tflop(self, counts: Counts) -> float:
         """Operations in all, in :math:`10^{12}`; a backward pass counts as two evaluations."""
-        passes = counts.nfe + 2 * counts.backward
-        total = passes * self.evaluation
+        total = (counts.nfe + 2 * counts.backward) * self.evaluation
         return (total + counts.encoded * self.encoding + counts.decoded * self.decoding) / 1e12

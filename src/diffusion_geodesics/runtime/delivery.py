@@ -1,7 +1,5 @@
 """What several processes deliver to one place: the first one wins, and nothing is half there."""
 
-from __future__ import annotations
-
 import errno
 import os
 import time
@@ -9,9 +7,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from diffusion_geodesics.runtime._durable import sync_folder
+from diffusion_geodesics.runtime._durable import staged_file, sync_folder
 from diffusion_geodesics.runtime._entries import Entry, entries, remove
-from diffusion_geodesics.runtime._staged_file import staged_file
 
 _ATTEMPTS = 20
 _TAKEN = {errno.ENOTEMPTY, errno.EEXIST}
@@ -19,18 +16,9 @@ _TAKEN = {errno.ENOTEMPTY, errno.EEXIST}
 
 
 def deliver_once(target: Path, work: Path, write: Callable[[Path], object]) -> bool:
-    """Write a folder and let it appear by one rename, unless another process was faster.
+    """Write a folder and let it appear by one rename: False where another process was faster.
 
-    Args:
-        target: where it appears; its parent is made.
-        work: folder on the same file system to write in; it is made.
-        write: writes a folder that does not exist yet, down to the disk, as `staged_folder` does.
-
-    Returns:
-        False where the target was there; it stays, and what was written is deleted.
-
-    Raises:
-        OSError: it cannot be written or renamed; what ``write`` raises.
+    ``write`` makes it, down to the disk, below ``work``, which is on the same file system.
     """
     room = Entry.new(work, target.name).path
     try:
@@ -51,14 +39,8 @@ def deliver_once(target: Path, work: Path, write: Callable[[Path], object]) -> b
 def create_once(path: Path, content: str) -> float | None:
     """Create a small file with its content at once, if it is not there; its folder is made.
 
-    It is not brought to the disk: for what need not survive the machine.
-
-    Returns:
-        None where the file was created, else the file system's time now, in seconds, to which the
-        age of the file can be compared.
-
-    Raises:
-        OSError: it cannot be written.
+    None where it was created, else the file system's time now, to which the age of the file can be
+    compared. It is not brought to the disk: for what need not survive the machine.
     """
     staging = Entry.new(path.parent, path.name).path
     try:
@@ -80,11 +62,7 @@ def create_once(path: Path, content: str) -> float | None:
 
 
 def replace_file(path: Path, content: str | bytes) -> None:
-    """Write a file of ours atomically, whatever was there.
-
-    Raises:
-        OSError: it cannot be written; what was there stays.
-    """
+    """Write a file of ours atomically, whatever was there."""
     data = content.encode() if isinstance(content, str) else content
 
     def replace() -> None:
@@ -95,16 +73,10 @@ def replace_file(path: Path, content: str | bytes) -> None:
 
 
 def sweep_work(folder: Path, is_done: Callable[[str], bool] = lambda target: False) -> None:
-    """Delete what processes that have ended left in a folder of unfinished work, and the folder if
-    it is empty.
-
-    Args:
-        folder: of `deliver_once`, `create_once` or `replace_file`.
-        is_done: whether a target has been delivered; what other hosts left of it goes as well.
-    """
+    """Delete what processes that have ended, or other hosts for targets that are done, left in a
+    folder of unfinished work, and the folder if it is empty."""
     for entry in entries(folder):
-        foreign = not entry.owner.is_local
-        if entry.is_gone() or (foreign and is_done(entry.target)):
+        if entry.is_gone() or (not entry.owner.is_local and is_done(entry.target)):
             remove(entry.path)
     with suppress(OSError):
         folder.rmdir()
@@ -123,12 +95,8 @@ def _made(path: Path, make: Callable[[], object]) -> None:
 
 
 def file_age(path: Path, now: float | None = None) -> float:
-    """Seconds since a file was last touched; infinite where it is gone.
-
-    Args:
-        path: of the file.
-        now: the time of its file system, from `create_once`; this machine's clock by default.
-    """
+    """Seconds since a file was last touched, by `create_once`'s or this machine's clock; infinite
+    where it is gone."""
     try:
         return (time.time() if now is None else now) - path.stat().st_mtime
     except OSError:

@@ -1,7 +1,5 @@
 """What must be known before a result is believed."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import final
@@ -10,25 +8,16 @@ from typing import final
 @final
 @dataclass(frozen=True)
 class Diagnostic:
-    """One thing to know about a result.
+    """One thing to know about a result."""
 
-    Args:
-        code: a short name for programs, such as ``"not_converged"``.
-        message: a sentence or two for people: what is the matter, and what to change.
-        data: the numbers behind it.
-    """
-
-    code: str
-    message: str
-    data: Mapping[str, object] = field(default_factory=dict)
+    code: str  # a short name for programs, such as ``"not_converged"``
+    message: str  # a sentence or two for people: what is the matter, and what to change
+    data: Mapping[str, object] = field(default_factory=dict)  # the numbers behind it
 
     def __str__(self) -> str:
         return self.message
 
     def as_dict(self) -> dict[str, object]:
         """Ready for JSON."""
-        return {
-            "code": self.code,
-            "message": self.message,
-            **({"data": dict(self.data)} if self.data else {}),
-        }
+        data = {"data": dict(self.data)} if self.data else {}
+        return {"code": self.code, "message": self.message, **data}

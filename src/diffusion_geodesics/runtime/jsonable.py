@@ -1,7 +1,5 @@
 """JSON that every reader accepts: sorted keys, ``null`` for numbers that are not finite."""
 
-from __future__ import annotations
-
 import json
 import math
 import sys
@@ -16,9 +14,6 @@ def to_json(value: object) -> str:
 
     Keys are sorted and numbers that are not finite become ``null``, so equal values give equal
     text. Bytes of file names that are no UTF-8 are written as ``\\xHH``; see `unicode_text`.
-
-    Raises:
-        TypeError: a value of another kind, named by where it is.
     """
     return json.dumps(_plain(value, "result"), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
@@ -67,9 +62,9 @@ def _plain(value: object, where: str) -> object:
 def _is_array(value: object) -> bool:
     """Whether it is a tensor or a NumPy value; neither library is imported for the question."""
     numpy, torch = sys.modules.get("numpy"), sys.modules.get("torch")
-    return (numpy is not None and isinstance(value, numpy.ndarray | numpy.generic)) or (
-        torch is not None and isinstance(value, torch.Tensor)
-    )
+    if torch is not None and isinstance(value, torch.Tensor):
+        return True
+    return numpy is not None and isinstance(value, numpy.ndarray | numpy.generic)
 
 
 def _key(key: object, where: str) -> str:

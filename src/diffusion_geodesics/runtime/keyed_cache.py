@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
-from diffusion_geodesics.runtime._durable import sync_folder
+from diffusion_geodesics.runtime._durable import staged_file, sweep, sync_folder
 from diffusion_geodesics.runtime._entries import PROGRAM
-from diffusion_geodesics.runtime._staged_file import staged_file, sweep
 from diffusion_geodesics.runtime.content_key import tensor_bytes
 from diffusion_geodesics.runtime.paths import expand
 
@@ -35,15 +34,10 @@ class DamagedEntryError(ValueError):
 @final
 @dataclass(frozen=True, eq=False)
 class CacheEntry:
-    """What is kept under one key.
+    """What is kept under one key."""
 
-    Args:
-        tensors: by name; on the CPU when they have been read.
-        metadata: what else there is to keep, as JSON can hold it.
-    """
-
-    tensors: Mapping[str, Tensor]
-    metadata: Mapping[str, object] = field(default_factory=dict)
+    tensors: Mapping[str, Tensor]  # by name; on the CPU when they have been read
+    metadata: Mapping[str, object] = field(default_factory=dict)  # as JSON can hold it
 
 
 @final
@@ -53,19 +47,10 @@ class KeyedCache:
 
     An entry appears whole or not at all and carries a checksum. Several processes may use one
     folder: of two that store the same key, the last wins.
-
-    Args:
-        folder: holds a folder for each kind; made when the first entry is stored. A leading ``~``
-            is the home folder.
-        kind: what the entries are, such as "prompt-embedding": letters, digits, ``-`` and ``_``.
-            Put a version into it when the meaning of entries changes.
-
-    Raises:
-        ValueError: a kind with other characters.
     """
 
-    folder: Path
-    kind: str
+    folder: Path  # holds a folder for each kind; made when the first entry is stored
+    kind: str  # what the entries are, such as "prompt-1": with a version, as meanings change
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.kind):
@@ -73,11 +58,7 @@ class KeyedCache:
         object.__setattr__(self, "folder", expand(self.folder))
 
     def path(self, key: str) -> Path:
-        """The file of a key, whether it is there or not.
-
-        Raises:
-            ValueError: a key that is no file name; take `content_key`.
-        """
+        """The file of a key, whether it is there or not."""
         if not _NAME.fullmatch(key):
             raise ValueError(f"key must be letters, digits, - and _, got {key!r}; take content_key")
         return self.folder / self.kind / f"{key}{SUFFIX}"
@@ -91,11 +72,7 @@ class KeyedCache:
         yield from sorted(file.name.removesuffix(SUFFIX) for file in files)
 
     def get(self, key: str) -> CacheEntry | None:
-        """What is kept under a key; None if nothing is.
-
-        Raises:
-            DamagedEntryError: the file is cut short, altered, or of another key or kind.
-        """
+        """What is kept under a key; None if nothing is."""
         from safetensors import SafetensorError
         from safetensors.torch import load
 
@@ -121,46 +98,31 @@ class KeyedCache:
         return CacheEntry(tensors, metadata)
 
     def put(self, key: str, entry: CacheEntry) -> None:
-        """Keep an entry; one of the same key is replaced.
-
-        Raises:
-            OSError: it cannot be written; an entry of the same key stays.
-            TypeError: metadata that JSON cannot hold.
-        """
+        """Keep an entry; one of the same key is replaced."""
         from safetensors.torch import save
 
         file = self.path(key)
         metadata = json.dumps(dict(entry.metadata), sort_keys=True)
         # Cloned, because safetensors refuses tensors that share memory.
         tensors = {n: t.detach().cpu().contiguous().clone() for n, t in entry.tensors.items()}
-        about = {
-            "program": PROGRAM,
-            "kind": self.kind,
-            "key": key,
-            "metadata": metadata,
-            "checksum": _checksum(tensors, metadata),
-        }
+        about = {"program": PROGRAM, "kind": self.kind, "key": key, "metadata": metadata}
+        about["checksum"] = _checksum(tensors, metadata)
         file.parent.mkdir(parents=True, exist_ok=True)
         with staged_file(file, save(tensors, metadata=about)) as staging:
             os.replace(staging, file)
         sync_folder(file.parent)
 
     def demand_writable(self) -> None:
-        """Find out whether entries can be kept, before what they are made of is computed.
-
-        Raises:
-            OSError: they cannot; the message names the folder.
-        """
+        """Find out whether entries can be kept, before what they are made of is computed."""
         folder = self.folder / self.kind
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with staged_file(folder / f"entry{SUFFIX}", bytes(4096)):
                 pass
         except OSError as error:
-            raise OSError(
-                f"{folder} cannot be written: {error.strerror or error}; name another folder to "
-                "keep results in, or none"
-            ) from error
+            why = error.strerror or error
+            message = f"{folder} cannot be written: {why}; name another folder to keep results in"
+            raise OSError(f"{message}, or none") from error
 
     def discard(self, key: str) -> None:
         """Delete an entry, if it is there."""
@@ -172,17 +134,8 @@ class KeyedCache:
         compute: Callable[[], CacheEntry],
         on_damage: Callable[[DamagedEntryError], None] | None = None,
     ) -> CacheEntry:
-        """What is kept under a key, computed and kept if there is nothing.
-
-        Args:
-            key: of the entry.
-            compute: makes it.
-            on_damage: is told of a damaged entry, which is then computed again and replaced.
-                Without it the error is raised.
-
-        Raises:
-            DamagedEntryError: the entry is damaged and there is no ``on_damage``.
-        """
+        """What is kept under a key, computed and kept if there is nothing. A damaged entry is told
+        to ``on_damage`` and replaced; without that the error is raised."""
         try:
             found = self.get(key)
         except DamagedEntryError as error:

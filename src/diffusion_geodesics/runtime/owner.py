@@ -2,13 +2,7 @@
 
 Several processes, containers and machines may write into one folder. What a process leaves behind
 carries its owner in its name, so that a later process can tell what is abandoned from what is in
-use. A process is identified by
-
-- ``host``: the host name, without dots;
-- ``boot``: the first eight digits of the kernel's boot id (Linux), "0" where there is none;
-- ``namespace``: the inode of the namespace of process ids, which differs between containers;
-- ``pid``: the process id;
-- ``started``: the start time of the process in clock ticks since boot, because ids are reused.
+use.
 """
 
 from __future__ import annotations
@@ -22,21 +16,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-SETTLED_SECONDS = 60.0
-"""Age in seconds from which on an unlocked file counts as abandoned."""
+SETTLED_SECONDS = 60.0  # age in seconds from which on an unlocked file counts as abandoned
 NO_BOOT_ID = "0"
 
 
 @final
 @dataclass(frozen=True)
 class Owner:
-    """The identity of a process; see the module's description of the fields."""
+    """The identity of a process."""
 
-    host: str
-    boot: str
-    namespace: str
+    host: str  # its name, without dots
+    boot: str  # the first eight digits of the kernel's boot id (Linux), "0" where there is none
+    namespace: str  # the inode of that of process ids, which differs between containers
     pid: int
-    started: str
+    started: str  # in clock ticks since boot, because process ids are reused
 
     @staticmethod
     def current() -> Owner:
@@ -63,16 +56,8 @@ class Owner:
         return self.host == here.host or self.boot == here.boot != NO_BOOT_ID
 
     def is_gone(self, path: Path) -> bool:
-        """Whether the process is known to have ended.
-
-        Args:
-            path: a file or folder of this owner, which the owner locks (`hold`) while it runs. The
-                lock decides for a process in another container, whose id cannot be looked up.
-
-        Returns:
-            True only if the process ran on this machine and has ended. False where that cannot be
-            known, above all for a process of another host.
-        """
+        """Whether the process is known to have ended: never for one of another host. The lock on
+        ``path``, which it made, decides for one in another container."""
         if not self.is_local:
             return False
         here = Owner.current()
@@ -86,39 +71,27 @@ class Owner:
 
 
 def hold(path: Path) -> int | None:
-    """Lock a file or folder for as long as the descriptor that is returned stays open.
+    """Lock a file or folder for as long as the descriptor that is returned stays open; None where
+    that cannot be done."""
+    try:
+        import fcntl
 
-    Returns:
-        The descriptor, to be given to `os.close`; None where the file system has no locks.
-    """
-    descriptor = _lock(path)
-    return descriptor if isinstance(descriptor, int) else None
+        descriptor = os.open(path, os.O_RDONLY)
+    except (ImportError, OSError):
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def _is_unlocked(path: Path) -> bool:
-    descriptor = _lock(path)
-    if not isinstance(descriptor, int):
+    if (descriptor := hold(path)) is None:
         return False
     os.close(descriptor)
     return True
-
-
-def _lock(path: Path) -> int | OSError | None:
-    """The descriptor of a locked file, the error if it cannot be locked, None without locks."""
-    try:
-        import fcntl
-    except ImportError:
-        return None
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except OSError as error:
-        return error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        return error
-    return descriptor
 
 
 def _is_settled(path: Path) -> bool:
@@ -164,8 +137,6 @@ def _exists(pid: int) -> bool:
     """Whether a process with this id runs, for systems without /proc."""
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
+    except OSError as error:
+        return not isinstance(error, ProcessLookupError)
     return True

@@ -1,7 +1,5 @@
 """Names of files: the home directory written as ``~``, and names that can be printed."""
 
-from __future__ import annotations
-
 import os
 import unicodedata
 from pathlib import Path
@@ -19,12 +17,6 @@ def expand(path: str | os.PathLike[str]) -> Path:
 
     A name such as ``~draft.png``, where no user has that name, stays as it is, and so does what is
     there as it is written.
-
-    Args:
-        path: as the user wrote it.
-
-    Returns:
-        The path; neither resolved nor checked.
     """
     plain = Path(path)
     if os.path.lexists(plain):
@@ -40,12 +32,6 @@ def printable(name: str | os.PathLike[str]) -> str:
 
     Bytes that are not UTF-8 are shown as ``\xe9``, control characters as ``\n`` or ``\x1b``;
     everything else is kept.
-
-    Args:
-        name: a file's name or path, possibly with undecodable bytes (PEP 383).
-
-    Returns:
-        One line of text without surrogates.
     """
     return "".join(_shown(character) for character in os.fspath(name))
 

@@ -1,7 +1,5 @@
 """One run of a job: its stages, with progress, time and cost."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,25 +8,37 @@ from typing import final
 
 from diffusion_geodesics.runtime.cost import Cost, CostBreakdown, Meter, Operations
 
+STAGES = {
+    "load": "Loading the model",
+    "read": "Reading and encoding",
+    "encode": "Encoding",
+    "text": "Optimising embeddings",
+    "domain": "Sampling the model",
+    "invert": "Inverting",
+    "match": "Matching the images",
+    "direction": "Finding the direction",
+    "solve": "Solving for the geodesic",
+    "ray": "Following the ray",
+    "measure": "Measuring",
+    "pairs": "Pairs",
+    "flow": "Following the flow, %",
+    "decode": "Decoding the film",
+    "compare": "Decoding the comparison",
+    "write": "Writing",
+}
+"""What stages are called in front of people, by their names."""
+
 
 @final
 @dataclass(frozen=True)
 class Event:
-    """Progress of one stage.
+    """Progress of one stage."""
 
-    Args:
-        stage: its name, such as ``"solve"``.
-        done: steps done.
-        total: steps in all; 0 where that is not known.
-        detail: a few words, such as the name of a file.
-        figures: live numbers by name, such as ``residual`` and ``length`` of a solver.
-    """
-
-    stage: str
-    done: int
-    total: int
-    detail: str = ""
-    figures: Mapping[str, float] = field(default_factory=dict)
+    stage: str  # its name, such as ``"solve"``
+    done: int  # steps done
+    total: int  # steps in all; 0 where that is not known
+    detail: str = ""  # a few words, such as the name of a file
+    figures: Mapping[str, float] = field(default_factory=dict)  # live numbers, such as residual
 
 
 Observer = Callable[[Event], None]
@@ -72,9 +82,6 @@ class Run:
     The networks that take part are given :attr:`meter`; what they count between the beginning and
     the end of a stage is the stage's cost. It is the one object of a job that changes, and it
     belongs to that job alone.
-
-    Args:
-        observer: told of progress; an exception that it raises ends the run.
     """
 
     def __init__(self, observer: Observer | None = None) -> None:
@@ -85,12 +92,7 @@ class Run:
 
     @contextmanager
     def stage(self, name: str, total: int = 1) -> Iterator[Stage]:
-        """Run the body as a stage.
-
-        Args:
-            name: of the stage; one that was used before goes on.
-            total: steps in all; 0 where that is not known.
-        """
+        """Run the body as a stage."""
         before, started = self.meter.read(), time.perf_counter()
         stage = Stage(name, total, self._observer)
         yield stage

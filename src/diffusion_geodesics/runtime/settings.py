@@ -1,18 +1,15 @@
 """Settings: frozen models, written once, from which everything else is made.
 
 A job's settings are a tree of groups. Every leaf has a name of its own in the whole tree, so that
-it can be given flat (``frames=33``, ``--frames 33``) or nested (``[metric] strength = 3`` in a
-file). Constraints of one value are checked when it is given; what concerns several values together
-is checked by :meth:`JobSettings.checked`, which every job calls first.
+it can be given flat (``frames=33``) or nested (``[metric] strength = 3`` in a file). What concerns
+several values together is checked by :meth:`JobSettings.checked`, which every job calls first.
 """
-
-from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from functools import cache
+from functools import cache, reduce
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar, final
@@ -56,10 +53,7 @@ class SettingsGroup(BaseModel):
         return {}
 
 
-Preset = Mapping[str, Any]
-"""Values of some settings, by their flat names."""
-
-
+Preset = Mapping[str, Any]  # values of some settings, by their flat names
 Tree = TypeVar("Tree", bound="JobSettings")
 
 
@@ -75,22 +69,14 @@ class JobSettings(SettingsGroup):
 
     @classmethod
     def of(cls: type[Tree], **values: Any) -> Tree:
-        """Settings from values by their flat names.
-
-        Raises:
-            SettingsError: a name that there is not, a value that is not allowed, or settings that
-                do not go together.
-        """
+        """Settings from values by their flat names; `SettingsError` for a name that there is not, a
+        value that is not allowed, or settings that do not go together."""
         return cls._from_flat(values).checked()
 
     @classmethod
     def preset(cls: type[Tree], name: str, **values: Any) -> Tree:
         """A preset, with values that replace some of it; what has no effect in it, or is left
-        without effect by these, is left out.
-
-        Raises:
-            SettingsError: as :meth:`of`, and a preset that there is not.
-        """
+        without effect by these, is left out."""
         if name not in cls.presets:
             known = ", ".join(cls.presets) or "none"
             raise SettingsError(f"got the preset {name!r}; expected one of: {known}")
@@ -100,11 +86,7 @@ class JobSettings(SettingsGroup):
 
     def updated(self: Tree, **values: Any) -> Tree:
         """These settings with other values, by their flat names; what was given before and is left
-        without effect by these is left out.
-
-        Raises:
-            SettingsError: as :meth:`of`.
-        """
+        without effect by these is left out."""
         return self.of(**self.layered(self.explicit(), values))
 
     @classmethod
@@ -135,14 +117,7 @@ class JobSettings(SettingsGroup):
             if name not in places:
                 raise SettingsError(unknown_name(name, places, "setting"))
             *groups, leaf = places[name].path
-            at = nested
-            for group in groups:
-                at = at.setdefault(group, {})
-            at[leaf] = value
-        return cls._validated(nested)
-
-    @classmethod
-    def _validated(cls: type[Tree], nested: Mapping[str, Any]) -> Tree:
+            reduce(lambda at, group: at.setdefault(group, {}), groups, nested)[leaf] = value
         try:
             return cls.model_validate(nested)
         except ValidationError as error:
@@ -150,11 +125,8 @@ class JobSettings(SettingsGroup):
 
     def explicit(self) -> dict[str, Any]:
         """The values that were given rather than left to their defaults, by their flat names."""
-        return {
-            name: _value(self, field.path)
-            for name, field in flat_fields(type(self)).items()
-            if _is_set(self, field.path)
-        }
+        fields = flat_fields(type(self)).items()
+        return {name: value_at(self, f.path) for name, f in fields if _is_set(self, f.path)}
 
     def all_inert(self) -> dict[str, str]:
         """Every setting of the tree that can have no effect, with the reason."""
@@ -164,12 +136,8 @@ class JobSettings(SettingsGroup):
         return found
 
     def checked(self: Tree) -> Tree:
-        """These settings, if they go together.
-
-        Raises:
-            SettingsError: a setting was given that can have no effect, or settings contradict each
-                other.
-        """
+        """These settings, if they go together; `SettingsError` where one was given that can have no
+        effect, or where they contradict each other."""
         given = self.explicit()
         for name, reason in self.all_inert().items():
             if name in given:
@@ -186,54 +154,34 @@ class JobSettings(SettingsGroup):
     def as_nested(self) -> dict[str, Any]:
         """All values that have an effect, in groups, as plain data for JSON and TOML; settings
         that are None are left out."""
-        inert = set(self.all_inert())
-        inert |= {
-            b
-            for a, b in self.exclusive
-            if _value(self, flat_fields(type(self))[a].path) not in (None, False)
-        }
+        places = flat_fields(type(self))
+        chosen = {a for a in places if value_at(self, places[a].path) not in (None, False)}
+        inert = set(self.all_inert()) | {b for a, b in self.exclusive if a in chosen}
         dumped = self.model_dump(mode="json", exclude_none=True)
         for name in inert:
-            *groups, leaf = flat_fields(type(self))[name].path
-            at = dumped
-            for group in groups:
-                at = at[group]
-            at.pop(leaf, None)
+            *groups, leaf = places[name].path
+            reduce(dict.__getitem__, groups, dumped).pop(leaf, None)
         return dumped
 
     @classmethod
     def from_nested(cls: type[Tree], nested: Mapping[str, Any]) -> Tree:
-        """Settings from data as :meth:`as_nested` gives it, nested or flat or mixed.
-
-        Raises:
-            SettingsError: as :meth:`of`.
-        """
+        """Settings from data as :meth:`as_nested` gives it, nested or flat or mixed."""
         return cls._from_flat(flattened(cls, nested)).checked()
 
 
 @final
 @dataclass(frozen=True)
 class FlatField:
-    """A leaf of a settings tree.
+    """A leaf of a settings tree."""
 
-    Args:
-        path: names of the groups it is in, and its own.
-        info: pydantic's description: type, default, constraints, text.
-        group: the class of the group.
-    """
-
-    path: tuple[str, ...]
-    info: FieldInfo
-    group: type[SettingsGroup]
+    path: tuple[str, ...]  # names of the groups it is in, and its own
+    info: FieldInfo  # pydantic's description: type, default, constraints, text
+    group: type[SettingsGroup]  # that it is in
 
 
 @cache
 def flat_fields(cls: type[SettingsGroup]) -> Mapping[str, FlatField]:
-    """The leaves of a settings tree by their names.
-
-    Raises:
-        TypeError: a name that occurs twice in the tree.
-    """
+    """The leaves of a settings tree by their names, of which none may occur twice."""
     found: dict[str, FlatField] = {}
     for name, info in cls.model_fields.items():
         kind = info.annotation
@@ -248,11 +196,7 @@ def flat_fields(cls: type[SettingsGroup]) -> Mapping[str, FlatField]:
 
 
 def flattened(cls: type[SettingsGroup], nested: Mapping[str, Any]) -> dict[str, Any]:
-    """Values by their flat names, from nested or flat data.
-
-    Raises:
-        SettingsError: a name that there is not, or one given twice.
-    """
+    """Values by their flat names, from nested or flat data."""
     places = flat_fields(cls)
     found: dict[str, Any] = {}
 
@@ -312,11 +256,9 @@ def _groups(settings: SettingsGroup) -> Iterator[SettingsGroup]:
             yield from _groups(value)
 
 
-def _value(settings: SettingsGroup, path: tuple[str, ...]) -> Any:
-    at: Any = settings
-    for name in path:
-        at = getattr(at, name)
-    return at
+def value_at(settings: SettingsGroup, path: tuple[str, ...]) -> Any:
+    """The value of a leaf."""
+    return reduce(getattr, path, settings)
 
 
 def _is_set(settings: SettingsGroup, path: tuple[str, ...]) -> bool:

@@ -1,11 +1,9 @@
 """Settings in files: read from TOML, YAML or JSON, written as commented TOML."""
 
-from __future__ import annotations
-
 import json
 import textwrap
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -24,31 +22,26 @@ def settings_toml(
 ) -> str:
     """The text of a settings file: what has an effect, group by group, each value explained.
 
-    Args:
-        job: name of the command that runs it.
-        settings: every choice. Those that are left open (None) are named in a comment.
-        header: further values of the command, such as images, or groups of them, such as model.
-        without: groups that had no effect on this run.
+    Above come the values and groups of the ``header``, such as images and model.
     """
     import tomlkit
 
     document = tomlkit.document()
     document.add(tomlkit.comment(f"Repeat with: geodesic {job} --config settings.toml -o FOLDER"))
     document.add("job", tomlkit.item(job))
-    header, inert = dict(header or {}), settings.all_inert()
-    nested = settings.as_nested()
-    for name, value in header.items():
-        if not isinstance(value, Mapping):
+    nested, inert = settings.as_nested(), settings.all_inert()
+    groups = {name: v for name, v in (header or {}).items() if isinstance(v, Mapping)}
+    for name, value in (header or {}).items():
+        if name not in groups:
             document.add(name, value)
     plain = {k: v for k, v in nested.items() if not isinstance(v, Mapping)}
     _fill(document, type(settings), plain, inert, blank=True)
-    for name, value in header.items():
-        if isinstance(value, Mapping):
-            table = tomlkit.table()
-            for key, each in value.items():
-                if each is not None:
-                    table.add(key, each)
-            document.add(name, table)
+    for name, values in groups.items():
+        table = tomlkit.table()
+        for key, value in values.items():
+            if value is not None:
+                table.add(key, value)
+        document.add(name, table)
     for name in type(settings).model_fields:
         group = getattr(settings, name)
         if isinstance(group, SettingsGroup) and name not in without:
@@ -93,17 +86,14 @@ def _explanation(field: FieldInfo) -> str:
 
 
 def read_settings_file(path: str | Path) -> dict[str, Any]:
-    """The contents of a TOML, YAML or JSON file.
-
-    Raises:
-        SettingsError: no such file, another kind of file, or contents that cannot be read.
-    """
+    """The contents of a TOML, YAML or JSON file."""
     file = expand(path)
     kind = file.suffix.lower()
-    if kind not in (".toml", ".yaml", ".yml", ".json"):
+    if kind not in PARSERS:
         raise SettingsError(f"{file} is neither .toml, .yaml nor .json")
     try:
-        found = _parsed(file.read_text(encoding="utf-8"), kind)
+        text = file.read_text(encoding="utf-8")
+        found = PARSERS[kind](text)
     except OSError as error:
         raise SettingsError(f"{file} cannot be read: {error.strerror or error}") from error
     except Exception as error:  # each format has an error of its own
@@ -113,11 +103,16 @@ def read_settings_file(path: str | Path) -> dict[str, Any]:
     return found
 
 
-def _parsed(text: str, kind: str) -> Any:
-    if kind == ".toml":
-        return tomllib.loads(text)
-    if kind == ".json":
-        return json.loads(text)
+def _yaml(text: str) -> Any:
     import yaml
 
     return yaml.safe_load(text)
+
+
+PARSERS: Mapping[str, Callable[[str], Any]] = {
+    ".toml": tomllib.loads,
+    ".json": json.loads,
+    ".yaml": _yaml,
+    ".yml": _yaml,
+}
+"""By the ending of a file's name, what reads it."""

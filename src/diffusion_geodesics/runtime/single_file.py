@@ -1,7 +1,5 @@
 """One file, written whole or not at all."""
 
-from __future__ import annotations
-
 import errno
 import json
 import os
@@ -11,14 +9,12 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from diffusion_geodesics.runtime._durable import sync_folder
+from diffusion_geodesics.runtime._durable import staged_file, sweep, sync_folder
 from diffusion_geodesics.runtime._entries import PROGRAM
 from diffusion_geodesics.runtime._rules import absolute_path
-from diffusion_geodesics.runtime._staged_file import staged_file, sweep
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-_LARGEST_JSON = 100_000_000
-"""Bytes of a JSON text above which it is not looked at."""
+_LARGEST_JSON = 100_000_000  # bytes of a JSON text above which it is not looked at
 _BOUND = {errno.EBUSY, errno.EXDEV, errno.EACCES, errno.EPERM}
 """Errors where a file can be written but not replaced: it is mounted, or its folder read-only."""
 
@@ -30,24 +26,9 @@ def write_file(path: str | Path, content: str | bytes, *, overwrite: bool = Fals
     JSON with ``"program": "diffusion-geodesics"``, safetensors with that metadata, or a PNG image
     that names it as its software; an empty file is no one's. Its permissions are kept, and a link
     to it stays a link. A device or a pipe, such as /dev/stdout, is written into.
-
-    Args:
-        path: of the file; a leading ``~`` is the home folder, and missing parents are made.
-        content: bytes, or text that is encoded as UTF-8.
-        overwrite: whether a file that we wrote earlier may be replaced.
-
-    Returns:
-        The absolute path.
-
-    Raises:
-        FileExistsError: the file is there, and was not written by us or must not be replaced.
-        IsADirectoryError: the path is that of a folder.
-        OSError: it cannot be written; what was there before stays.
     """
-    target = absolute_path(path)
+    target = _file(path)
     data = content.encode() if isinstance(content, str) else content
-    if target.is_dir():
-        raise IsADirectoryError(f"{target} is a folder; name a file")
     if target.exists() and not stat.S_ISREG(target.stat().st_mode):
         with target.open("wb") as device:
             device.write(data)
@@ -99,22 +80,8 @@ def is_ours(path: Path) -> bool:
 
 
 def check_file(path: str | Path, *, overwrite: bool = False) -> Path:
-    """The file as an absolute path, if it can be written there; call it before any long work.
-
-    Args:
-        path: of the file; a leading ``~`` is the home folder.
-        overwrite: as for `write_file`.
-
-    Raises:
-        FileExistsError, IsADirectoryError: as `write_file`.
-        OSError: nothing can be written there.
-
-    Cost:
-        One empty file, which is deleted again.
-    """
-    target = absolute_path(path)
-    if target.is_dir():
-        raise IsADirectoryError(f"{target} is a folder; name a file")
+    """The file as an absolute path, if it can be written there; call it before any long work."""
+    target = _file(path)
     if target.exists():
         _refuse(target, overwrite=overwrite)
         if not os.access(target, os.W_OK):
@@ -125,20 +92,23 @@ def check_file(path: str | Path, *, overwrite: bool = False) -> Path:
         with tempfile.TemporaryFile(dir=folder):
             return target
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise type(error)(
-            error.errno, f"{target} cannot be written ({reason}); choose another file"
-        ) from error
+        message = f"{target} cannot be written ({error.strerror or error}); choose another file"
+        raise type(error)(error.errno, message) from error
+
+
+def _file(path: str | Path) -> Path:
+    target = absolute_path(path)
+    if target.is_dir():
+        raise IsADirectoryError(f"{target} is a folder; name a file")
+    return target
 
 
 def _refuse(target: Path, *, overwrite: bool) -> None:
     if not target.exists() or not stat.S_ISREG(target.stat().st_mode):
         return
     if target.stat().st_size and not is_ours(target):
-        raise FileExistsError(
-            f"{target} exists and was not written by {PROGRAM}; choose another file"
-        )
+        message = f"{target} exists and was not written by {PROGRAM}; choose another file"
+        raise FileExistsError(message)
     if not overwrite:
-        raise FileExistsError(
-            f"{target} exists; choose another file, or allow it to be overwritten"
-        )
+        message = f"{target} exists; choose another file, or allow it to be overwritten"
+        raise FileExistsError(message)

@@ -10,8 +10,6 @@ What it leaves behind is hidden, names its owner, and is dealt with by the next 
 to the same place. Nothing that a running process or another host owns is deleted.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import shutil
@@ -67,21 +65,6 @@ def check_folder(folder: str | Path, *, overwrite: bool = False, needed_bytes: i
     that an earlier run wrote, if it holds nothing but the files which that run names in its
     result.json. What processes that have ended left there is dealt with first: a former run that
     was moved away and not yet replaced is given back.
-
-    Args:
-        folder: any path; a leading ``~`` is the home folder. It is not created.
-        overwrite: whether a former run may be replaced.
-        needed_bytes: estimated size of the results in bytes; 0 to check for nothing but one block.
-
-    Raises:
-        FileExistsError: the folder is there and must not be replaced.
-        NotADirectoryError: a file is in the way.
-        ValueError: the folder is the current one, or contains it.
-        PermissionError: files cannot be made there, or cannot be renamed.
-        OSError: there is less space than needed.
-
-    Cost:
-        Two renames, one file of 4096 bytes, and a listing of the parent.
     """
     path = absolute_path(folder)
     _recover(path)
@@ -108,15 +91,6 @@ def staged_folder(
 
     When the body is interrupted (`KeyboardInterrupt`, `SystemExit`), what was written is deleted.
     When anything else goes wrong, it is kept in a visible folder that the error names.
-
-    Args:
-        folder, overwrite: as for `check_folder`.
-        keep_failed: whether an incomplete or undelivered folder is kept.
-
-    Raises:
-        FileExistsError, NotADirectoryError, ValueError: as `check_folder`.
-        FolderTakenError: another process has written the folder in the meantime.
-        UnsavedError: any error of the body or of the delivery, with its cause.
     """
     path = absolute_path(folder)
     _recover(path)
@@ -189,7 +163,8 @@ def _try_to_write(folder: Path, target: str) -> None:
     first, second = Entry.new(folder, target).path, Entry.new(folder, target).path
     try:
         first.mkdir()
-        write_durably(first / "block", bytes(4096))
+        with (first / "block").open("xb") as file:
+            write_durably(file, bytes(4096))
         os.rename(first, second)
     except OSError as error:
         raise _unwritable(folder, error) from error

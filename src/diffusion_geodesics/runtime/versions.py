@@ -1,7 +1,5 @@
 """Versions of what a result was made with."""
 
-from __future__ import annotations
-
 import platform
 from importlib.metadata import version
 
@@ -12,8 +10,5 @@ PACKAGES = ("torch", "diffusers", "transformers", "numpy", "scipy", "av")
 
 def versions() -> dict[str, str]:
     """The versions of Python and of the packages that figures may depend on."""
-    return {
-        "diffusion-geodesics": __version__,
-        "python": platform.python_version(),
-        **{name: version(name) for name in PACKAGES},
-    }
+    own = {"diffusion-geodesics": __version__, "python": platform.python_version()}
+    return own | {name: version(name) for name in PACKAGES}

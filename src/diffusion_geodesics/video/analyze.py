@@ -1,7 +1,5 @@
 """The analysis of clips: frames are streamed, shots measured one after the other."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,12 +36,10 @@ from diffusion_geodesics.video.result import PathFrames, ShotAnalysis, VideoResu
 from diffusion_geodesics.video.settings import VideoSettings
 from diffusion_geodesics.video.shot import Measured, measure_shot
 
-ClipSource = str | Path | Clip
-"""A file, a folder of frames, or a clip."""
+ClipSource = str | Path | Clip  # A file, a folder of frames, or a clip
 
 _BATCH = 64
-_CHECKED = 16
-"""Latents of a shot whose denoising error is measured."""
+_CHECKED = 16  # latents of a shot whose denoising error is measured
 
 
 def analyze(
@@ -89,12 +85,8 @@ def analyze(
     notes: list[str] = []
     for clip in opened:
         notes += [f"{clip.name}: {note}" for note in clip.notes]
-        size = choose_size(
-            [clip.size],
-            native=model.native_size,
-            multiple=model.size_multiple,
-            requested=settings.framing.size,
-        )
+        fitting = {"native": model.native_size, "multiple": model.size_multiple}
+        size = choose_size([clip.size], requested=settings.framing.size, **fitting)
         if size not in known:
             known[size] = _workplace(run, ModelParts.of(run, model, size), condition, settings)
         found, said = _clip(known[size], clip, size)
@@ -140,11 +132,7 @@ def _workplace(
 def _clip(
     work: _Workplace, clip: Clip, size: tuple[int, int]
 ) -> tuple[list[ShotAnalysis], list[str]]:
-    """All shots of a clip that are long enough, and what was left out.
-
-    Raises:
-        ClipError: none is.
-    """
+    """All shots of a clip that are long enough, and what was left out."""
     least = work.settings.least
     found: list[ShotAnalysis] = []
     notes: list[str] = []
@@ -154,10 +142,8 @@ def _clip(
         if len(shot.frames) >= least:
             found.append(_shot(work, clip, len(found), shot))
         elif shot.ended or found:
-            notes.append(
-                f"{clip.name}: {len(shot.frames)} frames from number {shot.frames[0]} on were left "
-                f"out, a part needs {least}"
-            )
+            few = f"{len(shot.frames)} frames from number {shot.frames[0]} on were left out"
+            notes.append(f"{clip.name}: {few}, a part needs {least}")
     if not found:
         raise ClipError(
             f"{clip.name} gives {total} frame{'s' * (total != 1)} to analyse; expected at least "
@@ -210,17 +196,10 @@ def _invert(work: _Workplace, clean: Tensor, name: str) -> Tensor:
     """All latents to the level, in batches."""
     batches = clean.split(_BATCH)
     pieces: list[Tensor] = []
+    how = work.condition, work.settings.inversion
     with work.run.stage("invert", total=len(batches)) as stage:
         for done, piece in enumerate(batches, start=1):
-            pieces.append(
-                carry_up(
-                    work.parts,
-                    piece,
-                    work.condition,
-                    work.settings.inversion,
-                    tolerance=SETTLED,
-                )
-            )
+            pieces.append(carry_up(work.parts, piece, *how, tolerance=SETTLED))
             stage(done, detail=name)
     return torch.cat(pieces)
 
@@ -241,13 +220,9 @@ def _strips(
     if shown:
         curves = torch.stack([p.points for p in shown], 1).to(points)
         latents = at_arc_length(curves, fraction.expand(-1, len(shown)))
-        images = decode(
-            work.run,
-            work.parts,
-            work.settings.inversion,
-            latents.transpose(0, 1).flatten(0, 1),
-            work.condition,
-        )
+        points = latents.transpose(0, 1).flatten(0, 1)
+        inversion = work.settings.inversion
+        images = decode(work.run, work.parts, inversion, points, work.condition)
         images = images.float().cpu().clamp(0, 1)
         for path, frames in zip(shown, images.split(count), strict=True):
             rows.append(PathFrames(path.name, torch.stack([thumbnail(i) for i in frames])))

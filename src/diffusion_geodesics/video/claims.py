@@ -1,7 +1,5 @@
 """Means over clips with intervals, and the paper's claims beside what was found."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 
@@ -12,8 +10,7 @@ from diffusion_geodesics.video.controls import Variant
 from diffusion_geodesics.video.result import Claim, ShotAnalysis
 from diffusion_geodesics.video.statistics import Statistics
 
-LEAST_CLIPS = 5
-"""Clips from which on they, and no longer their windows, are what is resampled."""
+LEAST_CLIPS = 5  # clips from which on they, and no longer their windows, are what is resampled
 
 
 def by_clips(shots: Sequence[ShotAnalysis]) -> bool:
@@ -50,44 +47,21 @@ def interval(shots: Sequence[ShotAnalysis], variant: Variant, name: str, seed: i
 
 def claims(shots: Sequence[ShotAnalysis], seed: int = 0) -> tuple[Claim, ...]:
     """The paper's claims about clips, each beside intervals that do or do not separate."""
+
+    def compared(claim: str, name: str, small: Variant, large: Variant) -> Claim:
+        first, second = (interval(shots, variant, name, seed) for variant in (small, large))
+        decided = first.below(second) or second.below(first)
+        holds = first.below(second) if decided else None
+        return Claim(claim, f"{small.value} {shown(first)}, {large.value} {shown(second)}", holds)
+
     made: list[Claim] = []
     for control in (Variant.SHUFFLED, Variant.RANDOM):
         for name in ("deviation", "residual"):
-            made.append(
-                _compared(
-                    shots,
-                    f"Clips lie closer to geodesics than the {control.value} control ({name})",
-                    (Variant.CLIP, name),
-                    (control, name),
-                    seed,
-                )
-            )
-    made.append(
-        _compared(
-            shots,
-            "Slow, smooth clips lie closer to geodesics than fast ones (deviation)",
-            (Variant.SLOW, "deviation"),
-            (Variant.FAST, "deviation"),
-            seed,
-        )
-    )
+            claim = f"Clips lie closer to geodesics than the {control.value} control ({name})"
+            made.append(compared(claim, name, Variant.CLIP, control))
+    claim = "Slow, smooth clips lie closer to geodesics than fast ones (deviation)"
+    made.append(compared(claim, "deviation", Variant.SLOW, Variant.FAST))
     return (*made, *_density_claims(shots, seed))
-
-
-def _compared(
-    shots: Sequence[ShotAnalysis],
-    claim: str,
-    small: tuple[Variant, str],
-    large: tuple[Variant, str],
-    seed: int,
-) -> Claim:
-    first, second = interval(shots, *small, seed), interval(shots, *large, seed)
-    holds = None
-    if first.below(second):
-        holds = True
-    elif second.below(first):
-        holds = False
-    return Claim(claim, f"{small[0].value} {shown(first)}, {large[0].value} {shown(second)}", holds)
 
 
 def _density_claims(shots: Sequence[ShotAnalysis], seed: int) -> tuple[Claim, ...]:
@@ -108,17 +82,11 @@ def _density_claims(shots: Sequence[ShotAnalysis], seed: int) -> tuple[Claim, ..
         return (low > 0) == (wanted > 0) if low > 0 or high < 0 else None
 
     text = {name: f"{name} {shown(mean)} nats" for name, mean in found.items()}
+    high = "Density is high along geodesics (in the middle, against the mean of both ends)"
+    low = f"{text['lerp']}; {text['slerp']} (which keeps the norm)"
     return (
-        Claim(
-            "Density is high along geodesics (in the middle, against the mean of both ends)",
-            text["geodesic"],
-            sign(found["geodesic"], 1.0),
-        ),
-        Claim(
-            "Density drops in the middle of lerp",
-            f"{text['lerp']}; {text['slerp']} (which keeps the norm)",
-            sign(found["lerp"], -1.0),
-        ),
+        Claim(high, text["geodesic"], sign(found["geodesic"], 1.0)),
+        Claim("Density drops in the middle of lerp", low, sign(found["lerp"], -1.0)),
     )
 
 

@@ -36,19 +36,12 @@ class Variant(Enum):
 
 @dataclass(frozen=True)
 class Windowed:
-    """Pieces of a sequence.
+    """Pieces of a sequence."""
 
-    Args:
-        index: which points, shape (k, windows).
-        points: shape (k, windows, dim).
-        scores: there.
-        times: when each is passed, in mean intervals between frames.
-    """
-
-    index: Int[Tensor, "k windows"]
-    points: Float[Tensor, "k windows dim"]
-    scores: Float[Tensor, "k windows dim"]
-    times: Float[Tensor, "k windows"]
+    index: Int[Tensor, "k windows"]  # which points, shape (k, windows)
+    points: Float[Tensor, "k windows dim"]  # shape (k, windows, dim)
+    scores: Float[Tensor, "k windows dim"]  # there
+    times: Float[Tensor, "k windows"]  # when each is passed, in mean intervals between frames
 
     def select(self, which: Tensor) -> Windowed:
         """Some of the windows."""

@@ -1,7 +1,5 @@
 """Curves as sequences of points: arc length, equal steps of it, random ones."""
 
-from __future__ import annotations
-
 import torch
 from jaxtyping import Float
 from torch import Tensor

@@ -1,27 +1,20 @@
 """What must be known before the statistics of clips are believed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from diffusion_geodesics.runtime.diagnostic import Diagnostic
 from diffusion_geodesics.video.controls import Variant
 from diffusion_geodesics.video.result import ShotAnalysis, VideoResult
 
-JITTERY = 0.5
-"""Share of jitter in the acceleration above which bends are mostly noise."""
+JITTERY = 0.5  # share of jitter in the acceleration above which bends are mostly noise
 
 
 def diagnose(result: VideoResult) -> tuple[Diagnostic, ...]:
     """Everything to know, the most important first."""
-    foreign = [
-        Diagnostic(
-            "foreign",
-            f"{name} is out of the model's domain, its figures say nothing about it: "
-            + "; ".join(reasons),
-        )
-        for name, reasons in result.foreign.items()
-    ]
+    foreign = []
+    for name, reasons in result.foreign.items():
+        out = f"{name} is out of the model's domain, its figures say nothing about it: "
+        foreign.append(Diagnostic("foreign", out + "; ".join(reasons)))
     notes = [Diagnostic("clip", note) for note in result.notes]
     return (*foreign, *(d for shot in result.shots for d in _shot(shot)), *notes)
 

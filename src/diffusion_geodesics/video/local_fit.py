@@ -12,8 +12,6 @@ References:
     Analytical Chemistry 1964.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch
@@ -23,17 +21,13 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class LocalFit:
-    """Derivatives at the inner points m .. n-1-m.
+    """Derivatives at the inner points m .. n-1-m."""
 
-    Args:
-        velocity: shape (inner, *batch, dim), per unit of the times: per frame where none are given.
-        acceleration: per unit squared.
-        jitter: the share of Σ|acceleration|² that scatter about the parabolas explains, in
-            [0, 1], shape (*batch,); NaN for straight lines, and for m = 1, which leaves nothing.
-    """
-
+    # shape (inner, *batch, dim), per unit of the times: per frame where none are given
     velocity: Float[Tensor, "inner *batch dim"]
-    acceleration: Float[Tensor, "inner *batch dim"]
+    acceleration: Float[Tensor, "inner *batch dim"]  # per unit squared
+    # the share of Σ|acceleration|² that scatter about the parabolas explains, in [0, 1], shape
+    # (*batch,); NaN for straight lines, and for m = 1, which leaves nothing
     jitter: Float[Tensor, "*batch"]
 
 
@@ -42,16 +36,7 @@ def local_fit(
     half: int,
     times: Float[Tensor, "n *batch"] | None = None,
 ) -> LocalFit:
-    """Local parabolas through 2m + 1 points each, m = ``half``.
-
-    Args:
-        points: in order.
-        half: m.
-        times: when each point is passed, rising; 0, 1, 2, ... by default.
-
-    Raises:
-        ValueError: fewer than 2m + 1 points, or m below 1.
-    """
+    """Local parabolas through 2m + 1 points each, m = ``half``."""
     width = 2 * half + 1
     if half < 1 or len(points) < width:
         raise ValueError(

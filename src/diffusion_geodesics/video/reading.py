@@ -1,7 +1,5 @@
 """Clips as latents: frames are streamed, so that memory does not grow with the length of a clip."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -9,17 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate as resize
 
-from diffusion_geodesics.clips import (
-    Clip,
-    ClipError,
-    CutRule,
-    Frame,
-    FrameNumber,
-    Moment,
-    Reading,
-    Seconds,
-    shots,
-)
+from diffusion_geodesics import clips
 from diffusion_geodesics.diffusion import Codec
 from diffusion_geodesics.framing import fit
 from diffusion_geodesics.images import psnr
@@ -29,43 +17,36 @@ from diffusion_geodesics.runtime.run import Run
 from diffusion_geodesics.video.settings import ReadingSettings, VideoSettings
 
 _BATCH = 16
-_THUMBNAIL = 192
-"""Height of the frames that are kept for strips."""
+_THUMBNAIL = 192  # height of the frames that are kept for strips
 
 
-def reading_of(settings: ReadingSettings) -> Reading:
+def reading_of(settings: ReadingSettings) -> clips.Reading:
     """Which frames of a clip are wanted."""
-    return Reading(settings.fps, _moment(settings.start), _moment(settings.end), settings.stride)
+    start, end = _moment(settings.start), _moment(settings.end)
+    return clips.Reading(settings.fps, start, end, settings.stride)
 
 
-def _moment(text: str | None) -> Moment | None:
+def _moment(text: str | None) -> clips.Moment | None:
     if text is None:
         return None
-    return FrameNumber(int(text[:-1])) if text.endswith("f") else Seconds(float(text.rstrip("s")))
+    if text.endswith("f"):
+        return clips.FrameNumber(int(text[:-1]))
+    return clips.Seconds(float(text.rstrip("s")))
 
 
 @dataclass
 class EncodedShot:
-    """The frames of a shot as they come in: latents and thumbnails, no full-size pixels.
+    """The frames of a shot as they come in: latents and thumbnails, no full-size pixels."""
 
-    Args:
-        frames: numbers of the frames in the file.
-        times: when they are shown, in seconds.
-        clean: latents, in batches.
-        thumbnails: small frames, (3, height, width) each.
-        psnr: of the first frame of each batch through the autoencoder, in dB.
-        ended: why the shot ended, in words; empty where the clip did.
-    """
-
-    frames: list[int] = field(default_factory=list)
-    times: list[float] = field(default_factory=list)
-    clean: list[Tensor] = field(default_factory=list)
-    thumbnails: list[Tensor] = field(default_factory=list)
-    psnr: list[Tensor] = field(default_factory=list)
-    ended: str = ""
+    frames: list[int] = field(default_factory=list)  # numbers of the frames in the file
+    times: list[float] = field(default_factory=list)  # when they are shown, in seconds
+    clean: list[Tensor] = field(default_factory=list)  # latents, in batches
+    thumbnails: list[Tensor] = field(default_factory=list)  # small frames, (3, height, width) each
+    psnr: list[Tensor] = field(default_factory=list)  # of a frame of each batch when decoded, dB
+    ended: str = ""  # why the shot ended, in words; empty where the clip did
     _waiting: list[Tensor] = field(default_factory=list)
 
-    def take(self, frame: Frame, codec: Codec) -> None:
+    def take(self, frame: clips.Frame, codec: Codec) -> None:
         """Add a frame, encoding when a batch is full."""
         self.frames.append(frame.index)
         self.times.append(frame.time)
@@ -86,17 +67,13 @@ class EncodedShot:
 
 
 def encoded_shots(
-    run: Run, clip: Clip, parts: ModelParts, settings: VideoSettings, size: tuple[int, int]
+    run: Run, clip: clips.Clip, parts: ModelParts, settings: VideoSettings, size: tuple[int, int]
 ) -> Iterator[EncodedShot]:
-    """The shots of a clip, encoded one after the other.
-
-    Raises:
-        ClipError: no frame in the range that was asked for, or a damaged file.
-    """
+    """The shots of a clip, encoded one after the other."""
     reading, chosen = reading_of(settings.reading), settings.reading
     how = fit_of(settings.framing)
     stream = clip.frames(reading, lambda image: fit(image, *size, how).image.float())
-    frames = iter(shots(stream, CutRule() if chosen.cuts else None))
+    frames = iter(clips.shots(stream, clips.CutRule() if chosen.cuts else None))
     expected, done = clip.expected(reading) or 0, 0
     shot, more = EncodedShot(), True
     while more:
@@ -108,11 +85,9 @@ def encoded_shots(
                 if shot.frames and (found.cut or long):
                     finished = shot
                     finished.flush(parts.codec)
-                    finished.ended = (
-                        f"a cut before frame {found.frame.index}"
-                        if found.cut
-                        else f"{chosen.longest} frames, as many as are analysed at once"
-                    )
+                    finished.ended = f"{chosen.longest} frames, as many as are analysed at once"
+                    if found.cut:
+                        finished.ended = f"a cut before frame {found.frame.index}"
                     shot = EncodedShot()
                 shot.take(found.frame, parts.codec)
                 done += 1
@@ -125,7 +100,7 @@ def encoded_shots(
         if finished is not None:
             yield finished
     if not done:
-        raise ClipError(
+        raise clips.ClipError(
             f"{clip.name} has no frame in the range that was asked for; it has "
             f"{clip.count or 'fewer'} frames at {clip.rate:.4g} a second"
         )

@@ -1,7 +1,5 @@
 """The result of an analysis of clips: plain data."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
@@ -31,38 +29,24 @@ class PathFrames:
 @final
 @dataclass(frozen=True, eq=False)
 class ShotAnalysis:
-    """What was found about one shot of a clip.
+    """What was found about one shot of a clip."""
 
-    Args:
-        clip: name of the clip; number: of the shot in it, from 0.
-        frames: numbers of its frames in the file.
-        times: when they are shown, in seconds.
-        ended: why the shot ended, in words; empty where the clip did.
-        measured: statistics of clip and controls, densities, paths.
-        norms: norm of each latent, before it is brought to the sphere.
-        steps: Euclidean distance of neighbouring frames, in the mean interval of frames.
-        known: how well the model knows such frames; domain: what it knows.
-        strips: frames of clip, geodesic, slerp and lerp.
-        radius: of the sphere; sigma, alpha, dim: noise level, α, coordinates of a latent.
-        half: frames on either side of the local fits.
-    """
-
-    clip: str
-    number: int
-    frames: Int[Tensor, " n"]
-    times: Float[Tensor, " n"]
-    ended: str
-    measured: Measured
-    norms: Float[Tensor, " n"]
-    steps: Float[Tensor, " steps"]
-    known: DomainStatistics
-    domain: Domain
-    strips: tuple[PathFrames, ...]
-    radius: float
-    sigma: float
-    alpha: float
-    dim: int
-    half: int
+    clip: str  # its name
+    number: int  # of the shot in it, from 0
+    frames: Int[Tensor, " n"]  # numbers of its frames in the file
+    times: Float[Tensor, " n"]  # when they are shown, in seconds
+    ended: str  # why the shot ended, in words; empty where the clip did
+    measured: Measured  # statistics of clip and controls, densities, paths
+    norms: Float[Tensor, " n"]  # norm of each latent, before it is brought to the sphere
+    steps: Float[Tensor, " steps"]  # distance of neighbouring frames, in a mean interval
+    known: DomainStatistics  # how well the model knows such frames
+    domain: Domain  # what the model knows
+    strips: tuple[PathFrames, ...]  # frames of clip, geodesic, slerp and lerp
+    radius: float  # of the sphere
+    sigma: float  # noise level
+    alpha: float  # α of the metric
+    dim: int  # coordinates of a latent
+    half: int  # frames on either side of the local fits
 
     @property
     def name(self) -> str:
@@ -86,55 +70,35 @@ class ShotAnalysis:
 @final
 @dataclass(frozen=True)
 class Claim:
-    """A claim of the paper, and what was found.
+    """A claim of the paper, and what was found."""
 
-    Args:
-        claim: in words.
-        found: the figures.
-        holds: whether they bear it out; None where they do not decide.
-    """
-
-    claim: str
-    found: str
-    holds: bool | None
+    claim: str  # in words
+    found: str  # the figures
+    holds: bool | None  # whether they bear it out; None where they do not decide
 
     @property
     def verdict(self) -> str:
         """In words."""
-        return {True: "holds here", False: "the opposite here", None: "not decided here"}[
-            self.holds
-        ]
+        words = {True: "holds here", False: "the opposite here", None: "not decided here"}
+        return words[self.holds]
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class VideoResult:
-    """What was found about clips.
-
-    Args:
-        settings: every choice.
-        model: that was used.
-        sources: files and folders of the clips; empty for those that came from none.
-        shots: of all clips, in order.
-        notes: what was done to the clips, in words.
-        summary: every statistic of clip and controls, as a mean with its interval over clips, or
-            over windows where there are fewer than five clips; shots that the model does not know
-            are left out if it knows any.
-        claims: the paper's claims beside what was found; none without controls, and none where the
-            model knows none of the clips.
-        costs: by stage.
-        warnings: what must be known before the figures are believed.
-    """
+    """What was found about clips."""
 
     settings: VideoSettings
     model: ModelInfo
-    sources: tuple[str, ...]
-    shots: tuple[ShotAnalysis, ...]
-    notes: tuple[str, ...]
+    sources: tuple[str, ...]  # files and folders of the clips; empty for those that came from none
+    shots: tuple[ShotAnalysis, ...]  # of all clips, in order
+    notes: tuple[str, ...]  # what was done to the clips, in words
+    # Every statistic of clip and controls, as a mean with its interval over `counted` clips, or
+    # over windows where there are fewer than five clips.
     summary: Mapping[Variant, Mapping[str, Interval]]
-    claims: tuple[Claim, ...]
+    claims: tuple[Claim, ...]  # the paper's; none without controls, or where no clip is known
     costs: CostBreakdown
-    warnings: tuple[Diagnostic, ...] = ()
+    warnings: tuple[Diagnostic, ...] = ()  # what must be known before the figures are believed
 
     @property
     def foreign(self) -> dict[str, tuple[str, ...]]:

@@ -1,25 +1,14 @@
 """Every choice of the analysis of clips."""
 
-from __future__ import annotations
-
 import re
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field
 
-from diffusion_geodesics.latents.settings import (
-    AsText,
-    BoundarySolve,
-    Framing,
-    Inversion,
-    SettingsGroup,
-    SharedPrompt,
-    Strength,
-)
+from diffusion_geodesics.latents import settings as shared
 from diffusion_geodesics.runtime.settings import JobSettings, SettingsError
 
-LEAST_FRAMES = 5
-"""Frames without which no curve can be told from a line."""
+LEAST_FRAMES = 5  # frames without which no curve can be told from a line
 
 
 def _moment(value: Any) -> Any:
@@ -29,11 +18,11 @@ def _moment(value: Any) -> Any:
     return text
 
 
-Moment = Annotated[str | None, BeforeValidator(_moment), AsText("SECONDS|FRAMEf")]
+Moment = Annotated[str | None, BeforeValidator(_moment), shared.AsText("SECONDS|FRAMEf")]
 """A place in a clip: ``"2.5"`` in seconds, ``"60f"`` a frame number."""
 
 
-class ReadingSettings(SettingsGroup):
+class ReadingSettings(shared.SettingsGroup):
     """Which frames of a clip are analysed."""
 
     title: ClassVar[str] = "Clip"
@@ -54,7 +43,7 @@ class ReadingSettings(SettingsGroup):
     """Frames after which a shot is split, so that memory is bounded."""
 
 
-class Windows(SettingsGroup):
+class Windows(shared.SettingsGroup):
     """How a clip is held against geodesics."""
 
     title: ClassVar[str] = "Analysis"
@@ -69,7 +58,7 @@ class Windows(SettingsGroup):
     """Frames of each strip in the report; 0 decodes none."""
 
 
-class VideoSolve(BoundarySolve):
+class VideoSolve(shared.BoundarySolve):
     """The boundary value solver."""
 
     tol: float = Field(default=1e-2, gt=0, le=1)
@@ -87,10 +76,10 @@ class VideoSettings(JobSettings):
 
     reading: ReadingSettings = ReadingSettings()
     windows: Windows = Windows()
-    prompts: SharedPrompt = SharedPrompt()
-    framing: Framing = Framing()
-    inversion: Inversion = Inversion()
-    metric: Strength = Strength()
+    prompts: shared.SharedPrompt = shared.SharedPrompt()
+    framing: shared.Framing = shared.Framing()
+    inversion: shared.Inversion = shared.Inversion()
+    metric: shared.Strength = shared.Strength()
     solve: VideoSolve = VideoSolve()
 
     @property

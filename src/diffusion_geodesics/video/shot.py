@@ -1,106 +1,43 @@
 """One shot of a clip, a sequence of frames without a cut, held against geodesics."""
 
-from __future__ import annotations
-
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import final
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from diffusion_geodesics.bvp import BoundaryProblem, Solution, Step, solve_bvp
 from diffusion_geodesics.clips import ClipError
-from diffusion_geodesics.latents.choices import solver_of
-from diffusion_geodesics.latents.coordinates import Ambient
-from diffusion_geodesics.latents.geometry import Geometry
-from diffusion_geodesics.latents.memory import SOLVER_COPIES
-from diffusion_geodesics.latents.polygon import log_density
-from diffusion_geodesics.length import measure
+from diffusion_geodesics.latents.geometry import Geometry, log_density
 from diffusion_geodesics.manifold import Flat, Manifold, Sphere
 from diffusion_geodesics.path import GreatArc, Line
 from diffusion_geodesics.runtime.run import Run
-from diffusion_geodesics.video.controls import (
-    Variant,
-    Windowed,
-    shuffled,
-    slowed,
-    slowed_times,
-    windowed,
-)
-from diffusion_geodesics.video.curves import arc_length, at_arc_length, random_paths
+from diffusion_geodesics.video import controls
+from diffusion_geodesics.video.controls import Variant, Windowed
+from diffusion_geodesics.video.curves import arc_length, random_paths
+from diffusion_geodesics.video.geodesics import EndsPath, ends_paths, solve
 from diffusion_geodesics.video.settings import VideoSettings
-from diffusion_geodesics.video.statistics import (
-    FRACTIONS,
-    Bends,
-    Statistics,
-    bends,
-    statistics,
-)
+from diffusion_geodesics.video.statistics import Bends, Statistics, bends, statistics
 
 CLOSED = 1e-3
 """Chord over length below which the ends of a curve count as one point, with no geodesic."""
-_SOLVER_BYTES = 256e6
-
-
-@final
-@dataclass(frozen=True)
-class EndsPath:
-    """A path between the first and the last frame of a shot, for plots and strips.
-
-    Args:
-        name: of the path.
-        t: curve parameters, shape (time,).
-        log_density: log p less that of the first frame, in nats.
-        noise_energy: σ‖s‖/√dim.
-        points: dense along it, at equal fractions of its length.
-        length: in the metric.
-    """
-
-    name: str
-    t: Float[Tensor, " time"]
-    log_density: Float[Tensor, " time"]
-    noise_energy: Float[Tensor, " time"]
-    points: Float[Tensor, "fractions dim"]
-    length: float
 
 
 @final
 @dataclass(frozen=True)
 class Measured:
-    """What is found about a sequence of points on a sphere.
+    """What is found about a sequence of points on a sphere."""
 
-    Args:
-        starts: first and last point of every window.
-        statistics: of the clip and every control, by window.
-        bends: of the clip, at its inner points.
-        log_density: of each point less that of the first, in nats, along the clip.
-        noise_energy: of each point.
-        paths: geodesic, slerp and lerp between the first and the last point; empty where these are
-            one and the same.
-        solved: windows whose geodesic converged, and windows in all.
-        residual: largest residual of those geodesics.
-    """
-
-    starts: Int[Tensor, "2 windows"]
-    statistics: Mapping[Variant, Statistics]
-    bends: Bends
-    log_density: Float[Tensor, " n"]
-    noise_energy: Float[Tensor, " n"]
-    paths: tuple[EndsPath, ...]
-    solved: tuple[int, int]
-    residual: float
-
-
-@dataclass(frozen=True)
-class _Geodesics:
-    points: Float[Tensor, "fractions pairs dim"]
-    length: Float[Tensor, " pairs"]
-    converged: int
-    residual: float
-    solutions: tuple[Solution, ...]
+    starts: Int[Tensor, "2 windows"]  # first and last point of every window
+    statistics: Mapping[Variant, Statistics]  # of the clip and every control, by window
+    bends: Bends  # of the clip, at its inner points
+    log_density: Float[Tensor, " n"]  # of each point less that of the first, in nats
+    noise_energy: Float[Tensor, " n"]  # of each point
+    paths: tuple[EndsPath, ...]  # geodesic, slerp, lerp between the ends; none if these are one
+    solved: tuple[int, int]  # windows whose geodesic converged, and windows in all
+    residual: float  # largest residual of those geodesics
 
 
 def measure_shot(
@@ -112,19 +49,9 @@ def measure_shot(
     detail: str = "",
     times: Float[Tensor, " n"] | None = None,
 ) -> Measured:
-    """A sequence of points on a sphere against geodesics, with its controls.
+    """A sequence of points on a sphere, in the order of time, against geodesics, with controls.
 
-    Args:
-        run: that counts the cost.
-        geometry: the metric.
-        sphere: that the points are on.
-        points: in the order of time.
-        settings: windows, controls and solver.
-        detail: what to call the shot in messages.
-        times: when each point is passed, rising, in mean intervals; even by default.
-
-    Raises:
-        ClipError: every window ends where it began.
+    ``times`` are in mean intervals, even by default; ``detail`` is what messages call the shot.
 
     Cost: one score evaluation a point; a boundary value problem for every window (about 60 to
     150 and 65 to verify), for the whole, and for the windows of the two controls of speed; and
@@ -138,40 +65,33 @@ def measure_shot(
         whole = bends(geometry, points, scores, sphere, chosen.half, times)
         parts = _parts(geometry, sphere, points, scores, times, settings)
     own = parts[Variant.CLIP]
-    if not own.points.shape[1]:
+    count = own.points.shape[1]
+    if not count:
         raise ClipError(
             f"{detail or 'the clip'} ends where it began in every window of {size} frames: there "
             "is no geodesic to hold it against; choose another window, or a range"
         )
-    ends = [torch.stack([w.points[0], w.points[-1]]) for w in parts.values()]
+    ends = [part.points[[0, -1]] for part in parts.values()]
     closed = bool(_closed(points[:, None]))
     overall = sum(e.shape[1] for e in ends)
     if size == n:  # the only window is the whole
         overall = 0
     elif not closed:
         ends.append(points[[0, -1]][:, None])
-    solved = _solve(run, geometry, sphere, torch.cat(ends, 1), settings, detail)
+    solved = solve(run, geometry, sphere, torch.cat(ends, 1), settings.solve, detail)
     found: dict[Variant, Statistics] = {}
     place = 0
     for variant, part in parts.items():
         here = slice(place, place + part.points.shape[1])
         place = here.stop
-        found[variant] = statistics(
-            geometry,
-            part.points,
-            part.scores,
-            solved.points[:, here],
-            solved.length[here],
-            manifold=sphere,
-            half=chosen.half,
-            times=part.times,
-        )
+        geodesic = solved.points[:, here], solved.length[here]
+        how = {"manifold": sphere, "half": chosen.half, "times": part.times}
+        found[variant] = statistics(geometry, part.points, part.scores, *geodesic, **how)
     with run.stage("measure"):
         if chosen.controls:
-            first = slice(0, own.points.shape[1])
-            geodesic = solved.points[:, first], solved.length[first]
+            geodesic = solved.points[:, :count], solved.length[:count]
             found |= _controls(geometry, sphere, own, geodesic, settings)
-        paths = () if closed else _paths(geometry, sphere, points, solved, overall)
+        paths = () if closed else ends_paths(geometry, sphere, points, solved, overall)
     return Measured(
         starts=own.index[[0, -1]],
         statistics={v: found[v] for v in Variant if v in found},
@@ -194,16 +114,14 @@ def _parts(
 ) -> dict[Variant, Windowed]:
     """The windows of the clip, and of the two controls of speed, that have ends of their own."""
     size = min(settings.windows.window, len(points))
-    own = _open(windowed(points, scores, times, size))
+    own = _open(controls.windowed(points, scores, times, size))
     parts = {Variant.CLIP: own}
     if settings.windows.controls and own.points.shape[1]:
-        fast = _open(windowed(points, scores, times, size, 2))
-        slow = slowed(own.points, sphere)
+        fast = _open(controls.windowed(points, scores, times, size, 2))
         if fast.points.shape[1]:
             parts[Variant.FAST] = fast
-        parts[Variant.SLOW] = _open(
-            Windowed(own.index, slow, geometry.scores(slow), slowed_times(own.times))
-        )
+        slow, late = controls.slowed(own.points, sphere), controls.slowed_times(own.times)
+        parts[Variant.SLOW] = _open(Windowed(own.index, slow, geometry.scores(slow), late))
     return parts
 
 
@@ -228,123 +146,23 @@ def _controls(
     start, end = own.points[0], own.points[-1]
     size, seed = len(own.points), settings.solve.seed
     t = torch.linspace(0, 1, size, dtype=torch.float64)
-    random = random_paths(start, end, arc_length(own.points)[-1], size, sphere, seed + 1)
-    mixed = shuffled(own, seed)
-    backwards = own.times[-1] - own.times.flip(0)
     even = own.times[:1] + t[:, None] * (own.times[-1] - own.times[0])
-    made: dict[Variant, tuple[Tensor, Tensor, Manifold, Tensor]] = {
-        Variant.REVERSED: (own.points.flip(0), own.scores.flip(0), sphere, backwards),
-        Variant.SHUFFLED: (mixed.points, mixed.scores, sphere, mixed.times),
-    }
-    ends = own.scores[:1], own.scores[-1:]
-    for variant, curve, manifold in (
-        (Variant.RANDOM, random, sphere),
-        (Variant.SLERP, GreatArc(start, end)(t), sphere),
-        (Variant.LERP, Line(start, end)(t), Flat()),
-    ):
-        inner = geometry.scores(curve[1:-1])
-        made[variant] = (curve, torch.cat([ends[0], inner, ends[1]]), manifold, even)
-    turned = geodesic[0].flip(0), geodesic[1]
+    measured = partial(statistics, geometry, half=settings.windows.half)
+
+    def between(curve: Tensor, manifold: Manifold) -> Statistics:
+        scores = torch.cat([own.scores[:1], geometry.scores(curve[1:-1]), own.scores[-1:]])
+        return measured(curve, scores, *geodesic, manifold=manifold, times=even)
+
+    mixed = controls.shuffled(own, seed)
+    back, turned = own.times[-1] - own.times.flip(0), (geodesic[0].flip(0), geodesic[1])
+    flipped = own.points.flip(0), own.scores.flip(0)
+    random = random_paths(start, end, arc_length(own.points)[-1], size, sphere, seed + 1)
     return {
-        variant: statistics(
-            geometry,
-            points,
-            scores,
-            *(turned if variant is Variant.REVERSED else geodesic),
-            manifold=manifold,
-            half=settings.windows.half,
-            times=times,
-        )
-        for variant, (points, scores, manifold, times) in made.items()
+        Variant.REVERSED: measured(*flipped, *turned, manifold=sphere, times=back),
+        Variant.SHUFFLED: measured(
+            mixed.points, mixed.scores, *geodesic, manifold=sphere, times=mixed.times
+        ),
+        Variant.RANDOM: between(random, sphere),
+        Variant.SLERP: between(GreatArc(start, end)(t), sphere),
+        Variant.LERP: between(Line(start, end)(t), Flat()),
     }
-
-
-def _solve(
-    run: Run,
-    geometry: Geometry,
-    sphere: Sphere,
-    ends: Float[Tensor, "2 pairs dim"],
-    settings: VideoSettings,
-    detail: str,
-) -> _Geodesics:
-    """Geodesics between many pairs, in batches that fit into memory; NaN where none was found."""
-    pairs, dim = ends.shape[1:]
-    solve = settings.solve
-    finest = solve.intervals[-1]
-    most = max(1, int(_SOLVER_BYTES / (SOLVER_COPIES * finest * dim * ends.element_size())))
-    t = torch.linspace(0, 1, 2 * finest + 1, dtype=torch.float64)
-    fraction = torch.linspace(0, 1, FRACTIONS, dtype=torch.float64).to(ends)
-    connection = geometry.connection(Ambient(sphere))
-    solutions: list[Solution] = []
-    curves: list[Tensor] = []
-    with run.stage("solve", total=math.ceil(pairs / most)) as stage:
-        for number, piece in enumerate(ends.split(most, 1)):
-
-            def show(step: Step, number: int = number) -> None:
-                stage(number, detail=detail, residual=float(step.residual.max()))
-
-            solution = solve_bvp(
-                BoundaryProblem(connection, GreatArc(piece[0], piece[1])),
-                solver_of(solve),
-                tol=solve.tol,
-                max_steps=solve.max_steps,
-                callback=show,
-            )
-            good = torch.tensor([r.ok for r in solution.results], device=ends.device)
-            even = at_arc_length(solution.path(t), fraction[:, None].expand(-1, piece.shape[1]))
-            curves.append(torch.where(good[:, None], even, torch.nan))
-            solutions.append(solution)
-            stage(number + 1, detail=detail)
-    points = torch.cat(curves, 1)
-    length = torch.cat([s.distance for s in solutions])
-    return _Geodesics(
-        points,
-        torch.where(torch.isfinite(points[0, :, 0]), length, torch.nan),
-        sum(r.ok for s in solutions for r in s.results),
-        max(float(s.residual.max()) for s in solutions),
-        tuple(solutions),
-    )
-
-
-def _paths(
-    geometry: Geometry, sphere: Sphere, points: Tensor, solved: _Geodesics, pair: int
-) -> tuple[EndsPath, ...]:
-    """Geodesic (one of those solved), slerp and lerp between the first and the last point.
-    Cost: 33 score evaluations for each of the latter two."""
-    start, end = points[0], points[-1]
-    place = pair
-    profile = solved.solutions[0].profile
-    for solution in solved.solutions:
-        profile = solution.profile
-        if place < len(solution.results):
-            break
-        place -= len(solution.results)
-    fraction = torch.linspace(0, 1, FRACTIONS, dtype=torch.float64)
-    shown: list[EndsPath] = []
-    if bool(torch.isfinite(solved.length[pair])):
-        shown.append(
-            EndsPath(
-                "geodesic",
-                profile.t.cpu(),
-                profile.log_density[:, place],
-                geometry.noise_energy(profile.score[:, place]),
-                solved.points[:, pair],
-                float(solved.length[pair]),
-            )
-        )
-    for name, path, manifold in (
-        ("slerp", GreatArc(start, end), sphere),
-        ("lerp", Line(start, end), Flat()),
-    ):
-        found = measure(geometry.connection(Ambient(manifold)), path, intervals=32)
-        shown.append(
-            EndsPath(
-                name,
-                found.t.cpu(),
-                found.log_density,
-                geometry.noise_energy(found.score),
-                path(fraction),
-                float(found.distance),
-            )
-        )
-    return tuple(shown)

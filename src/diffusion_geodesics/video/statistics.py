@@ -13,75 +13,50 @@ length over the geodesic's, and by the *deviation*: the root mean square distanc
 geodesic at equal fractions of their own lengths, over D.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from diffusion_geodesics.latents.geometry import Geometry
-from diffusion_geodesics.latents.polygon import log_density
+from diffusion_geodesics.latents.geometry import Geometry, log_density
 from diffusion_geodesics.manifold import Manifold, angle_between
 from diffusion_geodesics.path import separation
 from diffusion_geodesics.video.curves import arc_length, at_arc_length
 from diffusion_geodesics.video.local_fit import local_fit
 
-FRACTIONS = 33
-"""Fractions of arc length at which a curve is compared with its geodesic."""
-LEAST_BENDING = 0.1
-"""Bending times chord below which the residual is no longer relative."""
-STILL = 0.05
-"""Speed relative to the mean below which a point is taken to stand still."""
+FRACTIONS = 33  # fractions of arc length at which a curve is compared with its geodesic
+LEAST_BENDING = 0.1  # bending times chord below which the residual is no longer relative
+STILL = 0.05  # speed relative to the mean below which a point is taken to stand still
+PerWindow = Float[Tensor, " windows"]
 
 
 @dataclass(frozen=True)
 class Bends:
-    """What a curve does at its inner points m .. n-1-m; shape (inner, *batch).
+    """What a curve does at its inner points m .. n-1-m; shape (inner, *batch)."""
 
-    Args:
-        residual: |P⊥(a - a_g)| / max(|P⊥ a_g|, 0.1 |v|²/D); NaN where the curve stands still.
-        angle: between the two, in degrees; NaN there too.
-        wrong, asked: numerator and denominator, for means.
-        jitter: share of the acceleration that scatter explains, shape (*batch,).
-    """
-
+    # |P⊥(a - a_g)| / max(|P⊥ a_g|, 0.1 |v|²/D); NaN where the curve stands still
     residual: Float[Tensor, "inner *batch"]
-    angle: Float[Tensor, "inner *batch"]
-    wrong: Float[Tensor, "inner *batch"]
+    angle: Float[Tensor, "inner *batch"]  # between the two, in degrees; NaN there too
+    wrong: Float[Tensor, "inner *batch"]  # the residual's numerator, and its denominator
     asked: Float[Tensor, "inner *batch"]
-    jitter: Float[Tensor, "*batch"]
+    jitter: Float[Tensor, "*batch"]  # share of the acceleration that scatter explains
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """One number a window; NaN where it has none. All of shape (windows,).
+    """One number a window; NaN where it has none."""
 
-    Args:
-        residual: relative Euler-Lagrange residual ρ.
-        angle: mean angle of the bends, in degrees; 90 for no relation at all.
-        length: length in the metric over that of the geodesic between the same ends.
-        deviation: root mean square distance from that geodesic at equal fractions of length, over
-            the chord.
-        greatest: the greatest such distance.
-        middle: log density in the middle third of the length less the mean of both ends, in nats.
-        energy: least noise energy σ‖s‖/√dim over that of the lower end.
-        speed: Euclidean length over time: the mean step between points that are a unit apart.
-        variation: standard deviation of the speeds between neighbours over their mean, in time.
-        jitter: share of the acceleration that scatter about the local parabolas explains.
-    """
-
-    residual: Float[Tensor, " windows"]
-    angle: Float[Tensor, " windows"]
-    length: Float[Tensor, " windows"]
-    deviation: Float[Tensor, " windows"]
-    greatest: Float[Tensor, " windows"]
-    middle: Float[Tensor, " windows"]
-    energy: Float[Tensor, " windows"]
-    speed: Float[Tensor, " windows"]
-    variation: Float[Tensor, " windows"]
-    jitter: Float[Tensor, " windows"]
+    residual: PerWindow  # relative Euler-Lagrange residual ρ
+    angle: PerWindow  # mean angle of the bends, in degrees; 90 for no relation at all
+    length: PerWindow  # in the metric, over that of the geodesic between the same ends
+    deviation: PerWindow  # root mean square distance from it at equal fractions, over the chord
+    greatest: PerWindow  # the greatest such distance
+    middle: PerWindow  # log density in the middle third less the mean of both ends, in nats
+    energy: PerWindow  # least noise energy σ‖s‖/√dim over that of the lower end
+    speed: PerWindow  # Euclidean length over time
+    variation: PerWindow  # standard deviation of the speeds over their mean, in time
+    jitter: PerWindow  # share of the acceleration that scatter about local parabolas explains
 
     @staticmethod
     def names() -> tuple[str, ...]:
@@ -152,18 +127,7 @@ def statistics(
     half: int,
     times: Float[Tensor, "n windows"] | None = None,
 ) -> Statistics:
-    """Everything about curves between the ends of known geodesics. Costs no evaluation.
-
-    Args:
-        geometry: the metric.
-        points: of the curves.
-        scores: there.
-        geodesic: points of the geodesic between the same ends, dense along it.
-        geodesic_length: its length in the metric, with the reference of `metric_length`.
-        manifold: where the curves live.
-        half: of the local fits.
-        times: when each point is passed, rising; 0, 1, 2, ... by default.
-    """
+    """Everything about curves between the ends of known geodesics. Costs no evaluation."""
     bent = bends(geometry, points, scores, manifold, half, times)
     arc = arc_length(points)
     chord = torch.linalg.vector_norm(points[-1] - points[0], dim=-1).clamp_min(1e-30)

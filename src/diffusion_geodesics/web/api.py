@@ -10,9 +10,9 @@ from typing import Any
 import gradio as gr
 
 from diffusion_geodesics.web.failures import explain
-from diffusion_geodesics.web.film import api_settings, demand_enough, film_settings, film_work
+from diffusion_geodesics.web.film import api_settings, film_settings, film_work
 from diffusion_geodesics.web.job import Job, State
-from diffusion_geodesics.web.pictures import added
+from diffusion_geodesics.web.pictures import taken
 from diffusion_geodesics.web.runner import Shared
 
 LOOK_EVERY = 0.1
@@ -56,9 +56,6 @@ def morph_api(shared: Shared, pictures: Any) -> None:
 
 
 def _job(shared: Shared, images: list[str], values: dict[str, Any]) -> Job:
-    entries, problems = added((), images)
-    if problems:
-        raise ValueError(problems[0].rstrip("."))
-    demand_enough(entries)
+    entries = taken(images, 2, "a film")
     settings = film_settings(api_settings(values), entries)
     return Job(film_work(entries, settings, shared.folder()))

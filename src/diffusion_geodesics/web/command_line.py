@@ -18,13 +18,7 @@ if TYPE_CHECKING:
 def interpolate_command(
     pictures: Sequence[str], settings: InterpolationSettings, model: ModelInfo
 ) -> str:
-    """The command that makes the same film from the same pictures.
-
-    Args:
-        pictures: names of their files.
-        settings: those that were given are written out.
-        model: that made it.
-    """
+    """The command that makes the same film from the same pictures."""
     words = ["geodesic", "interpolate", *(_file(p) for p in pictures), "-o", "out"]
     if model.id != "embedded":
         words += ["--model", model.id]

@@ -49,7 +49,7 @@ def control_accordion(
     order = list(dict.fromkeys(f.group for f in fields))
     fields.sort(key=lambda f: order.index(f.group))
     found: Controls = {}
-    with gr.Accordion(title, open=False):
+    with gr.Accordion(title, open=False, elem_classes="settings"):
         for group, members in groupby(fields, key=lambda f: f.group):
             gr.Markdown(f"#### {group}")
             with gr.Row(elem_classes="fields"):

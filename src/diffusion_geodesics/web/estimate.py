@@ -18,11 +18,7 @@ MOST_KEPT = 64
 
 @final
 class Estimates:
-    """Estimates of films by models that are loaded; the last ones are kept.
-
-    Args:
-        board: has the models.
-    """
+    """Estimates of films by models that are loaded; the last ones are kept."""
 
     def __init__(self, board: JobBoard) -> None:
         self._board = board
@@ -31,20 +27,18 @@ class Estimates:
     def words(self, model: str, settings: InterpolationSettings, count: int) -> str:
         """The cost of a film in a sentence.
 
-        Args:
-            model: its name.
-            settings: of the film.
-            count: of pictures.
-
         Raises:
             ValueError: as `estimate`.
         """
         found = self._find(model, settings, count)
-        if found is not None:
-            return _words(found)
-        if self._board.queue(model).model is None:
-            return "The estimate follows once the model is loaded."
-        return "The estimate follows when the model is free."
+        if found is None:
+            loaded = self._board.queue(model).model is not None
+            return f"The estimate follows once the model is {'free' if loaded else 'loaded'}."
+        total, memory = found.costs.total, (found.weights + found.batch_bytes) / 2**30
+        return (
+            f"At most {total.nfe:,} network evaluations, about {duration(total.seconds)} on this "
+            f"machine and {memory:.1f} GiB of memory, at {found.size[1]} × {found.size[0]} pixels."
+        )
 
     def seconds(self, model: str, settings: InterpolationSettings, count: int) -> dict[str, float]:
         """Seconds by stage, at most; empty where nothing is known."""
@@ -65,12 +59,3 @@ class Estimates:
             if len(self._kept) > MOST_KEPT:
                 self._kept.popitem(last=False)
         return self._kept[key]
-
-
-def _words(found: Estimation) -> str:
-    total = found.costs.total
-    memory = (found.weights + found.batch_bytes) / 2**30
-    return (
-        f"At most {total.nfe:,} network evaluations, about {duration(total.seconds)} on this "
-        f"machine and {memory:.1f} GiB of memory, at {found.size[1]} × {found.size[0]} pixels."
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -12,10 +12,9 @@ from diffusion_geodesics.extrapolation.settings import ExtrapolationSettings
 from diffusion_geodesics.image_sets.settings import DensitySettings, DistanceSettings
 from diffusion_geodesics.runtime.settings import JobSettings
 from diffusion_geodesics.video.settings import VideoSettings
-from diffusion_geodesics.web.pictures import MOST, Entries, added, named, pixels
+from diffusion_geodesics.web.pictures import Entries, named, pixels, taken
 
 if TYPE_CHECKING:
-    from diffusion_geodesics.extrapolation.directions import Direction
     from diffusion_geodesics.models import DiffusionModel
     from diffusion_geodesics.runtime.run import Observer
     from diffusion_geodesics.web.job import Work
@@ -37,15 +36,7 @@ PAST, TOWARDS, PROMPT, RANDOM = (
 @final
 @dataclass(frozen=True)
 class Exploration:
-    """One job of a command.
-
-    Args:
-        part: its name, short.
-        title, about: in words.
-        settings: of the job.
-        first: settings that stand above the others.
-        prepare: checks the inputs and gives what computes the result.
-    """
+    """One job of a command."""
 
     part: str
     title: str
@@ -79,87 +70,60 @@ def exploration_work(compute: Compute, settings: JobSettings, folder: Path) -> W
     return work
 
 
-def taken(files: Sequence[str] | None, least: int, what: str) -> Entries:
-    """Pictures, each looked at.
-
-    Raises:
-        ValueError: too few, too many, or one that cannot be used.
-    """
-    given = list(files or [])
-    if not least <= len(given) <= MOST:
-        raise ValueError(f"Got {len(given)} pictures; {what} takes {least} to {MOST}")
-    entries, problems = added((), given)
-    if problems:
-        raise ValueError(problems[0].rstrip("."))
-    return entries
+def _over(job: Callable[..., Any], entries: Entries) -> Compute:
+    """A job on pictures, with their names in its result."""
+    return lambda model, settings, observer: named(
+        job(model, pixels(entries), settings, observer=observer), entries
+    )
 
 
 def _distances(inputs: Inputs) -> Compute:
-    entries = taken(inputs["pictures"], 2, "a distance matrix")
+    from diffusion_geodesics.image_sets.distances import image_distances
 
-    def compute(model: DiffusionModel, settings: Any, observer: Observer) -> object:
-        from diffusion_geodesics.image_sets.distances import image_distances
-
-        return named(image_distances(model, pixels(entries), settings, observer=observer), entries)
-
-    return compute
+    return _over(image_distances, taken(inputs["pictures"], 2, "a distance matrix"))
 
 
 def _densities(inputs: Inputs) -> Compute:
-    entries = taken(inputs["pictures"], 1, "a density")
+    from diffusion_geodesics.image_sets.densities import image_densities
 
-    def compute(model: DiffusionModel, settings: Any, observer: Observer) -> object:
-        from diffusion_geodesics.image_sets.densities import image_densities
-
-        return named(image_densities(model, pixels(entries), settings, observer=observer), entries)
-
-    return compute
+    return _over(image_densities, taken(inputs["pictures"], 1, "a density"))
 
 
 def _extrapolation(inputs: Inputs) -> Compute:
-    where, prompt = inputs["direction"], (inputs["towards"] or "").strip()
-    second = where in (PAST, TOWARDS)
-    entries = taken(inputs["pictures"], 2 if second else 1, f"a ray {where}")
-    entries = entries[: 2 if second else 1]
-    if where == PROMPT and not prompt:
-        raise ValueError("Got no prompt to go towards; write what the picture shall become")
-
-    def compute(model: DiffusionModel, settings: Any, observer: Observer) -> object:
-        from diffusion_geodesics.extrapolation.extrapolate import extrapolate
-
-        start, *others = pixels(entries)
-        direction = _direction(where, others, prompt)
-        return named(extrapolate(model, start, direction, settings, observer=observer), entries)
-
-    return compute
-
-
-def _direction(where: str, others: Sequence[Any], prompt: str) -> Direction:
     from diffusion_geodesics.extrapolation.directions import (
+        Direction,
         Past,
         RandomTangent,
         Towards,
         TowardsPrompt,
     )
+    from diffusion_geodesics.extrapolation.extrapolate import extrapolate
 
-    if where == PAST:
-        return Past(others[0])
-    if where == TOWARDS:
-        return Towards(others[0])
-    return TowardsPrompt(prompt) if where == PROMPT else RandomTangent()
+    where, prompt = inputs["direction"], (inputs["towards"] or "").strip()
+    count = 2 if where in (PAST, TOWARDS) else 1
+    entries = taken(inputs["pictures"], count, f"a ray {where}")[:count]
+    if where == PROMPT and not prompt:
+        raise ValueError("Got no prompt to go towards; write what the picture shall become")
+
+    def ray(model: DiffusionModel, pictures: list[Any], settings: Any, observer: Observer) -> Any:
+        directions: dict[str, Callable[[], Direction]] = {
+            PAST: lambda: Past(pictures[1]),
+            TOWARDS: lambda: Towards(pictures[1]),
+            PROMPT: lambda: TowardsPrompt(prompt),
+            RANDOM: RandomTangent,
+        }
+        return extrapolate(model, pictures[0], directions[where](), settings, observer=observer)
+
+    return _over(ray, entries)
 
 
 def _analysis(inputs: Inputs) -> Compute:
+    from diffusion_geodesics.video.analyze import analyze
+
     clip = inputs["clip"]
     if not clip:
         raise ValueError("Got no clip; drop a video")
-
-    def compute(model: DiffusionModel, settings: Any, observer: Observer) -> object:
-        from diffusion_geodesics.video.analyze import analyze
-
-        return analyze(model, clip, settings, observer=observer)
-
-    return compute
+    return lambda model, settings, observer: analyze(model, clip, settings, observer=observer)
 
 
 EXPLORATIONS = (

@@ -25,7 +25,7 @@ from diffusion_geodesics.web.runner import Runner, Shared, Updates
 
 def explore(kind: Exploration, shared: Shared) -> None:
     """Lay out one job and connect it."""
-    with gr.Row(equal_height=False):
+    with gr.Row(equal_height=False, elem_classes="work"):
         with gr.Column(scale=4, min_width=320):
             gr.Markdown(kind.about)
             inputs = _inputs(kind.part)
@@ -36,10 +36,15 @@ def explore(kind: Exploration, shared: Shared) -> None:
             controls = control_row(kind.settings, kind.first)
             controls |= control_accordion(kind.settings, without=kind.first)
         with gr.Column(scale=7, min_width=320):
-            progress = gr.HTML(elem_id=f"{kind.part}-progress")
+            progress = gr.HTML(elem_id=f"{kind.part}-progress", elem_classes="job")
             with gr.Column(visible=False) as shown:
-                page = gr.HTML(elem_id=f"{kind.part}-report")
-                files = gr.File(label="Downloads", file_count="multiple", interactive=False)
+                page = gr.HTML(elem_id=f"{kind.part}-report", elem_classes="job")
+                files = gr.File(
+                    label="Downloads",
+                    file_count="multiple",
+                    interactive=False,
+                    elem_classes="files",
+                )
 
     def prepare(name: str, values: Sequence[Any]) -> Job:
         given = dict(zip(inputs, values, strict=False))

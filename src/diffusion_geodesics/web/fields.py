@@ -62,7 +62,7 @@ class Field:
         return f"From {self.minimum:g} to {self.maximum:g}."
 
 
-def fields_of(cls: type[JobSettings], without: tuple[str, ...] = ()) -> dict[str, Field]:
+def fields_of(cls: type[JobSettings]) -> dict[str, Field]:
     """A field for every setting that a visitor may choose, by its name.
 
     Settings that name a file or folder of the machine are left out.
@@ -70,7 +70,7 @@ def fields_of(cls: type[JobSettings], without: tuple[str, ...] = ()) -> dict[str
     found = {
         name: _field(name, field, shown(_value(cls(), field)))
         for name, field in flat_fields(cls).items()
-        if name not in without and not _has(field.info.annotation, Path)
+        if not _has(field.info.annotation, Path)
     }
     return {name: field for name, field in found.items() if field is not None}
 
@@ -86,11 +86,6 @@ def shown(value: Any) -> Any:
 
 def settings_from(cls: type[Tree], preset: str | None, values: Mapping[str, Any]) -> Tree:
     """Settings from what the page's fields hold.
-
-    Args:
-        cls: the settings.
-        preset: what the fields started from; None for the defaults.
-        values: of the fields, by name.
 
     Raises:
         SettingsError: as `JobSettings.of`.
@@ -133,7 +128,7 @@ def _field(name: str, field: FlatField, value: Any) -> Field | None:
     kind, optional = _plain(field.info.annotation)
     basic = {
         "name": name,
-        "group": getattr(field.group, "title", "More"),
+        "group": getattr(field.group, "title", "General"),
         "label": name.replace("_", " "),
         "info": " ".join((field.info.description or "").split()),
         "value": value,

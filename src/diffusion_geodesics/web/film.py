@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from diffusion_geodesics.interpolation.settings import InterpolationSettings
-from diffusion_geodesics.latents.settings import FormatName
+from diffusion_geodesics.latents.playback import FormatName
 from diffusion_geodesics.web.command_line import interpolate_command
 from diffusion_geodesics.web.fields import fields_of
 from diffusion_geodesics.web.match_lines import matches_html
@@ -32,14 +32,7 @@ FRAME_HEIGHT = 384
 @final
 @dataclass(frozen=True)
 class FilmOutcome:
-    """What the page shows of a film.
-
-    Args:
-        film: the file that plays.
-        viewer, matches, plots, facts: pieces of the page.
-        command: the command line that makes the same film.
-        files: to be downloaded.
-    """
+    """What the page shows of a film."""
 
     film: str
     viewer: str
@@ -60,13 +53,7 @@ def film_settings(settings: InterpolationSettings, entries: Entries) -> Interpol
 
 
 def film_work(entries: Entries, settings: InterpolationSettings, folder: Path) -> Work:
-    """The job that makes a film.
-
-    Args:
-        entries: at least two pictures.
-        settings: from `film_settings`.
-        folder: that exists and is empty; the run is written into it.
-    """
+    """The job that makes a film."""
 
     def work(model: DiffusionModel, observer: Observer) -> FilmOutcome:
         from diffusion_geodesics.interpolation.interpolate import interpolate
@@ -96,8 +83,8 @@ def demand_enough(entries: Entries) -> None:
         ValueError: there are fewer.
     """
     if len(entries) < 2:
-        missing = "two pictures" if not entries else "a second picture"
-        raise ValueError(f"A film needs {missing}: drop them above, or take an example")
+        missing = "a second picture: drop it" if entries else "two pictures: drop them"
+        raise ValueError(f"A film needs {missing} above, or take an example")
 
 
 def api_settings(values: dict[str, Any]) -> InterpolationSettings:
@@ -169,7 +156,7 @@ def plots_html(report: Report) -> str:
 def facts_html(report: Report, notes: tuple[str, ...]) -> str:
     """How it went, what to know, figures and cost."""
     from diffusion_geodesics.reporting.blocks import Facts
-    from diffusion_geodesics.reporting.views import cost_table
+    from diffusion_geodesics.reporting.page import cost_table
 
     blocks = [block for section in report.sections for block in section.blocks]
     facts = [item for block in blocks if isinstance(block, Facts) for item in block.items]

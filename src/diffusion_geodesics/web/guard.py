@@ -23,10 +23,6 @@ class Guard:
 
     A browser names the page that a request comes from in its Origin header. Together with
     Starlette's TrustedHostMiddleware this keeps other sites out, DNS rebinding included.
-
-    Args:
-        app: behind it.
-        hosts: names of this server.
     """
 
     def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:

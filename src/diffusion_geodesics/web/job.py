@@ -36,12 +36,7 @@ class State(Enum):
 @final
 @dataclass(frozen=True)
 class StageTime:
-    """The latest event of a stage, and how long the stage has run.
-
-    Args:
-        event: the latest.
-        seconds: between its first and its latest event.
-    """
+    """The latest event of a stage, and how long the stage has run."""
 
     event: Event
     seconds: float
@@ -76,13 +71,7 @@ class Snapshot:
 
 @final
 class Job:
-    """Work that one thread runs while others follow it.
-
-    Args:
-        work: what is done.
-        form: what the page needs to show again what was asked for.
-        weights: expected cost by stage, in any unit, for the time that is left; may be empty.
-    """
+    """Work that one thread runs while others follow it."""
 
     def __init__(self, work: Work, form: Any = None, weights: Mapping[str, float] | None = None):
         self.form, self.weights = form, dict(weights or {})
@@ -103,11 +92,7 @@ class Job:
                 self._state = State.STOPPED
 
     def run(self, load: Callable[[Observer], DiffusionModel]) -> None:
-        """Load the model and do the work; never raises.
-
-        Args:
-            load: gives the model, telling the observer of the loading.
-        """
+        """Load the model and do the work; never raises."""
         with self._lock:
             if self._state is not State.WAITING:
                 return

@@ -30,12 +30,7 @@ class BusyError(ValueError):
 
 @final
 class ModelQueue:
-    """A model, loaded once and kept, and the jobs that want it, in order of arrival.
-
-    Args:
-        name: of the model.
-        loader: loads it.
-    """
+    """A model, loaded once and kept, and the jobs that want it, in order of arrival."""
 
     def __init__(self, name: str, loader: Loader) -> None:
         self.name, self._loader = name, loader
@@ -94,12 +89,7 @@ class ModelQueue:
 
 @final
 class JobBoard:
-    """The jobs of all sessions by a key that only their own page knows.
-
-    Args:
-        loader: loads a model by its name.
-        forget: called with a job that is no longer kept.
-    """
+    """The jobs of all sessions by a key that only their own page knows."""
 
     def __init__(self, loader: Loader, forget: Callable[[Job], None] = lambda job: None) -> None:
         self._loader, self._forget = loader, forget
@@ -109,11 +99,6 @@ class JobBoard:
 
     def start(self, key: str, model: str, job: Job) -> Job:
         """Take a job.
-
-        Args:
-            key: of the session and the part of the page; an older job of the key is forgotten.
-            model: name of the model.
-            job: what to do.
 
         Raises:
             BusyError: a job of this key is not over yet, or too many jobs wait.

@@ -33,10 +33,6 @@ def lines(
     """Corresponding places (x, y) in the first and (x, y) in the second picture, in pixels.
 
     Those that lie outside a picture are left out.
-
-    Args:
-        displacement: see `Matches`.
-        height, width: of the pictures.
     """
     rows, columns = displacement.shape[:2]
     short = min(height, width)

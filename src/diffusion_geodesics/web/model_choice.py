@@ -13,7 +13,7 @@ import gradio as gr
 from markupsafe import escape
 
 from diffusion_geodesics.web.failures import explain
-from diffusion_geodesics.web.job import Job, State
+from diffusion_geodesics.web.job import Job
 from diffusion_geodesics.web.job_board import JobBoard
 from diffusion_geodesics.web.progress import duration
 from diffusion_geodesics.web.runner import LOOK_EVERY
@@ -26,13 +26,7 @@ if TYPE_CHECKING:
 @final
 @dataclass(frozen=True, eq=False)
 class ModelChoice:
-    """The components: the name that is typed or chosen, and how the model stands.
-
-    Args:
-        name: what is chosen.
-        status: in words.
-        ready: state that changes when a model has become ready.
-    """
+    """The components: the name that is typed or chosen, and how the model stands."""
 
     name: Any
     status: Any
@@ -60,43 +54,28 @@ def model_choice(default: str, folders: Sequence[Path]) -> ModelChoice:
 
 
 async def load_model(board: JobBoard, token: str, name: str) -> AsyncIterator[tuple[str, Any]]:
-    """Load a model if it is not, and say how that goes; then change the state `ready`.
-
-    Args:
-        board: where jobs are.
-        token: of the page.
-        name: of the model.
-    """
-    queue = board.queue(name)
+    """Load a model if it is not, and say how that goes; then change the state `ready`."""
+    queue, error = board.queue(name), ""
     while queue.model is None and queue.loading:
         yield f"<p>Loading {escape(name)} …</p>", gr.skip()
         await asyncio.sleep(LOOK_EVERY)
     if queue.model is None:
         key = f"{token}/model"
-        earlier = board.find(key)
-        if earlier is not None:
+        if (earlier := board.find(key)) is not None:
             earlier.stop()
-        job = Job(lambda model, observer: None)
         try:
-            board.start(key, name, job)
-        except ValueError as error:
-            yield alert(explain(error)), gr.skip()
-            return
-        async for words in _loading(job, name):
-            yield words, gr.skip()
-    if queue.model is not None:
-        yield _described(queue.model), next(_LOADS)
+            job = board.start(key, name, Job(lambda model, observer: None))
+            while not (seen := job.look()).over:
+                so_far = f"{duration(seen.seconds)} so far"
+                yield f"<p>Loading {escape(name)}: {so_far}.</p>", gr.skip()
+                await asyncio.sleep(LOOK_EVERY)
+            error = seen.error
+        except ValueError as refused:
+            error = explain(refused)
+    yield alert(error) if queue.model is None else _described(queue.model), next(_CHANGES)
 
 
-_LOADS = itertools.count(1)
-
-
-async def _loading(job: Job, name: str) -> AsyncIterator[str]:
-    while not (seen := job.look()).over:
-        yield f"<p>Loading {escape(name)}: {duration(seen.seconds)} so far.</p>"
-        await asyncio.sleep(LOOK_EVERY)
-    if seen.state is State.FAILED:
-        yield alert(seen.error)
+_CHANGES = itertools.count(1)
 
 
 def _described(model: DiffusionModel) -> str:

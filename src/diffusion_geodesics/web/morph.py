@@ -22,7 +22,7 @@ from diffusion_geodesics.web.film import FilmOutcome, demand_enough, film_settin
 from diffusion_geodesics.web.job import Job
 from diffusion_geodesics.web.picture_rows import PictureRows, picture_rows
 from diffusion_geodesics.web.pictures import Entries, prompted
-from diffusion_geodesics.web.runner import Runner, Shared, Updates
+from diffusion_geodesics.web.runner import QUIET, Runner, Shared, Updates
 from diffusion_geodesics.web.templates import alert
 
 ROWS = (("frames", "strength", "level"), ("loop", "format"))
@@ -67,13 +67,8 @@ class Morph:
 
 
 def morph(shared: Shared, ready: Any) -> Morph:
-    """Lay it out and connect it.
-
-    Args:
-        shared: by all parts of the page.
-        ready: component that changes when a model has been loaded.
-    """
-    with gr.Row(equal_height=False):
+    """Lay it out and connect it."""
+    with gr.Row(equal_height=False, elem_classes="work"):
         with gr.Column(scale=5, min_width=340):
             pictures = picture_rows()
             preset = gr.Radio(
@@ -92,7 +87,7 @@ def morph(shared: Shared, ready: Any) -> Morph:
                 controls |= control_row(InterpolationSettings, names)
             controls |= control_accordion(InterpolationSettings, without=(*controls, *ABSENT))
         with gr.Column(scale=6, min_width=340):
-            progress = gr.HTML(_WELCOME, elem_id="morph-progress")
+            progress = gr.HTML(_WELCOME, elem_id="morph-progress", elem_classes="job")
             with gr.Column(visible=False, elem_id="results") as shown:
                 results = _results()
     runner = Runner(shared, "morph", run, stop, message, progress, shown)
@@ -117,11 +112,15 @@ def _results() -> dict[str, Any]:
                 found[name] = gr.HTML()
         with gr.Tab("Downloads"):
             found["files"] = gr.File(
-                label="Files", file_count="multiple", interactive=False, elem_id="files"
+                label="Files",
+                file_count="multiple",
+                interactive=False,
+                elem_id="files",
+                elem_classes="files",
             )
             found["command"] = gr.Code(
                 label="The command that makes the same",
-                language="shell",
+                language=None,
                 interactive=False,
                 lines=1,
                 wrap_lines=True,
@@ -167,14 +166,13 @@ def _connect(found: Morph, shared: Shared, ready: Any) -> None:
         return {component: values[name] for name, component in controls.items()}
 
     shown = [*pictures.shown, found.preset, *controls.values(), *found.results.values()]
-    direct: Any = {"show_progress": "hidden", "api_visibility": "private"}
-    found.preset.input(start_from, found.preset, list(controls.values()), queue=False, **direct)
+    found.preset.input(start_from, found.preset, list(controls.values()), queue=False, **QUIET)
     gr.on(
         [c.change for c in (pictures.entries, ready, *controls.values())],
         price,
         [shared.model, *inputs],
         found.estimate,
         trigger_mode="always_last",
-        **direct,
+        **QUIET,
     )
     found.runner.wire(inputs, prepare, show, shown, restore)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 
@@ -12,9 +12,9 @@ from diffusion_geodesics.web.api import morph_api
 from diffusion_geodesics.web.explorations import EXPLORATIONS
 from diffusion_geodesics.web.explore import explore
 from diffusion_geodesics.web.job_board import JobBoard
-from diffusion_geodesics.web.model_choice import ModelChoice, load_model, model_choice
+from diffusion_geodesics.web.model_choice import load_model, model_choice
 from diffusion_geodesics.web.morph import morph
-from diffusion_geodesics.web.runner import Shared
+from diffusion_geodesics.web.runner import QUIET, Shared
 
 TITLE = "Diffusion geodesics"
 CLEAN_EVERY, KEEP = 3600, 24 * 3600
@@ -23,12 +23,6 @@ CLEAN_EVERY, KEEP = 3600, 24 * 3600
 
 def page(board: JobBoard, default_model: str, folders: Sequence[Path], scratch: Path) -> gr.Blocks:
     """Lay out the page and connect it.
-
-    Args:
-        board: where jobs are.
-        default_model: the model that is chosen at first.
-        folders: further folders with models.
-        scratch: folder for what is made.
 
     Raises:
         ModelError: one of the folders is not there.
@@ -53,19 +47,8 @@ def page(board: JobBoard, default_model: str, folders: Sequence[Path], scratch: 
                     with gr.Tab(kind.title):
                         explore(kind, shared)
         morph_api(shared, film.pictures.drop)
-        _load_models(shared, model)
+        load = partial(load_model, board), [token, model.name], [model.status, model.ready]
+        model.name.input(*load, trigger_mode="always_last", **QUIET)
+        opened.then(*load, **QUIET)
     blocks.queue(default_concurrency_limit=None, api_open=False)
     return blocks
-
-
-def _load_models(shared: Shared, model: ModelChoice) -> None:
-    """Load a model when it is chosen, and the first one when the page is opened."""
-
-    async def load(key: str, name: str) -> AsyncIterator[tuple[str, Any]]:
-        async for updates in load_model(shared.board, key, name):
-            yield updates
-
-    inputs, outputs = [shared.token, model.name], [model.status, model.ready]
-    quiet: Any = {"show_progress": "hidden", "api_visibility": "private"}
-    model.name.input(load, inputs, outputs, trigger_mode="always_last", **quiet)
-    shared.opened.then(load, inputs, outputs, **quiet)

@@ -11,7 +11,7 @@ import gradio as gr
 from markupsafe import escape
 
 from diffusion_geodesics.web.pictures import MOST, Entries, added, moved, prompted, removed
-from diffusion_geodesics.web.runner import Updates
+from diffusion_geodesics.web.runner import QUIET, Updates
 from diffusion_geodesics.web.templates import alert
 
 EXAMPLES = {
@@ -38,14 +38,7 @@ class Row:
 @final
 @dataclass(frozen=True, eq=False)
 class PictureRows:
-    """The pictures of a film on the page.
-
-    Args:
-        entries: state with the pictures.
-        drop: where files are dropped.
-        message: one sentence on what could not be taken.
-        rows: one for each picture that there may be.
-    """
+    """The pictures of a film on the page."""
 
     entries: Any
     drop: Any
@@ -131,7 +124,7 @@ def _connect(found: PictureRows, examples: dict[Any, tuple[str, ...]]) -> None:
     def add(entries: Entries, files: list[str] | None, *prompts: str) -> Updates:
         return found.show(*added(prompted(entries, prompts), files or []))
 
-    direct: Any = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+    direct = {"queue": False, **QUIET}
     found.drop.upload(add, [found.entries, found.drop, *found.prompts], found.shown, **direct)
     for button, files in examples.items():
         button.click(_example(found, files), None, found.shown, **direct)

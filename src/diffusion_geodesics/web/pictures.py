@@ -78,6 +78,21 @@ def added(entries: Entries, paths: Sequence[str]) -> tuple[Entries, tuple[str, .
     return tuple(found), tuple(problems)
 
 
+def taken(files: Sequence[str] | None, least: int, what: str) -> Entries:
+    """Pictures, each looked at.
+
+    Raises:
+        ValueError: too few, too many, or one that cannot be used.
+    """
+    given = list(files or [])
+    if not least <= len(given) <= MOST:
+        raise ValueError(f"{what} takes {least} to {MOST} pictures; got {len(given)}")
+    entries, problems = added((), given)
+    if problems:
+        raise ValueError(problems[0].rstrip("."))
+    return entries
+
+
 def moved(entries: Entries, index: int, by: int) -> Entries:
     """With one picture further down (or up, by a negative number of places)."""
     target = index + by

@@ -6,20 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from diffusion_geodesics.runtime.stages import STAGES
+from diffusion_geodesics.runtime.run import STAGES
 from diffusion_geodesics.web.job import Snapshot, StageTime, State
 from diffusion_geodesics.web.templates import render
 
 
 def progress_html(part: str, seen: Snapshot, weights: Mapping[str, float], ahead: int = 0) -> str:
-    """The stages of a job with bars, the time that is left and live figures.
-
-    Args:
-        part: of the page; makes names unique.
-        seen: the job.
-        weights: expected cost by stage, in any unit; stages that have not begun are shown as well.
-        ahead: jobs before it, where it waits.
-    """
+    """The stages of a job with bars, the time that is left and live figures."""
     running = seen.state is State.RUNNING
     return render(
         "progress",

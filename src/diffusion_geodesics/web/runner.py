@@ -19,6 +19,8 @@ from diffusion_geodesics.web.templates import alert
 
 LOOK_EVERY = 0.3
 """Seconds between two looks at a job."""
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+"""Of events that show nothing by themselves and are no part of the API."""
 Updates: TypeAlias = dict[Any, Any]
 """New values or properties by component."""
 
@@ -110,11 +112,9 @@ class Runner:
                 yield updates
 
         outputs = [self.run, self.stop, self.message, self.progress, self.results, *shown]
-        quiet: Any = {"show_progress": "hidden", "api_visibility": "private"}
-        self.run.click(begin, [token_of, self.shared.model, *inputs], outputs, **quiet)
-        self.shared.opened.then(resume, [token_of], outputs, **quiet)
-        self.run.click(None, js=f"() => geodesicReveal('{self.part}-progress')")
-        self.stop.click(self._stop, [token_of], [self.stop], queue=False, **quiet)
+        self.run.click(begin, [token_of, self.shared.model, *inputs], outputs, **QUIET)
+        self.shared.opened.then(resume, [token_of], outputs, **QUIET)
+        self.stop.click(self._stop, [token_of], [self.stop], queue=False, **QUIET)
 
     async def _follow(
         self, token: str, job: Job, show: Callable[[Any], Updates]

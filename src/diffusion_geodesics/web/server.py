@@ -35,13 +35,6 @@ def serve(
 ) -> None:
     """Serve the page until the process is asked to end.
 
-    Args:
-        settings: where, and to whom.
-        loader: loads a model by its name.
-        model: the one that is chosen at first.
-        folders: further folders with models.
-        password: of the name in ``settings.auth``.
-
     Raises:
         SettingsError: it would be open to other machines without a password.
         ModelError: one of the folders is not there.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from diffusion_geodesics.reporting import write
+from diffusion_geodesics.reporting.writer import write
 from tests.reporting.samples.interpolation import interpolation
 from tests.reporting.samples.jobs import JOBS
 

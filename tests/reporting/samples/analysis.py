@@ -6,28 +6,28 @@ import math
 
 import torch
 
-from diffusion_geodesics.reporting import (
-    Banner,
+from diffusion_geodesics.reporting.blocks import (
     Cell,
     Fact,
     Facts,
     Film,
     FilmRow,
+    Plot,
+    Section,
+    Table,
+    Text,
+    Tone,
+)
+from diffusion_geodesics.reporting.plots import (
     Interval,
     IntervalPanel,
     IntervalPlot,
     Level,
     LinePlot,
     Panel,
-    Plot,
-    Report,
-    Section,
-    Sheet,
-    Table,
-    Text,
-    Tone,
     Trace,
 )
+from diffusion_geodesics.reporting.report import Banner, Report, Sheet
 from tests.reporting.samples.common import COST, SETTINGS, VERSIONS, disc
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from diffusion_geodesics.reporting import CostRow
+from diffusion_geodesics.runtime.cost import Cost, CostBreakdown
 
 VERSIONS = {"diffusion-geodesics": "0.1.0", "torch": "2.13.0", "diffusers": "0.42.1"}
 SETTINGS = """\
@@ -23,11 +23,13 @@ level = 0.4
 tol = 1e-3
 seed = 0
 """
-COST = (
-    CostRow("encode", 0, 0, 0.2, 0.01),
-    CostRow("invert", 100, 50, 6.1, 1.9),
-    CostRow("solve", 1412, 16, 11.8, 7.7),
-    CostRow("decode", 750, 50, 14.9, 14.2),
+COST = CostBreakdown(
+    (
+        ("encode", Cost(0, 0, 0.2, 0.01)),
+        ("invert", Cost(100, 50, 6.1, 1.9)),
+        ("solve", Cost(1412, 16, 11.8, 7.7)),
+        ("decode", Cost(750, 50, 14.9, 14.2)),
+    )
 )
 
 

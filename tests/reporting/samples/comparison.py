@@ -6,18 +6,9 @@ from collections.abc import Sequence
 
 import torch
 
-from diffusion_geodesics.reporting import (
-    Cell,
-    Film,
-    FilmRow,
-    Report,
-    Section,
-    Sheet,
-    Table,
-    Tone,
-    file_name,
-    latex_table,
-)
+from diffusion_geodesics.reporting.blocks import Cell, Film, FilmRow, Section, Table, Tone
+from diffusion_geodesics.reporting.report import Report, Sheet, file_name
+from diffusion_geodesics.reporting.tables import latex_table
 from tests.reporting.samples.common import SETTINGS, VERSIONS, disc
 
 

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
-from diffusion_geodesics.reporting import (
-    CostRow,
-    Embedding,
-    Fact,
-    Facts,
-    HeatMap,
-    Picture,
-    Pictures,
-    Plot,
-    Report,
-    Section,
-    Sheet,
-)
+from diffusion_geodesics.reporting.blocks import Fact, Facts, Picture, Pictures, Plot, Section
+from diffusion_geodesics.reporting.maps import Embedding, HeatMap
+from diffusion_geodesics.reporting.report import Report, Sheet
+from diffusion_geodesics.runtime.cost import CostBreakdown
 from tests.reporting.samples.common import COST, SETTINGS, VERSIONS, disc
 
 
@@ -88,6 +81,6 @@ def distances(n: int = 8, size: int = 64) -> Report:
             )
         },
         settings=SETTINGS,
-        cost=tuple(CostRow(r.stage, r.nfe, r.batches, r.seconds) for r in COST),
+        cost=CostBreakdown(tuple((name, replace(c, tflop=0.0)) for name, c in COST.stages)),
         versions=VERSIONS,
     )

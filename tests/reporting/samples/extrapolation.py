@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import torch
 
-from diffusion_geodesics.reporting import (
+from diffusion_geodesics.reporting.blocks import (
     Fact,
     Facts,
     Film,
     FilmRow,
-    LanczosToHeight,
-    Level,
-    LinePlot,
-    Once,
-    Panel,
     Picture,
     Pictures,
-    Playback,
     Plot,
-    Report,
     Section,
     Text,
-    Trace,
-    Upscaler,
     VideoClip,
     time_captions,
 )
+from diffusion_geodesics.reporting.playback import LanczosToHeight, Once, Playback, Upscaler
+from diffusion_geodesics.reporting.plots import Level, LinePlot, Panel, Trace
+from diffusion_geodesics.reporting.report import Report
 from tests.reporting.samples.common import COST, SETTINGS, VERSIONS, curves, disc
 
 

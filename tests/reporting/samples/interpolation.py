@@ -6,32 +6,36 @@ import math
 
 import torch
 
-from diffusion_geodesics.reporting import (
-    Band,
+from diffusion_geodesics.reporting.blocks import (
     Fact,
     Facts,
     Film,
     FilmRow,
-    LanczosToHeight,
-    Level,
-    LinePlot,
-    Loop,
-    Mark,
-    Panel,
     Picture,
     Pictures,
-    Playback,
     Plot,
-    Report,
     Section,
     Text,
-    ThereAndBack,
-    Trace,
-    Upscaler,
     VideoClip,
-    convergence_plot,
     time_captions,
 )
+from diffusion_geodesics.reporting.playback import (
+    LanczosToHeight,
+    Loop,
+    Playback,
+    ThereAndBack,
+    Upscaler,
+)
+from diffusion_geodesics.reporting.plots import (
+    Band,
+    Level,
+    LinePlot,
+    Mark,
+    Panel,
+    Trace,
+    convergence_plot,
+)
+from diffusion_geodesics.reporting.report import Report
 from tests.reporting.samples.common import COST, SETTINGS, VERSIONS, curves, disc
 
 

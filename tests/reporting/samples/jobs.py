@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from diffusion_geodesics.reporting import Lanczos, Report
+from diffusion_geodesics.reporting.playback import Lanczos
+from diffusion_geodesics.reporting.report import Report
 from tests.reporting.samples.analysis import analysis
 from tests.reporting.samples.comparison import comparison
 from tests.reporting.samples.distances import distances

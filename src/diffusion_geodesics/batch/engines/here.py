@@ -20,47 +20,30 @@ from typing import final
 
 from diffusion_geodesics.batch.job import Device, Facts, Job
 from diffusion_geodesics.batch.pair_store import StoreError, reason_of
-from diffusion_geodesics.batch.pool import Ended, EngineError, Pool
+from diffusion_geodesics.batch.pool import MEMORY_EACH, Ended, EngineError, Pool
 from diffusion_geodesics.batch.worker import Task, Worker
 
 GRACE = 10.0
 """Seconds that a worker has to drop its pair when it is asked to end."""
 MOST_FAILED_STARTS = 3
 """Workers in a row that may die before their model is loaded."""
-MEMORY_EACH = 1.5
-"""Memory to allow a worker, in units of what it takes with its model loaded."""
 
 
 @final
 @dataclass(eq=False)
 class _Process:
-    """A worker process as the driver sees it.
-
-    Args:
-        process: the process.
-        pipe: to it and back.
-        device: where it computes.
-        task: what it is at; None while it waits.
-        ready: whether its model is loaded.
-    """
+    """A worker process as the driver sees it."""
 
     process: SpawnProcess
-    pipe: Connection
-    device: Device
-    task: Task | None = None
-    ready: bool = False
+    pipe: Connection  # to it and back
+    device: Device  # where it computes
+    task: Task | None = None  # what it is at; None while it waits
+    ready: bool = False  # whether its model is loaded
 
 
 @final
 class LocalPool(Pool):
-    """Worker processes on this machine, one a GPU or one a core; those that die are replaced.
-
-    Args:
-        job: what is done with pairs.
-        out: folder of the batch.
-        retries: how often a pair is tried again.
-        workers: how many; None for one a GPU, or as many as cores and memory allow.
-    """
+    """Worker processes on this machine, one a GPU or one a core; those that die are replaced."""
 
     def __init__(self, job: Job, out: Path, retries: int, workers: int | None) -> None:
         self._job, self._out, self._retries, self._wanted = job, out, retries, workers
@@ -113,7 +96,8 @@ class LocalPool(Pool):
                     if isinstance(message, StoreError):
                         raise message
                     if isinstance(message, EngineError):
-                        self._unloadable(message)
+                        if not any(other.ready for other in self._workers):
+                            raise message  # the model cannot be loaded, nor could it before
                     elif isinstance(message, Facts):
                         worker.ready, known, self._failed_starts = True, message, 0
                     elif worker.task is not None:
@@ -126,11 +110,6 @@ class LocalPool(Pool):
             if worker.process.exitcode is not None:
                 ended += self._replaced(worker)
         return ended, known
-
-    def _unloadable(self, error: EngineError) -> None:
-        """A model that cannot be loaded ends the batch, unless it could be loaded before."""
-        if not any(worker.ready for worker in self._workers):
-            raise error
 
     def _replaced(self, worker: _Process) -> list[Ended]:
         """Put a new worker in the place of a dead one."""
@@ -148,11 +127,8 @@ class LocalPool(Pool):
     def _started(self, device: Device) -> _Process:
         context = multiprocessing.get_context("spawn")
         mine, theirs = context.Pipe()
-        process = context.Process(
-            target=_serve,
-            args=(theirs, self._job, self._out, self._retries, device),
-            name="geodesic worker",
-        )
+        what = (theirs, self._job, self._out, self._retries, device)
+        process = context.Process(target=_serve, args=what, name="geodesic worker")
         process.start()
         theirs.close()
         return _Process(process, mine, device)
@@ -195,10 +171,8 @@ def free_memory() -> int:
         found = 1024 * int(next(x for x in lines if x.startswith("MemAvailable")).split()[1])
     with suppress(OSError, IndexError, ValueError):  # what a container or SLURM allows
         place = Path("/proc/self/cgroup").read_text(encoding="ascii").split("::")[1].strip()
-        limit, used = (
-            int(Path(f"/sys/fs/cgroup{place}/memory.{name}").read_text(encoding="ascii"))
-            for name in ("max", "current")
-        )
+        files = [Path(f"/sys/fs/cgroup{place}/memory.{name}") for name in ("max", "current")]
+        limit, used = (int(file.read_text(encoding="ascii")) for file in files)
         found = min(found, limit - used)
     return found
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,11 +19,11 @@ from typing import Any, final
 
 from diffusion_geodesics.batch.job import Device, Facts, Job
 from diffusion_geodesics.batch.pair_store import StoreError, reason_of
-from diffusion_geodesics.batch.pool import Ended, EngineError, Pool
+from diffusion_geodesics.batch.pool import MEMORY_EACH, Ended, EngineError, Pool
 from diffusion_geodesics.batch.worker import Outcome, Task, Worker
 
-MEMORY_EACH = 1.5
-"""Memory to allow a worker, in units of what it takes with its model loaded."""
+PATIENCE = 10.0
+"""Seconds that a cluster has to answer."""
 
 
 class _Actor:
@@ -41,16 +42,7 @@ class _Actor:
 
 @final
 class RayPool(Pool):
-    """Actors on a cluster; those that die are started again, on another node if need be.
-
-    Args:
-        job: what is done with pairs.
-        out: folder of the batch, which all nodes see.
-        retries: how often a pair is tried again.
-        workers: how many; None for as many as GPUs, or cores and memory, allow.
-        address: of a running cluster; None to start one on this machine.
-        gpus: for each worker; None for one where the cluster has GPUs.
-    """
+    """Actors on a cluster; those that die are started again, on another node if need be."""
 
     def __init__(
         self,
@@ -69,6 +61,7 @@ class RayPool(Pool):
 
     def start(self) -> Facts:
         ray = _ray()
+        _check_address(self._address or "")
         logging.getLogger("ray").setLevel(logging.ERROR)
         try:
             ray.init(
@@ -111,14 +104,9 @@ class RayPool(Pool):
 
     def _actor(self) -> Any:
         threads = 0 if self._gpus else 1
-        options = {
-            "num_cpus": 1,
-            "num_gpus": self._gpus or 0,
-            "max_restarts": -1,
-            "max_task_retries": self._retries + 1,
-            "scheduling_strategy": "SPREAD",
-        }
-        actor = _ray().remote(_Actor).options(**options)
+        again = {"max_restarts": -1, "max_task_retries": self._retries + 1}
+        where = {"num_cpus": 1, "num_gpus": self._gpus or 0, "scheduling_strategy": "SPREAD"}
+        actor = _ray().remote(_Actor).options(**again, **where)
         return actor.remote(self._job, self._out, self._retries, threads)
 
     @property
@@ -174,6 +162,20 @@ class RayPool(Pool):
         if ray.is_initialized():
             ray.shutdown()
         self._idle, self._running, self._starting = [], {}, {}
+
+
+def _check_address(address: str) -> None:
+    """Refuse HOST:PORT where nobody answers; Ray itself would wait for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host, int(port)), PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise EngineError(
+            f"no Ray cluster answers at {address}: {reason_of(error)}; give the address that "
+            "`ray start --head` has said, or none to start Ray on this machine"
+        ) from error
 
 
 def _ray() -> Any:

@@ -33,21 +33,14 @@ MOST_REQUEUES = 1000
 @final
 @dataclass(frozen=True)
 class ShardTask:
-    """One task of the array.
+    """One task of the array."""
 
-    Args:
-        job, pairs, out: of the batch.
-        how: how it is run.
-        shard: (number from 1, count).
-        workers: processes; None for one a GPU, or as many as cores and memory allow.
-    """
-
-    job: Job
+    job: Job  # what the batch is
     pairs: tuple[BatchPair, ...]
     out: Path
     how: BatchSettings
-    shard: tuple[int, int]
-    workers: int | None = None
+    shard: tuple[int, int]  # (number from 1, count)
+    workers: int | None = None  # processes; None for as many as the machine takes
 
     def __call__(self) -> BatchProgress:
         pool = LocalPool(self.job, self.out, self.how.retries, self.workers)
@@ -71,26 +64,13 @@ def run_on_slurm(
     cluster: str = "slurm",
     workers: int | None = None,
 ) -> BatchProgress:
-    """Compute pairs in an array of ``how.workers`` tasks, and wait for it.
-
-    Args:
-        job, pairs, out: of the batch; all nodes see the folder and the images.
-        how: how it is run.
-        observer: told of progress; an exception that it raises cancels the tasks.
-        cluster: "slurm", or "local" for processes on this machine, to try it out.
-        workers: processes of a task.
-
-    Raises:
-        EngineError: SLURM is not there, or a task has failed.
-    """
+    """Compute pairs in an array of ``how.workers`` tasks, and wait for it."""
     executor = _executor(out, how, cluster)
     count = how.workers or 1
     shards = [(number, count) for number in range(1, count + 1)]
     with executor.batch():
-        tasks = [
-            executor.submit(ShardTask(job, tuple(pairs), out, how, shard, workers))
-            for shard in shards
-        ]
+        shared = (job, tuple(pairs), out, how)
+        tasks = [executor.submit(ShardTask(*shared, shard, workers)) for shard in shards]
     started = time.monotonic()
     try:
         while not all(task.done() for task in tasks):

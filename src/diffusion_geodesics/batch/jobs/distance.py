@@ -46,18 +46,13 @@ from diffusion_geodesics.runtime.storage import PROGRAM, staged_folder
 @final
 @dataclass(frozen=True)
 class DistanceJob(ModelJob):
-    """The distance of each pair.
-
-    Args:
-        images: of all pairs.
-        cache: folder that keeps their latents.
-    """
+    """The distance of each pair."""
 
     name: ClassVar[str] = "distance"
     model: ModelSettings
     settings: DistanceSettings
-    images: tuple[str, ...] = ()
-    cache: Path = Path()
+    images: tuple[str, ...] = ()  # of all pairs
+    cache: Path = Path()  # folder that keeps their latents
 
     def opened(self, model: DiffusionModel) -> OpenJob:
         return OpenDistances(self, model)
@@ -208,9 +203,8 @@ def distances_csv(header: Mapping[str, Any], done: Mapping[BatchPair, Mapping[st
         for pair, found in done.items()
         for i, j in [(place[pair.a], place[pair.b])]
     ]
-    return csv_text(
-        Sheet(("name", "a", "b", "distance", "error", "density_relative_to", "result"), rows)
-    )
+    columns = ("name", "a", "b", "distance", "error", "density_relative_to", "result")
+    return csv_text(Sheet(columns, rows))
 
 
 def _matrix(

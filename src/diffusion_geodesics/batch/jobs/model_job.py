@@ -20,18 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelJob(Job):
-    """A job of this package, pair by pair.
-
-    Args:
-        model: which model.
-        settings: of the job.
-        report: whether each pair gets strips, a film and a page, besides its numbers.
-    """
+    """A job of this package, pair by pair."""
 
     name: ClassVar[str]
-    model: ModelSettings
-    settings: JobSettings
-    report: bool = True
+    model: ModelSettings  # which model
+    settings: JobSettings  # of the job
+    report: bool = True  # whether each pair gets strips, a film and a page, besides its numbers
 
     @property
     def header(self) -> Mapping[str, Any]:
@@ -63,11 +57,7 @@ class PairJob(ModelJob):
 
     @abstractmethod
     def result(self, model: DiffusionModel, pair: BatchPair) -> object:
-        """The result of one pair.
-
-        Raises:
-            ValueError: it cannot be computed.
-        """
+        """The result of one pair."""
 
     def results(self, model: DiffusionModel, pairs: Sequence[BatchPair]) -> Sequence[object]:
         """The results of several pairs."""

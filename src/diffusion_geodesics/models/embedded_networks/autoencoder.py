@@ -11,19 +11,13 @@ from torch.nn.functional import silu
 
 from diffusion_geodesics.models.embedded_networks.blocks import Downsample, ResnetBlock, Upsample
 
-__all__ = ["Autoencoder"]
-
 EPS = 1e-6
 """Of the group normalisation; dimensionless."""
 
 
 @final
 class Autoencoder(nn.Module):
-    """An encoder of images to means of latents, and a decoder.
-
-    Args:
-        config: as in ``vae/config.json``.
-    """
+    """An encoder of images to means of latents, and a decoder, by ``vae/config.json``."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__()
@@ -37,7 +31,6 @@ class Autoencoder(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the weights."""
         return self.quant_conv.weight.dtype
 
     def encode(

@@ -1,28 +1,16 @@
 """The layers of Stable Diffusion's U-Net and autoencoder, named as in diffusers' weight files."""
 
+from collections import OrderedDict
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import gelu, interpolate, pad, scaled_dot_product_attention, silu
 
-__all__ = [
-    "Attention",
-    "AttentionProcessor",
-    "Downsample",
-    "ResnetBlock",
-    "SpatialTransformer",
-    "Upsample",
-]
-
 
 class ResnetBlock(nn.Module):
-    """Two normalised convolutions and a shortcut, with the time added between the two.
-
-    Args:
-        channels, out_channels: in and out.
-        groups, eps: of the group normalisation.
-        time_channels: width of the time's embedding; 0 for none.
-    """
+    """Two normalised convolutions and a shortcut, with the time added between if it
+    has channels."""
 
     def __init__(
         self, channels: int, out_channels: int, groups: int, eps: float, time_channels: int = 0
@@ -48,12 +36,8 @@ class ResnetBlock(nn.Module):
 
 
 class Downsample(nn.Module):
-    """Half the size by a convolution.
-
-    Args:
-        channels: in and out.
-        symmetric: pad by one on all sides (the U-Net), or only right and below (the encoder).
-    """
+    """Half the size by a convolution, padded by one on all sides (symmetric, the U-Net) or only
+    right and below (the encoder)."""
 
     def __init__(self, channels: int, *, symmetric: bool) -> None:
         super().__init__()
@@ -97,13 +81,7 @@ class AttentionProcessor:
 
 
 class Attention(nn.Module):
-    """Attention of several heads; `processor` computes it and can be exchanged.
-
-    Args:
-        width: of the tokens that attend.
-        heads: number of heads.
-        context_width: of the tokens attended to.
-    """
+    """Attention of several heads; `processor` computes it and can be exchanged."""
 
     def __init__(self, width: int, heads: int, context_width: int) -> None:
         super().__init__()
@@ -130,18 +108,6 @@ class GatedLinear(nn.Module):
         return value * gelu(gate)
 
 
-class FeedForward(nn.Module):
-    """The two layers after attention, four times as wide inside."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        inner = GatedLinear(width, 4 * width)
-        self.net = nn.Sequential(inner, nn.Identity(), nn.Linear(4 * width, width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.net(x)
-
-
 class TransformerBlock(nn.Module):
     """Attention of tokens to themselves, to the text, and a feed-forward layer."""
 
@@ -150,7 +116,9 @@ class TransformerBlock(nn.Module):
         self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(width) for _ in range(3))
         self.attn1 = Attention(width, heads, width)
         self.attn2 = Attention(width, heads, context_width)
-        self.ff = FeedForward(width)
+        inner = GatedLinear(width, 4 * width)
+        layers = nn.Sequential(inner, nn.Identity(), nn.Linear(4 * width, width))
+        self.ff = nn.Sequential(OrderedDict(net=layers))
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
         x = self.attn1(self.norm1(x)) + x
@@ -159,13 +127,7 @@ class TransformerBlock(nn.Module):
 
 
 class SpatialTransformer(nn.Module):
-    """A transformer block over the pixels of a feature map.
-
-    Args:
-        channels: of the map.
-        heads, context_width: of the attention.
-        groups: of the group normalisation.
-    """
+    """A transformer block over the pixels of a feature map."""
 
     def __init__(self, channels: int, heads: int, context_width: int, groups: int) -> None:
         super().__init__()

@@ -16,16 +16,11 @@ from diffusion_geodesics.models.embedded_networks.blocks import (
     Upsample,
 )
 
-__all__ = ["UNet"]
-
 
 @final
 class UNet(nn.Module):
-    """A network that predicts noise from a noisy latent, its time step and a text.
-
-    Args:
-        config: as in ``unet/config.json``.
-    """
+    """A network that predicts noise from a noisy latent, its time step and a text, by
+    ``unet/config.json``."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__()
@@ -44,7 +39,7 @@ class UNet(nn.Module):
                 down.downsamplers.append(Downsample(width, symmetric=True))
             skips += [width] * (layers + (not last))
             before = width
-        self.mid_block = _Middle([before, before], before, 1, config)
+        self.mid_block = _Level([before, before], before, 1, config)
         for kind, width in zip(config["up_block_types"], reversed(widths), strict=True):
             last = len(self.up_blocks) == len(widths) - 1
             entering = [channels + skips.pop() for channels in [before, *[width] * layers]]
@@ -58,7 +53,6 @@ class UNet(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the weights."""
         return self.conv_in.weight.dtype
 
     def forward(
@@ -75,7 +69,8 @@ class UNet(nn.Module):
         for level in self.down_blocks:
             x, outputs = level(x, time, text)
             skips += outputs
-        x = self.mid_block(x, time, text)
+        for index in range(2):
+            x = self.mid_block.block(index, x, time, text)
         for level in self.up_blocks:
             x = level(x, time, text, skips)
         return (self.conv_out(silu(self.conv_norm_out(x))),)
@@ -100,14 +95,8 @@ class _TimeEmbedding(nn.Module):
 
 
 class _Level(nn.Module):
-    """Blocks of one resolution, the first of them followed by a transformer each.
-
-    Args:
-        entering: channels that enter each block.
-        width: channels that leave it.
-        attentions: how many blocks a transformer follows.
-        config: the U-Net's.
-    """
+    """Blocks of one resolution; ``entering`` are the channels that enter each, ``width`` those that
+    leave it. A transformer follows each of the first ``attentions`` blocks."""
 
     def __init__(
         self, entering: Sequence[int], width: int, attentions: int, config: Mapping[str, Any]
@@ -139,13 +128,6 @@ class _Down(_Level):
             x = sampler(x)
             outputs.append(x)
         return x, outputs
-
-
-@final
-class _Middle(_Level):
-    def forward(self, x: Tensor, time: Tensor, text: Tensor) -> Tensor:
-        """A block with a transformer, and one without."""
-        return self.block(1, self.block(0, x, time, text), time, text)
 
 
 @final

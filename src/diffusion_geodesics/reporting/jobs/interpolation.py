@@ -1,18 +1,15 @@
 """The report of an interpolation."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 
 import torch
 from torch import Tensor
 
-from diffusion_geodesics.interpolation.result import InterpolationResult, Strip
+from diffusion_geodesics.interpolation.result import InterpolationResult, Segment, Strip
 from diffusion_geodesics.interpolation.settings import Film as FilmSettings
 from diffusion_geodesics.interpolation.settings import PathName
 from diffusion_geodesics.reporting.blocks import (
-    Block,
     Facts,
     Film,
     FilmRow,
@@ -22,71 +19,56 @@ from diffusion_geodesics.reporting.blocks import (
     Section,
     time_captions,
 )
-from diffusion_geodesics.reporting.jobs.common import (
-    clamped,
-    cost_rows,
-    film_clip,
-    messages,
-    model_header,
-    sources,
-)
-from diffusion_geodesics.reporting.jobs.interpolation_curves import density, typicality
-from diffusion_geodesics.reporting.jobs.interpolation_facts import facts, segment_table
-from diffusion_geodesics.reporting.jobs.interpolation_record import interpolation_result
+from diffusion_geodesics.reporting.jobs import common
+from diffusion_geodesics.reporting.jobs import interpolation_figures as figures
+from diffusion_geodesics.reporting.jobs.common import clamped
 from diffusion_geodesics.reporting.pixels import with_alpha
 from diffusion_geodesics.reporting.playback import Loop, Once, Order, ThereAndBack
 from diffusion_geodesics.reporting.plots import convergence_plot
 from diffusion_geodesics.reporting.report import Report
 from diffusion_geodesics.reporting.strip import thin
-from diffusion_geodesics.runtime.settings_file import settings_toml
-from diffusion_geodesics.runtime.versions import versions
 
-MOST_SHOWN = 72
-"""Frames of a film that its strip shows at most."""
-TITLES: Mapping[PathName, str] = {
-    PathName.NATURAL: "A natural morph",
-    PathName.GEODESIC: "A density geodesic",
-    PathName.SLERP: "A slerp morph",
-    PathName.LERP: "A lerp morph",
-    PathName.HLERP: "An hlerp morph",
+MOST_SHOWN = 72  # frames of a film that its strip shows at most
+TITLES: Mapping[PathName, tuple[str, str]] = {
+    PathName.NATURAL: (
+        "A natural morph",
+        "Warped along correspondences of the images and bent by the density",
+    ),
+    PathName.GEODESIC: ("A density geodesic", "The shortest path through probable images"),
+    PathName.SLERP: ("A slerp morph", "The great circle between the latents"),
+    PathName.LERP: ("A lerp morph", "The straight line between the latents"),
+    PathName.HLERP: ("An hlerp morph", "The direction of lerp, with a norm halfway to slerp's"),
 }
-WORDS: Mapping[PathName, str] = {
-    PathName.NATURAL: "warped along correspondences of the images and bent by the density",
-    PathName.GEODESIC: "the shortest path through probable images",
-    PathName.SLERP: "the great circle between the latents",
-    PathName.LERP: "the straight line between the latents",
-    PathName.HLERP: "the direction of lerp, with a norm halfway to slerp's",
-}
-"""What each path is, in a few words."""
+"""What a film along each path is called, and what the path is."""
 
 
 def interpolation_report(result: InterpolationResult) -> Report:
     """Everything that is written about an interpolation."""
-    settings, film = result.settings, result.settings.film
-    images, inputs = sources(result.pictures, film.colour)
-    header = {"images": images, "model": model_header(result.model)}
-    places, frames = result.strip.timeline, _seen(result.strip, film)
-    clip = film_clip(frames, settings.playback, _order(film), places.keyframes, film.colour)
-    several = [segment_table(result)] if len(result.segments) > 1 else []
-    return Report(
-        title=TITLES[settings.path],
+    settings, film, pictures = result.settings, result.settings.film, result.pictures
+    images, inputs = common.sources(pictures, film.colour)
+    frames, rests = _seen(result.strip, film), result.strip.timeline.keyframes
+    clip = common.film_clip(frames, settings.playback, _order(film), rests, film.colour)
+    named = enumerate(zip(clamped(pictures.images), pictures.names, strict=True), start=1)
+    keyframes = [Picture([x], PurePath(name).name, f"image {i}") for i, (x, name) in named]
+    several = [figures.segment_table(result)] if len(result.segments) > 1 else []
+    return common.job_report(
+        "interpolate",
+        result,
+        _record(result),
+        {"images": images},
+        title=TITLES[settings.path][0],
         lead=_lead(result),
-        opening=(_keyframes(result), clip),
-        warnings=messages(result.warnings),
+        opening=(Pictures(keyframes), clip),
         sections=(
-            Section("", [Facts(list(facts(result))), *several]),
+            Section("", [Facts(list(figures.facts(result))), *several]),
             Section("The film", [_film(result, frames)]),
             *_compared(result),
-            Section("Density", list(density(result))),
-            Section("Is the path typical?", [typicality(result)]),
+            Section("Density", list(figures.density(result))),
+            Section("Is the path typical?", [figures.typicality(result)]),
             *_convergence(result),
         ),
-        result=interpolation_result(result),
-        settings=settings_toml("interpolate", settings, header),
         tensors={"path.safetensors": _tensors(result)},
         frames={"frames": frames, **inputs},
-        cost=cost_rows(result.costs),
-        versions=versions(),
     )
 
 
@@ -99,31 +81,23 @@ def _order(film: FilmSettings) -> Order:
 def _seen(strip: Strip, film: FilmSettings) -> Tensor:
     """Frames as they are written, with an alpha channel where the images have one."""
     frames = clamped(strip.frames)
-    if strip.alpha is None:
-        return frames
-    return with_alpha(frames, clamped(strip.alpha), film.colour)
+    return frames if strip.alpha is None else with_alpha(frames, clamped(strip.alpha), film.colour)
+
+
+def _worst(result: InterpolationResult) -> Segment | None:
+    """The segment with the largest residual, of those that were solved for."""
+    found = [(float(s.solution.residual), s) for s in result.segments if s.solution is not None]
+    return max(found, key=lambda pair: pair[0])[1] if found else None
 
 
 def _lead(result: InterpolationResult) -> str:
-    words = WORDS[result.settings.path]
-    solutions = [s.solution for s in result.segments if s.solution is not None]
-    if not solutions:
-        return f"{words[0].upper()}{words[1:]}; no boundary value problem was solved."
-    worst = max(solutions, key=lambda s: float(s.residual))
+    words, worst = TITLES[result.settings.path][1], _worst(result)
+    if worst is None or worst.solution is None:
+        return f"{words}; no boundary value problem was solved."
     return (
-        f"{words[0].upper()}{words[1:]}. Solver: {worst.result.name.replace('_', ' ')}, "
-        f"{worst.iterations} iterations, residual {float(worst.residual):.1e}."
+        f"{words}. Solver: {worst.solution.result.name.replace('_', ' ')}, "
+        f"{worst.solution.iterations} iterations, residual {float(worst.solution.residual):.1e}."
     )
-
-
-def _keyframes(result: InterpolationResult) -> Block:
-    items = [
-        Picture([image], PurePath(name).name, f"image {i + 1}")
-        for i, (image, name) in enumerate(
-            zip(clamped(result.pictures.images), result.pictures.names, strict=True)
-        )
-    ]
-    return Pictures(items)
 
 
 def _film(result: InterpolationResult, frames: Tensor) -> Film:
@@ -135,24 +109,22 @@ def _film(result: InterpolationResult, frames: Tensor) -> Film:
 
 def _compared(result: InterpolationResult) -> Iterator[Section]:
     other, film = result.compared, result.settings.film
-    if other is None:
-        return
-    rows = [FilmRow(strip.name, _seen(strip, film)) for strip in (result.strip, other)]
-    caption = "Both at equal steps." if result.settings.film.even else ""
-    yield Section(f"Beside {other.name}", [Film(rows, caption=caption, file="comparison.png")])
+    if other is not None:
+        rows = [FilmRow(strip.name, _seen(strip, film)) for strip in (result.strip, other)]
+        caption = "Both at equal steps." if film.even else ""
+        yield Section(f"Beside {other.name}", [Film(rows, caption=caption, file="comparison.png")])
 
 
 def _convergence(result: InterpolationResult) -> Iterator[Section]:
     """How the solver went for the segment with the largest residual."""
-    found = [(float(s.solution.residual), s) for s in result.segments if s.solution is not None]
-    segment = max(found, key=lambda pair: pair[0])[1] if found else None
-    solution = None if segment is None else segment.solution
-    if segment is None or solution is None or len(solution.steps) < 2:
+    segment = _worst(result)
+    if segment is None or segment.solution is None or len(segment.solution.steps) < 2:
         return
+    steps = segment.solution.steps
     drawing = convergence_plot(
-        [float(s.residual.min()) for s in solution.steps],
-        [float(s.length.min()) for s in solution.steps],
-        [s.intervals for s in solution.steps],
+        [float(s.residual.min()) for s in steps],
+        [float(s.length.min()) for s in steps],
+        [s.intervals for s in steps],
         result.settings.solve.tol,
     )
     which = f"Images {segment.first + 1} → {segment.last + 1}, where the residual is largest."
@@ -160,7 +132,7 @@ def _convergence(result: InterpolationResult) -> Iterator[Section]:
     yield Section("How the solver went", [Plot(drawing)], note=note, folded=True)
 
 
-def _tensors(result: InterpolationResult) -> dict[str, torch.Tensor]:
+def _tensors(result: InterpolationResult) -> dict[str, Tensor]:
     t = torch.linspace(0, 1, 33, dtype=torch.float64)
     found = {"t": t, "frame_position": result.times}
     for number, segment in enumerate(result.segments):
@@ -171,3 +143,49 @@ def _tensors(result: InterpolationResult) -> dict[str, torch.Tensor]:
         if segment.matches is not None:
             found[f"{mark}matches"] = segment.matches.displacement
     return found
+
+
+def _record(result: InterpolationResult) -> dict[str, object]:
+    """What result.json holds besides that of every job."""
+    own = "distance distance_error log_density times keyframe_psnr codec_psnr alpha dim"
+    return {
+        "path": result.settings.path.value,
+        **common.values_of(result, own),
+        "length": result.lengths,
+        "log_density_reference": "the first image; natural logarithms, at the noise level",
+        "keyframes": list(result.strip.timeline.keyframes),
+        "loop": result.settings.film.loop,
+        "segments": [_segment(segment) for segment in result.segments],
+        "images": common.framed(result.pictures),
+        "size": list(result.pictures.size),
+    }
+
+
+def _segment(segment: Segment) -> dict[str, object]:
+    solver, solution = None, segment.solution
+    if solution is not None:
+        solver = {
+            "result": solution.result.name,
+            "message": solution.result.message,
+            "residual": float(solution.residual),
+            "iterations": solution.iterations,
+            "given_up": [{"intervals": g.intervals, "steps": g.steps} for g in solution.given_up],
+        }
+    typicality = {
+        p.name: {
+            "least_noise_energy": p.least_energy,
+            "density_gain": p.gain,
+            "least_norm": float(p.norm.min()),
+        }
+        for p in segment.profiles
+    }
+    return {
+        "images": [segment.first, segment.last],
+        "length": segment.lengths,
+        "distance": segment.distance,
+        "distance_error": segment.distance_error,
+        "log_density_disagreement": segment.density_disagreement,
+        "moved": None if segment.matches is None else segment.matches.moved,
+        "solver": solver,
+        "typicality": typicality,
+    }

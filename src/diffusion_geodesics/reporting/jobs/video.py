@@ -1,9 +1,8 @@
 """The report of an analysis of clips."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
+from typing import Any
 
 from torch import Tensor
 
@@ -19,54 +18,60 @@ from diffusion_geodesics.reporting.blocks import (
     Table,
     Tone,
 )
-from diffusion_geodesics.reporting.intervals import Interval, IntervalPanel, IntervalPlot
-from diffusion_geodesics.reporting.jobs.common import (
-    clamped,
-    cost_fact,
-    cost_rows,
-    messages,
-    model_fact,
-    model_header,
+from diffusion_geodesics.reporting.jobs import common
+from diffusion_geodesics.reporting.plots import (
+    Interval,
+    IntervalPanel,
+    IntervalPlot,
+    Level,
+    LinePlot,
+    Panel,
+    Trace,
 )
-from diffusion_geodesics.reporting.plots import Level, LinePlot, Panel, Trace
 from diffusion_geodesics.reporting.report import Banner, Report, Sheet
-from diffusion_geodesics.runtime.settings_file import settings_toml
-from diffusion_geodesics.runtime.versions import versions
 from diffusion_geodesics.video.claims import by_clips, shown
 from diffusion_geodesics.video.controls import Variant
 from diffusion_geodesics.video.result import ShotAnalysis, VideoResult
 from diffusion_geodesics.video.statistics import Statistics
 
-TABLE = (
-    ("deviation", "deviation"),
-    ("length", "length"),
-    ("residual", "residual"),
-    ("angle", "angle, °"),
-    ("middle", "middle, nats"),
-    ("speed", "step"),
-    ("variation", "step, variation"),
-    ("jitter", "jitter"),
-)
+TABLE = {
+    "deviation": "deviation",
+    "length": "length",
+    "residual": "residual",
+    "angle": "angle, °",
+    "middle": "middle, nats",
+    "speed": "step",
+    "variation": "step, variation",
+    "jitter": "jitter",
+}
 """Statistics of the table over clips, and their headings."""
+COMPARED = (
+    ("deviation", "deviation / chord", False),
+    ("length", "length / geodesic's", True),
+    ("residual", "residual", True),
+)
+"""Statistics in which the clip is compared with its controls: title, and whether logarithmic."""
+
+LIMITS = ("least_psnr", "greatest_denoising", "least_energy", "greatest_energy")
+"""Of what the model knows, in the order of `Domain.limits`."""
 
 
 def video_report(result: VideoResult) -> Report:
     """Everything that is written about an analysis."""
     clips = list(dict.fromkeys(s.clip for s in result.shots))
     frames, number = sum(len(s.frames) for s in result.shots), len(result.shots)
-    foreign = result.foreign
-    header = {"clips": list(result.sources), "model": model_header(result.model)}
-    banner = Banner(
-        "The model does not know such frames",
-        [f"{name}: " + "; ".join(reasons) for name, reasons in foreign.items()],
-    )
-    other = [w for w in result.warnings if w.code != "foreign"]
-    return Report(
+    reasons = [f"{name}: " + "; ".join(why) for name, why in result.foreign.items()]
+    banner = Banner("The model does not know such frames", reasons) if reasons else None
+    return common.job_report(
+        "analyze",
+        result,
+        _record(result),
+        {"clips": list(result.sources)},
         title=f"{clips[0]} against geodesics" if len(clips) == 1 else "Clips against geodesics",
         lead=f"{frames} frames of {len(clips)} clip{'s' * (len(clips) > 1)} in {number} "
         f"part{'s' * (number > 1)}, in windows of {result.settings.windows.window} frames.",
-        banner=banner if foreign else None,
-        warnings=messages(other),
+        banner=banner,
+        warnings=[str(w) for w in result.warnings if w.code != "foreign"],
         sections=(
             Section("", [Facts(list(_facts(result)))]),
             *_claims(result),
@@ -74,91 +79,8 @@ def video_report(result: VideoResult) -> Report:
             Section("Clip by clip", [_table(result)]),
             *(_shot(shot) for shot in result.shots),
         ),
-        result=video_result(result),
-        settings=settings_toml("analyze", result.settings, header),
         sheets={"windows.csv": _window_sheet(result), "frames.csv": _frame_sheet(result)},
-        cost=cost_rows(result.costs),
-        versions=versions(),
     )
-
-
-def video_result(result: VideoResult) -> dict[str, object]:
-    """The contents of result.json."""
-    limits = ("least_psnr", "greatest_denoising", "least_energy", "greatest_energy")
-    return {
-        "job": "analyze",
-        "summary": {
-            variant.value: {
-                name: {"mean": i.mean, "low": i.low, "high": i.high, "count": i.count}
-                for name, i in found.items()
-            }
-            for variant, found in result.summary.items()
-        },
-        "units": units(result),
-        "claims": [{"claim": c.claim, "found": c.found, "holds": c.holds} for c in result.claims],
-        "out_of_domain": {name: list(reasons) for name, reasons in result.foreign.items()},
-        "domain": [
-            {
-                "limits": dict(zip(limits, domain.limits, strict=True)),
-                "own_psnr": domain.own.psnr,
-                "own_denoising": domain.own.denoising,
-                "own_energy": domain.own.energy,
-            }
-            for domain in dict.fromkeys(shot.domain for shot in result.shots)
-        ],
-        "parts": [_shot_result(shot) for shot in result.shots],
-        "cost": result.costs.as_dict(),
-        "settings": result.settings.as_nested(),
-        "model": result.model.as_dict(),
-        "warnings": [warning.as_dict() for warning in result.warnings],
-        "versions": versions(),
-    }
-
-
-def _shot_result(shot: ShotAnalysis) -> dict[str, object]:
-    found = shot.measured
-    return {
-        "clip": shot.clip,
-        "part": shot.number,
-        "ended": shot.ended,
-        "frames": shot.frames,
-        "times": shot.times,
-        "windows": [
-            {"first": int(shot.frames[a]), "last": int(shot.frames[b])}
-            for a, b in found.starts.T.tolist()
-        ],
-        "statistics": {
-            variant.value: {name: getattr(s, name) for name in Statistics.names()}
-            for variant, s in found.statistics.items()
-        },
-        "log_density": found.log_density,
-        "noise_energy": found.noise_energy,
-        "whole": {
-            path.name: {
-                "length": path.length,
-                "t": path.t,
-                "log_density": path.log_density,
-                "noise_energy": path.noise_energy,
-            }
-            for path in found.paths
-        },
-        "log_density_disagreement": shot.density_disagreement,
-        "geodesics": {
-            "solved": found.solved[0],
-            "of": found.solved[1],
-            "greatest_residual": found.residual,
-        },
-        "known": {
-            "psnr": shot.known.psnr,
-            "denoising": shot.known.denoising,
-            "energy": float(shot.known.energy.median()),
-        },
-        "radius": shot.radius,
-        "norm_variation": float(shot.norms.std() / shot.norms.mean()),
-        "sigma": shot.sigma,
-        "alpha": shot.alpha,
-        "dim": shot.dim,
-    }
 
 
 def units(result: VideoResult) -> str:
@@ -173,104 +95,77 @@ def units(result: VideoResult) -> str:
 
 def _facts(result: VideoResult) -> Iterator[Fact]:
     shot, own = result.shots[0], result.summary[Variant.CLIP]
-    over = f"over {units(result)}"
+    over, level = f"over {units(result)}", result.settings.inversion.level
     yield Fact("Deviation from geodesics", shown(own["deviation"]), f"of the chord; {over}")
     yield Fact("Length over the geodesic's", shown(own["length"]), over)
     yield Fact("Euler-Lagrange residual", shown(own["residual"]), "0 for a geodesic, 1 for a line")
     yield Fact("Angle of the bends", f"{shown(own['angle'])}°", "0 for a geodesic, 90 by chance")
-    yield model_fact(result.model)
-    yield Fact(
-        "Strength",
-        f"α·d = {shot.alpha * shot.dim:.3g}",
-        f"α = {shot.alpha:.3g}, d = {shot.dim}, noise level "
-        f"{result.settings.inversion.level:g} (σ = {shot.sigma:.2f})",
-    )
-    yield cost_fact(result.costs)
+    yield common.model_fact(result.model)
+    about = f"α = {shot.alpha:.3g}, d = {shot.dim}, noise level {level:g} (σ = {shot.sigma:.2f})"
+    yield Fact("Strength", f"α·d = {shot.alpha * shot.dim:.3g}", about)
+    yield common.cost_fact(result.costs)
 
 
 def _claims(result: VideoResult) -> Iterator[Section]:
-    if not result.claims:
-        return
-    tones = {True: Tone.GOOD, False: Tone.BAD, None: Tone.FAINT}
-    rows: list[list[str | Cell]] = [
-        [c.claim, c.found, Cell(c.verdict, tone=tones[c.holds])] for c in result.claims
-    ]
-    table = Table(("claim", "found", "verdict"), rows, numeric=False)
-    yield Section("The paper's claims", [table])
+    if result.claims:
+        tones = {True: Tone.GOOD, False: Tone.BAD, None: Tone.FAINT}
+        rows = [(c.claim, c.found, Cell(c.verdict, tone=tones[c.holds])) for c in result.claims]
+        table = Table(("claim", "found", "verdict"), rows, numeric=False)
+        yield Section("The paper's claims", [table])
 
 
 def _controls(result: VideoResult) -> Iterator[Section]:
     if not result.settings.windows.controls:
         return
     panels = []
-    for name, title, log in (
-        ("deviation", "deviation / chord", False),
-        ("length", "length / geodesic's", True),
-        ("residual", "residual", True),
-    ):
-        found = [
-            Interval(v.value, i[name].mean, i[name].low, i[name].high, strong=v is Variant.CLIP)
-            for v, i in result.summary.items()
-        ]
-        panels.append(IntervalPanel(title, found, log))
+    for name, title, log in COMPARED:
+        found = [(v, intervals[name]) for v, intervals in result.summary.items()]
+        means = [Interval(v.value, i.mean, i.low, i.high, v is Variant.CLIP) for v, i in found]
+        panels.append(IntervalPanel(title, means, log))
     caption = f"Means with 95% intervals over {units(result)}."
     yield Section("Clip and controls", [Plot(IntervalPlot(panels), caption=caption)])
 
 
+def _mean(shot: ShotAnalysis, name: str, variant: Variant = Variant.CLIP) -> str:
+    """The mean of a statistic over the windows of a shot."""
+    value = float(getattr(shot.measured.statistics[variant], name).nanmean())
+    return f"{value:.3g}" if math.isfinite(value) else "–"
+
+
 def _table(result: VideoResult) -> Table:
-    rows: list[list[str | Cell]] = []
-    for shot in result.shots:
-        found = shot.measured.statistics[Variant.CLIP]
-        values = (float(getattr(found, name).nanmean()) for name, _ in TABLE)
-        rows.append([shot.name, str(len(shot.frames)), *map(_number, values)])
-    return Table(("clip", "frames", *(head for _, head in TABLE)), rows)
+    rows = [
+        (shot.name, str(len(shot.frames)), *(_mean(shot, name) for name in TABLE))
+        for shot in result.shots
+    ]
+    return Table(("clip", "frames", *TABLE.values()), rows)
 
 
 def _shot(shot: ShotAnalysis) -> Section:
-    first, last = float(shot.times[0]), float(shot.times[-1])
     ended = f", ended by {shot.ended}" if shot.ended else ""
     good, of = shot.measured.solved
-    blocks: list[Block] = [Facts(_shot_facts(shot))]
+    blocks: list[Block] = [Facts(list(_shot_facts(shot)))]
     if shot.strips:
         number = f"{shot.clip}-{shot.number}".encode().hex()[:24]
-        rows = [FilmRow(row.name, clamped(row.images)) for row in shot.strips]
+        rows = [FilmRow(row.name, common.clamped(row.images)) for row in shot.strips]
         blocks.append(Film(rows, file=f"strips/{number}.png"))
     blocks += [Plot(LinePlot(_over_time(shot))), Plot(LinePlot(_motion(shot)))]
-    return Section(
-        shot.name,
-        blocks,
-        note=f"Frames {int(shot.frames[0])} to {int(shot.frames[-1])} of the file, {first:.2f} to "
-        f"{last:.2f} s{ended}; {shot.measured.starts.shape[1]} windows, {good} of {of} geodesics "
-        "found.",
-        warning="; ".join(shot.foreign),
+    note = (
+        f"Frames {int(shot.frames[0])} to {int(shot.frames[-1])} of the file, "
+        f"{float(shot.times[0]):.2f} to {float(shot.times[-1]):.2f} s{ended}; "
+        f"{shot.measured.starts.shape[1]} windows, {good} of {of} geodesics found."
     )
+    return Section(shot.name, blocks, note=note, warning="; ".join(shot.foreign))
 
 
-def _shot_facts(shot: ShotAnalysis) -> list[Fact]:
-    statistics = shot.measured.statistics
-
-    def mean(name: str, variant: Variant = Variant.CLIP) -> str:
-        return _number(float(getattr(statistics[variant], name).nanmean()))
-
-    others = [v for v in (Variant.SLERP, Variant.LERP) if v in statistics]
-    facts = [
-        Fact("Deviation", mean("deviation"), "of the chord, window by window"),
-        Fact(
-            "Length over the geodesic's",
-            mean("length"),
-            ", ".join(f"{v.value} {mean('length', v)}" for v in others),
-        ),
-        Fact("Jitter", mean("jitter"), "share of the acceleration"),
-    ]
+def _shot_facts(shot: ShotAnalysis) -> Iterator[Fact]:
+    others = [v for v in (Variant.SLERP, Variant.LERP) if v in shot.measured.statistics]
+    lengths = ", ".join(f"{v.value} {_mean(shot, 'length', v)}" for v in others)
+    yield Fact("Deviation", _mean(shot, "deviation"), "of the chord, window by window")
+    yield Fact("Length over the geodesic's", _mean(shot, "length"), lengths)
+    yield Fact("Jitter", _mean(shot, "jitter"), "share of the acceleration")
     if shot.density_disagreement is not None:
-        facts.append(
-            Fact(
-                "Log density, error",
-                f"{shot.density_disagreement:.0f} nats",
-                "by how much the ways to the last frame disagree",
-            )
-        )
-    return facts
+        about = "by how much the ways to the last frame disagree"
+        yield Fact("Log density, error", f"{shot.density_disagreement:.0f} nats", about)
 
 
 def _over_time(shot: ShotAnalysis) -> list[Panel]:
@@ -289,57 +184,97 @@ def _over_time(shot: ShotAnalysis) -> list[Panel]:
 
 
 def _motion(shot: ShotAnalysis) -> list[Panel]:
-    times, found = shot.times, shot.measured
-    inner = times[shot.half : len(times) - shot.half]
-    middles = 0.5 * (times[1:] + times[:-1])
+    times = shot.times
+    inner, middles = times[shot.half : len(times) - shot.half], 0.5 * (times[1:] + times[:-1])
+
+    def panel(title: str, t: Tensor, values: Tensor, **looks: Any) -> Panel:
+        return Panel(title, "seconds", [Trace("clip", t, values)], **looks)
+
+    line = [Level(1.0, "a straight line")]
+    bends = shot.measured.bends.residual
     return [
-        Panel(
-            "Euler-Lagrange residual",
-            "seconds",
-            [Trace("clip", inner, found.bends.residual)],
-            log_y=True,
-            levels=[Level(1.0, "a straight line")],
-        ),
-        Panel(
-            "step between frames", "seconds", [Trace("clip", middles, shot.steps)], from_zero=True
-        ),
+        panel("Euler-Lagrange residual", inner, bends, log_y=True, levels=line),
+        panel("step between frames", middles, shot.steps, from_zero=True),
     ]
 
 
 def _window_sheet(result: VideoResult) -> Sheet:
+    names = Statistics.names()
     rows: list[list[object]] = []
     for shot in result.shots:
         for variant, found in shot.measured.statistics.items():
-            columns = [getattr(found, name).tolist() for name in Statistics.names()]
+            columns = [getattr(found, name).tolist() for name in names]
             for window, values in enumerate(zip(*columns, strict=True)):
                 rows.append([shot.clip, shot.number, variant.value, window, *values])
-    return Sheet(("clip", "part", "variant", "window", *Statistics.names()), rows)
+    return Sheet(("clip", "part", "variant", "window", *names), rows)
 
 
 def _frame_sheet(result: VideoResult) -> Sheet:
-    head = ("clip", "part", "frame", "time", "log_density", "noise_energy", "norm", "step",
-            "residual", "angle")  # fmt: skip
     rows: list[list[object]] = []
+    head = ("clip", "part")
     for shot in result.shots:
         found, edge = shot.measured, [None] * shot.half
-
-        def inner(values: Tensor, edge: list[None] = edge) -> list[object]:
-            return [*edge, *values.tolist(), *edge]
-
-        columns = zip(
-            shot.frames.tolist(),
-            shot.times.tolist(),
-            found.log_density.tolist(),
-            found.noise_energy.tolist(),
-            shot.norms.tolist(),
-            [None, *shot.steps.tolist()],
-            inner(found.bends.residual),
-            inner(found.bends.angle),
-            strict=True,
-        )
-        rows += [[shot.clip, shot.number, *values] for values in columns]
+        columns = {
+            "frame": shot.frames.tolist(),
+            "time": shot.times.tolist(),
+            "log_density": found.log_density.tolist(),
+            "noise_energy": found.noise_energy.tolist(),
+            "norm": shot.norms.tolist(),
+            "step": [None, *shot.steps.tolist()],
+            "residual": [*edge, *found.bends.residual.tolist(), *edge],
+            "angle": [*edge, *found.bends.angle.tolist(), *edge],
+        }
+        head = ("clip", "part", *columns)
+        lines = zip(*columns.values(), strict=True)
+        rows += [[shot.clip, shot.number, *values] for values in lines]
     return Sheet(head, rows)
 
 
-def _number(value: float) -> str:
-    return f"{value:.3g}" if math.isfinite(value) else "–"
+def _record(result: VideoResult) -> dict[str, object]:
+    """What result.json holds besides that of every job."""
+    return {
+        "summary": {
+            variant.value: {
+                name: {"mean": i.mean, "low": i.low, "high": i.high, "count": i.count}
+                for name, i in found.items()
+            }
+            for variant, found in result.summary.items()
+        },
+        "units": units(result),
+        "claims": [{"claim": c.claim, "found": c.found, "holds": c.holds} for c in result.claims],
+        "out_of_domain": {name: list(reasons) for name, reasons in result.foreign.items()},
+        "domain": [
+            {
+                "limits": dict(zip(LIMITS, domain.limits, strict=True)),
+                "own_psnr": domain.own.psnr,
+                "own_denoising": domain.own.denoising,
+                "own_energy": domain.own.energy,
+            }
+            for domain in dict.fromkeys(shot.domain for shot in result.shots)
+        ],
+        "parts": [_shot_record(shot) for shot in result.shots],
+    }
+
+
+def _shot_record(shot: ShotAnalysis) -> dict[str, object]:
+    found, known = shot.measured, shot.known
+    (solved, of), ends = found.solved, shot.frames[found.starts].T.tolist()
+    statistics = {
+        variant.value: {name: getattr(values, name) for name in Statistics.names()}
+        for variant, values in found.statistics.items()
+    }
+    curves = "length t log_density noise_energy"
+    whole = {path.name: common.values_of(path, curves) for path in found.paths}
+    energy = float(known.energy.median())
+    return {
+        **common.values_of(shot, "clip ended frames times radius sigma alpha dim"),
+        **common.values_of(found, "log_density noise_energy"),
+        "part": shot.number,
+        "windows": [{"first": first, "last": last} for first, last in ends],
+        "statistics": statistics,
+        "whole": whole,
+        "log_density_disagreement": shot.density_disagreement,
+        "geodesics": {"solved": solved, "of": of, "greatest_residual": found.residual},
+        "known": {"psnr": known.psnr, "denoising": known.denoising, "energy": energy},
+        "norm_variation": float(shot.norms.std() / shot.norms.mean()),
+    }

@@ -11,12 +11,6 @@ function geodesicToken() {
   return token;
 }
 
-function geodesicReveal(id) {
-  // On a narrow screen the progress is far below the button.
-  const place = document.getElementById(id);
-  if (place && window.innerWidth < 800) place.scrollIntoView({ behavior: "smooth", block: "center" });
-}
-
 function geodesicFrame(range) {
   const viewer = range.closest(".viewer");
   const buttons = viewer.querySelectorAll(".strip button");

@@ -1,4 +1,4 @@
-"""The Stein-score metric: the conformance suite, closed forms, derivatives, costs."""
+"""A metric of one's own, the Stein-score metric: solvers, rays and energies work with it."""
 
 import math
 from dataclasses import replace
@@ -24,9 +24,6 @@ from diffusion_geodesics.density import (
     Score,
     VonMisesFisher,
 )
-from diffusion_geodesics.experimental import (
-    Stein,
-)
 from diffusion_geodesics.ivp import AdaptiveRungeKutta, solve_ivp
 from diffusion_geodesics.length import measure
 from diffusion_geodesics.manifold import Flat, Manifold, Sphere
@@ -44,6 +41,7 @@ from tests.conformance.connection import (
 )
 from tests.conformance.energy import EnergyCase, EnergySuite
 from tests.exact import Counting, GaussianEach, MovingGaussian, vector
+from tests.problems.score_metrics import Stein
 
 _MIXTURE = GaussianMixture([[-2.0, 0, 1], [2, 0, 0], [0, 1.8, -1]], [0.7, 0.9, 0.8])
 
@@ -196,12 +194,6 @@ def test_the_solver_counts_derivatives():
     )
     assert solution.converged
     assert solution.nfe == counting.nfe
-
-
-@pytest.mark.parametrize("strength", [-1.0, math.nan, math.inf])
-def test_bad_strength(strength: float):
-    with pytest.raises(ValueError, match="strength is"):
-        Stein(_MIXTURE, strength)
 
 
 @pytest.mark.parametrize("differences", [False, True])

@@ -1,0 +1,131 @@
+"""The figures of an interpolation: cards, a table of segments, and curves along the whole film."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from diffusion_geodesics.interpolation.result import InterpolationResult, Segment
+from diffusion_geodesics.reporting.blocks import Block, Fact, Plot, Table, Text
+from diffusion_geodesics.reporting.jobs.common import cost_fact, model_fact
+from diffusion_geodesics.reporting.plots import Band, Level, LinePlot, Mark, Panel, Trace
+
+MOST_NAMED = 8  # segments up to which keyframes are named at their marks
+
+
+def facts(result: InterpolationResult) -> Iterator[Fact]:
+    """Cards; for a longer film over all of it."""
+    yield model_fact(result.model)
+    lengths = {name: f"{length:.5g}" for name, length in result.lengths.items()}
+    yield _among("Length in the metric", lengths)
+    if result.distance is not None:
+        distance = f"{result.distance:.5g} ± {result.distance_error or 0.0:.1g}"
+        strength = f"strength α·d = {result.alpha * result.dim:.3g}, α = {result.alpha:.3g}"
+        yield Fact("Distance", distance, f"{strength}, d = {result.dim}")
+    moved = [s.matches.moved for s in result.segments if s.matches is not None]
+    if moved:
+        yield Fact(
+            "Motion",
+            f"{100 * sum(moved) / len(moved):.1f}% of the edge",
+            "mean distance between places that correspond; the path follows them, is shortest in "
+            "no fixed metric, and has no distance",
+        )
+    lowest = {t.name: f"{min(t.y):+.1f}" for t in _traces(result, "log_density")}
+    about = "; relative to the first image, at the noise level"
+    yield _among("Log density, lowest", lowest, " nats", about)
+    disagreement = max(s.density_disagreement for s in result.segments)
+    about = "by how much the paths disagree on log p at the images; an exact score gives 0"
+    yield Fact("Log density, error", f"{disagreement:.1f} nats", about)
+    energy = {
+        profiles[0].name: f"{min(p.least_energy for p in profiles):.2f}"
+        for profiles in zip(*(s.profiles for s in result.segments), strict=True)
+    }
+    yield _among("Noise energy, lowest", energy, about="; relative to the ends")
+    alone = f"the autoencoder alone: {_decibels(result.codec_psnr)}"
+    yield Fact("Images reproduced at", _decibels(result.keyframe_psnr), alone)
+    yield cost_fact(result.costs)
+
+
+def _among(label: str, values: Mapping[str, str], unit: str = "", about: str = "") -> Fact:
+    """A figure of the path, with those of the paths that it is compared with."""
+    (_, own), *others = values.items()
+    return Fact(label, own + unit, ", ".join(f"{name} {value}" for name, value in others) + about)
+
+
+def segment_table(result: InterpolationResult) -> Table:
+    """One row a segment."""
+    head = ("images", "length", "distance", "lowest log density", "noise energy", "solver")
+    note = "Lengths and distances add up to those of the film; log densities are relative to the "
+    rows = [_row(segment) for segment in result.segments]
+    return Table(head, rows, note=note + "first image of the segment.")
+
+
+def _row(segment: Segment) -> tuple[str, ...]:
+    distance = solver = "–"
+    if segment.distance is not None:
+        distance = f"{segment.distance:.5g} ± {segment.distance_error or 0.0:.1g}"
+    if (solution := segment.solution) is not None:
+        solver = f"{solution.result.name.replace('_', ' ')}, {float(solution.residual):.1e}"
+    return (
+        f"{segment.first + 1} → {segment.last + 1}",
+        f"{segment.profile.length:.5g}",
+        distance,
+        f"{float(segment.profile.log_density.min()):+.1f}",
+        f"{segment.profile.least_energy:.2f}",
+        solver,
+    )
+
+
+def _decibels(values: Sequence[float]) -> str:
+    """Two values, or the range of more."""
+    if len(values) == 2:
+        return " and ".join(f"{x:.1f}" for x in values) + " dB"
+    return f"{min(values):.1f} to {max(values):.1f} dB"
+
+
+def density(result: InterpolationResult) -> Iterator[Block]:
+    """Log density along the film, and of the paths that it is compared with."""
+    first, title = Level(0.0, "the first image"), "log density less that of the first image, nats"
+    yield Plot(LinePlot([_panel(result, title, "log_density", levels=[first])]))
+    projected = [p.name for p in result.segments[0].profiles if p.projected]
+    if projected:
+        text = (
+            f"Lengths of {' and '.join(projected)} are those of the paths brought to the "
+            "coordinates of the metric; their densities are those of the paths themselves."
+        )
+        yield Text([text])
+
+
+def typicality(result: InterpolationResult) -> Plot:
+    """Norm and noise energy along the film."""
+    ends = result.segments[0].profile.noise_energy[[0, -1]]
+    band = Band(0.75 * float(ends.min()), 1.25 * float(ends.max()), "typical")
+    norm = _panel(result, "norm of the latent", "norm")
+    energy = _panel(result, "noise energy σ‖s‖/√d", "noise_energy", bands=[band])
+    return Plot(LinePlot([norm, energy]))
+
+
+def _panel(result: InterpolationResult, title: str, quantity: str, **looks: Any) -> Panel:
+    """A quantity over the whole film, with the keyframes of a longer one marked."""
+    count, segments = len(result.segments), result.segments
+    label, marks = "t, from the first image to the second", []
+    if count > 1:
+        numbers = [segment.first + 1 for segment in segments] + [segments[-1].last + 1]
+        names = [f"image {n}" if count <= MOST_NAMED else "" for n in numbers]
+        label, marks = "t, image by image", [Mark(float(i), name) for i, name in enumerate(names)]
+    limits = (0.0, float(count))
+    return Panel(title, label, _traces(result, quantity), marks=marks, limits=limits, **looks)
+
+
+def _traces(result: InterpolationResult, quantity: str) -> list[Trace]:
+    """A quantity of every path over the whole chain."""
+    traces = []
+    for which, profile in enumerate(result.segments[0].profiles):
+        t, values, below = [], [], 0.0
+        for number, segment in enumerate(result.segments):
+            found = getattr(segment.profiles[which], quantity).cpu().double()
+            t.append(number + segment.profiles[which].t.cpu())
+            values.append(found + (below if quantity == "log_density" else 0.0))
+            below += float(found[-1])
+        traces.append(Trace(profile.name, torch.cat(t), torch.cat(values)))
+    return traces
