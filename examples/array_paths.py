@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 
@@ -16,13 +17,25 @@ from diffusion_geodesics.models import FunctionModel
 TIMES = torch.linspace(0, 1, 17, dtype=torch.float64)
 
 
+def arguments(name: str, level: float, strength: float) -> argparse.Namespace:
+    """What is given on the command line of an example; the folder `out` is made."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("-o", "--out", type=Path, default=Path("runs") / name)
+    parser.add_argument("--quick", action="store_true", help="a tiny training, for tests")
+    parser.add_argument("--level", type=float, default=level, help="noise level, 0 to 1")
+    parser.add_argument("--strength", type=float, default=strength, help="α·d of the geodesic")
+    options = parser.parse_args()
+    _own_folder(options.out, name)
+    return options
+
+
 def in_betweens(
     model: FunctionModel, level: float, a: Tensor, b: Tensor, strength: float
 ) -> dict[str, Tensor]:
     """Arrays at `TIMES` between all pairs (pairs, *shape), as (times, pairs, *shape).
 
-    The first three paths run at the noise level, all pairs in one batch: the geodesic with α·d = `strength`, lerp and
-    slerp. "blend" mixes the clean arrays.
+    Three paths run at the noise level, all pairs in one batch: the geodesic with α·d = `strength`,
+    lerp and slerp. "blend" mixes the clean arrays.
     """
     at = model.at(level)
     x0, x1 = at.noised(torch.cat([a, b]).double()).chunk(2)
@@ -50,7 +63,7 @@ def interval(values: Tensor) -> tuple[float, float, float]:
 
 def table(figures: dict[str, dict[str, Tensor]]) -> str:
     """A table in Markdown from {measure: {path: a value for each pair}}: means with 95% intervals,
-    and in brackets the geodesic's difference to each path, pair by pair, where it is not zero."""
+    and the geodesic's differences to the other paths, pair by pair."""
     rows = ["| path | " + " | ".join(figures) + " |", "|---|" + "---|" * len(figures)]
     for path in next(iter(figures.values())):
         cells = []
@@ -67,8 +80,22 @@ def table(figures: dict[str, dict[str, Tensor]]) -> str:
     return "\n".join(rows)
 
 
-def own_folder(folder: Path, name: str) -> Path:
-    """The folder for the output, made; `SystemExit` where it holds anything else than a former
+def save(
+    folder: Path, name: str, figures: dict[str, dict[str, Tensor]], shown: dict[str, Tensor]
+) -> None:
+    """The table on the screen and in `table.md`, every pair's values in `figures.json`, and arrays
+    of one pair in `between.npz`."""
+    text = table(figures)
+    print(text)
+    (folder / "table.md").write_text(text + "\n", encoding="utf-8")
+    values = {m: {p: v.tolist() for p, v in of.items()} for m, of in figures.items()}
+    content = json.dumps({"example": name, "values": values}, indent=1)
+    (folder / "figures.json").write_text(content + "\n", encoding="utf-8")
+    np.savez_compressed(folder / "between.npz", **{k: x.numpy() for k, x in shown.items()})
+
+
+def _own_folder(folder: Path, name: str) -> None:
+    """Make the folder for the output; `SystemExit` where it holds anything else than a former
     output of the example `name`."""
     mark = folder / "figures.json"
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -79,14 +106,3 @@ def own_folder(folder: Path, name: str) -> Path:
         if not ours:
             raise SystemExit(f"{folder} holds something else than {name}'s output; give another -o")
     folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def save_figures(folder: Path, name: str, figures: dict[str, dict[str, Tensor]]) -> None:
-    """The table on the screen and in `table.md`, every pair's values in `figures.json`."""
-    text = table(figures)
-    print(text)
-    (folder / "table.md").write_text(text + "\n", encoding="utf-8")
-    values = {m: {p: v.tolist() for p, v in of.items()} for m, of in figures.items()}
-    content = json.dumps({"example": name, "values": values}, indent=1)
-    (folder / "figures.json").write_text(content + "\n", encoding="utf-8")
