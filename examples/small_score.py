@@ -15,7 +15,7 @@ class SmallDenoiser(nn.Module):
     the rest of the data is taken as normal noise of their small variance.
     """
 
-    def __init__(self, data: Tensor, components: int = 96, width: int = 384) -> None:
+    def __init__(self, data: Tensor, components: int = 96, width: int = 256) -> None:
         super().__init__()
         self.shape = tuple(data.shape[1:])
         flat = data.flatten(1)
@@ -55,7 +55,7 @@ class SmallDenoiser(nn.Module):
         return (self.mean + shrink * centred + known).reshape(x.shape).to(x.dtype)
 
 
-def train(data: Tensor, *, steps: int = 6000, seed: int = 0, components: int = 96) -> SmallDenoiser:
+def train(data: Tensor, *, steps: int = 3000, seed: int = 0, components: int = 96) -> SmallDenoiser:
     """A denoiser of the data (rows, *shape), by denoising score matching."""
     torch.manual_seed(seed)
     model = SmallDenoiser(data, components)
@@ -64,7 +64,7 @@ def train(data: Tensor, *, steps: int = 6000, seed: int = 0, components: int = 9
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, total_steps=steps)
     low, high = (torch.tensor(s).log() for s in SIGMA)
     for _ in range(steps):
-        c = clean[torch.randint(len(clean), (512,))]
+        c = clean[torch.randint(len(clean), (256,))]
         sigma = (low + (high - low) * torch.rand(len(c), 1)).exp()
         variance = model.std.square()
         weight = (variance + sigma**2) / (variance * sigma**2)
