@@ -50,22 +50,22 @@ def picture(volume: Tensor, size: int = 120) -> np.ndarray:
     right = torch.linalg.cross(torch.tensor([0.0, 0.0, 1.0]), forward)
     right = right / right.norm()
     up = torch.linalg.cross(forward, right)
-    u, depth = torch.linspace(-1.1, 1.1, size), torch.linspace(-1.6, 1.6, 160)
+    u, depth = torch.linspace(-1.1, 1.1, size), torch.linspace(-1.6, 1.6, 64)
     rows, columns = torch.meshgrid(-u, u, indexing="ij")
     starts = rows[..., None] * up + columns[..., None] * right
-    fields = torch.cat([volume, torch.stack(torch.gradient(volume[0]))])  # and its gradient
 
-    def at(places: Tensor) -> Tensor:  # (4, *places); grid_sample wants the last axis first
+    def at(fields: Tensor, places: Tensor) -> Tensor:  # grid_sample wants the last axis first
         grid = places.flip(-1)[None]
         return grid_sample(fields[None], grid, padding_mode="border", align_corners=True)[0]
 
     places = starts[:, :, None] - depth[:, None] * forward
-    distance = at(places)[0].where(places.abs().amax(-1) <= 1, 1.0)
+    distance = at(volume, places)[0].where(places.abs().amax(-1) <= 1, 1.0)
     hit = (distance < 0).to(torch.int8).argmax(-1, keepdim=True).clamp_min(1)
     after, before = distance.gather(-1, hit), distance.gather(-1, hit - 1)
     part = (before / (before - after).clamp_min(1e-6)).clamp(0, 1)
     reached = depth[hit - 1] + part * (depth[1] - depth[0])
-    normal = at((starts - reached * forward)[:, :, None])[1:, ..., 0].movedim(0, -1)
+    slopes = torch.stack(torch.gradient(volume[0]))
+    normal = at(slopes, (starts - reached * forward)[:, :, None])[..., 0].movedim(0, -1)
     normal = normal / normal.norm(dim=-1, keepdim=True).clamp_min(1e-6)
     light = normalize(forward + 0.5 * up - 0.8 * right, dim=0)
     colour = (0.2 + 0.8 * (normal @ light).clamp(0, 1))[..., None] * torch.tensor([0.6, 0.75, 1.0])

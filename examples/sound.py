@@ -70,7 +70,9 @@ def main() -> None:
         wavfile.write(folder / f"{name}.wav", RATE, (29000 * sound).to(torch.int16).numpy())
         for t, x, axis in zip(TIMES[::4].tolist(), chosen, line, strict=True):
             extent = (0, FRAMES * HOP, 0, OCTAVES)
-            axis.imshow(x.T, origin="lower", aspect="auto", extent=extent, vmin=-1.5, vmax=1.5)
+            axis.imshow(
+                x.T.numpy(), origin="lower", aspect="auto", extent=extent, vmin=-1.5, vmax=1.5
+            )
             axis.set_title(f"{name}, t = {t:g}", fontsize=8)
     figure.supxlabel("seconds")
     figure.supylabel("octaves above 110 Hz")

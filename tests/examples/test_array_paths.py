@@ -13,6 +13,7 @@ from tests.examples.running import load, run
 shared = load("array_paths")
 
 
+@pytest.mark.filterwarnings("ignore:The inverted latents")  # a Gaussian as broad as the noise
 def test_paths_join_the_arrays() -> None:
     """Under a Gaussian, whose denoiser is known, all paths begin and end at the data."""
     model = dg.from_denoiser(lambda x, sigma: x * 0.25 / (0.25 + sigma**2), (2, 5))
