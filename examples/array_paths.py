@@ -15,6 +15,7 @@ import diffusion_geodesics as dg
 from diffusion_geodesics.models import FunctionModel
 
 TIMES = torch.linspace(0, 1, 17, dtype=torch.float64)
+START_NOISE = 0.02  # the least noise of the training, which inversions start from
 
 
 def arguments(name: str, level: float, strength: float) -> argparse.Namespace:
@@ -38,7 +39,7 @@ def in_betweens(
     lerp and slerp. "blend" mixes the clean arrays.
     """
     at = model.at(level)
-    x0, x1 = at.noised(torch.cat([a, b]).double()).chunk(2)
+    x0, x1 = at.noised(torch.cat([a, b]).double(), start_noise=START_NOISE).chunk(2)
     solution = dg.geodesic(at.score, x0, x1, alpha=strength / x0.shape[1], starts=1)
     print(solution, *solution.warnings, sep="\n  ")
     paths = {

@@ -48,8 +48,7 @@ class FaceDenoiser(torch.nn.Module):
             h = conv2d(h, self.get_buffer(f"conv_layers_{layer}_weight"), padding=1)
             if 0 < layer < self.layers - 1:
                 gain = self.get_buffer(f"BN_layers_{layer - 1}_gammas")
-                h = h * gain / self.get_buffer(f"BN_layers_{layer - 1}_running_sd")
-            h = h.relu() if layer < self.layers - 1 else h
+                h = (h * gain / self.get_buffer(f"BN_layers_{layer - 1}_running_sd")).relu()
             found.append(h)
         return found
 
@@ -88,12 +87,12 @@ def main() -> None:
     portrait = Image.open(options.data / needed[1]).convert("RGB").crop(FACE)
     portrait = portrait.resize((SIDE, SIDE), Image.Resampling.BOX)
     faces = [portrait, ImageOps.mirror(portrait)]
-    for path in ("natural", "geodesic", "slerp"):
+    for path, strength in (("natural", {"strength": 0.1}), ("geodesic", {"strength": 0.1}), ("slerp", {})):
         morph = dg.interpolate(
-            model, faces, path=path, frames=9, level=0.5, start_noise=0.04, allow_atypical=True
+            model, faces, path=path, frames=9, level=0.5, start_noise=0.04, **strength
         )
         print(path, *morph.warnings, sep="\n  ")
-        dg.save(morph, options.out / path)
+        dg.save(morph, options.out / path, overwrite=True)
 
 
 if __name__ == "__main__":

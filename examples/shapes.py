@@ -22,7 +22,7 @@ import diffusion_geodesics as dg
 
 sys.path.insert(0, str(Path(__file__).parent))
 from array_paths import TIMES, arguments, in_betweens, save
-from small_score import train
+from small_score import SCHEDULE, train
 from solids import SIDE, picture, solid
 
 
@@ -50,7 +50,8 @@ def main() -> None:
     torch.manual_seed(0)
     data = solid(2 * torch.rand(200 if options.quick else 4000, 6) - 1)
     steps, components, count = (20, 16, 2) if options.quick else (3000, 96, 12)
-    model = dg.from_denoiser(train(data, steps=steps, components=components), (1, SIDE, SIDE, SIDE))
+    denoiser = train(data, steps=steps, components=components)
+    model = dg.from_denoiser(denoiser, (1, SIDE, SIDE, SIDE), schedule=SCHEDULE)
     print(f"trained in {time.monotonic() - begin:.0f} s")
     torch.manual_seed(1)  # other solids than those of the training
     a, b = pairs(count)

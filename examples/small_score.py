@@ -5,7 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from diffusion_geodesics.diffusion import EDMSchedule
+
 SIGMA = (0.02, 20.0)  # noise levels of the training, log-uniform; data have standard deviation 0.5
+SCHEDULE = EDMSchedule(*SIGMA)  # inversions and samplers keep to these
 
 
 class SmallDenoiser(nn.Module):

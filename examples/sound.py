@@ -23,7 +23,7 @@ import diffusion_geodesics as dg
 sys.path.insert(0, str(Path(__file__).parent))
 from array_paths import TIMES, arguments, in_betweens, save
 from notes import BINS, FRAMES, HOP, OCTAVES, RATE, UNIT, note, pitch, waveform
-from small_score import train
+from small_score import SCHEDULE, train
 
 
 def pairs(count: int) -> tuple[Tensor, Tensor]:
@@ -36,13 +36,14 @@ def pairs(count: int) -> tuple[Tensor, Tensor]:
 
 
 def main() -> None:
-    options = arguments("sound", 0.45, 1.0)
+    options = arguments("sound", 0.5, 1.0)
     folder = options.out
     begin = time.monotonic()
     torch.manual_seed(0)
     data = note(2 * torch.rand(200 if options.quick else 16000, 4) - 1)
     steps, components, count = (20, 16, 2) if options.quick else (3000, 160, 16)
-    model = dg.from_denoiser(train(data, steps=steps, components=components), (FRAMES, BINS))
+    denoiser = train(data, steps=steps, components=components)
+    model = dg.from_denoiser(denoiser, (FRAMES, BINS), schedule=SCHEDULE)
     print(f"trained in {time.monotonic() - begin:.0f} s")
     torch.manual_seed(1)  # other notes than those of the training
     a, b = pairs(count)
