@@ -87,7 +87,11 @@ def main() -> None:
     portrait = Image.open(options.data / needed[1]).convert("RGB").crop(FACE)
     portrait = portrait.resize((SIDE, SIDE), Image.Resampling.BOX)
     faces = [portrait, ImageOps.mirror(portrait)]
-    for path, strength in (("natural", {"strength": 0.1}), ("geodesic", {"strength": 0.1}), ("slerp", {})):
+    for path, strength in (
+        ("natural", {"strength": 0.1}),
+        ("geodesic", {"strength": 0.1}),
+        ("slerp", {}),
+    ):
         morph = dg.interpolate(
             model, faces, path=path, frames=9, level=0.5, start_noise=0.04, **strength
         )

@@ -62,7 +62,9 @@ def test_repr_of_one_pair_and_of_a_batch():
     text = repr(both)
     assert text.startswith(f"Solution(pairs (2,), worst: {both.result.name}, distance 2.3"), text
     assert not both.converged
-    assert f" to {float(both.distance.max()):.5g} ± {float(both.distance_error.max()):.1g}, " in text
+    assert (
+        f" to {float(both.distance.max()):.5g} ± {float(both.distance_error.max()):.1g}, " in text
+    )
     assert f"residual {float(both.residual.max()):.1g}, {both.nfe} score" in text
 
 
