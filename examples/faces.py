@@ -87,14 +87,10 @@ def main() -> None:
     portrait = Image.open(options.data / needed[1]).convert("RGB").crop(FACE)
     portrait = portrait.resize((SIDE, SIDE), Image.Resampling.BOX)
     faces = [portrait, ImageOps.mirror(portrait)]
-    for path, strength in (
-        ("natural", {"strength": 0.1}),
-        ("geodesic", {"strength": 0.1}),
-        ("slerp", {}),
-    ):
-        morph = dg.interpolate(
-            model, faces, path=path, frames=9, level=0.5, start_noise=0.04, **strength
-        )
+    for path in ("natural", "geodesic", "slerp"):
+        strength = {} if path == "slerp" else {"strength": 0.1}
+        chosen = {"path": path, "frames": 9, "level": 0.5, "start_noise": 0.04, **strength}
+        morph = dg.interpolate(model, faces, **chosen)
         print(path, *morph.warnings, sep="\n  ")
         dg.save(morph, options.out / path, overwrite=True)
 

@@ -15,7 +15,8 @@ shared = load("array_paths")
 
 @pytest.mark.filterwarnings("ignore:The inverted latents")  # a Gaussian as broad as the noise
 def test_paths_join_the_arrays() -> None:
-    """Under a Gaussian, whose denoiser is known, all paths begin and end at the data."""
+    """Under a Gaussian, whose denoiser is known, all paths begin and end at the data,
+    up to the noise of 0.02 from which inversions start."""
     model = dg.from_denoiser(lambda x, sigma: x * 0.25 / (0.25 + sigma**2), (2, 5))
     torch.manual_seed(0)
     a, b = 0.5 * torch.randn(2, 3, 2, 5)
@@ -23,8 +24,8 @@ def test_paths_join_the_arrays() -> None:
     assert list(found) == ["geodesic", "lerp", "slerp", "blend"]
     for name, x in found.items():
         assert x.shape == (17, 3, 2, 5)
-        torch.testing.assert_close(x[0], a, atol=0.01, rtol=0.01, msg=name)
-        torch.testing.assert_close(x[-1], b, atol=0.01, rtol=0.01, msg=name)
+        torch.testing.assert_close(x[0], a, atol=0.08, rtol=0.01, msg=name)
+        torch.testing.assert_close(x[-1], b, atol=0.08, rtol=0.01, msg=name)
     torch.testing.assert_close(found["blend"][8], (a + b) / 2)
     middle = found["geodesic"][8].flatten(1).norm(dim=1)  # towards the centre, where p is larger
     assert (middle < found["slerp"][8].flatten(1).norm(dim=1)).all()
