@@ -11,15 +11,17 @@ BIN := .venv/$(if $(WINDOWS),Scripts,bin)
 INTERPRETER := $(BIN)/python$(if $(WINDOWS),.exe)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO := runs/demo
+DATA ?= shared/data
 
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: demo web test test-slow test-web test-faults check format bench bench-gpu evidence gallery docs release-check clean help
+.PHONY: demo web examples test test-slow test-web test-faults check format bench bench-gpu evidence gallery docs release-check clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       morph between the two example portraits, into $(DEMO)"
 	@echo "make web        open the web page: drop two pictures, get a film"
+	@echo "make examples   sounds, solids and faces as models of your own, into runs/ (DATA=folder of the faces)"
 	@echo "make test       run the tests (make test-slow: the slow ones as well)"
 	@echo "make test-web   the web page in a real browser (needs chromium: apt install chromium)"
 	@echo "make test-faults  kill batches 200 times on every engine; an hour on 2 cores"
@@ -41,6 +43,11 @@ demo: .venv/.installed
 
 web: .venv/.installed-web
 	$(BIN)/geodesic web
+
+examples: .venv/.installed
+	$(BIN)/python examples/sound.py -o runs/sound
+	$(BIN)/python examples/shapes.py -o runs/shapes
+	$(BIN)/python examples/faces.py -o runs/faces --data $(DATA)
 
 test: .venv/.installed-dev
 	$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --device $(DEVICE)

@@ -51,6 +51,23 @@ def test_monitors_of_a_solution():
     assert float(solution.gain) == pytest.approx(float(best) - denser, rel=1e-6)
 
 
+def test_repr_of_one_pair_and_of_a_batch():
+    one = geodesic(HalfPlane(), vector(0, 1), vector(3, 1))
+    assert repr(one) == (  # arccosh(1 + 9 / 2) = 2.38953
+        f"Solution(converged, distance 2.3895 ± {float(one.distance_error):.1g}, "
+        f"residual {float(one.residual):.1g}, {one.nfe} score evaluations)"
+    )
+    ends = [[[0.0, 1.0], [0.0, 1.0]], [[3.0, 1.0], [4.0, 1.0]]]  # the second: arccosh(9) = 2.88727
+    both = geodesic(HalfPlane(), *ends, max_steps=1, tol=1e-12)
+    text = repr(both)
+    assert text.startswith(f"Solution(pairs (2,), worst: {both.result.name}, distance 2.3"), text
+    assert not both.converged
+    assert (
+        f" to {float(both.distance.max()):.5g} ± {float(both.distance_error.max()):.1g}, " in text
+    )
+    assert f"residual {float(both.residual.max()):.1g}, {both.nfe} score" in text
+
+
 def test_no_noise_level_no_energy():
     solution = geodesic(lambda x: -x, [1.5, 0.0], [0.0, 1.5], alpha=0.3)
     assert solution.noise_energy is None

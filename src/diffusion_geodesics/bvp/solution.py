@@ -80,6 +80,16 @@ class Solution:
     details: Details | None = None
     circulation: Circulation | None = None
 
+    def __repr__(self) -> str:
+        low, high = float(self.distance.min()), float(self.distance.max())
+        one = self.residual.ndim == 0
+        return (
+            f"Solution({'' if one else f'pairs {tuple(self.residual.shape)}, worst: '}"
+            f"{self.result.name}, distance {f'{low:.5g}' if one else f'{low:.5g} to {high:.5g}'} "
+            f"± {float(self.distance_error.max()):.1g}, "
+            f"residual {float(self.residual.max()):.1g}, {self.nfe} score evaluations)"
+        )
+
     @property
     def iterations(self) -> int:
         """Number of iterations."""
