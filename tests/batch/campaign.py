@@ -205,13 +205,13 @@ class Campaign:
     def _look(self, inodes: dict[str, int], report: Report) -> None:
         """Check what is there: every folder whole, and the same as when it was first seen."""
         folder = self.folder / "disturbed" / "pairs"
-        for path in folder.glob("*"):
+        for path in folder.glob("[!.]*"):  # a dot begins the names of what is being delivered
             if not (path / "result.json").is_file():
                 report.faults.append(f"{path.name} is half there")
             inode = path.stat().st_ino
             if inodes.setdefault(path.name, inode) != inode:
                 report.faults.append(f"{path.name} was delivered twice")
-        present = {path.name for path in folder.glob("*")}
+        present = {path.name for path in folder.glob("[!.]*")}
         report.faults += [f"{name} was lost" for name in inodes if name not in present]
 
     def _wait_for_end(self, report: Report) -> None:
