@@ -59,7 +59,7 @@ def test_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = {"strip.webp", "film.webp", "table.md", "figures.json", "between.npz"}
     assert {p.name for p in out.iterdir()} == files
     with Image.open(out / "film.webp") as film:
-        assert film.n_frames == 32
+        assert getattr(film, "n_frames", 1) == 32
         assert film.size == (480, 120)
     shown = np.load(out / "between.npz")
     for end in (0, -1):

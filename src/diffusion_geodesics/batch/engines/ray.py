@@ -183,7 +183,7 @@ def _ray() -> Any:
     # A worker that gets no GPU sees none.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
     try:
-        import ray
+        import ray  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise EngineError(
             'the engine ray needs the package ray: pip install "diffusion-geodesics[ray]"'

@@ -49,7 +49,7 @@ class ShardTask:
 
     def checkpoint(self) -> Any:
         """What is queued in its place when its time is up; what is done is on disk."""
-        import submitit
+        import submitit  # pyright: ignore[reportMissingImports]
 
         return submitit.helpers.DelayedSubmission(self)
 
@@ -91,7 +91,7 @@ def run_on_slurm(
 
 def _executor(out: Path, how: BatchSettings, cluster: str) -> Any:
     try:
-        import submitit
+        import submitit  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise EngineError(
             'the engine slurm needs submitit: pip install "diffusion-geodesics[slurm]"'
