@@ -259,3 +259,5 @@ def test_bad_input(blobs: Tensor):
         METRIC.matrix(torch.full((2, 1, 4, 4), torch.nan))
     with pytest.raises(ValueError, match="got weights"):
         metamorphosis_mean(METRIC, blobs, weights=[1.0])
+    with pytest.raises(ValueError, match="got -1 rounds"):
+        metamorphosis_mean(METRIC, blobs, rounds=-1)

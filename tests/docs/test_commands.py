@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from importlib import import_module
 from importlib.util import find_spec
@@ -33,6 +34,8 @@ def parsed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[list[st
         module = import_module(f"diffusion_geodesics.cli.{name}")
         if hasattr(module, "run"):
             monkeypatch.setattr(module, "run", lambda command, **_: seen.append(command))
+        elif hasattr(module, "chosen"):
+            monkeypatch.setattr(module, "chosen", _then_stop(module.chosen, seen))
         elif name != "rerun":
             monkeypatch.setattr(module, name, _of_the_same_kind(getattr(module, name), seen))
     gathered = import_module("diffusion_geodesics.cli.batch")
@@ -46,15 +49,28 @@ def parsed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[list[st
 
     def parse(words: list[str]) -> Any:
         seen.clear()
-        app()(
-            [word for word in words if not word.startswith(PLACEHOLDERS)],
-            exit_on_error=False,
-            print_error=False,
-            result_action="return_none",
-        )
+        with suppress(_Chosen):
+            app()(
+                [word for word in words if not word.startswith(PLACEHOLDERS)],
+                exit_on_error=False,
+                print_error=False,
+                result_action="return_none",
+            )
         return seen[0] if seen else None
 
     return parse
+
+
+class _Chosen(BaseException):
+    """The settings of a command are known."""
+
+
+def _then_stop(choose: Callable[..., Any], seen: list[Any]) -> Callable[..., Any]:
+    def record(*arguments: Any, **options: Any) -> None:
+        seen.append(choose(*arguments, **options))
+        raise _Chosen
+
+    return record
 
 
 def _of_the_same_kind(function: Callable[..., Any], seen: list[Any]) -> Callable[..., Any]:
@@ -93,6 +109,8 @@ def test_a_wrong_command_does_not_parse(parsed: Callable[[list[str]], Any]) -> N
         assert "framez" in str(caught.value) or "odd" in str(caught.value)
     with pytest.raises(ValueError, match="has no effect"):
         parsed(["interpolate", "a.png", "b.png", "--path", "slerp", "--starts", "3"])
+    with pytest.raises(ValueError, match="probes is 4"):
+        parsed(["density", "a.png", "--probes", "4"])
 
 
 def test_make_targets_exist() -> None:

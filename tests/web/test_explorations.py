@@ -42,7 +42,7 @@ def inputs(folder: Path, count: int = 2, **more: Any) -> dict[str, Any]:
             ("extrapolation", {"direction": d, "towards": "a"}, "A density ray")
             for d in (PAST, TOWARDS, PROMPT, RANDOM)
         ),
-        ("clip", {}, "clip"),
+        ("clip", {}, "clip.gif against geodesics"),
     ],
 )
 def test_a_report_of_the_command(

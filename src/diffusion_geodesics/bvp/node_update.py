@@ -30,6 +30,7 @@ class Level:
     """One level of refinement.
 
     Args:
+        intervals: between the nodes; max_steps: most steps on the level.
         residual: residual at which the level ends; 0 to take all its steps.
         length_change: relative change of the length at which the level ends, if it holds for 3
             steps; 0 for never.

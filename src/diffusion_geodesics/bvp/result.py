@@ -69,11 +69,16 @@ class Step:
     """One iteration, for progress displays and convergence plots. With several initial paths, path
     = start * pairs + pair."""
 
-    intervals: int  # of the current level
-    iteration: int  # number, from 1, counted over all levels
-    residual: PathValues  # relative residual
-    length: PathValues  # by the nodes' spline, relative to the start
-    nfe: int  # score evaluations so far
+    intervals: int
+    """Of the current level."""
+    iteration: int
+    """Number, from 1, counted over all levels."""
+    residual: PathValues
+    """Relative residual."""
+    length: PathValues
+    """By the nodes' spline, relative to the start."""
+    nfe: int
+    """Score evaluations so far."""
 
     def pair(self, index: int, pairs: int) -> Step:
         """The iteration of one pair, over all its initial paths."""
@@ -84,9 +89,11 @@ class Step:
 class Start:
     """What became of one initial path."""
 
-    length: Values  # relative to the start
+    length: Values
+    """Relative to the start."""
     residual: Values
-    results: tuple[Result, ...]  # how each pair ended, flat over the batch
+    results: tuple[Result, ...]
+    """How each pair ended, flat over the batch."""
 
     def pair(self, index: int) -> Start:
         """The same for one pair."""
@@ -98,6 +105,9 @@ class Start:
 class GivenUp:
     """A level that the solver ended early for one path."""
 
-    intervals: int  # of the level
-    steps: int  # taken on it
-    path: int  # its number; with several initial paths, start * pairs + pair
+    intervals: int
+    """Of the level."""
+    steps: int
+    """Taken on it."""
+    path: int
+    """Its number; with several initial paths, start * pairs + pair."""

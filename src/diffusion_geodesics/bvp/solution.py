@@ -59,6 +59,7 @@ class Solution:
         lengths: length along the path; a :class:`Profile`, with log densities, if the geometry has
             a score.
         starts: what became of each initial path, in the order given.
+        steps: every iteration, in order.
         nfe, batches: score evaluations and their batches.
         given_up: levels that the solver ended early.
         precision: 1/σ² of the density where the score knows it.

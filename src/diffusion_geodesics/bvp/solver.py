@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -59,8 +60,7 @@ class BoundaryProblem:
     @property
     def starts(self) -> tuple[Path, ...]:
         """The initial paths."""
-        assert isinstance(self.paths, tuple)
-        return self.paths
+        return cast("tuple[Path, ...]", self.paths)
 
     @property
     def connection(self) -> Connection:
@@ -109,9 +109,12 @@ def _check_ends(ends: Tensor, first: Tensor) -> None:
 class Control:
     """When a solver stops, and whom it reports to."""
 
-    tol: float  # relative residual to reach, between 0 and 1
-    max_steps: int  # most steps on the finest level, ≥ 1
-    callback: Callable[[Step], None] | None = None  # after every iteration; may raise to cancel
+    tol: float
+    """Relative residual to reach, between 0 and 1."""
+    max_steps: int
+    """Most steps on the finest level, ≥ 1."""
+    callback: Callable[[Step], None] | None = None
+    """After every iteration; may raise to cancel."""
 
     def __post_init__(self) -> None:
         if not 0 < self.tol <= 1 or self.max_steps < 1:

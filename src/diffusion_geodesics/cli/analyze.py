@@ -4,15 +4,17 @@ from pathlib import Path
 
 from diffusion_geodesics.cli import console, inputs
 from diffusion_geodesics.cli.options import ConfigOption, Given, chosen, takes
-from diffusion_geodesics.cli.shared import RunSettings, part_of
+from diffusion_geodesics.cli.shared import ModelSettings, OutputSettings, part_of
 from diffusion_geodesics.video.settings import VideoSettings
 
 
-class AnalyzeCommand(RunSettings, VideoSettings):
+class AnalyzeCommand(VideoSettings):
     """An analysis with what it is of, by which model, and where it goes."""
 
     clips: tuple[Path, ...] = ()
     """The clips."""
+    model: ModelSettings = ModelSettings()
+    output: OutputSettings = OutputSettings()
 
 
 @takes(AnalyzeCommand, "clips")

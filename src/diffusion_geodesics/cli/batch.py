@@ -19,7 +19,7 @@ from diffusion_geodesics.comparison.settings import ComparisonSettings
 from diffusion_geodesics.extrapolation.settings import ExtrapolationSettings
 from diffusion_geodesics.image_sets.settings import DistanceSettings
 from diffusion_geodesics.interpolation.settings import InterpolationSettings
-from diffusion_geodesics.runtime.settings import JobSettings, SettingsError
+from diffusion_geodesics.runtime.settings import SettingsError
 from diffusion_geodesics.runtime.settings_file import read_settings_file
 from diffusion_geodesics.runtime.storage import absolute_path
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from diffusion_geodesics.batch.pool import Pool
 
 
-class ManyPairs(JobSettings):
-    """Of which pairs a batch is, how and by which model it is made, and where it goes."""
+class InterpolateBatch(InterpolationSettings):
+    """Interpolations of many pairs."""
 
     images: tuple[Path, ...] = ()
     how: BatchSettings = BatchSettings()
@@ -38,21 +38,18 @@ class ManyPairs(JobSettings):
     output: OutputFolder = OutputFolder()
 
     def job(self, pairs: "Sequence[BatchPair]") -> "Job":
-        """What is done with each pair."""
-        raise NotImplementedError
-
-
-class InterpolateBatch(ManyPairs, InterpolationSettings):
-    """Interpolations of many pairs."""
-
-    def job(self, pairs: "Sequence[BatchPair]") -> "Job":
         from diffusion_geodesics.batch.jobs.pair_jobs import InterpolateJob
 
         return InterpolateJob(self.model, part_of(InterpolationSettings, self), self.how.report)
 
 
-class DistanceBatch(ManyPairs, DistanceSettings):
+class DistanceBatch(DistanceSettings):
     """Distances of many pairs."""
+
+    images: tuple[Path, ...] = ()
+    how: BatchSettings = BatchSettings()
+    model: ModelSettings = ModelSettings()
+    output: OutputFolder = OutputFolder()
 
     def job(self, pairs: "Sequence[BatchPair]") -> "Job":
         from diffusion_geodesics.batch.jobs.distance import DistanceJob
@@ -67,9 +64,13 @@ class DistanceBatch(ManyPairs, DistanceSettings):
         return DistanceJob(self.model, settings, self.how.report, images, cache)
 
 
-class ExtrapolateBatch(ManyPairs, ExtrapolationSettings):
+class ExtrapolateBatch(ExtrapolationSettings):
     """Extrapolations of many pairs."""
 
+    images: tuple[Path, ...] = ()
+    how: BatchSettings = BatchSettings()
+    model: ModelSettings = ModelSettings()
+    output: OutputFolder = OutputFolder()
     towards: bool = False
     """Go towards the second image of each pair, instead of from the first one past it."""
 
@@ -80,9 +81,13 @@ class ExtrapolateBatch(ManyPairs, ExtrapolationSettings):
         return ExtrapolateJob(self.model, settings, self.how.report, self.towards)
 
 
-class CompareBatch(ManyPairs, ComparisonSettings):
+class CompareBatch(ComparisonSettings):
     """Comparisons on many pairs."""
 
+    images: tuple[Path, ...] = ()
+    how: BatchSettings = BatchSettings()
+    model: ModelSettings = ModelSettings()
+    output: OutputFolder = OutputFolder()
     method: Texts = Field(default=(), description=GRAMMAR)
     external: ExternalSettings = ExternalSettings()
 
@@ -96,7 +101,8 @@ class CompareBatch(ManyPairs, ComparisonSettings):
         return CompareJob(self.model, settings, self.how.report, *own)
 
 
-JOBS: dict[str, type[ManyPairs]] = {
+BatchCommand = InterpolateBatch | DistanceBatch | CompareBatch | ExtrapolateBatch
+JOBS: dict[str, type[BatchCommand]] = {
     "interpolate": InterpolateBatch,
     "distance": DistanceBatch,
     "compare": CompareBatch,
@@ -171,7 +177,7 @@ def _command(name: str) -> Callable[..., None]:
     return batch
 
 
-def run(command: ManyPairs) -> None:
+def run(command: BatchCommand) -> None:
     """Check what can be checked, compute, gather, say."""
     from diffusion_geodesics.batch.run import check_out, run_batch
     from diffusion_geodesics.batch.sources import pairs_from

@@ -9,7 +9,7 @@ from diffusion_geodesics.cli import console, inputs
 from diffusion_geodesics.cli.methods import GRAMMAR, default_methods, read_method, read_named
 from diffusion_geodesics.cli.options import ConfigOption, Given, chosen, takes
 from diffusion_geodesics.cli.partial import kept_work
-from diffusion_geodesics.cli.shared import OutputSettings, RunSettings, Texts, part_of
+from diffusion_geodesics.cli.shared import ModelSettings, OutputSettings, Texts, part_of
 from diffusion_geodesics.comparison.settings import ComparisonSettings
 from diffusion_geodesics.runtime.settings import Marker, SettingsError, SettingsGroup
 
@@ -38,7 +38,7 @@ class ExternalSettings(SettingsGroup):
         return external_measures(self.weights, self.clip)
 
 
-class CompareCommand(RunSettings, ComparisonSettings):
+class CompareCommand(ComparisonSettings):
     """A comparison with its pairs and methods, by which model, and where it goes."""
 
     images: tuple[Path, ...] = ()
@@ -50,6 +50,8 @@ class CompareCommand(RunSettings, ComparisonSettings):
     frames_of: Annotated[Texts, Marker.NAMED_FOLDER] = ()
     """NAME=FOLDER: frames that another program made, ranked with the rest."""
     external: ExternalSettings = ExternalSettings()
+    model: ModelSettings = ModelSettings()
+    output: OutputSettings = OutputSettings()
 
 
 @takes(CompareCommand, "images")

@@ -5,15 +5,17 @@ from pathlib import Path
 from diffusion_geodesics.cli import console, inputs
 from diffusion_geodesics.cli.options import ConfigOption, Given, chosen, takes
 from diffusion_geodesics.cli.partial import kept_work
-from diffusion_geodesics.cli.shared import RunSettings, part_of
+from diffusion_geodesics.cli.shared import ModelSettings, OutputSettings, part_of
 from diffusion_geodesics.image_sets.settings import DistanceSettings
 
 
-class DistanceCommand(RunSettings, DistanceSettings):
+class DistanceCommand(DistanceSettings):
     """Distances with what they are of, by which model, and where they go."""
 
     images: tuple[Path, ...] = ()
     """The images, at least two."""
+    model: ModelSettings = ModelSettings()
+    output: OutputSettings = OutputSettings()
 
 
 @takes(DistanceCommand, "images")

@@ -9,7 +9,7 @@ from pydantic import Field
 from diffusion_geodesics.cli import console, inputs
 from diffusion_geodesics.cli.interpolate import films
 from diffusion_geodesics.cli.options import ConfigOption, Given, chosen, takes
-from diffusion_geodesics.cli.shared import RunSettings, part_of
+from diffusion_geodesics.cli.shared import ModelSettings, OutputSettings, part_of
 from diffusion_geodesics.extrapolation.settings import ExtrapolationSettings
 from diffusion_geodesics.latents.settings import BoundarySolve
 from diffusion_geodesics.runtime.settings import SettingsError, SettingsGroup, flat_fields
@@ -63,12 +63,14 @@ class DirectionSettings(SettingsGroup):
         return given[0]
 
 
-class ExtrapolateCommand(RunSettings, ExtrapolationSettings):
+class ExtrapolateCommand(ExtrapolationSettings):
     """An extrapolation with its start, by which model, and where it goes."""
 
     start_image: Path | None = None
     """An image; with last a clip or folder of frames."""
     direction: DirectionSettings = DirectionSettings()
+    model: ModelSettings = ModelSettings()
+    output: OutputSettings = OutputSettings()
 
     def inert(self) -> Mapping[str, str]:
         way = self.direction

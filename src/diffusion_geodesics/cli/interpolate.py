@@ -7,18 +7,20 @@ from typing import TYPE_CHECKING
 from diffusion_geodesics.cli import console, inputs
 from diffusion_geodesics.cli.options import ConfigOption, Given, PresetOption, chosen, takes
 from diffusion_geodesics.cli.partial import kept_work
-from diffusion_geodesics.cli.shared import RunSettings, part_of
+from diffusion_geodesics.cli.shared import ModelSettings, OutputSettings, part_of
 from diffusion_geodesics.interpolation.settings import InterpolationSettings
 
 if TYPE_CHECKING:
     from diffusion_geodesics.interpolation.result import InterpolationResult
 
 
-class InterpolateCommand(RunSettings, InterpolationSettings):
+class InterpolateCommand(InterpolationSettings):
     """An interpolation with what it is of, by which model, and where it goes."""
 
     images: tuple[Path, ...] = ()
     """The images, at least two."""
+    model: ModelSettings = ModelSettings()
+    output: OutputSettings = OutputSettings()
 
 
 @takes(InterpolateCommand, "images")

@@ -58,13 +58,6 @@ class OutputSettings(OutputFolder):
         return save(result, self.folder, overwrite=self.overwrite, observer=observer)
 
 
-class RunSettings(JobSettings):
-    """By which model a run is made, and where it goes."""
-
-    model: ModelSettings = ModelSettings()
-    output: OutputSettings = OutputSettings()
-
-
 def part_of(cls: type[Settings], command: JobSettings) -> Settings:
     """The settings of a job that are in those of its command."""
     names = set(settings.flat_fields(cls))

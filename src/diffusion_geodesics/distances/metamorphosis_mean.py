@@ -27,29 +27,28 @@ def metamorphosis_mean(
     best round is kept.
 
     Raises:
-        ValueError: no arrays, or weights that do not fit (≥ 0, equal by default).
+        ValueError: no arrays, weights that do not fit (≥ 0, equal by default), or rounds below 0.
 
     Cost:
         All pairs once, and n distances in each round.
     """
+    if rounds < 0:
+        raise ValueError(f"got {rounds} rounds; expected 0 (the nearest array) or more")
     share, nearest = normalised_weights(weights, arrays), 0
     if len(arrays) > 1:
         nearest = int((metric.matrix(arrays).values.square() @ share).argmin())
     one = replace(metric, segments=1)
     grid = one.grid_of(arrays)
     mean, fields = arrays[nearest], None
-    best: tuple[Tensor, Tensor] | None = None
+    tried: list[tuple[Tensor, Tensor]] = []
     for _ in range(rounds + 1):
         found = one.between(mean.expand_as(arrays), arrays, fields)
-        distances = found.value.detach()
-        if best is None or float(share @ distances.square()) < float(share @ best[1].square()):
-            best = mean, distances
+        tried.append((mean, found.value.detach()))
         m = found.coefficients
         fields = m - torch.tensordot(share, m, dims=1)
         carried = grid.sample(arrays, grid.points + grid.fields(fields[:, 0]))
         mean = torch.tensordot(share, carried, dims=1)
-    assert best is not None
-    return best
+    return min(tried, key=lambda one: float(share @ one[1].square()))
 
 
 def nearest_neighbours(

@@ -60,7 +60,7 @@ class EndsMean(Reference):
 class CommonMean(Reference):
     """The geometric mean of the densities of all points: one metric, up to its unit of length."""
 
-    def levels(self, log_ratio: Float[Tensor, "points points"]) -> Levels | None:
+    def levels(self, log_ratio: Float[Tensor, "points points"]) -> Levels:
         level = log_ratio.mean(0)
         return Levels(level, disagreement(log_ratio) / math.sqrt(len(level)))
 
@@ -85,7 +85,7 @@ class Absolute(Reference):
         if not bool(torch.isfinite(self.log_density).all()):
             raise ValueError("a log density is not finite; expected finite numbers, in nats")
 
-    def levels(self, log_ratio: Float[Tensor, "points points"]) -> Levels | None:
+    def levels(self, log_ratio: Float[Tensor, "points points"]) -> Levels:
         if len(self.log_density) != len(log_ratio):
             raise ValueError(
                 f"got {len(self.log_density)} log densities for {len(log_ratio)} points"

@@ -95,7 +95,6 @@ def detours(table: PairTable, pairs: Int[Tensor, "pairs 2"], count: int, alpha: 
     ratio = table.log_ratio.new_zeros(count, count)
     ratio[i, j] = torch.where(finite, table.log_ratio, 0)
     level = CommonMean().levels(ratio - ratio.T)
-    assert level is not None
     unit = torch.exp(-0.5 * alpha * (level.log_density[i] + level.log_density[j]))
     doubt = table.relative_error + 0.5 * alpha * torch.hypot(level.error[i], level.error[j])
     usable = torch.tensor([RESULTS[code].ok for code in table.code.tolist()]) & finite

@@ -32,13 +32,16 @@ class DensitiesResult:
 
     settings: DensitySettings
     model: ModelInfo
-    pictures: Pictures  # the images
-    density: LogDensity  # of their latents, under the prompt
-    # whether the model works on pixels, so that bits per dimension are bits per pixel and
-    # channel; else they are bits per latent dimension
+    pictures: Pictures
+    """The images."""
+    density: LogDensity
+    """Of their latents, under the prompt."""
     of_pixels: bool
+    """Whether the model works on pixels, so that bits per dimension are bits per pixel and
+    channel; else they are bits per latent dimension."""
     costs: CostBreakdown
-    warnings: tuple[Diagnostic, ...] = ()  # what must be known before the figures are believed
+    warnings: tuple[Diagnostic, ...] = ()
+    """What must be known before the figures are believed."""
 
     @property
     def bits(self) -> str:

@@ -39,12 +39,18 @@ class DistancesResult:
 
     settings: DistanceSettings
     model: ModelInfo
-    pictures: Pictures  # the images
-    latents: Float[Tensor, "images dim"]  # at the noise level
-    manifold: Manifold  # where they were compared
-    matrix: DistanceMatrix  # the distances
-    costs: CostBreakdown  # by stage, of this run
-    warnings: tuple[Diagnostic, ...] = ()  # what must be known before the figures are believed
+    pictures: Pictures
+    """The images."""
+    latents: Float[Tensor, "images dim"]
+    """At the noise level."""
+    manifold: Manifold
+    """Where they were compared."""
+    matrix: DistanceMatrix
+    """The distances."""
+    costs: CostBreakdown
+    """By stage, of this run."""
+    warnings: tuple[Diagnostic, ...] = ()
+    """What must be known before the figures are believed."""
 
     @property
     def dim(self) -> int:

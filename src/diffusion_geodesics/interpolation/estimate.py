@@ -54,14 +54,22 @@ VERIFY = 65
 class Estimation:
     """A prediction of :func:`interpolate`'s cost."""
 
-    costs: CostBreakdown  # upper bounds for the stages in ``ADAPTIVE``; seconds are 0 unless timed
-    size: tuple[int, int]  # (height, width) of the images
-    dim: int  # coordinates of a latent
-    operations: Operations  # of one evaluation, and of coding one image
-    seconds_each: float | None  # time of one evaluation, where it was asked for
-    weights: int  # bytes of the networks' weights
-    batch: int  # latents in one piece of a batch, given the memory that is free now
-    batch_bytes: int  # what they need while they are computed, a rough guess
+    costs: CostBreakdown
+    """Upper bounds for the stages in ``ADAPTIVE``; seconds are 0 unless timed."""
+    size: tuple[int, int]
+    """(height, width) of the images."""
+    dim: int
+    """Coordinates of a latent."""
+    operations: Operations
+    """Of one evaluation, and of coding one image."""
+    seconds_each: float | None
+    """Time of one evaluation, where it was asked for."""
+    weights: int
+    """Bytes of the networks' weights."""
+    batch: int
+    """Latents in one piece of a batch, given the memory that is free now."""
+    batch_bytes: int
+    """What they need while they are computed, a rough guess."""
 
 
 def estimate(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
 from enum import Enum
 from pathlib import Path
 from typing import Any, final
@@ -111,7 +111,6 @@ def _packed(value: Any, tensors: dict[str, Tensor]) -> object:
         raise TypeError(f"got a {kind}, which is no part of a segment")
     if isinstance(value, Enum):
         return {"class": kind, "name": value.name}
-    assert is_dataclass(value)
     return {
         "class": kind,
         "fields": {f.name: _packed(getattr(value, f.name), tensors) for f in fields(value)},

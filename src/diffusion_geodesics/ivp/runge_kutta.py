@@ -36,10 +36,14 @@ from diffusion_geodesics.shapes import PathValues
 class Tableau:
     """Coefficients of an explicit Runge-Kutta method; ValueError if their numbers do not fit."""
 
-    a: tuple[tuple[float, ...], ...]  # row i holds a_ij for j < i
-    b: tuple[float, ...]  # weights of the stages
-    c: tuple[float, ...]  # times of the stages as fractions of the step
-    order: int  # of convergence
+    a: tuple[tuple[float, ...], ...]
+    """Row i holds a_ij for j < i."""
+    b: tuple[float, ...]
+    """Weights of the stages."""
+    c: tuple[float, ...]
+    """Times of the stages as fractions of the step."""
+    order: int
+    """Of convergence."""
 
     def __post_init__(self) -> None:
         shapes = [len(row) for row in self.a] == list(range(len(self.b)))

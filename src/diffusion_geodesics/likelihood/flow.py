@@ -54,6 +54,7 @@ class LogDensity:
         standard_error: of the trace estimate, from its samples; 0 for the exact trace, NaN for a
             single sample.
         solver_error: estimate of what the integration adds, in nats.
+        dim: coordinates of a point; result: how the flow ended.
         bin_width: width of a quantisation bin in the coordinates of x; 1 for continuous data.
         sigma, sigma_max: noise levels at which the flow starts and ends.
         trace, derivative: how traces and products with the Jacobian were computed.

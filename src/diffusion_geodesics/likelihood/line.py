@@ -27,10 +27,13 @@ class LineDensity:
     It does not detect a score that is no gradient; compare two paths between the same ends for
     that."""
 
-    t: Float[Tensor, " time"]  # Chebyshev parameters in [0, 1]
-    log_density: Float[Tensor, "time *batch"]  # log p(γ(t)) - log p(γ(0)) in nats
+    t: Float[Tensor, " time"]
+    """Chebyshev parameters in [0, 1]."""
+    log_density: Float[Tensor, "time *batch"]
+    """Log p(γ(t)) - log p(γ(0)) in nats."""
     error: Float[Tensor, "*batch"]
-    nfe: int  # score evaluations spent, in one batch
+    nfe: int
+    """Score evaluations spent, in one batch."""
 
     @property
     def difference(self) -> Float[Tensor, "*batch"]:

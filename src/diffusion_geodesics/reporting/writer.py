@@ -25,9 +25,12 @@ from diffusion_geodesics.runtime.storage import PROGRAM, absolute_path, staged_f
 class Written:
     """What was written."""
 
-    folder: Path  # absolute
-    files: tuple[str, ...]  # everything in it, relative to it, in alphabetical order
-    notes: tuple[str, ...] = ()  # what is not as it was asked for, such as a film's rate
+    folder: Path
+    """Absolute."""
+    files: tuple[str, ...]
+    """Everything in it, relative to it, in alphabetical order."""
+    notes: tuple[str, ...] = ()
+    """What is not as it was asked for, such as a film's rate."""
 
 
 def write(report: Report, folder: str | Path, *, overwrite: bool = False) -> Written:

@@ -11,8 +11,10 @@ class Diagnostic:
     """One thing to know about a result."""
 
     code: str  # a short name for programs, such as ``"not_converged"``
-    message: str  # a sentence or two for people: what is the matter, and what to change
-    data: Mapping[str, object] = field(default_factory=dict)  # the numbers behind it
+    message: str
+    """A sentence or two for people: what is the matter, and what to change."""
+    data: Mapping[str, object] = field(default_factory=dict)
+    """The numbers behind it."""
 
     def __str__(self) -> str:
         return self.message

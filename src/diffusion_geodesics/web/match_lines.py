@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
+    from diffusion_geodesics.correspondence import Matches
     from diffusion_geodesics.interpolation.result import InterpolationResult, Segment
 
 ACROSS = 8
@@ -23,7 +24,7 @@ HEIGHT = 320
 
 def matches_html(result: InterpolationResult) -> str:
     """Every pair of neighbouring pictures with lines between corresponding places."""
-    pairs = [_pair(result, s) for s in result.segments if s.matches is not None]
+    pairs = [_pair(result, s, s.matches) for s in result.segments if s.matches is not None]
     return render("matches", pairs=pairs)
 
 
@@ -48,10 +49,9 @@ def lines(
     return found
 
 
-def _pair(result: InterpolationResult, segment: Segment) -> dict[str, Any]:
+def _pair(result: InterpolationResult, segment: Segment, matches: Matches) -> dict[str, Any]:
     from diffusion_geodesics.reporting.embedded import embedded_image
 
-    assert segment.matches is not None  # the caller has looked
     images = result.pictures.images.float().cpu().clamp(0, 1)
     height, width = result.pictures.size
     whole = round(width * (2 + GAP))
@@ -64,7 +64,7 @@ def _pair(result: InterpolationResult, segment: Segment) -> dict[str, Any]:
         "height": height,
         "side": width,
         "dot": f"{height / 90:.2f}",
-        "moved": f"{100 * segment.matches.moved:.1f}%",
+        "moved": f"{100 * matches.moved:.1f}%",
         "lines": [
             {
                 "x1": f"{x1:.1f}",
@@ -73,7 +73,7 @@ def _pair(result: InterpolationResult, segment: Segment) -> dict[str, Any]:
                 "y2": f"{y2:.1f}",
                 "colour": _colour(x1 / width, y1 / height),
             }
-            for x1, y1, x2, y2 in lines(segment.matches.displacement.cpu(), height, width)
+            for x1, y1, x2, y2 in lines(matches.displacement.cpu(), height, width)
         ],
     }
 
