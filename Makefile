@@ -12,6 +12,8 @@ INTERPRETER := $(BIN)/python$(if $(WINDOWS),.exe)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 DEMO := runs/demo
 DATA ?= shared/data
+# a test that waits for ever is ended, with the place where it waits, and fails
+BOUNDED := -o faulthandler_timeout=400 -o faulthandler_exit_on_timeout=true
 
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
@@ -50,7 +52,7 @@ examples: .venv/.installed
 	$(BIN)/python examples/faces.py -o runs/faces --data $(DATA)
 
 test: .venv/.installed-dev
-	$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --device $(DEVICE)
+	$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --device $(DEVICE) $(BOUNDED)
 
 test-slow: .venv/.installed-dev
 	$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --device $(DEVICE) -m "not gpu and not network and not faults and not browser"

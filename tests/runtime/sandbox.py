@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
+import faulthandler
 import os
 import pickle
+import select
 import signal
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -20,6 +24,7 @@ CHANGES = {"os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.link", "os.chmo
 NEW_USER, NEW_MOUNTS = 0x10000000, 0x00020000
 READ_ONLY, RECURSIVE_PRIVATE = 1, 0x4000 | 0x40000
 SKIPPED = 77
+PATIENCE = 120.0  # seconds for a child
 
 
 def run_in_child(action: Callable[[], object], kill_at: int = 0) -> bool:
@@ -38,6 +43,7 @@ def run_in_child(action: Callable[[], object], kill_at: int = 0) -> bool:
         status = 1
         try:
             os.close(read)
+            faulthandler.register(signal.SIGUSR1, write)
             if kill_at:
                 _kill_before(kill_at)
             action()
@@ -51,7 +57,7 @@ def run_in_child(action: Callable[[], object], kill_at: int = 0) -> bool:
             os._exit(status)
     os.close(write)
     with os.fdopen(read, "rb") as pipe:
-        told = pipe.read()
+        told = _read_within(PATIENCE, child, pipe)
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
         assert os.WTERMSIG(status) == signal.SIGKILL
@@ -60,6 +66,23 @@ def run_in_child(action: Callable[[], object], kill_at: int = 0) -> bool:
         pytest.skip(pickle.loads(told))
     assert os.WEXITSTATUS(status) == 0, pickle.loads(told)
     return False
+
+
+def _read_within(seconds: float, child: int, pipe: BinaryIO) -> bytes:
+    """What the child has to tell; a child that takes longer is ended and its stack shown: a fork of
+    a process with threads can wait for a lock that nobody holds."""
+    told = b""
+    deadline = time.monotonic() + seconds
+    while select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        if not (piece := os.read(pipe.fileno(), 65536)):
+            return told
+        told += piece
+    os.kill(child, signal.SIGUSR1)
+    time.sleep(1.0)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    stack = os.read(pipe.fileno(), 65536).decode(errors="replace")
+    pytest.fail(f"the child did not end within {seconds:g} s; it was at\n{stack}")
 
 
 def _kill_before(count: int) -> None:

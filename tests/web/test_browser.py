@@ -12,7 +12,12 @@ import pytest
 from tests.web.conftest import PATIENCE, Server, until
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, ConsoleMessage, Locator, Page
+    from playwright.sync_api import (  # pyright: ignore[reportMissingImports]
+        Browser,
+        ConsoleMessage,
+        Locator,
+        Page,
+    )
 
 pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("default")]
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
