@@ -159,7 +159,9 @@ def write_video(path: Path, codec: str, pixel_format: str) -> None:
         stream.width, stream.height, stream.pix_fmt = 2 * WIDTH, 2 * HEIGHT, pixel_format  # type: ignore[union-attr]
         for k in range(FRAMES):
             large = pixels(frame=k).repeat(2, 0).repeat(2, 1)
-            frame = av.VideoFrame.from_ndarray(large, format="rgb24").reformat(format=pixel_format)
+            frame = av.VideoFrame.from_ndarray(large, format="rgb24").reformat(
+                format=pixel_format, threads=1
+            )
             frame.pts, frame.time_base = k, Fraction(1, 25)
             container.mux(stream.encode(frame))  # type: ignore[union-attr]
         container.mux(stream.encode(None))  # type: ignore[union-attr]

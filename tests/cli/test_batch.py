@@ -105,7 +105,7 @@ def test_an_interrupted_batch_leaves_a_clean_folder(
     root = Path(__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root / "src")}
     process = subprocess.Popen(
-        [*command, "--steps", "1000", "--workers", "1", "-o", tmp_path / "out"],
+        [*command, "--steps", "900", "--workers", "1", "-o", tmp_path / "out"],
         env=environment,
         stderr=subprocess.PIPE,
         text=True,

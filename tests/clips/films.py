@@ -65,12 +65,13 @@ def film(path: Path, frames: np.ndarray, coding: Coding | None = None) -> Path:
         stream = container.add_stream(how.codec, rate=how.rate, options=dict(how.options))
         stream.height, stream.width = frames.shape[1:3]  # type: ignore[union-attr]
         stream.pix_fmt = how.pixels  # type: ignore[union-attr]
+        stream.codec_context.thread_count = 1  # small frames need no more
         for name, value in how.tags.items():
             setattr(stream.codec_context, name, value)
         voice = container.add_stream("aac", rate=44100) if how.sound else None
         for k, pixels in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format=how.given)
-            frame = frame.reformat(format=how.pixels)
+            frame = frame.reformat(format=how.pixels, threads=1)
             frame.pts = k if how.stamps is None else how.stamps[k]
             frame.time_base = Fraction(1, how.rate)
             container.mux(stream.encode(frame))  # type: ignore[union-attr]
