@@ -5,7 +5,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffusion_geodesics.cli import console, inputs
-from diffusion_geodesics.cli.options import ConfigOption, Given, PresetOption, chosen, takes
+from diffusion_geodesics.cli.authors.bvp import read_bvp
+from diffusion_geodesics.cli.authors.keys import alone, over_authors
+from diffusion_geodesics.cli.options import (
+    AuthorsOption,
+    ConfigOption,
+    Given,
+    PresetOption,
+    chosen,
+    given,
+    takes,
+)
 from diffusion_geodesics.cli.partial import kept_work
 from diffusion_geodesics.cli.shared import ModelSettings, OutputSettings, part_of
 from diffusion_geodesics.interpolation.settings import InterpolationSettings
@@ -28,6 +38,7 @@ def interpolate(
     *images: Path,
     config: ConfigOption = None,
     preset: PresetOption = None,
+    authors_config: AuthorsOption = None,
     options: Given = None,
 ) -> None:
     """Morph images into one another.
@@ -37,7 +48,12 @@ def interpolate(
     images
         The images, in the order of the film.
     """
-    run(chosen(InterpolateCommand, options, config, preset, images=images))
+    if authors_config is None:
+        run(chosen(InterpolateCommand, options, config, preset, images=images))
+        return
+    alone(config=config, preset=preset)
+    mapped = read_bvp(authors_config)
+    run(over_authors(InterpolateCommand, mapped, given(options, images=images)))
 
 
 def run(command: InterpolateCommand) -> None:

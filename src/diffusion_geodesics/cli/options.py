@@ -27,6 +27,13 @@ ConfigOption = Annotated[Path | None, Parameter(help=_CONFIG_HELP, group=_FIRST)
 PresetOption = Annotated[
     str | None, Parameter(help="Start from a named set of options.", group=_FIRST)
 ]
+AuthorsOption = Annotated[
+    Path | None,
+    Parameter(
+        help="Read a configuration file of the paper's authors; options given here go first.",
+        group=_FIRST,
+    ),
+]
 Given = dict[str, Any] | None  # the options that were given; `takes` says which there are
 
 PANELS = (
@@ -94,6 +101,11 @@ def _plain(kind: Any) -> Any:
     return kind
 
 
+def given(options: Mapping[str, Any] | None, **arguments: Any) -> dict[str, Any]:
+    """Options and arguments of a command line by their flat names."""
+    return {**(options or {}), **{name: value for name, value in arguments.items() if value}}
+
+
 def chosen(
     cls: type[Settings],
     options: Mapping[str, Any] | None,
@@ -102,8 +114,7 @@ def chosen(
     **arguments: Any,
 ) -> Settings:
     """The settings of a command: options, above a preset, above a file, above the file's preset."""
-    values = dict(options or {})
-    values |= {name: value for name, value in arguments.items() if value}
+    values = given(options, **arguments)
     if preset is not None:
         values = cls.preset(preset, **values).explicit()
     if config is None:

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from diffusion_geodesics.latents.playback import PlaybackSettings
 from diffusion_geodesics.latents.settings import (
+    PUBLISHED_SOLVE,
     AsText,
     Framing,
     Inversion,
@@ -31,7 +32,10 @@ PUBLISHED_NEGATIVE = (
 )
 """A negative prompt to the effect of the authors', in words of our own; any other may be given."""
 
-SOLVER = ("solver", "tol", "max_steps", "intervals", "starts", "allow_atypical")
+SOLVER = (
+    *("solver", "tol", "max_steps", "intervals", "starts", "allow_atypical"),
+    *PUBLISHED_SOLVE,
+)
 """Settings that matter only where a boundary value problem is solved."""
 
 

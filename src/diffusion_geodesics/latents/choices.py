@@ -68,13 +68,14 @@ _SAMPLERS: dict[SamplerName, Sampler] = {
 
 def solver_of(solve: BoundarySolve) -> PreconditionedFlow | PublishedDescent:
     """The boundary value solver."""
-    match solve.solver:
-        case SolverName.PRECONDITIONED:
-            return PreconditionedFlow(solve.intervals)
-        case SolverName.PUBLISHED:
-            return PublishedDescent()
-        case SolverName.PUBLISHED_FULL:
-            return PublishedDescent(gives_up=False)
+    if solve.solver is SolverName.PRECONDITIONED:
+        return PreconditionedFlow(solve.intervals)
+    return PublishedDescent(
+        levels_of=solve.bisections,
+        steps=solve.bisection_steps,
+        learning_rate=solve.learning_rate,
+        gives_up=solve.solver is SolverName.PUBLISHED,
+    )
 
 
 def text_inversion_of(prompts: Prompts) -> TextInversion | None:

@@ -271,6 +271,10 @@ class Metric(Strength):
         return {"window": reason, "window_nodes": reason}
 
 
+PUBLISHED_SOLVE = ("bisections", "bisection_steps", "learning_rate")
+"""Settings of the published solver."""
+
+
 class BoundarySolve(SettingsGroup):
     """The boundary value solver."""
 
@@ -289,10 +293,17 @@ class BoundarySolve(SettingsGroup):
         AsText("N,N,..."),
     ] = (16,)
     """Intervals between the nodes, level by level."""
+    bisections: int = Field(default=4, ge=1, le=8)
+    """Bisections of the published solver: 4 have 1, 3, 7 and 15 control points."""
+    bisection_steps: int = Field(default=100, ge=1, le=100_000)
+    """Its gradient steps after each bisection; what one leaves over goes to the next."""
+    learning_rate: float = Field(default=0.1, gt=0, lt=1e9)
+    """Its rate, divided by the number of control points; it falls linearly to 0 over all steps."""
 
     def inert(self) -> Mapping[str, str]:
         if self.solver is SolverName.PRECONDITIONED:
-            return {}
+            reason = "the preconditioned solver does not bisect"
+            return dict.fromkeys(PUBLISHED_SOLVE, reason)
         reason = f"the {self.solver.value} solver has a schedule of its own"
         return {"tol": reason, "max_steps": reason, "intervals": reason}
 
