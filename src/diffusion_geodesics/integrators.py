@@ -5,6 +5,7 @@
 - :class:`RungeKutta`: any metric, at a cost known beforehand. The method is a :class:`Tableau`.
 - :class:`AdaptiveRungeKutta`: accuracy, at a cost that depends on the problem; the default of
   ``exp`` and ``log``. It needs a smooth score.
+- :class:`PublishedRungeKutta`: the algorithm of the paper, to compare with.
 
 A splitting is a :class:`Composition` (:data:`STRANG`, :data:`SUZUKI`); the results are
 :class:`Ray` and :class:`RayResult`.
@@ -19,6 +20,7 @@ from diffusion_geodesics.ivp import (
     FixedStep,
     Integrator,
     IsokineticSplitting,
+    PublishedRungeKutta,
     Ray,
     RayResult,
     RungeKutta,
@@ -35,6 +37,7 @@ __all__ = [
     "FixedStep",
     "Integrator",
     "IsokineticSplitting",
+    "PublishedRungeKutta",
     "Ray",
     "RayResult",
     "RungeKutta",

@@ -3,6 +3,7 @@
 from diffusion_geodesics.ivp.hermite import Hermite
 from diffusion_geodesics.ivp.integrator import Attempt, FixedStep, Integrator, State
 from diffusion_geodesics.ivp.loop import solve_ivp
+from diffusion_geodesics.ivp.published import PublishedRungeKutta
 from diffusion_geodesics.ivp.ray import Ray, RayResult
 from diffusion_geodesics.ivp.runge_kutta import CLASSICAL, AdaptiveRungeKutta, RungeKutta, Tableau
 from diffusion_geodesics.ivp.splitting import STRANG, SUZUKI, Composition, IsokineticSplitting
@@ -31,6 +32,7 @@ __all__ = [
     "LeavesNorms",
     "LeavesTypicalSet",
     "NearTarget",
+    "PublishedRungeKutta",
     "Ray",
     "RayResult",
     "RungeKutta",
