@@ -136,6 +136,13 @@ def test_random_directions_are_seeded_tangents_of_the_starts_norm(flat: bool) ->
         assert float((launch.velocity * y).sum()) == pytest.approx(0, abs=1e-8)
     assert torch.equal(RandomTangent(1).launch(here).velocity, launch.velocity)
     assert not torch.allclose(RandomTangent(2).launch(here).velocity, launch.velocity)
+    drawn = RandomTangent(1, as_drawn=True).launch(here)
+    noise = torch.randn(
+        len(launch.x), generator=torch.Generator().manual_seed(1), dtype=torch.float64
+    )
+    scale = float(drawn.coordinates.scale(ZERO))
+    assert float(drawn.velocity.norm()) * scale == pytest.approx(float(noise.norm()))
+    assert_close(drawn.velocity / drawn.velocity.norm(), launch.velocity / launch.velocity.norm())
 
 
 def test_a_given_vector_goes_as_far_in_latents_as_it_is_long() -> None:
@@ -217,7 +224,7 @@ def test_directions_from_files_go_into_a_settings_file(tmp_path: Path) -> None:
     assert Past(str(file)).settings() == {"past": str(file)}
     assert Towards(picture(1)).settings() == {}, "a tensor has no name"
     assert TowardsPrompt("a", "b").settings() == {"to_prompt": "a", "away": "b"}
-    assert RandomTangent(2).settings() == {"random": 2}
+    assert RandomTangent(2).settings() == {"random": 2, "as_drawn": False}
     assert ClipVelocity(7).settings() == {"last": 7, "bend": False}
 
 

@@ -114,6 +114,31 @@ def test_random_directions_follow_their_seed() -> None:
     assert not torch.equal(one, other)
 
 
+def test_a_random_score_has_no_growth_and_no_error() -> None:
+    options = {"prompt": "abc", "score": "published-random", "integrator": "published"}
+    done = run(RandomTangent(3), **options, alpha=0.1)
+    assert math.isnan(done.ray.error)
+    assert done.final_growth == "not known"
+    assert done.costs["ray"].nfe == 1 + 2 * (4 * 4 + 1) + len(done.ray.t)
+    assert "score" in [w.code for w in done.warnings]
+    assert torch.equal(run(RandomTangent(3), **options, alpha=0.1).frames, done.frames)
+    fixed = run(RandomTangent(3), **(options | {"score": "published"}), alpha=0.1)
+    assert fixed.ray.error > 0
+    assert not torch.equal(fixed.frames, done.frames)
+
+
+def test_the_prompt_becomes_another_one_along_the_ray() -> None:
+    still = run(RandomTangent(3), prompt="abc", strength=30.0)
+    done = run(RandomTangent(3), prompt="abc", end_prompt="abcdefgh", strength=30.0)
+    assert torch.equal(still.frames[0], done.frames[0])
+    changed = (done.frames - still.frames).abs().amax((1, 2, 3))
+    assert float(changed[2]) > float(changed[1]) > 1e-3
+    assert not torch.allclose(still.ray.latents[-1], done.ray.latents[-1])
+    assert "prompts" in [w.code for w in done.warnings]
+    same = run(RandomTangent(3), prompt="abc", end_prompt="abc", strength=30.0)
+    assert_close(same.frames, still.frames)
+
+
 def test_an_even_motion_of_latents_is_continued_evenly() -> None:
     """In flat space, without strength: each frame goes on by the same step."""
     done = run(ClipVelocity(3), moving(5), flat=True, t_max=2.0, frames=3)

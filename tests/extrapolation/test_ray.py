@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -17,7 +18,9 @@ from diffusion_geodesics.geodesics import geodesic
 from diffusion_geodesics.ivp import RayResult
 from diffusion_geodesics.latents.coordinates import Ambient, Coordinates, shell
 from diffusion_geodesics.latents.geometry import Geometry
-from tests.extrapolation.geometries import DIM, gaussian, mixture, two_points
+from tests.exact import MovingGaussian
+from tests.extrapolation.geometries import DIM, gaussian, geometry_of, mixture, two_points
+from tests.problems.published_ray import ported
 
 BOTH = torch.tensor([0.0, 1.0], dtype=torch.float64)
 OPEN = ExtrapolationSettings.of(frames=5, ray_steps=8, stop=False)
@@ -133,6 +136,37 @@ def test_a_ray_that_leaves_the_typical_set_stops_or_goes_on() -> None:
     assert energetic.result is RayResult.left_typical_set
     assert energetic.t[-1] < 1
     assert follow(geometry, launch, OPEN.updated(flat=True), t_max=1.0).completed
+
+
+def test_the_published_ray_is_that_of_the_port() -> None:
+    """On latents whose norm is not √d, with a density that changes along the ray."""
+    x, v = (torch.randn(DIM, generator=torch.Generator().manual_seed(s)).double() for s in (8, 9))
+    start = 1.4 * x
+    density = MovingGaussian(0.5 * v, 2.0 * x.flip(0))
+    coordinates = coordinates_of(start, flat=False)
+    scale = float(coordinates.scale(BOTH[:1]))
+    tangent = coordinates.manifold.to_tangent(start, v)
+    launch = Launch(start, tangent * (v.norm() / tangent.norm() / scale), coordinates, "v")
+    settings = OPEN.updated(integrator="published", ray_steps=12, frames=4)
+    ray = follow(geometry_of(density, 0.3), launch, settings, t_max=1.0)
+
+    def score(t: float, y: np.ndarray) -> np.ndarray:
+        return density(torch.tensor(t, dtype=torch.float64), torch.from_numpy(y)).numpy()
+
+    points, _ = ported(score, start.numpy(), v.numpy(), 12, alpha=0.3)
+    assert_close(ray.latents[ray.frames], torch.from_numpy(np.stack(points[::4])))
+    plain = follow(geometry_of(density, 0.3), launch, settings.updated(integrator="splitting"))
+    assert float((plain.latents[-1] - ray.latents[-1]).norm()) > 1e-4
+
+
+def test_a_density_that_changes_along_the_ray_does_so_over_the_whole_of_it() -> None:
+    a, b = two_points()
+    geometry, launch = geometry_of(MovingGaussian(b, 3 * a.flip(0)), 0.2), sideways(a, b)
+    whole = follow(geometry, launch, OPEN, t_max=0.6)
+    pieces = follow(geometry, launch, OPEN.updated(reestimate=1), t_max=0.6)
+    assert_close(pieces.latents, whole.latents)
+    longer = follow(geometry, launch, OPEN, t_max=1.2)
+    assert float((longer.latents[8] - whole.latents[-1]).norm()) > 1e-3
 
 
 def test_the_norm_is_restored_after_each_frame_in_flat_space() -> None:

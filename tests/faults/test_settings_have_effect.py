@@ -50,6 +50,8 @@ def interpolations() -> None:
 def extrapolations() -> None:
     options = {"frames": 3, "ray_steps": 3, "ascent_steps": 1}
     to_report(extrapolate(MODEL, FIRST, Towards(LAST), **options, **SOLVED))
+    words = {"prompt": "a", "negative": "b", "end_prompt": "c", "score": "published"}
+    to_report(extrapolate(MODEL, FIRST, Towards(LAST), **options, **SOLVED, **words))
 
 
 def distances() -> None:

@@ -15,6 +15,7 @@ from diffusion_geodesics.ivp import (
     STRANG,
     AdaptiveRungeKutta,
     IsokineticSplitting,
+    PublishedRungeKutta,
     RungeKutta,
     Tableau,
     solve_ivp,
@@ -37,6 +38,7 @@ CASES = {
     "Strang": finer(IsokineticSplitting(steps=24, composition=STRANG), 16, 32),
     "classical": finer(RungeKutta(steps=16), 16, 32),
     "Heun": finer(RungeKutta(steps=24, tableau=HEUN), 16, 32),
+    "published": IntegratorCase(PublishedRungeKutta(steps=40), 3e-3),
     "adaptive": IntegratorCase(AdaptiveRungeKutta(), 1e-9),
 }
 QUICK = IsokineticSplitting(steps=8)

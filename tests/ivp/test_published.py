@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -16,53 +15,13 @@ from diffusion_geodesics.ivp import PublishedRungeKutta, solve_ivp
 from diffusion_geodesics.manifold import Flat, Sphere
 from diffusion_geodesics.metric import Conformal
 from tests.exact import Counting, MovingGaussian, vector
+from tests.problems.published_ray import off, ported
 
 DIM, RADIUS, ALPHA = 12, 3.0, 0.4
 
 
 def normal(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(DIM)
-
-
-def off(u: np.ndarray, w: np.ndarray) -> np.ndarray:
-    """The part of u across w."""
-    return u - (u @ w) / (w @ w) * w
-
-
-def ported(
-    score: Callable[[float, np.ndarray], np.ndarray],
-    x: np.ndarray,
-    v: np.ndarray,
-    steps: int,
-    *,
-    sphere: bool,
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """The authors' algorithm from its description alone: points and velocities after each step."""
-    radius, speed, h = np.linalg.norm(x), np.linalg.norm(v), 1 / steps
-    if sphere:
-        v = off(v, x)
-        v *= speed / np.linalg.norm(v)
-    points, velocities = [x], [v]
-    for i in range(steps):
-
-        def rate(y: np.ndarray, w: np.ndarray, t: float = i / steps) -> np.ndarray:
-            s = score(t, y)
-            a = -ALPHA * (w @ w) * off(off(s, y) if sphere else s, w)
-            return np.stack([w, off(a, y) if sphere else a])
-
-        state = np.stack([x, v])
-        k1 = rate(*state)
-        k2 = rate(*(state + h / 2 * k1))
-        k3 = rate(*(state + h / 2 * k2))
-        k4 = rate(*(state + h * k3))
-        x, v = state + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
-        if sphere:
-            x = x * radius / np.linalg.norm(x)
-            v = off(v, x)
-        v = v * speed / np.linalg.norm(v)
-        points.append(x)
-        velocities.append(v)
-    return points, velocities
 
 
 def mixture() -> Density:
@@ -87,7 +46,7 @@ def test_points_and_velocities_are_those_of_the_port_after_every_step(
     def score(t: float, y: np.ndarray) -> np.ndarray:
         return density(vector(t)[0], torch.from_numpy(y)).numpy()
 
-    points, velocities = ported(score, x, v, 25, sphere=sphere)
+    points, velocities = ported(score, x, v, 25, alpha=ALPHA, sphere=sphere)
     counted = Counting(density)
     ray = solve_ivp(
         Conformal(counted, ALPHA, Sphere(RADIUS) if sphere else Flat()),

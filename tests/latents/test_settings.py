@@ -134,6 +134,12 @@ INERT: list[tuple[type[JobSettings], dict[str, Any], dict[str, Any], str]] = [
     (InterpolationSettings, {"prompt": "a", "negative": "x"}, {"guidance": 2.0}, "push"),
     (InterpolationSettings, {"prompt": "a", "negative": "x"}, {"score": "ratio"}, "push"),
     (InterpolationSettings, {"prompt": "a", "negative": "x"}, {"score": "nfsd"}, "push"),
+    (InterpolationSettings, {"bisections": 3}, {"solver": "published"}, "does not bisect"),
+    (VideoSettings, {"learning_rate": 0.2}, {"solver": "published"}, "does not bisect"),
+    (ExtrapolationSettings, {"negative": "x"}, {"score": "ratio"}, "level score compares with no"),
+    (ExtrapolationSettings, {"window": 0.2}, {"score": "sds"}, "the score is level"),
+    (ExtrapolationSettings, {"score": "sds", "stop": True}, {"score": "level"}, "no noise energy"),
+    (ExtrapolationSettings, {"score": "sds", "halvings": 2}, {"score": "level"}, "stop is off"),
     (ExtrapolationSettings, {"ascent_size": 0.1}, {"ascent_steps": 2}, "ascent_steps is 0"),
     (ExtrapolationSettings, {"stop": False, "halvings": 2}, {"stop": True}, "stop is off"),
     (InterpolationSettings, {"blend": "slerp"}, {"prompt": ("a", "b")}, "have one prompt"),
@@ -159,7 +165,6 @@ def test_what_can_have_no_effect_is_refused_with_the_reason(
 @pytest.mark.parametrize(
     ("job", "name"),
     [
-        (ExtrapolationSettings, "negative"),
         (VideoSettings, "negative"),
         (DensitySettings, "negative"),
         (ExtrapolationSettings, "starts"),

@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from diffusion_geodesics.cli import console, inputs
+from diffusion_geodesics.cli.authors.ivp import read_ivp
+from diffusion_geodesics.cli.authors.keys import alone, over_authors
 from diffusion_geodesics.cli.interpolate import films
-from diffusion_geodesics.cli.options import ConfigOption, Given, chosen, takes
+from diffusion_geodesics.cli.options import (
+    AuthorsOption,
+    ConfigOption,
+    Given,
+    chosen,
+    given,
+    takes,
+)
 from diffusion_geodesics.cli.shared import ModelSettings, OutputSettings, part_of
 from diffusion_geodesics.extrapolation.settings import ExtrapolationSettings
 from diffusion_geodesics.latents.settings import BoundarySolve
@@ -41,9 +50,16 @@ class DirectionSettings(SettingsGroup):
     """With last: fit a parabola, not a line."""
     away: str = ""
     """With to_prompt: what the image shows now."""
+    as_drawn: bool = False
+    """With random: a unit of t is the length of the random vector, not the norm of the start."""
 
     CHOICES: ClassVar = tuple("towards past to_prompt random vector last".split())
-    OWNERS: ClassVar[dict[str, str]] = {"chord": "towards", "bend": "last", "away": "to_prompt"}
+    OWNERS: ClassVar[dict[str, str]] = {
+        "chord": "towards",
+        "bend": "last",
+        "away": "to_prompt",
+        "as_drawn": "random",
+    }
 
     @property
     def given(self) -> list[str]:
@@ -82,7 +98,12 @@ class ExtrapolateCommand(ExtrapolationSettings):
 
 @takes(ExtrapolateCommand, "start_image")
 def extrapolate(
-    start: Path | None = None, /, *, config: ConfigOption = None, options: Given = None
+    start: Path | None = None,
+    /,
+    *,
+    config: ConfigOption = None,
+    authors_config: AuthorsOption = None,
+    options: Given = None,
 ) -> None:
     """Go on from an image, or from the end of a clip, along a geodesic.
 
@@ -91,7 +112,12 @@ def extrapolate(
     start
         An image; with --last a clip or a folder of frames.
     """
-    command = chosen(ExtrapolateCommand, options, config, start_image=start)
+    if authors_config is None:
+        command = chosen(ExtrapolateCommand, options, config, start_image=start)
+    else:
+        alone(config=config)
+        mapped = read_ivp(authors_config)
+        command = over_authors(ExtrapolateCommand, mapped, given(options, start_image=start))
 
     output, where, start = command.output, command.direction, command.start_image
     choice = where.choice
@@ -117,7 +143,7 @@ def extrapolate(
     console.say(
         f"{ray.result.name.replace('_', ' ')} at {float(ray.t[-1]):.3g} ({result.launch.unit}); "
         f"log density {density:+.1f} nats, noise energy {float(energy[-1]):.2f} (start "
-        f"{float(energy[0]):.2f}), growth {float(result.growth[-1]):.3g}; "
+        f"{float(energy[0]):.2f}), growth {result.final_growth}; "
         f"{console.cost_line(result.costs)}"
     )
     console.say_notes(result.warnings)
@@ -134,7 +160,7 @@ def direction_of(where: DirectionSettings) -> "Direction":
         "towards": lambda path: directions.Towards(path, straight=where.chord),
         "past": directions.Past,
         "to_prompt": lambda prompt: directions.TowardsPrompt(prompt, where.away),
-        "random": directions.RandomTangent,
+        "random": lambda seed: directions.RandomTangent(seed, where.as_drawn),
         "vector": read_vector,
         "last": lambda count: directions.ClipVelocity(count, where.bend),
     }

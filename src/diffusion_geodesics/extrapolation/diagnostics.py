@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from diffusion_geodesics.extrapolation.result import ExtrapolationResult
 from diffusion_geodesics.latents.model_notes import codec_notes
+from diffusion_geodesics.latents.settings import ScoreKind
 from diffusion_geodesics.runtime.diagnostic import Diagnostic
 
 LARGE_GROWTH = 1e4
@@ -16,7 +17,7 @@ UNSURE = 0.01
 
 def diagnose(result: ExtrapolationResult) -> tuple[Diagnostic, ...]:
     """Everything to know, the most important first."""
-    return (*_ray(result), *_numbers(result), *_images(result))
+    return (*_ray(result), *_score(result), *_numbers(result), *_images(result))
 
 
 def _ray(result: ExtrapolationResult) -> Iterator[Diagnostic]:
@@ -39,6 +40,25 @@ def _ray(result: ExtrapolationResult) -> Iterator[Diagnostic]:
             f"{float(energy[outside].max()):.2f}; typical {low:.2f} to {high:.2f}): frames there "
             "are not what the model knows.",
             {"t": float(ray.t[outside[0]])},
+        )
+
+
+def _score(result: ExtrapolationResult) -> Iterator[Diagnostic]:
+    score = result.settings.metric.score
+    if score is not ScoreKind.LEVEL:
+        random = score is ScoreKind.PUBLISHED_RANDOM
+        noise = " It met fresh noise at each call, so that its error is not known." * random
+        yield Diagnostic(
+            "score",
+            f"The ray bends by the {score.value} score; density and noise energy are shown for the "
+            f"density at the level itself.{noise}",
+            {"score": score.value},
+        )
+    if result.settings.prompts.end_prompt is not None:
+        yield Diagnostic(
+            "prompts",
+            "The prompt changes along the ray; density and noise energy are shown for that of the "
+            "start.",
         )
 
 

@@ -147,18 +147,30 @@ class TowardsPrompt(Direction):
 @final
 @dataclass(frozen=True)
 class RandomTangent(Direction):
-    """A random direction, normal in all coordinates."""
+    """A random direction, normal in all coordinates.
+
+    Args:
+        seed: of the normal vector.
+        as_drawn: a unit of t goes as far as this vector is long, about √d for d coordinates, as
+            published; by default as far as the start is from the origin.
+    """
 
     seed: int = 0
+    as_drawn: bool = False
 
     def launch(self, setup: Setup) -> Launch:
         x = setup.latents[0]
         generator = torch.Generator().manual_seed(self.seed)
         noise = torch.randn(len(x), generator=generator, dtype=torch.float64).to(x)
-        return of_norm(setup, x, noise)
+        found = of_norm(setup, x, noise)
+        if not self.as_drawn:
+            return found
+        speed = noise.norm() / float(found.coordinates.scale(START))
+        velocity = found.velocity * (speed / found.velocity.norm())
+        return Launch(x, velocity, found.coordinates, "the length of the random vector")
 
     def settings(self) -> dict[str, object]:
-        return {"random": self.seed}
+        return {"random": self.seed, "as_drawn": self.as_drawn}
 
     def description(self) -> str:
         return f"in a random direction (seed {self.seed})"

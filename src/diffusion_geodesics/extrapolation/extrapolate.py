@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from diffusion_geodesics.clips import Clip, ClipError, CutRule, Frame, Reading, open_clip, shots
+from diffusion_geodesics.diffusion import ConditionCurve, ConditionLine
 from diffusion_geodesics.extrapolation.diagnostics import diagnose
 from diffusion_geodesics.extrapolation.directions import ClipVelocity, Direction
 from diffusion_geodesics.extrapolation.launch import Launch, Setup
@@ -31,7 +32,7 @@ from diffusion_geodesics.images import ImageSource
 from diffusion_geodesics.latents.choices import fit_of
 from diffusion_geodesics.latents.decode import decode
 from diffusion_geodesics.latents.encode import encode, invert
-from diffusion_geodesics.latents.geometry import level_geometry
+from diffusion_geodesics.latents.geometry import geometry_along
 from diffusion_geodesics.latents.memory import SOLVER_COPIES, demand_memory
 from diffusion_geodesics.latents.model_notes import model_notes
 from diffusion_geodesics.latents.pictures import Pictures, load_pictures
@@ -88,16 +89,22 @@ def extrapolate(
     noised = invert(run, encode(run, model, pictures, settings.prompts.prompts), settings.inversion)
     encoded = noised.encoded
     alpha = settings.metric.alpha_for(encoded.dim)
-    geometry = level_geometry(noised.parts, encoded.conditions[0], noised.level, alpha)
+    shown = encoded.conditions[0]
+    geometry = geometry_along(noised, settings.metric, alpha, shown)
     setup = Setup(run, noised, geometry, settings, model.encode_prompt)
     launch = direction.launch(setup)
+    curve: ConditionCurve = shown
+    if settings.prompts.end_prompt is not None:
+        curve = ConditionLine(shown, model.encode_prompt(settings.prompts.end_prompt))
+        geometry = geometry_along(noised, settings.metric, alpha, curve)
     with run.stage("ray"):
         ray = follow(geometry, launch, settings, renew=lambda x: direction.renewed(setup, x))
-    frames = _decoded(setup, ray, "decode")
+    whole = settings.ray.t_max or launch.t_max
+    frames = _decoded(setup, ray, curve, whole, "decode")
     straight, straight_frames = None, None
     if settings.compare and geometry.alpha > 0:
         straight = _straight(setup, launch, ray)
-        straight_frames = _decoded(setup, straight, "compare")
+        straight_frames = _decoded(setup, straight, curve, whole, "compare")
     result = ExtrapolationResult(
         settings=settings,
         model=model.info,
@@ -115,7 +122,8 @@ def extrapolate(
         sigma=noised.level.sigma,
         costs=run.costs,
     )
-    notes = model_notes(model, (settings.prompts.prompt, *direction.prompts))
+    prompts = (settings.prompts.prompt, settings.prompts.end_prompt or "", *direction.prompts)
+    notes = model_notes(model, prompts)
     return replace(
         result, warnings=(*pictures.warnings, *notes, *noised.noise_notes, *diagnose(result))
     )
@@ -185,8 +193,10 @@ def _straight(setup: Setup, launch: Launch, ray: LatentRay) -> LatentRay:
         return follow(setup.geometry.with_alpha(0.0), launch, plain, t_max=float(ray.t[-1]))
 
 
-def _decoded(setup: Setup, ray: LatentRay, stage: str) -> torch.Tensor:
+def _decoded(
+    setup: Setup, ray: LatentRay, curve: ConditionCurve, whole: float, stage: str
+) -> torch.Tensor:
     noised, latents = setup.noised, ray.latents[ray.frames]
-    condition = noised.encoded.conditions[0]
+    condition = curve.at((ray.t[ray.frames] / whole).clamp(0, 1).to(latents.device))
     images = decode(setup.run, noised.parts, noised.inversion, latents, condition, stage=stage)
     return images.float().clamp(0, 1)

@@ -9,7 +9,7 @@ flat space is the growth factor of small errors along the way.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import final
@@ -19,11 +19,17 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from diffusion_geodesics.extrapolation.launch import Launch, piece_of
-from diffusion_geodesics.extrapolation.settings import ExtrapolationSettings, Remedies
+from diffusion_geodesics.extrapolation.settings import (
+    ExtrapolationSettings,
+    IntegratorName,
+    Remedies,
+)
 from diffusion_geodesics.ivp import (
+    FixedStep,
     IsokineticSplitting,
     LeavesNorms,
     LeavesTypicalSet,
+    PublishedRungeKutta,
     Ray,
     RayResult,
     Stop,
@@ -38,7 +44,10 @@ BETWEEN = 4
 NORMS = 0.1
 """Relative change of the norm at which a ray in flat space has left the typical set."""
 
-_ONES = torch.ones(2, dtype=torch.float64)
+_METHODS: Mapping[IntegratorName, Callable[[int], FixedStep]] = {
+    IntegratorName.SPLITTING: IsokineticSplitting,
+    IntegratorName.PUBLISHED: PublishedRungeKutta,
+}
 
 Renew = Callable[[Tensor], Tensor]
 """Directions estimated anew from latents (rows, dim)."""
@@ -57,6 +66,7 @@ class LatentRay:
     log_density: Float[Tensor, " points"]
     density_error: float  # difference at the end to what half as many points give
     growth: Float[Tensor, " points"]  # growth factor of small errors, 1 in flat space; NaN at t = 0
+    # and, like the error, where the score is random
     arc: Float[Tensor, " points"]  # Euclidean length, in the ray's coordinates
     result: RayResult  # how it ended
     error: float  # of the end point, summed over the pieces; NaN if too short for an estimate
@@ -116,7 +126,8 @@ class _Follower:
         y = first.coordinates(torch.zeros(1, dtype=torch.float64), launch.x[None])
         w = manifold.to_tangent(y, launch.velocity[None])
         turned, angle = _turned(manifold, y[0], w[0])
-        y, w = torch.cat([y, y]), torch.stack([w[0], turned])
+        if self.geometry.repeatable:  # else the companion would meet other noise
+            y, w = torch.cat([y, y]), torch.stack([w[0], turned])
         speed = float(w[0].norm())
         self.times, self.points, self.growth = [0.0], [launch.x], [math.nan]
         result, error, corrected = RayResult.completed, 0.0, 0.0
@@ -124,14 +135,16 @@ class _Follower:
             coordinates = piece_of(launch.coordinates, start, end)
             share = self.settings.ray.ray_steps * (end - start) / self.whole
             steps = max(2, math.ceil(share - 1e-9))
+            part = self.geometry.piece(start / self.whole, end / self.whole)
             ray = solve_ivp(
-                self.geometry.connection(coordinates),
+                part.search(coordinates),
                 y,
                 (end - start) * w,
-                integrator=IsokineticSplitting(steps),
+                integrator=_METHODS[self.settings.ray.integrator](steps),
                 stops=self._stops(coordinates, energy),
+                max_steps=2 * steps,
                 growth=False,
-                error=steps >= 4,
+                error=steps >= 4 and self.geometry.repeatable,
             )
             error += float(ray.error[0])
             self._sample(ray, coordinates, (start, end), angle * speed)
@@ -139,16 +152,17 @@ class _Follower:
             result = ray.results[0]
             if result is not RayResult.completed:
                 break
-            x = coordinates.latent(_ONES, y)
+            ones = torch.ones(len(y), dtype=torch.float64)
+            x = coordinates.latent(ones, y)
             moved = correct(self.geometry, coordinates, x, launch.x.norm(), remedies)
             if moved is not x:
                 corrected += float((moved - x)[0].norm())
                 self.points[-1] = moved[0]
-                y = coordinates.coordinates(_ONES, moved)
+                y = coordinates.coordinates(ones, moved)
                 w = _at_speed(manifold, y, w, speed)
             again = remedies.reestimate
             if again and self.renew is not None and number % again == 0 and end < self.whole:
-                direction = self.renew(coordinates.latent(_ONES, y))
+                direction = self.renew(coordinates.latent(ones, y))
                 w = _at_speed(manifold, y, direction, speed)
         return self._measured(speed, result, error, corrected, halvings)
 
@@ -169,7 +183,9 @@ class _Follower:
         u = ((inside - start) / (end - start)).clamp(0, gone)
         parameter = (u / gone).clamp(0, 1) if gone > 0 else torch.zeros_like(u)
         there, velocity = ray.path(parameter), ray.path(parameter, 1)
-        sideways = across(there[:, 1] - there[:, 0], velocity[:, 0]).norm(dim=-1)
+        sideways = across(there[:, -1] - there[:, 0], velocity[:, 0]).norm(dim=-1)
+        if not self.geometry.repeatable:
+            sideways = torch.full_like(sideways, math.nan)
         self.times += inside.tolist()
         self.points += list(coordinates.latent(u, there[:, 0]))
         self.growth += (sideways / (scale * inside.to(sideways))).tolist()
@@ -178,7 +194,7 @@ class _Follower:
         """The band around the start's noise energy and 1. Scores of the coordinates are larger than
         those of latents by the scale, here that of the middle of the piece."""
         settings = self.settings
-        if not settings.ray.stop:
+        if not settings.stops:
             return []
         middle = coordinates.scale(torch.tensor(0.5, dtype=torch.float64))
         sigma = self.geometry.level.sigma / float(middle)

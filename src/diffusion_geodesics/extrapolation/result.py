@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -93,8 +93,17 @@ class ExtrapolationResult:
 
     @property
     def growth(self) -> Float[Tensor, " frames"]:
-        """Growth factor of small errors at each frame; 1 at the first."""
-        return torch.nan_to_num(self.ray.growth[self.ray.frames], nan=1.0)
+        """Growth factor of small errors at each frame; 1 at the first. NaN where the score is
+        random."""
+        found = self.ray.growth[self.ray.frames].clone()
+        found[0] = 1.0
+        return found
+
+    @property
+    def final_growth(self) -> str:
+        """The growth factor at the last frame, in words where it is not known."""
+        last = float(self.growth[-1])
+        return "not known" if math.isnan(last) else f"{last:.3g}"
 
     @property
     def typical(self) -> tuple[float, float]:

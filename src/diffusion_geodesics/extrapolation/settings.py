@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum
 from typing import ClassVar
 
 from pydantic import Field
@@ -10,12 +11,23 @@ from pydantic import Field
 from diffusion_geodesics.latents.playback import PlaybackSettings
 from diffusion_geodesics.latents.settings import (
     BoundarySolve,
+    ContrastedPrompt,
     Framing,
     Inversion,
+    ScoreChoice,
+    ScoreKind,
     SettingsGroup,
-    SharedPrompt,
 )
 from diffusion_geodesics.runtime.settings import JobSettings, SettingsError
+
+
+class IntegratorName(Enum):
+    """What follows a ray."""
+
+    SPLITTING = "splitting"
+    """Isokinetic splitting: norm and speed hold exactly."""
+    PUBLISHED = "published"
+    """The paper's: Runge and Kutta's method, norm and speed restored after each step."""
 
 
 class RaySettings(SettingsGroup):
@@ -31,6 +43,9 @@ class RaySettings(SettingsGroup):
     default what the direction says."""
     ray_steps: int = Field(default=16, ge=2, le=100_000)
     """Steps of the integrator for the whole ray, five score evaluations each."""
+    integrator: IntegratorName = IntegratorName.SPLITTING
+    """What follows the ray: isokinetic splitting, or the paper's Runge-Kutta method, which takes
+    four evaluations a step."""
     stop: bool = True
     """End the film where the ray leaves the typical set; else go on and warn."""
     band: float = Field(default=0.25, gt=0, lt=1)
@@ -63,10 +78,16 @@ class Remedies(SettingsGroup):
         return self.ascent_steps > 0 or self.keep_norm or self.reestimate > 0
 
 
-class RayMetric(SettingsGroup):
-    """The metric p^(-2α) whose geodesic the ray is."""
+class RayPrompt(ContrastedPrompt):
+    """What the image shows, in words, and what it becomes."""
 
-    title: ClassVar[str] = "Metric"
+    end_prompt: str | None = None
+    """What it shows at the end of the ray: embeddings change evenly on the way. By default what it
+    shows at the start."""
+
+
+class RayMetric(ScoreChoice):
+    """The metric p^(-2α) whose geodesic the ray is."""
 
     strength: float | None = Field(default=None, ge=0, lt=1e9)
     """Strength α·d; 0 goes straight on. By default 0 after a clip, where that is nearest to the
@@ -91,23 +112,40 @@ class ExtrapolationSettings(JobSettings):
     """Decode the straight continuation (strength 0) as well."""
     ray: RaySettings = RaySettings()
     remedies: Remedies = Remedies()
-    prompts: SharedPrompt = SharedPrompt()
+    prompts: RayPrompt = RayPrompt()
     framing: Framing = Framing()
     inversion: Inversion = Inversion()
     metric: RayMetric = RayMetric()
     solve: BoundarySolve = BoundarySolve()
     playback: PlaybackSettings = PlaybackSettings()
 
+    @property
+    def stops(self) -> bool:
+        """Whether the ray ends where it leaves the typical set."""
+        return self.ray.stop and self.metric.score is ScoreKind.LEVEL
+
     def inert(self) -> Mapping[str, str]:
-        if not self.ray.stop:
-            return {"halvings": "stop is off, so that no ray is ended"}
+        found: dict[str, str] = {}
+        score = self.metric.score
+        if score is not ScoreKind.LEVEL:
+            found["stop"] = f"the {score.value} score has no noise energy to stop by"
+        if not score.has_negative:
+            found["negative"] = f"the {score.value} score compares with no other prompt"
         if self.metric.alpha_for(1) == 0:
-            return {"halvings": "the strength is 0"}
-        return {}
+            found["halvings"] = "the strength is 0"
+        if not self.stops:
+            found["halvings"] = "stop is off, so that no ray is ended"
+        return found
 
     def check(self) -> None:
         if self.remedies.keep_norm and not self.metric.flat:
             raise SettingsError(
                 "keep_norm is for flat space: the shell keeps norms by itself; add flat, or leave "
                 "keep_norm out"
+            )
+        said = (self.prompts.prompt, self.prompts.negative, self.prompts.end_prompt)
+        if self.metric.score.contrasts and not any(said):
+            raise SettingsError(
+                f"the {self.metric.score.value} score compares a prompt with the negative one, and "
+                "both are empty; give a prompt"
             )

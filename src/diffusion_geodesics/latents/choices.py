@@ -37,9 +37,9 @@ from diffusion_geodesics.latents.settings import (
     FitMode,
     Framing,
     Inversion,
-    Metric,
     Prompts,
     SamplerName,
+    ScoreChoice,
     ScoreKind,
     SolverName,
 )
@@ -112,7 +112,7 @@ _RULES: dict[ScoreKind, Distillation] = {
 
 
 def window_of(
-    schedule: NoiseSchedule, metric: Metric, inversion: Inversion, seed: int = 0
+    schedule: NoiseSchedule, metric: ScoreChoice, inversion: Inversion, seed: int = 0
 ) -> FixedWindow:
     """The time steps that a distilled score is averaged over."""
     steps, level = inversion.steps, inversion.level
@@ -122,7 +122,7 @@ def window_of(
 def scores_of(
     denoiser: Denoiser,
     curve: ConditionCurve,
-    metric: Metric,
+    metric: ScoreChoice,
     inversion: Inversion,
     *,
     negative: Condition,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import final
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from diffusion_geodesics.density import Score
@@ -15,7 +15,7 @@ from diffusion_geodesics.diffusion import Condition, ConditionCurve, LevelScore,
 from diffusion_geodesics.latents.choices import curve_of, scores_of
 from diffusion_geodesics.latents.coordinates import Coordinates
 from diffusion_geodesics.latents.encode import ModelParts, Noised, NoiseLevel
-from diffusion_geodesics.latents.settings import Metric
+from diffusion_geodesics.latents.settings import Metric, ScoreChoice
 from diffusion_geodesics.manifold import Manifold
 from diffusion_geodesics.metric import Conformal, Weight
 from diffusion_geodesics.points import Points, Times, Values
@@ -53,6 +53,18 @@ class Geometry:
         """The same with another α."""
         return replace(self, alpha=alpha)
 
+    @property
+    def repeatable(self) -> bool:
+        """Whether the score that solvers follow is the same at each call."""
+        return self.search_score is self.score
+
+    def piece(self, start: float, end: float) -> Geometry:
+        """The same for a solver whose curve parameter in [0, 1] stands for one from ``start`` to
+        ``end``."""
+        if (start, end) == (0.0, 1.0):
+            return self
+        return replace(self, search_score=_Piece(self.search_score, start, end))
+
     def scores(self, x: Points) -> Points:
         """∇log p of the noised density at latents. Cost: one evaluation a point, one batch."""
         return self.level_score(x.new_zeros(x.shape[:-1]), x)
@@ -69,6 +81,25 @@ class Geometry:
         connection = Conformal(_Known(scores), self.alpha, manifold)
         acceleration = connection.acceleration(x.new_zeros(x.shape[:-1]), x, velocity)
         return manifold.to_tangent(x, acceleration)
+
+
+@dataclass(frozen=True)
+class _Piece(Score):
+    """A score on a piece of a curve."""
+
+    whole: Score
+    start: float
+    end: float
+
+    def __call__(self, t: Times, x: Points) -> Points:
+        return self.whole(self.start + (self.end - self.start) * t, x)
+
+    @property
+    def precision(self) -> float | None:
+        return self.whole.precision
+
+    def select(self, index: Int[Tensor, " paths"]) -> Score:
+        return replace(self, whole=self.whole.select(index))
 
 
 @dataclass(frozen=True)
@@ -90,12 +121,14 @@ def path_geometry(noised: Noised, metric: Metric, seed: int, pairs: Sequence[Pai
         key = id(conditions[i]), id(conditions[j])
         known.setdefault(key, curve_of(blend, conditions[i], conditions[j]))
     curves = [known[id(conditions[i]), id(conditions[j])] for i, j in pairs]
-    return _geometry(noised, metric, seed, PathConditions.of(curves))
+    alpha = metric.alpha_for(noised.encoded.dim)
+    return geometry_along(noised, metric, alpha, PathConditions.of(curves), seed)
 
 
 def shared_geometry(noised: Noised, metric: Metric, seed: int) -> Geometry:
     """The metric under the first image's prompt, which all images are taken to share."""
-    return _geometry(noised, metric, seed, noised.encoded.conditions[0])
+    alpha = metric.alpha_for(noised.encoded.dim)
+    return geometry_along(noised, metric, alpha, noised.encoded.conditions[0], seed)
 
 
 def level_geometry(
@@ -106,18 +139,21 @@ def level_geometry(
     return Geometry(score, score, score, alpha, level)
 
 
-def _geometry(noised: Noised, metric: Metric, seed: int, curve: ConditionCurve) -> Geometry:
+def geometry_along(
+    noised: Noised, choice: ScoreChoice, alpha: float, curve: ConditionCurve, seed: int = 0
+) -> Geometry:
+    """The metric of a score of one's choice, under a condition that may change along paths."""
     encoded = noised.encoded
     level, fixed, search = scores_of(
         encoded.denoiser,
         curve,
-        metric,
+        choice,
         noised.inversion,
         negative=encoded.negative,
         null=encoded.null,
         seed=seed,
     )
-    return Geometry(fixed, level, search, metric.alpha_for(encoded.dim), noised.level)
+    return Geometry(fixed, level, search, alpha, noised.level)
 
 
 def log_density(

@@ -252,8 +252,10 @@ class Strength(SettingsGroup):
         return self.strength / dim if self.alpha is None else self.alpha
 
 
-class Metric(Strength):
-    """The metric p^(-2α) that geodesics are shortest in."""
+class ScoreChoice(SettingsGroup):
+    """Whose score a metric is made of."""
+
+    title: ClassVar[str] = "Metric"
 
     score: ScoreKind = ScoreKind.LEVEL
     """Whose density: at the level, a ratio to the negative prompt, or distilled over a window."""
@@ -261,14 +263,19 @@ class Metric(Strength):
     """Half-width of a distilled score's window, as a fraction of the steps."""
     window_nodes: int = Field(default=3, ge=1, le=1000)
     """Time steps in this window; each costs as much as a score at one level."""
-    flat: bool = False
-    """Flat space instead of the sphere. On the sphere the norms of both ends are interpolated."""
 
     def inert(self) -> Mapping[str, str]:
         if self.score.distilled:
             return {}
         reason = f"the score is {self.score.value}, which has no window"
         return {"window": reason, "window_nodes": reason}
+
+
+class Metric(ScoreChoice, Strength):
+    """The metric p^(-2α) that geodesics are shortest in."""
+
+    flat: bool = False
+    """Flat space instead of the sphere. On the sphere the norms of both ends are interpolated."""
 
 
 PUBLISHED_SOLVE = ("bisections", "bisection_steps", "learning_rate")

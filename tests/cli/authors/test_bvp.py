@@ -11,6 +11,7 @@ import yaml
 
 from diffusion_geodesics.bvp import PublishedDescent
 from diffusion_geodesics.cli.authors.bvp import read_bvp
+from diffusion_geodesics.cli.interpolate import InterpolateCommand
 from diffusion_geodesics.interpolation.settings import InterpolationSettings
 from diffusion_geodesics.latents.choices import solver_of
 from diffusion_geodesics.latents.settings import Blend, ScoreKind, Spacing
@@ -108,6 +109,13 @@ def test_a_file_of_two_images_is_the_published_preset(tmp_path: Path) -> None:
     assert solver_of(found.settings.solve) == PublishedDescent()
     (note,) = found.notes
     assert note.startswith("left out, so as in the published preset: promptA,")
+
+
+def test_an_option_takes_away_what_it_leaves_without_effect(tmp_path: Path) -> None:
+    given = read_bvp(written(tmp_path, FULL)).given
+    found = InterpolateCommand.of(**InterpolateCommand.layered(given, {"path": "slerp"}))
+    assert not {"solver", "bisections", "learning_rate"} & set(found.explicit())
+    assert found.metric.alpha == 0.02
 
 
 def test_one_prompt_for_both_images(tmp_path: Path) -> None:

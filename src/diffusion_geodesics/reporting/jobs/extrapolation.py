@@ -107,7 +107,7 @@ def _facts(result: ExtrapolationResult) -> Iterator[Fact]:
     yield Fact("Noise energy", f"{float(energy.min()):.2f} to {float(energy.max()):.2f}", usual)
     yield Fact("Norm at the end", f"{float(ray.norm[-1]):.1f}", f"start {float(ray.norm[0]):.1f}")
     flat = f"1 in flat space; strength α·d = {ray.alpha * result.dim:.3g}, d = {result.dim}"
-    yield Fact("Growth of small errors", f"{float(result.growth[-1]):.3g}", flat)
+    yield Fact("Growth of small errors", result.final_growth, flat)
     if landing is not None:
         missed = f"{100 * landing.miss / landing.chord:.2g}% of the chord"
         allowed = f"{100 * landing.allowed / landing.chord:.2g}% is allowed by the growth factor"
