@@ -115,14 +115,16 @@ def test_random_directions_follow_their_seed() -> None:
 
 
 def test_a_random_score_has_no_growth_and_no_error() -> None:
-    options = {"prompt": "abc", "score": "published-random", "integrator": "published"}
-    done = run(RandomTangent(3), **options, alpha=0.1)
+    options: dict[str, Any] = {"prompt": "abc", "integrator": "published", "alpha": 0.1}
+    options["score"] = "published-random"
+    done = run(RandomTangent(3), **options)
     assert math.isnan(done.ray.error)
     assert done.final_growth == "not known"
     assert done.costs["ray"].nfe == 1 + 2 * (4 * 4 + 1) + len(done.ray.t)
-    assert "score" in [w.code for w in done.warnings]
-    assert torch.equal(run(RandomTangent(3), **options, alpha=0.1).frames, done.frames)
-    fixed = run(RandomTangent(3), **(options | {"score": "published"}), alpha=0.1)
+    assert "other_score" in [w.code for w in done.warnings]
+    assert torch.equal(run(RandomTangent(3), **options).frames, done.frames)
+    options["score"] = "published"
+    fixed = run(RandomTangent(3), **options)
     assert fixed.ray.error > 0
     assert not torch.equal(fixed.frames, done.frames)
 
@@ -134,7 +136,7 @@ def test_the_prompt_becomes_another_one_along_the_ray() -> None:
     changed = (done.frames - still.frames).abs().amax((1, 2, 3))
     assert float(changed[2]) > float(changed[1]) > 1e-3
     assert not torch.allclose(still.ray.latents[-1], done.ray.latents[-1])
-    assert "prompts" in [w.code for w in done.warnings]
+    assert "moving_density" in [w.code for w in done.warnings]
     same = run(RandomTangent(3), prompt="abc", end_prompt="abc", strength=30.0)
     assert_close(same.frames, still.frames)
 

@@ -113,11 +113,15 @@ def extrapolate(
         An image; with --last a clip or a folder of frames.
     """
     if authors_config is None:
-        command = chosen(ExtrapolateCommand, options, config, start_image=start)
-    else:
-        alone(config=config)
-        mapped = read_ivp(authors_config)
-        command = over_authors(ExtrapolateCommand, mapped, given(options, start_image=start))
+        run(chosen(ExtrapolateCommand, options, config, start_image=start))
+        return
+    alone(config=config)
+    mapped = read_ivp(authors_config)
+    run(over_authors(ExtrapolateCommand, mapped, given(options, start_image=start)))
+
+
+def run(command: ExtrapolateCommand) -> None:
+    """Check what can be checked, load, extrapolate, write."""
 
     output, where, start = command.output, command.direction, command.start_image
     choice = where.choice

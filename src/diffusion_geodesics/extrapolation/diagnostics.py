@@ -49,14 +49,14 @@ def _score(result: ExtrapolationResult) -> Iterator[Diagnostic]:
         random = score is ScoreKind.PUBLISHED_RANDOM
         noise = " It met fresh noise at each call, so that its error is not known." * random
         yield Diagnostic(
-            "score",
+            "other_score",
             f"The ray bends by the {score.value} score; density and noise energy are shown for the "
             f"density at the level itself.{noise}",
             {"score": score.value},
         )
     if result.settings.prompts.end_prompt is not None:
         yield Diagnostic(
-            "prompts",
+            "moving_density",
             "The prompt changes along the ray; density and noise energy are shown for that of the "
             "start.",
         )
