@@ -21,7 +21,7 @@ from rich.console import Console
 
 import diffusion_geodesics as dg
 from benchmarks.record import RESULTS, Data, commit
-from benchmarks.solvers.families import families, references
+from benchmarks.solvers.families import PAPER, families, references
 from benchmarks.solvers.scaling import DIMENSIONS, NODES, NODES_ON, dimensions, nodes
 from benchmarks.solvers.tables import page
 
@@ -91,6 +91,7 @@ def main(
     quick: bool = False,
     seeds: int | None = None,
     only: Annotated[tuple[Part, ...], cyclopts.Parameter(consume_multiple=True)] = tuple(Part),
+    published: bool = False,
     write: bool = False,
 ) -> None:
     """Run the benchmark.
@@ -99,6 +100,8 @@ def main(
         quick: a few small problems, in a minute.
         seeds: problems of each family; 20, or 2 if quick.
         only: parts to measure.
+        published: measure the paper's algorithm alone, on the reference problems; the other rows
+            stay as they were.
         write: put what is measured among the committed results.
     """
     seeds = (2 if quick else SEEDS) if seeds is None else seeds
@@ -107,26 +110,44 @@ def main(
     if quick and write:
         raise SystemExit("the committed results are of full runs; leave --quick or --write out")
     torch.set_num_threads(1)
+    if published:
+        only = (Part.REFERENCES,)
     console = Console(width=None if Console().is_terminal else 200)
     started = time.perf_counter()
     for part in only:
         with console.status(part.value) as status:
-            found = _finite({"about": _about(seeds), **_measure(part, seeds, quick, status.update)})
+            if published:
+                measured = references(2 if quick else None, status.update, PAPER)
+            else:
+                measured = _measure(part, seeds, quick, status.update)
+            found = _finite({"about": _about(seeds), **measured})
         text = page({part.value: found})
         console.print(text, markup=False, highlight=False, soft_wrap=True)
         if write:
-            _write(part, found)
+            _write(part, found, some=published)
     console.print(f"{time.perf_counter() - started:.0f} s")
 
 
-def _write(part: Part, found: Data) -> None:
-    """Put one part among the results, and make the page anew."""
+def _write(part: Part, found: Data, *, some: bool) -> None:
+    """Put one part, or some of its rows, among the results, and make the page anew."""
     file = RESULTS / "bench.json"
     data = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    data |= {part.value: found}
+    data |= {part.value: _replaced(data[part.value], found) if some else found}
     text = json.dumps(data, ensure_ascii=False, allow_nan=False) + "\n"
     file.write_text(text.replace('}, {"', '},\n{"'), encoding="utf-8")
     file.with_suffix(".md").write_text(page(data), encoding="utf-8")
+
+
+def _replaced(old: Data, found: Data) -> Data:
+    """A part with some of its rows measured anew."""
+
+    def key(row: Data) -> tuple[str, str]:
+        return row["family"], row["solver"]
+
+    new = {key(row): row for row in found["rows"]}
+    rows = [new.pop(key(row), row) for row in old["rows"]]
+    about = {**old["about"], "published": found["about"]["commit"]}
+    return {**old, "about": about, "rows": [*rows, *new.values()]}
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 import torch
@@ -18,6 +18,7 @@ from benchmarks.solvers.contenders import (
     RATES,
     SINGLE,
     STRING,
+    Contender,
     published,
 )
 from benchmarks.solvers.lengths import shortest
@@ -61,13 +62,21 @@ def families(seeds: int, only: int | None, tell: Callable[[str], None]) -> Data:
     }
 
 
-def references(only: int | None, tell: Callable[[str], None]) -> Data:
+PAPER = (PUBLISHED, published(RATES[2]))
+"""The paper's algorithm, of the quick contenders."""
+
+
+def references(
+    only: int | None,
+    tell: Callable[[str], None],
+    contenders: Sequence[Contender] = (FLOW, *PAPER, ENERGY),
+) -> Data:
     """The quick contenders on the problems whose lengths are known exactly."""
     rows: list[Row] = []
     for reference in REFERENCES[:only]:
         tell(reference.name)
         problem = stacked([reference.make()])
         length = torch.tensor([reference.length], dtype=torch.float64)
-        for contender in (FLOW, PUBLISHED, published(RATES[2]), ENERGY):
+        for contender in contenders:
             rows.append(compare(reference.name, reference.strong, problem, contender, length))
     return {"rows": [asdict(r) for r in rows]}

@@ -124,7 +124,9 @@ def _by_family(rows: Sequence[Data]) -> dict[str, list[Data]]:
 def _measured(part: Data) -> str:
     about = part["about"]
     where = f"torch {about['torch']}, {about['threads']} thread"
-    return f"Measured at commit {about['commit']}, {where}."
+    anew = about.get("published")
+    paper = f" Rows of the published algorithm: commit {anew}." if anew else ""
+    return f"Measured at commit {about['commit']}, {where}.{paper}"
 
 
 def _families(part: Data) -> str:
