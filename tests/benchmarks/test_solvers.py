@@ -221,6 +221,15 @@ def test_command_prints_a_table(capsys: pytest.CaptureFixture[str]):
     assert f"Measured at commit {known or 'unknown'}" in text
 
 
+def test_the_published_algorithm_alone_leaves_the_other_rows():
+    old = [{"family": "f", "solver": name, "gap": [1.0]} for name in ("flow", "paper", "energy")]
+    before = {"about": {"commit": "a", "torch": "2"}, "rows": old}
+    new = {"family": "f", "solver": "paper", "gap": [2.0]}
+    after = command._replaced(before, {"about": {"commit": "b"}, "rows": [new]})
+    assert after["rows"] == [old[0], new, old[2]]
+    assert after["about"] == {"commit": "a", "torch": "2", "published": "b"}
+
+
 def test_the_commit_says_whether_anything_was_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

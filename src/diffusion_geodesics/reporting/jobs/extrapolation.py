@@ -32,10 +32,9 @@ def extrapolation_report(result: ExtrapolationResult) -> Report:
     row = FilmRow("geodesic", clamped(result.frames), time_captions(result.times))
     film = Section("The film", [Film([row], file="strip.png")], note=f"t in units of {launch.unit}")
     zero, one = [Level(0.0, "the start")], [Level(1.0, "flat space")]
-    density = (
-        _panel(result, "log density, nats", "log_density", levels=zero),
-        _panel(result, "growth of small errors", "growth", log_y=True, levels=one),
-    )
+    density = [_panel(result, "log density, nats", "log_density", levels=zero)]
+    if bool(ray.growth.isfinite().any()):
+        density += [_panel(result, "growth of small errors", "growth", log_y=True, levels=one)]
     typical = [Band(*result.typical, "typical")]
     typicality = (
         _panel(result, "norm of the latent", "norm"),
