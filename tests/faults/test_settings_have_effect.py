@@ -50,7 +50,8 @@ def interpolations() -> None:
 def extrapolations() -> None:
     options = {"frames": 3, "ray_steps": 3, "ascent_steps": 1}
     to_report(extrapolate(MODEL, FIRST, Towards(LAST), **options, **SOLVED))
-    words = {"prompt": "a", "negative": "b", "end_prompt": "c", "score": "published"}
+    words: dict[str, Any] = {"prompt": "a", "negative": "b", "end_prompt": "c"}
+    words["score"] = "published"
     to_report(extrapolate(MODEL, FIRST, Towards(LAST), **options, **SOLVED, **words))
 
 

@@ -1,6 +1,7 @@
 """``geodesic extrapolate START ... -o OUT``."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -116,8 +117,12 @@ def extrapolate(
         run(chosen(ExtrapolateCommand, options, config, start_image=start))
         return
     alone(config=config)
-    mapped = read_ivp(authors_config)
-    run(over_authors(ExtrapolateCommand, mapped, given(options, start_image=start)))
+    mapped, above = read_ivp(authors_config), given(options, start_image=start)
+    way = set(DirectionSettings.CHOICES) & set(above)
+    if way and not way & set(mapped.inputs):  # another direction than the file's
+        kept = set(mapped.inputs) - set(DirectionSettings.model_fields)
+        mapped = replace(mapped, inputs={name: mapped.inputs[name] for name in kept})
+    run(over_authors(ExtrapolateCommand, mapped, above))
 
 
 def run(command: ExtrapolateCommand) -> None:

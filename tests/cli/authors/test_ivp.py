@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from diffusion_geodesics.cli.authors.ivp import read_ivp
+from diffusion_geodesics.cli.extrapolate import ExtrapolateCommand
 from diffusion_geodesics.extrapolation.settings import IntegratorName
 from diffusion_geodesics.interpolation.settings import PUBLISHED_NEGATIVE
 from diffusion_geodesics.latents.settings import ScoreKind
@@ -115,5 +117,21 @@ def test_a_file_is_run_and_options_go_before_it(
     settings = (tmp_path / "out" / "settings.toml").read_text()
     assert 'integrator = "published"' in settings
     assert "as_drawn = true" in settings
-    other = geodesic("extrapolate", "--authors-config", file, "--config", file, cwd=folder)
-    assert "got authors_config and config" in other.error
+
+
+def test_options_beside_a_file(
+    geodesic: Geodesic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[ExtrapolateCommand] = []
+    module = import_module("diffusion_geodesics.cli.extrapolate")
+    monkeypatch.setattr(module, "run", seen.append)
+    command = ["extrapolate", "--authors-config", EXAMPLE]
+    for options in (["--towards", "b.png"], ["--random", "3", "--score", "level", "--stop"]):
+        assert geodesic(*command, *options, cwd=tmp_path).status == 0
+    towards, random = seen
+    assert (towards.direction.choice, towards.direction.as_drawn) == ("towards", False)
+    assert (random.direction.random, random.direction.as_drawn) == (3, True)
+    assert (random.prompts.negative, random.stops) == ("", True)
+    assert random.start_image == Path("examples/portrait_a.png")
+    said = geodesic(*command, "--config", EXAMPLE, cwd=tmp_path)
+    assert "got authors_config and config" in said.error
