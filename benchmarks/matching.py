@@ -31,6 +31,7 @@ from diffusion_geodesics.correspondence import (
 from diffusion_geodesics.images import psnr
 from diffusion_geodesics.measures import bootstrap_mean
 from diffusion_geodesics.models import DiffusionModel
+from training.factors import concatenate
 from training.portraits import render
 
 MATCHERS = {
@@ -74,15 +75,14 @@ def main(
 
 def measured(model: DiffusionModel, case: TruePair) -> dict[str, float]:
     """Decibels of the frame half-way by each matcher and by cross-fading, and seconds of a core."""
-    pair, half = case.pair(model.native_size, False), torch.tensor([0.5])
-    images = torch.stack([pair.a, pair.b])
-    size = images.shape[-2:]
+    half, size = torch.tensor([0.5]), (model.native_size, model.native_size)
+    images = render(concatenate([case.first, case.last]), model.native_size)
     codec = model.codec(*size)
 
     def through(image: Tensor) -> Tensor:
         return codec.decode(codec.encode(image)).clamp(0, 1)
 
-    truth = through(render(case.between(half), size[0]))
+    truth = through(render(case.between(half), model.native_size))
     grids = extract_features(
         model.denoiser(*size), codec.encode(images), model.encode_prompt(""), steps=25
     )
