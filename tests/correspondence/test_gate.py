@@ -32,3 +32,17 @@ def test_a_gain_in_features_is_enough() -> None:
     gated = Gate().apply(field, features, pixels)
     assert_close(gated[0, :, 8:-8, 8:-8], field[0, :, 8:-8, 8:-8], rtol=1e-2, atol=0)
     assert float(Gate(min_feature_gain=10.0).apply(field, features, pixels).abs().max()) < 1e-3
+
+
+def test_a_displacement_that_spoils_as_much_as_it_explains_goes() -> None:
+    """A mark that is in the first image only, and a field that moves it onto the second's."""
+    pixels = torch.zeros(1, 2, 3, 64, 64)
+    pixels[:, :, :, 28:36, 40:48] = 1.0
+    pixels[:, 0, :, 28:36, 16:24] = 1.0
+    field = torch.zeros(1, 2, 64, 64)
+    field[:, 0, 24:40, 8:40] = 12 * 2 / 64
+    features = torch.ones(1, 2, 1, 8, 8)
+    spoils = Gate().apply(field, features, pixels)
+    assert float(spoils.abs().max()) < 0.1 * float(field.max())
+    allowed = Gate(min_gain=0.0001).apply(field, features, pixels)
+    assert float(allowed.abs().max()) > 0.5 * float(field.max())

@@ -10,11 +10,16 @@ from torch.testing import assert_close
 from diffusion_geodesics.correspondence.residuals import (
     box_mean,
     charbonnier,
+    feature_residual,
     high_pass,
     join_features,
-    residuals,
+    pixel_residual,
 )
 from tests.correspondence.scenes import shifted, smooth
+
+
+def residuals(field: Tensor, features: Tensor, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    return feature_residual(field, features), pixel_residual(field, pixels, 0.02)
 
 
 def test_the_true_displacement_leaves_no_residual() -> None:
@@ -25,9 +30,9 @@ def test_the_true_displacement_leaves_no_residual() -> None:
     field = torch.zeros(1, 2, 16, 16)
     field[:, 0] = 2 * 2 / 16  # 2 of 16 cells in either image
     inner = (slice(None), slice(None), slice(2, -2))
-    for found in residuals(field, cells, pixels, 0.02):
+    for found in residuals(field, cells, pixels):
         assert_close(found[inner], torch.zeros(1, 16, 12), rtol=0, atol=1e-5)
-    for found in residuals(torch.zeros_like(field), cells, pixels, 0.02):
+    for found in residuals(torch.zeros_like(field), cells, pixels):
         assert float(found[inner].mean()) > 0.3
 
 
@@ -36,10 +41,10 @@ def test_residuals_of_pairs_are_those_of_each() -> None:
     field = 0.1 * torch.randn(3, 2, 6, 8, generator=generator)
     features = torch.randn(3, 2, 5, 3, 4, generator=generator)
     pixels = torch.rand(3, 2, 3, 6, 8, generator=generator)
-    together = residuals(field, features, pixels, 0.02)
+    together = residuals(field, features, pixels)
     for k in range(3):
         one = slice(k, k + 1)
-        alone = residuals(field[one], features[one], pixels[one], 0.02)
+        alone = residuals(field[one], features[one], pixels[one])
         for a, b in zip(together, alone, strict=True):
             assert_close(a[one], b)
 

@@ -4,7 +4,7 @@ along them."""
 from diffusion_geodesics.correspondence.belief_propagation import BeliefPropagation
 from diffusion_geodesics.correspondence.features import FeatureSettings, extract_features
 from diffusion_geodesics.correspondence.gate import Gate
-from diffusion_geodesics.correspondence.halfway_field import FieldDescent
+from diffusion_geodesics.correspondence.halfway_field import FieldDescent, Grid
 from diffusion_geodesics.correspondence.matcher import Matcher
 from diffusion_geodesics.correspondence.warp import Matches, warp
 
@@ -13,6 +13,7 @@ __all__ = [
     "FeatureSettings",
     "FieldDescent",
     "Gate",
+    "Grid",
     "Matcher",
     "Matches",
     "extract_features",

@@ -1,17 +1,20 @@
 r"""The displacement field on the half-way domain, followed downhill from coarse to fine grids.
 
 Point :math:`p` of a domain half-way between images :math:`A` and :math:`B` is seen at
-:math:`p - v(p)` in :math:`A` and at :math:`p + v(p)` in :math:`B`. The field :math:`v` lowers the
-mean over :math:`p` of
+:math:`p - v(p)` in :math:`A` and at :math:`p + v(p)` in :math:`B`. On every grid the field
+:math:`v` lowers the mean over :math:`p` of
 
 .. math::
-    r_f(p) + w\, r_p(p) + \lambda \big( |\partial_x v|_\rho + |\partial_y v|_\rho \big)
+    w_f\, r_f(p) + w\, r_p(p)
+    + \sum_k \Big( \lambda\, |\partial_k v|_\rho + \mu\, |\partial_k v|^2 \Big)
 
 with the residuals :math:`r_f` of features and :math:`r_p` of pixels
-(:mod:`~diffusion_geodesics.correspondence.residuals`). Features decide what corresponds. Pixels,
+(:mod:`~diffusion_geodesics.correspondence.residuals`). Features decide what corresponds, and hold
+still what moves by less than their cells: the last grids are followed by pixels alone. Pixels,
 less their local mean (and so insensitive to slow changes of the light), localise it. The
-Charbonnier penalty of the derivatives allows discontinuities. Exchanging the images changes the
-sign of :math:`v` and nothing else.
+Charbonnier penalty of the derivatives allows discontinuities; their square, without features,
+keeps the field smooth where pixels are uniform. Exchanging the images changes the sign of
+:math:`v` and nothing else.
 
 References:
     Liao, Lima, Nehab, Hoppe, Sander and Yu. Automating Image Morphing using Structural Similarity
@@ -22,6 +25,7 @@ References:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import final
 
 import torch
@@ -35,24 +39,50 @@ from diffusion_geodesics.correspondence.residuals import (
     Field,
     Pixels,
     charbonnier,
+    feature_residual,
     high_pass,
-    residuals,
+    pixel_residual,
     resize,
 )
 
 
 @final
 @dataclass(frozen=True)
-class FieldDescent:
-    r"""Gradient descent (Adam) on the energy of the half-way field, grid by grid. The weights were
-    chosen on rendered portraits.
+class Grid:
+    r"""A grid of the field, and the energy on it.
 
     Args:
-        cells: along the shorter edge of each grid, coarse to fine. Grids are never finer than the
-            pixels.
-        pixel_weights: :math:`w` on each grid, relative to the feature residual. Images with fewer
-            pixels, which have fewer grids, take the last ones.
-        smoothness: :math:`\lambda`, relative to the feature residual.
+        cells: along the shorter edge; the grid is never finer than the pixels.
+        features: :math:`w_f`, weight of the feature residual; 0 for pixels alone.
+        pixels: :math:`w`, weight of the pixel residual.
+        smoothness: :math:`\lambda`, weight of the derivatives.
+        stiffness: :math:`\mu`, weight of their squares.
+    """
+
+    cells: int
+    features: float = 1.0
+    pixels: float = 1.0
+    smoothness: float = 0.1
+    stiffness: float = 0.0
+
+
+GRIDS = (
+    Grid(16, pixels=0.1),
+    Grid(32, pixels=0.3),
+    Grid(64, pixels=0.6),
+    Grid(64, features=0.0, smoothness=0.01, stiffness=0.1),
+    Grid(128, features=0.0, smoothness=0.01, stiffness=0.1),
+)
+"""Chosen on rendered portraits."""
+
+
+@final
+@dataclass(frozen=True)
+class FieldDescent:
+    r"""Gradient descent (Adam) on the energy of the half-way field, grid by grid.
+
+    Args:
+        grids: in the order in which they are followed.
         pixel_corner: :math:`\rho` of a difference of pixels in [0, 1].
         slope_corner: :math:`\rho` of a derivative of :math:`v`, without unit.
         slow: edge of the box whose mean is subtracted from the pixels, in shorter edges.
@@ -60,9 +90,7 @@ class FieldDescent:
         rate: length of a step in cells of the grid; it falls to a tenth along a cosine.
     """
 
-    cells: tuple[int, ...] = (16, 32, 64, 128)
-    pixel_weights: tuple[float, ...] = (0.1, 0.3, 0.6, 1.0)
-    smoothness: float = 0.1
+    grids: tuple[Grid, ...] = GRIDS
     pixel_corner: float = 0.02
     slope_corner: float = 0.05
     slow: float = 1 / 8
@@ -70,15 +98,19 @@ class FieldDescent:
     rate: float = 0.15
 
     def __post_init__(self) -> None:
-        if not self.cells or len(self.cells) != len(self.pixel_weights):
-            raise ValueError(
-                f"got {len(self.cells)} grids and {len(self.pixel_weights)} weights of pixels; "
-                "expected at least one grid and as many weights as grids"
-            )
+        if not self.grids:
+            raise ValueError("got no grids; expected at least one")
 
-    def shapes(self, height: int, width: int) -> list[tuple[int, int]]:
-        """Rows and columns of all grids over an image, coarse to fine."""
-        return list(dict.fromkeys(grid_shape(height, width, cells) for cells in self.cells))
+    def plan(self, height: int, width: int) -> list[tuple[Grid, tuple[int, int]]]:
+        """The grids over an image, with their rows and columns; of grids that the pixels make equal
+        the last is kept."""
+        every = [(grid, grid_shape(height, width, grid.cells)) for grid in self.grids]
+        kept = [
+            (grid, shape)
+            for (grid, shape), (following, same) in pairwise(every)
+            if shape != same or (grid.features > 0) != (following.features > 0)
+        ]
+        return [*kept, every[-1]]
 
     def refine(
         self,
@@ -86,27 +118,28 @@ class FieldDescent:
         features: Features,
         images: Float[Tensor, "pairs 2 3 height width"],
     ) -> Float[Tensor, "pairs 2 _ _"]:
-        """The field on the finest grid, after ``steps`` gradients of the energy on every grid."""
-        shapes = self.shapes(*images.shape[-2:])
-        for shape, weight in zip(shapes, self.pixel_weights[-len(shapes) :], strict=True):
+        """The field on the last grid, after ``steps`` gradients of the energy on every grid."""
+        for grid, shape in self.plan(*images.shape[-2:]):
             field = interpolate(field, size=shape, mode="bilinear", align_corners=False)
             pixels = high_pass(resize(images, shape), self.slow)
-            field = self._descend(field, features, pixels, weight)
+            field = self._descend(field, features, pixels, grid)
         return field
 
     def energy(
-        self, field: Field, features: Features, pixels: Pixels, weight: float
+        self, field: Field, features: Features, pixels: Pixels, grid: Grid
     ) -> Float[Tensor, " pairs"]:
         """The energy of every pair: the mean over all nodes."""
-        of_features, of_pixels = residuals(field, features, pixels, self.pixel_corner)
-        energy = of_features.mean((1, 2)) + weight * of_pixels.mean((1, 2))
+        energy = grid.pixels * pixel_residual(field, pixels, self.pixel_corner).mean((1, 2))
+        if grid.features:
+            energy = energy + grid.features * feature_residual(field, features).mean((1, 2))
         cell = 2 / min(field.shape[-2:])
         for axis in (2, 3):
             square = (field.diff(dim=axis) / cell).square().sum(1)
-            energy = energy + self.smoothness * charbonnier(square, self.slope_corner).mean((1, 2))
+            slope = grid.smoothness * charbonnier(square, self.slope_corner)
+            energy = energy + (slope + grid.stiffness * square).mean((1, 2))
         return energy
 
-    def _descend(self, field: Field, features: Features, pixels: Pixels, weight: float) -> Field:
+    def _descend(self, field: Field, features: Features, pixels: Pixels, grid: Grid) -> Field:
         """The field after all steps on one grid."""
         cell = 2 / min(pixels.shape[-2:])
         field = field.detach().clone().requires_grad_(True)
@@ -115,7 +148,7 @@ class FieldDescent:
             adam, self.steps, eta_min=0.1 * self.rate * cell
         )
         for _ in range(self.steps):
-            energy = self.energy(field, features, pixels, weight).sum()
+            energy = self.energy(field, features, pixels, grid).sum()
             adam.zero_grad()
             energy.backward()
             adam.step()

@@ -83,7 +83,7 @@ class Matcher:
         grids: Sequence[Float[Tensor, "pairs 2 _ _ _"]],
     ) -> Float[Tensor, "pairs 2 _ _"]:
         """The gated fields of all pairs."""
-        shapes = self.descent.shapes(*images.shape[-2:])
+        shapes = [shape for _, shape in self.descent.plan(*images.shape[-2:])]
         features = self._join(grids, 1.0)
         coarse = self.search.solve(self._join(grids, self.coarse_weight), *shapes[0])
         fine = self.descent.refine(coarse, features, images)
@@ -93,7 +93,7 @@ class Matcher:
         self, grids: Sequence[Float[Tensor, "pairs 2 _ _ _"]], coarse_weight: float
     ) -> Float[Tensor, "pairs 2 channels rows columns"]:
         """Features of all pairs on the finest grid."""
-        how = {"channels": self.channels, "cells": self.descent.cells[0]}
+        how = {"channels": self.channels, "cells": self.descent.grids[0].cells}
         pairs = zip(*grids, strict=True)
         return torch.stack([join_features(p, **how, coarse_weight=coarse_weight) for p in pairs])
 

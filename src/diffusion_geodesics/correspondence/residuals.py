@@ -31,20 +31,23 @@ Pixels = Float[Tensor, "pairs 2 colours height width"]
 Residual = Float[Tensor, "pairs height width"]
 
 
-def residuals(
-    field: Field, features: Features, pixels: Pixels, corner: float
-) -> tuple[Residual, Residual]:
-    r"""Residuals of features and of pixels."""
-    nodes, way = cell_centres(*pixels.shape[-2:]), field.permute(0, 2, 3, 1)
+def feature_residual(field: Field, features: Features) -> Residual:
+    r""":math:`r_f` at every node of the field."""
+    return 1 - torch.cosine_similarity(*_seen(features, field), dim=1)
+
+
+def pixel_residual(field: Field, pixels: Pixels, corner: float) -> Residual:
+    r""":math:`r_p` at every node of the field, with the corner :math:`\rho`."""
+    first, second = _seen(pixels, field)
+    return charbonnier((first - second).square().mean(1), corner)
+
+
+def _seen(images: Float[Tensor, "pairs 2 _ _ _"], field: Field) -> tuple[Tensor, Tensor]:
+    """What every node of the field sees in the first and in the second image."""
+    nodes, way = cell_centres(*field.shape[-2:]), field.permute(0, 2, 3, 1)
     points = torch.stack([nodes - way, nodes + way], 1).flatten(0, 1)
-
-    def sides(images: Tensor) -> tuple[Tensor, Tensor]:
-        first, second = sample(images.flatten(0, 1), points).unflatten(0, (-1, 2)).unbind(1)
-        return first, second
-
-    feature_residual = 1 - torch.cosine_similarity(*sides(features), dim=1)
-    first, second = sides(pixels)
-    return feature_residual, charbonnier((first - second).square().mean(1), corner)
+    first, second = sample(images.flatten(0, 1), points).unflatten(0, (-1, 2)).unbind(1)
+    return first, second
 
 
 def charbonnier(square: Tensor, corner: float) -> Tensor:
