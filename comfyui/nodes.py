@@ -124,7 +124,7 @@ class GeodesicDistance:
     """Distances of all pairs of a batch."""
 
     CATEGORY = "geodesics"
-    DESCRIPTION = "Geodesic distances of all pairs of images; of two images, their distance."
+    DESCRIPTION = "Distances of all pairs of images; of two images, their distance."
     FUNCTION = "measure"
     OUTPUT_NODE = True
     RETURN_TYPES = ("FLOAT", "STRING", "STRING")
@@ -153,7 +153,7 @@ class GeodesicDistance:
             )
             written = _write(result, "geodesic_distance")
         values = result.matrix.values
-        first, second = result.matrix.pairs.unbind(1)
+        first, second = torch.combinations(torch.arange(len(values))).unbind(1)
         table = "\n".join(",".join(f"{x:.6g}" for x in row) for row in values.tolist())
         page = str(written.folder / "report.html")
         mean = float(values[first, second].mean())

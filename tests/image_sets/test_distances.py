@@ -32,50 +32,50 @@ def done() -> DistancesResult:
 
 def test_in_flat_space_without_strength_they_are_euclidean() -> None:
     found = image_distances(MODEL, IMAGES, QUICK, strength=0.0, flat=True)
-    assert found.manifold == Flat()
-    expected = torch.cdist(found.latents[None], found.latents[None])[0]
+    assert found.density.manifold == Flat()
+    expected = torch.cdist(found.density.latents[None], found.density.latents[None])[0]
     expected.fill_diagonal_(0)
-    assert_close(found.matrix.values, expected, rtol=1e-9, atol=1e-6)
+    assert_close(found.density.matrix.values, expected, rtol=1e-9, atol=1e-6)
 
 
 def test_on_the_sphere_without_strength_they_are_arcs_of_the_mean_norm() -> None:
     found = image_distances(MODEL, IMAGES, QUICK, strength=0.0)
-    norm = float(found.latents.norm(dim=1).mean())
-    assert found.manifold.curvature == pytest.approx(norm**-2)
-    unit = found.latents / found.latents.norm(dim=1, keepdim=True)
+    norm = float(found.density.latents.norm(dim=1).mean())
+    assert found.density.manifold.curvature == pytest.approx(norm**-2)
+    unit = found.density.latents / found.density.latents.norm(dim=1, keepdim=True)
     for i, j in ((0, 1), (0, 2), (1, 2)):
         angle = math.acos(float(unit[i] @ unit[j]))
-        assert float(found.matrix.values[i, j]) == pytest.approx(norm * angle, rel=1e-6)
+        assert float(found.density.matrix.values[i, j]) == pytest.approx(norm * angle, rel=1e-6)
 
 
 def test_the_matrix_is_symmetric_and_the_densities_are_those_of_the_gaussian(
     done: DistancesResult,
 ) -> None:
-    values = done.matrix.values
+    values = done.density.matrix.values
     assert_close(values, values.T)
     assert values.diagonal().tolist() == [0, 0, 0]
-    assert done.matrix.alpha * done.dim == pytest.approx(1.0)
+    assert done.density.matrix.alpha * done.density.dim == pytest.approx(1.0)
     schedule = MODEL.denoiser(16, 16).schedule
     a, sigma = schedule.coefficients(schedule.timestep(8, 0.25))
-    x = done.manifold.project(done.latents)
+    x = done.density.manifold.project(done.density.latents)
     log_p = -0.5 * ((x - a * DATA.mean).square() / DATA.variance(a, sigma)).sum(1)
-    assert done.matrix.log_density is not None
-    assert_close(done.matrix.log_density, log_p - log_p.mean(), rtol=1e-3, atol=0.05)
-    assert done.matrix.density_disagreement < 0.05
+    assert done.density.matrix.log_density is not None
+    assert_close(done.density.matrix.log_density, log_p - log_p.mean(), rtol=1e-3, atol=0.05)
+    assert done.density.matrix.density_disagreement < 0.05
 
 
 def test_batches_of_pairs_change_nothing(done: DistancesResult) -> None:
     alone = image_distances(MODEL, IMAGES, QUICK, batch=1)
-    assert_close(alone.matrix.values, done.matrix.values, rtol=1e-4, atol=0)
-    assert alone.matrix.pairs.tolist() == [[0, 1], [0, 2], [1, 2]]
+    assert_close(alone.density.matrix.values, done.density.matrix.values, rtol=1e-4, atol=0)
+    assert alone.density.matrix.pairs.tolist() == [[0, 1], [0, 2], [1, 2]]
 
 
 def test_every_pairs_own_reference_is_another_unit(done: DistancesResult) -> None:
     own = image_distances(MODEL, IMAGES, QUICK, reference="ends")
-    level = done.matrix.log_density
+    level = done.density.matrix.log_density
     assert level is not None
-    factor = torch.exp(-0.5 * done.matrix.alpha * (level[:, None] + level[None, :]))
-    assert_close(own.matrix.values * factor, done.matrix.values, rtol=1e-4, atol=0)
+    factor = torch.exp(-0.5 * done.density.matrix.alpha * (level[:, None] + level[None, :]))
+    assert_close(own.density.matrix.values * factor, done.density.matrix.values, rtol=1e-4, atol=0)
     assert [w.code for w in own.warnings] == ["own_reference"]
 
 
@@ -102,7 +102,7 @@ def test_a_run_that_was_stopped_goes_on_from_its_file(
     with pytest.raises(KeyboardInterrupt):
         image_distances(MODEL, IMAGES, QUICK, resume=file, observer=stop)
     again = image_distances(MODEL, IMAGES, QUICK, resume=file)
-    assert_close(again.matrix.values, done.matrix.values, rtol=0, atol=0)
+    assert_close(again.density.matrix.values, done.density.matrix.values, rtol=0, atol=0)
     assert again.costs["solve"].nfe < done.costs["solve"].nfe, "one pair of three was left"
     for change in ({"level": 0.5}, {"strength": 2.0}, {"prompt": "abc"}):
         with pytest.raises(ValueError, match="distances of other points"):
@@ -132,12 +132,12 @@ def names(count: int) -> list[str]:
 
 
 def test_failed_pairs_and_large_errors_are_named(done: DistancesResult) -> None:
-    assert diagnose_distances(done.matrix, names(3)) == ()
+    assert diagnose_distances(done.density.matrix, names(3)) == ()
     stuck = image_distances(MODEL, IMAGES, QUICK, strength=300.0, max_steps=1, tol=1e-9)
     (first, *_) = stuck.warnings
     assert first.code == "not_converged"
-    assert f"{len(stuck.matrix.failed)} of 3 pairs (image 1 and image 2" in first.message
-    wide: Tensor = torch.full_like(done.matrix.relative, 0.2)
-    vague = replace(done.matrix, relative_error=wide)
+    assert f"{len(stuck.density.matrix.failed)} of 3 pairs (image 1 and image 2" in first.message
+    wide: Tensor = torch.full_like(done.density.matrix.relative, 0.2)
+    vague = replace(done.density.matrix, relative_error=wide)
     found = {d.code: d for d in diagnose_distances(vague, names(3))}
     assert 0.2 <= float(str(found["large_error"].data["relative_error"])) < 0.25

@@ -17,7 +17,7 @@ from diffusion_geodesics.cli.options import ConfigOption, Given, PresetOption, c
 from diffusion_geodesics.cli.shared import ModelSettings, OutputFolder, Texts, part_of
 from diffusion_geodesics.comparison.settings import ComparisonSettings
 from diffusion_geodesics.extrapolation.settings import ExtrapolationSettings
-from diffusion_geodesics.image_sets.settings import DistanceSettings
+from diffusion_geodesics.image_sets.settings import DistanceSettings, MetricName
 from diffusion_geodesics.interpolation.settings import InterpolationSettings
 from diffusion_geodesics.runtime.settings import SettingsError
 from diffusion_geodesics.runtime.settings_file import read_settings_file
@@ -54,6 +54,11 @@ class DistanceBatch(DistanceSettings):
     def job(self, pairs: "Sequence[BatchPair]") -> "Job":
         from diffusion_geodesics.batch.jobs.distance import DistanceJob
 
+        if self.metric.metric is not MetricName.DENSITY:
+            raise SettingsError(
+                f"metric is {self.metric.metric.value}; a batch measures the density's distances: "
+                "leave it out, or give the images to geodesic distance"
+            )
         if any(pair.prompt_a or pair.prompt_b for pair in pairs):
             raise SettingsError(
                 "distances are under one prompt for all images; give it with --prompt, and "

@@ -56,7 +56,7 @@ def density(
         model = command.model.load(bars)
         settings = part_of(DensitySettings, command)
         result = image_densities(model, command.images, settings, observer=bars)
-    from diffusion_geodesics.reporting.jobs.image_sets import density_json
+    from diffusion_geodesics.reporting.jobs.densities import density_json
 
     text = density_json(result)
     if json:

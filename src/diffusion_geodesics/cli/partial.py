@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 
 KINDS = {"pairs": "compared-pair", "segments": "film-segment-1"}
@@ -22,13 +23,19 @@ def kept_work(folder: Path, what: str, *, file: bool = False) -> Iterator[Path |
     try:
         yield partial
     except BaseException:
-        if partial and (partial.exists() if file else any((partial / kind).glob("*.safetensors"))):
+        if partial and any(_files(partial) if file else (partial / kind).glob("*.safetensors")):
             say(f"finished {what} are kept in {partial}; the same command goes on from there")
         raise
     if partial and file:
-        partial.unlink(missing_ok=True)
+        for each in _files(partial):
+            each.unlink(missing_ok=True)
     elif partial:
         forget(partial, kind)
+
+
+def _files(partial: Path) -> list[Path]:
+    """The file, and those of further metrics beside it."""
+    return sorted(partial.parent.glob(f"{escape(partial.stem)}*{partial.suffix}"))
 
 
 def place_beside(folder: Path, suffix: str) -> Path | None:

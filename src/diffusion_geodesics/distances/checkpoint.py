@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -78,24 +79,35 @@ def fingerprint(points: Tensor, *settings: object) -> str:
 
 def save_table(file: Path, table: PairTable, mark: str) -> None:
     """Write a table atomically."""
+    save_tensors(file, {f.name: getattr(table, f.name) for f in fields(table)}, mark)
+
+
+def load_table(file: Path, mark: str) -> PairTable:
+    """Read a table; an empty one if there is no file."""
+    found = load_tensors(file, mark)
+    return PairTable.empty() if found is None else PairTable(**found)
+
+
+def save_tensors(file: Path, tensors: Mapping[str, Tensor], mark: str) -> None:
+    """Write tensors atomically, with the hash of the computation that they are of."""
     from safetensors.torch import save
 
-    tensors = {f.name: getattr(table, f.name).contiguous() for f in fields(table)}
+    plain = {name: tensor.contiguous() for name, tensor in tensors.items()}
     file.parent.mkdir(parents=True, exist_ok=True)
     staging = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        staging.write_bytes(save(tensors, metadata={"fingerprint": mark}))
+        staging.write_bytes(save(plain, metadata={"fingerprint": mark}))
         os.replace(staging, file)
     finally:
         staging.unlink(missing_ok=True)
 
 
-def load_table(file: Path, mark: str) -> PairTable:
-    """Read a table; an empty one if there is no file."""
+def load_tensors(file: Path, mark: str) -> dict[str, Tensor] | None:
+    """Read tensors of a computation; None if there is no file."""
     from safetensors import SafetensorError, safe_open
 
     if not file.exists():
-        return PairTable.empty()
+        return None
     try:
         with safe_open(file, framework="pt") as stored:
             if (stored.metadata() or {}).get("fingerprint") != mark:
@@ -103,6 +115,6 @@ def load_table(file: Path, mark: str) -> PairTable:
                     f"{file} holds distances of other points or settings; delete it, or name "
                     "another file to resume from"
                 )
-            return PairTable(**{f.name: stored.get_tensor(f.name) for f in fields(PairTable)})
+            return {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{file} cannot be read ({error}); delete it to start anew") from error

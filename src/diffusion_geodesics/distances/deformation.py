@@ -9,6 +9,7 @@ edge of the grid is 2.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -93,6 +94,15 @@ class Grid:
 
     def stretch(self, maps: Float[Tensor, "batch *grid axes"]) -> Float[Tensor, "batch *grid"]:
         """The determinant of the derivative of maps of the grid, cut off to [0.1, 10]."""
-        moved = torch.movedim(maps, -1, 1)
-        rows = torch.stack(self.slopes(moved), -1)  # (batch, component, *grid, axis)
-        return torch.linalg.det(torch.movedim(rows, 1, -2)).clamp(0.1, 10)
+        columns = [slope.unbind(1) for slope in self.slopes(torch.movedim(maps, -1, 1))]
+        return _determinant(columns).clamp(0.1, 10)
+
+
+def _determinant(columns: Sequence[Sequence[Tensor]]) -> Tensor:
+    """Of many small matrices at once, by expansion along the first column."""
+    first, *others = columns
+    if not others:
+        return first[0]
+    minors = ([[*c[:i], *c[i + 1 :]] for c in others] for i in range(len(first)))
+    terms = [(-1) ** i * x * _determinant(m) for i, (x, m) in enumerate(zip(first, minors, strict=True))]
+    return torch.stack(terms).sum(0)

@@ -27,11 +27,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from diffusion_geodesics.distances.checkpoint import fingerprint, load_tensors, save_tensors
 from diffusion_geodesics.distances.deformation import Grid
 from diffusion_geodesics.distances.reference import square
 from diffusion_geodesics.points import ArrayLike, as_points
@@ -158,6 +160,7 @@ class Metamorphosis:
         alpha: float = 0.0,
         batch: int = 512,
         errors: bool = False,
+        resume: Path | None = None,
         callback: Callable[[int, int], None] | None = None,
     ) -> MetamorphosisMatrix:
         """The distances of all pairs, at n (n - 1) / 2 times the cost of :meth:`between`.
@@ -167,9 +170,13 @@ class Metamorphosis:
             log_density: of the arrays in nats; distances are then multiplied by p^-α at the
                 geometric mean of both ends.
             errors: compare with two segments, at four times the cost.
+            resume: a file to which every finished batch is written; pairs in it are not computed
+                again.
+            callback: called with the pairs done and their number.
 
         Raises:
-            ValueError: fewer than two arrays, other shapes, or settings out of range.
+            ValueError: fewer than two arrays, other shapes, settings out of range, or a file to
+                resume from that belongs to another computation.
         """
         x = as_points(arrays, "arrays")
         x = x if channels else x[:, None]
@@ -182,12 +189,16 @@ class Metamorphosis:
             )
         pairs = torch.combinations(torch.arange(len(x)))
         finer = replace(self, segments=2, steps=2 * self.steps)
-        found: list[Tensor] = []
-        for now in pairs.split(batch):
+        mark = fingerprint(x, self, batch, errors)
+        known = None if resume is None else load_tensors(resume, mark)
+        found = [x.new_zeros(3, 0) if known is None else known["pairs"].to(x)]
+        for now in pairs[found[0].shape[1] :].split(batch):
             a, b = x[now[:, 0]], x[now[:, 1]]
             one = self.between(a, b)
             other = finer.between(a, b).value if errors else torch.full_like(one.motion, torch.nan)
             found.append(torch.stack([one.motion, one.appearance, (one.value - other).abs()]))
+            if resume is not None:
+                save_tensors(resume, {"pairs": torch.cat(found, 1)}, mark)
             if callback is not None:
                 callback(sum(part.shape[1] for part in found), len(pairs))
         motion, look, error = torch.cat(found, 1)

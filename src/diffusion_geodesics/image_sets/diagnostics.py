@@ -6,11 +6,12 @@ from pathlib import Path
 
 import torch
 
-from diffusion_geodesics.distances import DistanceMatrix, EndsMean
+from diffusion_geodesics.distances import DistanceMatrix, EndsMean, MetamorphosisMatrix
 from diffusion_geodesics.likelihood import FlowResult, LogDensity
 from diffusion_geodesics.runtime.diagnostic import Diagnostic
 
 LARGE_ERROR = 0.05  # relative error bar of a distance from which on it is warned about
+COARSE = 0.25  # the same for metamorphoses
 FEW_SAMPLES = 8  # samples of the trace below which their spread says little of the error
 
 
@@ -21,7 +22,7 @@ def short_names(names: Sequence[str]) -> list[str]:
     return [f"{stem} ({i + 1})" if seen[stem] > 1 else stem for i, stem in enumerate(stems)]
 
 
-def largest_share(matrix: DistanceMatrix) -> float:
+def largest_share(matrix: DistanceMatrix | MetamorphosisMatrix) -> float:
     """The largest error bar relative to its distance."""
     values, errors = matrix.values, matrix.errors
     return float(torch.where(values > 0, errors / values, 0).max())
@@ -51,6 +52,16 @@ def _distances(matrix: DistanceMatrix, names: Sequence[str]) -> Iterator[Diagnos
             "Every pair has its own reference density, so that distances of different pairs have "
             "different units and need not obey the triangle inequality.",
         )
+
+
+def diagnose_metamorphoses(matrix: MetamorphosisMatrix) -> tuple[Diagnostic, ...]:
+    """Everything to know about metamorphosis distances."""
+    if (share := largest_share(matrix)) <= COARSE:
+        return ()
+    message = (
+        f"Metamorphoses of one segment and of two differ by up to {100 * share:.0f}% of a distance."
+    )
+    return (Diagnostic("large_error", message, {"relative_error": share}),)
 
 
 def diagnose_densities(density: LogDensity) -> tuple[Diagnostic, ...]:

@@ -7,7 +7,12 @@ from typing import ClassVar
 from pydantic import Field
 
 from diffusion_geodesics.latents import settings as shared
-from diffusion_geodesics.runtime.settings import JobSettings, SettingsError
+from diffusion_geodesics.runtime.settings import (
+    JobSettings,
+    SettingsError,
+    SettingsGroup,
+    flat_fields,
+)
 
 
 class ReferenceName(Enum):
@@ -17,6 +22,45 @@ class ReferenceName(Enum):
     """The geometric mean over all images, which makes the distance a metric."""
     ENDS = "ends"
     """The geometric mean of a pair's own two densities."""
+
+
+class MetricName(Enum):
+    """What distances between images are of."""
+
+    DENSITY = "density"
+    """Geodesics of the density at the noise level."""
+    METAMORPHOSIS = "metamorphosis"
+    """Pixels that may move as well as change."""
+    LATENT = "latent"
+    """The norm of the difference of the clean latents."""
+    EUCLIDEAN = "euclidean"
+    """The root mean square difference of the pixels."""
+    ALL = "all"
+    """All of these, and how differently they rank neighbours."""
+
+    @property
+    def measured(self) -> tuple["MetricName", ...]:
+        """The metrics that are measured, this one first; the Euclidean one always is."""
+        every = tuple(name for name in MetricName if name is not MetricName.ALL)
+        return every if self is MetricName.ALL else tuple({self: 0, MetricName.EUCLIDEAN: 0})
+
+
+class DistanceMetric(shared.Metric):
+    """What distances are of: one metric or all; the others here are of the density's, p^(-2α)."""
+
+    metric: MetricName = MetricName.DENSITY
+    """What distances are of; the Euclidean ones are always shown beside them."""
+
+
+class MetamorphosisSettings(SettingsGroup):
+    """Distances of pixels that may move."""
+
+    title: ClassVar[str] = "Metamorphosis"
+
+    motion_weight: float = Field(default=0.01, gt=0, lt=1e9)
+    """λ, what moving costs, in squares of pixel values per square of half the longest edge."""
+    edge: int = Field(default=32, ge=4, le=shared.MOST_PIXELS)
+    """Longest edge in pixels that images are reduced to before they are compared."""
 
 
 class DistanceSettings(JobSettings):
@@ -31,14 +75,24 @@ class DistanceSettings(JobSettings):
     prompts: shared.ContrastedPrompt = shared.ContrastedPrompt()
     framing: shared.Framing = shared.Framing()
     inversion: shared.Inversion = shared.Inversion()
-    metric: shared.Metric = shared.Metric()
+    metric: DistanceMetric = DistanceMetric()
+    metamorphosis: MetamorphosisSettings = MetamorphosisSettings()
     solve: shared.Solve = shared.Solve()
 
     def inert(self) -> Mapping[str, str]:
-        score = self.metric.score
-        if score.has_negative:
-            return {}
-        return {"negative": f"the {score.value} score compares with no other prompt"}
+        chosen, score = self.metric.metric, self.metric.score
+        found: dict[str, str] = {}
+        if MetricName.METAMORPHOSIS not in chosen.measured:
+            reason = f"the metric is {chosen.value}, in which nothing moves"
+            found |= dict.fromkeys(flat_fields(MetamorphosisSettings), reason)
+        if MetricName.DENSITY not in chosen.measured:
+            reason = f"the metric is {chosen.value}, which needs no density"
+            groups = (self.prompts, self.inversion, self.metric, self.solve)
+            names = {name for group in groups for name in flat_fields(type(group))}
+            return found | dict.fromkeys({*names, "reference", "batch"} - {"metric"}, reason)
+        if not score.has_negative:
+            found["negative"] = f"the {score.value} score compares with no other prompt"
+        return found
 
     def check(self) -> None:
         if self.metric.score is shared.ScoreKind.PUBLISHED_RANDOM:

@@ -15,8 +15,9 @@ from diffusion_geodesics.image_sets.distances import DistancesResult
 from diffusion_geodesics.interpolation.result import InterpolationResult
 from diffusion_geodesics.reporting.blocks import Block, VideoClip
 from diffusion_geodesics.reporting.jobs.comparison import comparison_report
+from diffusion_geodesics.reporting.jobs.densities import densities_report
+from diffusion_geodesics.reporting.jobs.distances import distances_report
 from diffusion_geodesics.reporting.jobs.extrapolation import extrapolation_report
-from diffusion_geodesics.reporting.jobs.image_sets import densities_report, distances_report
 from diffusion_geodesics.reporting.jobs.interpolation import interpolation_report
 from diffusion_geodesics.reporting.jobs.video import video_report
 from diffusion_geodesics.reporting.playback import Upscaler

@@ -18,6 +18,7 @@ STAGES = {
     "match": "Matching the images",
     "direction": "Finding the direction",
     "solve": "Solving for the geodesic",
+    "move": "Finding what moves",
     "ray": "Following the ray",
     "measure": "Measuring",
     "pairs": "Pairs",

@@ -130,9 +130,9 @@ EXPLORATIONS = (
     Exploration(
         "distances",
         "Distances",
-        "Geodesic distances between all pairs of pictures, and a map of them.",
+        "Distances between all pairs of pictures under one metric or all, and a map of them.",
         DistanceSettings,
-        ("strength", "level"),
+        ("metric", "strength", "level"),
         _distances,
     ),
     Exploration(

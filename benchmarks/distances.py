@@ -1,0 +1,232 @@
+"""What distances between images say of what they show: digits, rendered portraits, a man who talks.
+
+Each row is an area under the curve: how often what should be near is nearer than what should not. A
+part whose data are not there is skipped. The folder of the data is DIFFUSION_GEODESICS_DATA, or
+shared/data beside the repository.
+
+    python -m benchmarks.distances --write benchmarks/results
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated
+
+import cyclopts
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d
+
+from benchmarks.distance_images import (
+    FILM,
+    WEIGHTS,
+    changes,
+    digit_images,
+    faces,
+    in_colours_of,
+    persons,
+)
+from benchmarks.distance_metrics import Between, euclid, geodesics, learned, moving, square
+from benchmarks.evidence.digit_data import DATA, IMAGES, digits_model
+from benchmarks.record import Data, as_data, commit, shown, table, write_page
+from diffusion_geodesics import image_distances, load_model
+from diffusion_geodesics.distances import Metamorphosis, metamorphosis_mean
+from diffusion_geodesics.measures import Interval, bootstrap_mean
+from diffusion_geodesics.reporting.pixels import to_image
+from training.portraits import render
+
+DIGITS, SOLVED, ASKED, LISTED = 250, 60, 400, 100
+"""Digits compared with each other; of which also by networks; held against all others, of which
+so many, nearest by pixels, are listed for each."""
+PERSONS, FEW = 32, 5
+"""Rendered persons; of which also by geodesics of the density."""
+Rows = dict[str, dict[str, Interval]]
+"""By name of the row and of the metric."""
+
+
+def classes(values: Tensor, labels: Tensor) -> tuple[Interval, Interval]:
+    """How often a pair of one class is nearer than one of two, and leave-one-out 1-NN; intervals
+    over images."""
+    same, own = labels[:, None] == labels, torch.eye(len(labels), dtype=torch.bool)
+    others = values[~same].sort().values
+    beyond = 1 - torch.searchsorted(others, values, right=True) / len(others)
+    pairs = same & ~own
+    each = (beyond * pairs).sum(1) / pairs.sum(1)
+    right = labels[values.masked_fill(own, torch.inf).argmin(1)] == labels
+    return bootstrap_mean(each.tolist()), bootstrap_mean(right.double().tolist())
+
+
+def digits() -> tuple[Rows, Data]:
+    """MNIST digits against each other, and against all others of the file."""
+    images, labels = digit_images()
+    model = digits_model()
+    codec = model.codec(28, 28)
+    latents = torch.cat([codec.encode(p.expand(-1, 3, -1, -1)) for p in images.split(500)])
+    move, rows = moving(0.1), Rows()
+
+    def keep(name: str, metric: str, values: Tensor) -> None:
+        area, nearest = classes(values, labels[: len(values)])
+        rows.setdefault(f"{name}, same class nearer", {})[metric] = area
+        rows.setdefault(f"{name}, leave-one-out 1-NN", {})[metric] = nearest
+
+    some, name = images[:DIGITS], f"{DIGITS} digits"
+    keep(name, "Euclid", square(some, euclid))
+    keep(name, "latent", torch.cdist(latents[:DIGITS], latents[:DIGITS]))
+    keep(name, "metamorphosis", square(some, move))
+    few, name = images[:SOLVED], f"{SOLVED} of them"
+    settings: Data = {"metric": "all", "motion_weight": 0.1, "batch": 256, "size": 28}
+    found = image_distances(model, list(few.expand(-1, 3, -1, -1)), **settings)
+    for metric, matrix in found.matrices.items():
+        name_of = {"euclidean": "Euclid"}.get(metric.value, metric.value)
+        keep(name, name_of, matrix.values.float())
+    keep(name, "ST-LPIPS", square(few, learned(64)))
+    asked, known = images[:ASKED], images[ASKED:]
+    far = torch.cdist(asked.flatten(1), known.flatten(1))
+    listed = far.topk(LISTED, largest=False).indices
+    pairs = asked.repeat_interleave(LISTED, 0), known[listed.flatten()]
+    best = listed.gather(1, move(*pairs).reshape(-1, LISTED).argmin(1, keepdim=True))[:, 0]
+    nearest = {
+        "Euclid": far.argmin(1),
+        "latent": torch.cdist(latents[:ASKED], latents[ASKED:]).argmin(1),
+        "metamorphosis": best,
+    }
+    wrong = {m: labels[ASKED:][at] != labels[:ASKED] for m, at in nearest.items()}
+    name = f"1-NN error, {ASKED} digits against {len(known)}"
+    rows[name] = {m: bootstrap_mean(x.double().tolist()) for m, x in wrong.items()}
+    return rows, {"ms_a_pair": {"digits, 28 pixels": speed(images, move)}}
+
+
+def speed(images: Tensor, between: Between, count: int = 400) -> float:
+    """Milliseconds of processor time a pair on one core."""
+    begun = time.process_time()
+    between(images[:count], images[count : 2 * count])
+    return 1e3 * (time.process_time() - begun) / count
+
+
+def portraits() -> tuple[Rows, Data]:
+    """A person changed, against others in the pose, mood and light of the anchor."""
+    people = persons(PERSONS)
+    i, j = (~torch.eye(PERSONS, dtype=torch.bool)).nonzero().T
+    images, variants = render(people), changes(people)
+    disguised = render(in_colours_of(people.select(j), people.select(i)))
+    model, rows = load_model("embedded"), Rows()
+    codec, move = model.codec(128, 128), moving(0.01)
+
+    def small(x: Tensor) -> Tensor:
+        return avg_pool2d(x, 4)
+
+    def latent(a: Tensor, b: Tensor) -> Tensor:
+        a, b = (torch.cat([codec.encode(p) for p in x.split(64)]) for x in (a, b))
+        return (a - b).norm(dim=1)
+
+    metrics: Mapping[str, tuple[Between, int]] = {
+        "Euclid": (euclid, PERSONS),
+        "latent": (latent, PERSONS),
+        "metamorphosis": (lambda a, b: move(small(a), small(b)), PERSONS),
+        "ST-LPIPS": (learned(64), PERSONS),
+        "density": (geodesics, FEW),
+        f"metamorphosis, the same {FEW}": (lambda a, b: move(small(a), small(b)), FEW),
+    }
+    for metric, (between, count) in metrics.items():
+        part = ((i < count) & (j < count)).nonzero()[:, 0]
+        first = [images[i[part]]] * 2 + [images[:count]] * len(variants)
+        second = [images[j[part]], disguised[part], *(x[:count] for x in variants.values())]
+        found = between(torch.cat(first), torch.cat(second)).split([len(x) for x in first])
+        others = [values.reshape(count, -1) for values in found[:2]]
+        for which, far in zip(("others", "others in the same colours"), others, strict=True):
+            for name, near in zip(variants, found[2:], strict=True):
+                each = (near[:, None] < far).double().mean(1)
+                row = rows.setdefault(f"portraits, {name}, against {which}", {})
+                row[metric] = bootstrap_mean(each.tolist())
+    return rows, {"ms_a_pair": {"portraits, 32 pixels": speed(small(disguised), move)}}
+
+
+def film() -> tuple[Rows, Data]:
+    """A man who talks and turns his head, against other faces."""
+    man, others = faces()
+    images, count, row = torch.cat([man, others]), len(man), dict[str, Interval]()
+    own = torch.eye(count, dtype=torch.bool)
+    networks = {"ST-LPIPS": learned(64)}
+    for metric, between in {"Euclid": euclid, "metamorphosis": moving(0.01), **networks}.items():
+        values = square(images, between)
+        near, far = values[:count, :count], values[:count, count:]
+        beyond = (near[:, :, None] < far[:, None]).double().mean(2)
+        row[metric] = bootstrap_mean(
+            [float(x[~o].mean()) for x, o in zip(beyond, own, strict=True)]
+        )
+    return {f"{count} frames of a man who talks, against {len(others)} other faces": row}, {}
+
+
+PARTS: Mapping[str, tuple[Callable[[], tuple[Rows, Data]], tuple[Path, ...]]] = {
+    "digits": (digits, (IMAGES,)),
+    "portraits": (portraits, (DATA / "weights" / "stlpips_alex.safetensors",)),
+    "film": (film, (FILM, WEIGHTS)),
+}
+"""What is measured, and the files that it needs."""
+
+
+def picture(file: Path) -> None:
+    """A person's head in five poses, its Euclidean mean and its metamorphosis mean."""
+    poses = persons(1).select([0] * 5)
+    images = render(poses.map(lambda n, x: torch.linspace(-0.5, 0.5, 5) if n == "yaw" else x))
+    mean, _ = metamorphosis_mean(Metamorphosis(motion_weight=0.01, steps=60), images)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    to_image(torch.cat([*images, images.mean(0), mean], 2).clamp(0, 1)).save(file)
+
+
+def page(done: Data) -> str:
+    """All rows as a table."""
+    rows = {name: row for part in done.values() for name, row in part["rows"].items()}
+    metrics = list(dict.fromkeys(m for row in rows.values() for m in row))
+    cells = [
+        [name, *(shown(Interval(**row[m])) if m in row else "–" for m in metrics)]
+        for name, row in rows.items()
+    ]
+    speeds = {k: v for part in done.values() for k, v in part.get("ms_a_pair", {}).items()}
+    told = "; ".join(f"{name}: {ms:.1f} ms" for name, ms in speeds.items())
+    seconds = sum(part["seconds"] for part in done.values())
+    made = sorted({part["commit"] for part in done.values()})
+    return (
+        f"Made by `python -m benchmarks.distances` at commit {', '.join(made)}, {seconds:.0f} s of "
+        f"one core. Means and 95% intervals over images. A metamorphosis distance of a pair on one "
+        f"core: {told}.\n\n" + table(("", *metrics), cells)
+    )
+
+
+def main(
+    *,
+    only: Annotated[tuple[str, ...], cyclopts.Parameter(consume_multiple=True)] = tuple(PARTS),
+    write: Path | None = None,
+    mean: Path | None = None,
+) -> None:
+    """Measure what distances say.
+
+    Args:
+        only: parts of digits, portraits, film.
+        write: folder for distances.md and distances.json; parts of an earlier run are kept there.
+        mean: write the picture of a mean to this file and do nothing else.
+    """
+    torch.set_num_threads(1)
+    if mean is not None:
+        picture(mean)
+        return
+    file = None if write is None else write / "distances.json"
+    done: Data = json.loads(file.read_text("utf-8")) if file and file.is_file() else {}
+    for name in only:
+        measure, needed = PARTS[name]
+        if missing := [str(path) for path in needed if not path.is_file()]:
+            print(f"{name}: skipped, missing: {', '.join(missing)}")
+            continue
+        begun = time.process_time()
+        rows, more = measure()
+        kept = {row: {m: as_data(x) for m, x in found.items()} for row, found in rows.items()}
+        spent = round(time.process_time() - begun)
+        done[name] = {"rows": kept, **more, "seconds": spent, "commit": commit()}
+    write_page(write, "distances", "Distances, measured", page(done), done)
+
+
+if __name__ == "__main__":
+    cyclopts.run(main)
