@@ -149,7 +149,7 @@ def test_two_images_without_the_network(metric: str) -> None:
     found = image_distances(MODEL, IMAGES[:2], metric=metric, observer=events.append)
     assert found.costs.total.nfe == 0
     assert {name.value for name in found.matrices} == {metric, "euclidean"}
-    assert found.settings.metric.metric.value == next(iter(found.matrices)).value
+    assert found.settings.distance.metric.value == next(iter(found.matrices)).value
     assert 0 < float(found.matrix.values[0, 1]) < math.inf
     with pytest.raises(ValueError, match=f"measured: {metric}.*expected density"):
         _ = found.density

@@ -54,10 +54,10 @@ class DistanceBatch(DistanceSettings):
     def job(self, pairs: "Sequence[BatchPair]") -> "Job":
         from diffusion_geodesics.batch.jobs.distance import DistanceJob
 
-        if self.metric.metric is not MetricName.DENSITY:
+        if self.distance.metric is not MetricName.DENSITY:
             raise SettingsError(
-                f"metric is {self.metric.metric.value}; a batch measures the density's distances: "
-                "leave it out, or give the images to geodesic distance"
+                f"metric is {self.distance.metric.value}; a batch measures distances of the density "
+                "only: leave it out, or give the images to geodesic distance"
             )
         if any(pair.prompt_a or pair.prompt_b for pair in pairs):
             raise SettingsError(

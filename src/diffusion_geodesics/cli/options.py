@@ -39,7 +39,7 @@ Given = dict[str, Any] | None  # the options that were given; `takes` says which
 PANELS = (
     "Settings, Batch, Output, Server, Options, Direction (exactly one of the first six), Ray, "
     "Analysis, Clip, Frames, Mask, Film files, Measures, Density, Prompts, Prompt, Size, "
-    "Model, Noise level, Metric, Metamorphosis, Solver, Remedies"
+    "Model, Noise level, Distance, Metric, Solver, Remedies"
 ).split(", ")
 """Panels of the help, in order."""
 SHORT = ("output", "method")  # options that can be given by their first letter

@@ -103,6 +103,8 @@ def _determinant(columns: Sequence[Sequence[Tensor]]) -> Tensor:
     first, *others = columns
     if not others:
         return first[0]
-    minors = ([[*c[:i], *c[i + 1 :]] for c in others] for i in range(len(first)))
-    terms = [(-1) ** i * x * _determinant(m) for i, (x, m) in enumerate(zip(first, minors, strict=True))]
-    return torch.stack(terms).sum(0)
+    total = torch.zeros_like(first[0])
+    for i, entry in enumerate(first):
+        minor = [[*column[:i], *column[i + 1 :]] for column in others]
+        total = total + (-1) ** i * entry * _determinant(minor)
+    return total

@@ -192,7 +192,8 @@ class Metamorphosis:
         mark = fingerprint(x, self, batch, errors)
         known = None if resume is None else load_tensors(resume, mark)
         found = [x.new_zeros(3, 0) if known is None else known["pairs"].to(x)]
-        for now in pairs[found[0].shape[1] :].split(batch):
+        for start in range(found[0].shape[1], len(pairs), batch):
+            now = pairs[start : start + batch]
             a, b = x[now[:, 0]], x[now[:, 1]]
             one = self.between(a, b)
             other = finer.between(a, b).value if errors else torch.full_like(one.motion, torch.nan)
@@ -200,7 +201,7 @@ class Metamorphosis:
             if resume is not None:
                 save_tensors(resume, {"pairs": torch.cat(found, 1)}, mark)
             if callback is not None:
-                callback(sum(part.shape[1] for part in found), len(pairs))
+                callback(min(start + batch, len(pairs)), len(pairs))
         motion, look, error = torch.cat(found, 1)
         factor = torch.exp(-alpha * level.to(x)[pairs].mean(1))
         values = ((motion + look) * factor.square(), motion, look, error * factor)

@@ -141,7 +141,7 @@ def image_distances(
     every image is encoded; none for the other metrics.
     """
     settings = (settings or DistanceSettings()).updated(**changes)
-    run, chosen = Run(observer), settings.metric.metric
+    run, chosen = Run(observer), settings.distance.metric
     pictures = load_pictures(model, images, settings.framing, least=2)
     found: dict[MetricName, Matrix] = {}
     solved = clean = None
@@ -181,9 +181,7 @@ def _metamorphoses(
     images = pictures.images.to(model.device) if gpu else pictures.images
     beside = None if resume is None else resume.with_suffix(f".metamorphosis{resume.suffix}")
     with run.stage("move", total=0) as stage:
-        return metamorphosis_distances(
-            images, settings.metamorphosis, resume=beside, callback=stage
-        )
+        return metamorphosis_distances(images, settings.distance, resume=beside, callback=stage)
 
 
 def _noised(
@@ -205,7 +203,6 @@ def _solved(
     solve, latents = settings.solve, noised.latents
     radius = float(latents.norm(dim=1).mean())
     manifold = Flat() if settings.metric.flat else Sphere(radius)
-    metric = settings.metric.model_copy(update={"metric": MetricName.DENSITY})
     geometry = shared_geometry(noised, settings.metric, solve.seed)
     with run.stage("solve", total=0) as stage:
 
@@ -228,7 +225,7 @@ def _solved(
             seed=solve.seed,
             batch=settings.batch,
             resume=resume,
-            identity=f"{model.hash} {settings.prompts!r} {metric!r} {noised.level!r}",
+            identity=f"{model.hash} {settings.prompts!r} {settings.metric!r} {noised.level!r}",
             callback=show,
         )
     return DensityDistances(latents, manifold, matrix)

@@ -14,7 +14,7 @@ from torch.nn.functional import interpolate
 
 from diffusion_geodesics.diffusion import Images
 from diffusion_geodesics.distances import Metamorphosis, MetamorphosisMatrix
-from diffusion_geodesics.image_sets.settings import MetamorphosisSettings
+from diffusion_geodesics.image_sets.settings import DistanceChoice
 
 HELD = 2**21
 """Numbers of the images of one batch of pairs."""
@@ -65,7 +65,7 @@ def _norms(points: Float[Tensor, "points *dims"]) -> Float[Tensor, "points point
 
 def metamorphosis_distances(
     images: Images,
-    settings: MetamorphosisSettings,
+    settings: DistanceChoice,
     *,
     resume: Path | None = None,
     callback: Callable[[int, int], None] | None = None,

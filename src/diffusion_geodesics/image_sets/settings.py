@@ -45,22 +45,24 @@ class MetricName(Enum):
         return every if self is MetricName.ALL else tuple({self: 0, MetricName.EUCLIDEAN: 0})
 
 
-class DistanceMetric(shared.Metric):
-    """What distances are of: one metric or all; the others here are of the density's, p^(-2α)."""
+class DistanceChoice(SettingsGroup):
+    """What distances are of."""
+
+    title: ClassVar[str] = "Distance"
 
     metric: MetricName = MetricName.DENSITY
-    """What distances are of; the Euclidean ones are always shown beside them."""
-
-
-class MetamorphosisSettings(SettingsGroup):
-    """Distances of pixels that may move."""
-
-    title: ClassVar[str] = "Metamorphosis"
-
+    """One metric, or all; Euclidean distances are always shown beside it."""
     motion_weight: float = Field(default=0.01, gt=0, lt=1e9)
-    """λ, what moving costs, in squares of pixel values per square of half the longest edge."""
+    """λ of metamorphoses: what moving costs, in squares of pixel values per square of half the
+    longest edge."""
     edge: int = Field(default=32, ge=4, le=shared.MOST_PIXELS)
-    """Longest edge in pixels that images are reduced to before they are compared."""
+    """Longest edge in pixels that images are reduced to for metamorphoses."""
+
+    def inert(self) -> Mapping[str, str]:
+        if MetricName.METAMORPHOSIS in self.metric.measured:
+            return {}
+        reason = f"the metric is {self.metric.value}, in which nothing moves"
+        return {"motion_weight": reason, "edge": reason}
 
 
 class DistanceSettings(JobSettings):
@@ -75,24 +77,20 @@ class DistanceSettings(JobSettings):
     prompts: shared.ContrastedPrompt = shared.ContrastedPrompt()
     framing: shared.Framing = shared.Framing()
     inversion: shared.Inversion = shared.Inversion()
-    metric: DistanceMetric = DistanceMetric()
-    metamorphosis: MetamorphosisSettings = MetamorphosisSettings()
+    distance: DistanceChoice = DistanceChoice()
+    metric: shared.Metric = shared.Metric()
     solve: shared.Solve = shared.Solve()
 
     def inert(self) -> Mapping[str, str]:
-        chosen, score = self.metric.metric, self.metric.score
-        found: dict[str, str] = {}
-        if MetricName.METAMORPHOSIS not in chosen.measured:
-            reason = f"the metric is {chosen.value}, in which nothing moves"
-            found |= dict.fromkeys(flat_fields(MetamorphosisSettings), reason)
+        chosen, score = self.distance.metric, self.metric.score
         if MetricName.DENSITY not in chosen.measured:
             reason = f"the metric is {chosen.value}, which needs no density"
             groups = (self.prompts, self.inversion, self.metric, self.solve)
-            names = {name for group in groups for name in flat_fields(type(group))}
-            return found | dict.fromkeys({*names, "reference", "batch"} - {"metric"}, reason)
-        if not score.has_negative:
-            found["negative"] = f"the {score.value} score compares with no other prompt"
-        return found
+            names = (name for group in groups for name in flat_fields(type(group)))
+            return dict.fromkeys((*names, "reference", "batch"), reason)
+        if score.has_negative:
+            return {}
+        return {"negative": f"the {score.value} score compares with no other prompt"}
 
     def check(self) -> None:
         if self.metric.score is shared.ScoreKind.PUBLISHED_RANDOM:

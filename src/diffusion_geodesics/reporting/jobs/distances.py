@@ -48,7 +48,7 @@ WORDS = {
 
 def distances_report(result: DistancesResult) -> Report:
     """Everything that is written about distances."""
-    pictures, chosen = result.pictures, result.settings.metric.metric
+    pictures, chosen = result.pictures, result.settings.distance.metric
     names, shown = short_names(pictures.names), list(result.matrices)
     shown = shown if chosen is MetricName.ALL else shown[:1]
     images, inputs = common.sources(pictures)
@@ -100,7 +100,7 @@ def _facts(result: DistancesResult) -> Iterator[Fact]:
     if MetricName.DENSITY in result.matrices:
         yield from _density_facts(result)
     if MetricName.METAMORPHOSIS in result.matrices:
-        found, chosen = result.metamorphosis, result.settings.metamorphosis
+        found, chosen = result.metamorphosis, result.settings.distance
         share = float((found.motion / found.values.square()).nanmean())
         about = f"of the squares of distances, in the mean; λ = {chosen.motion_weight:g}"
         yield Fact("Motion", f"{100 * share:.0f}%", about)
@@ -160,7 +160,7 @@ def _values(result: DistancesResult, names: list[str]) -> dict[str, object]:
     values = {
         "images": common.framed(pictures),
         "names": names,
-        "metric": result.settings.metric.metric.value,
+        "metric": result.settings.distance.metric.value,
         "distances": result.matrix.values,
         "errors": result.matrix.errors,
         "embedding": {"positions": plane.positions, "share": plane.share},
