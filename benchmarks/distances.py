@@ -27,22 +27,21 @@ from benchmarks.distance_images import (
     digit_images,
     faces,
     in_colours_of,
+    means,
     persons,
 )
 from benchmarks.distance_metrics import Between, euclid, geodesics, learned, moving, square
 from benchmarks.evidence.digit_data import DATA, IMAGES, digits_model
 from benchmarks.record import Data, as_data, commit, shown, table, write_page
 from diffusion_geodesics import image_distances, load_model
-from diffusion_geodesics.distances import Metamorphosis, metamorphosis_mean
 from diffusion_geodesics.measures import Interval, bootstrap_mean
-from diffusion_geodesics.reporting.pixels import to_image
 from training.portraits import render
 
 DIGITS, SOLVED, ASKED, LISTED = 250, 40, 200, 50
 """Digits compared with each other; of which also by networks; held against all others, of which
 so many, nearest by pixels, are listed for each."""
-PERSONS, FEW = 32, 4
-"""Rendered persons; of which also by geodesics of the density."""
+PERSONS, OTHERS, FEW = 32, 8, 4
+"""Rendered persons; others that each is held against; persons also joined by geodesics."""
 Rows = dict[str, dict[str, Interval]]
 """By name of the row and of the metric."""
 
@@ -143,7 +142,9 @@ def density() -> tuple[Rows, Data]:
 def _persons(kind: str, count: int, metrics: Mapping[str, Between]) -> Rows:
     """How often a person changed is nearer than another: means over persons."""
     people, rows = persons(PERSONS).select(slice(count)), Rows()
-    i, j = (~torch.eye(count, dtype=torch.bool)).nonzero().T
+    against = min(OTHERS, count - 1)
+    i = torch.arange(count).repeat_interleave(against)
+    j = (i + torch.arange(1, against + 1).repeat(count)) % count
     images, variants = render(people), changes(people)
     disguised = render(in_colours_of(people.select(j), people.select(i)))
     first = [images[i]] * 2 + [images] * len(variants)
@@ -188,15 +189,6 @@ PARTS: Mapping[str, tuple[Callable[[], tuple[Rows, Data]], tuple[Path, ...]]] = 
 """What is measured, and the files that it needs."""
 
 
-def picture(file: Path) -> None:
-    """A person's head in five poses, its Euclidean mean and its metamorphosis mean."""
-    poses = persons(1).select([0] * 5)
-    images = render(poses.map(lambda n, x: torch.linspace(-0.5, 0.5, 5) if n == "yaw" else x))
-    mean, _ = metamorphosis_mean(Metamorphosis(motion_weight=0.01, steps=60), images)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    to_image(torch.cat([*images, images.mean(0), mean], 2).clamp(0, 1)).save(file)
-
-
 def page(done: Data) -> str:
     """All rows as a table."""
     rows = {name: row for part in done.values() for name, row in part["rows"].items()}
@@ -227,11 +219,11 @@ def main(
     Args:
         only: of digits, references, portraits, film, solved, density.
         write: folder for distances.md and distances.json; parts of an earlier run are kept there.
-        mean: write the picture of a mean to this file and do nothing else.
+        mean: write a picture of means to this file and do nothing else.
     """
     torch.set_num_threads(1)
     if mean is not None:
-        picture(mean)
+        means(mean)
         return
     file = None if write is None else write / "distances.json"
     done: Data = json.loads(file.read_text("utf-8")) if file and file.is_file() else {}
