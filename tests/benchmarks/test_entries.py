@@ -27,8 +27,8 @@ from training.clips import Law, Motion
 
 Loads = Callable[[str, FunctionModel], None]
 ENTRIES = (
-    "batches", "clips", "corners", "cost", "endpoints", "evidence", "extrapolation",
-    "solvers", "startup", "truth",
+    "batches", "clips", "corners", "cost", "distances", "endpoints", "evidence",
+    "extrapolation", "solvers", "startup", "truth",
 )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from benchmarks.distance_images import (
+from benchmarks.distances.images import (
     FILM,
     WEIGHTS,
     changes,
@@ -30,7 +30,7 @@ from benchmarks.distance_images import (
     means,
     persons,
 )
-from benchmarks.distance_metrics import Between, euclid, geodesics, learned, moving, square
+from benchmarks.distances.metrics import Between, euclid, geodesics, learned, moving, square
 from benchmarks.evidence.digit_data import DATA, IMAGES, digits_model
 from benchmarks.record import Data, as_data, commit, shown, table, write_page
 from diffusion_geodesics import image_distances, load_model

@@ -1,0 +1,1 @@
+"""What distances between images say of what they show."""
