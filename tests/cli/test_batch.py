@@ -75,6 +75,16 @@ def test_each_job_has_its_own_options(geodesic: Geodesic, tmp_path: Path) -> Non
     assert all("--retries" in text and "--pairs-per-batch" in text for text in helps.values())
 
 
+def test_a_batch_of_distances_is_of_the_density(
+    geodesic: Geodesic, folder: Path, tmp_path: Path
+) -> None:
+    images = [folder / f"{name}.png" for name in "ab"]
+    options = ("--all-pairs", "--job", "distance", "--metric", "latent", "-o", "out")
+    said = geodesic("batch", *images, *options, cwd=tmp_path)
+    assert "measures distances of the density only" in said.error
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.slow
 def test_the_settings_of_a_run_can_be_taken_for_a_batch(
     geodesic: Geodesic, folder: Path, tmp_path: Path
