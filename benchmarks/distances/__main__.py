@@ -37,7 +37,7 @@ from diffusion_geodesics import image_distances, load_model
 from diffusion_geodesics.measures import Interval, bootstrap_mean
 from training.portraits import render
 
-DIGITS, SOLVED, ASKED, LISTED = 250, 40, 200, 50
+DIGITS, SOLVED, ASKED, LISTED = 250, 40, 400, 50
 """Digits compared with each other; of which also by networks; held against all others, of which
 so many, nearest by pixels, are listed for each."""
 PERSONS, OTHERS, FEW = 32, 8, 4
