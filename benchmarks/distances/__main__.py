@@ -78,7 +78,7 @@ def solved() -> tuple[Rows, Data]:
     values = {name.value: matrix.values.float() for name, matrix in found.matrices.items()}
     values["Euclid"] = values.pop("euclidean")
     values["ST-LPIPS"] = square(images, learned(64))
-    return _rows(f"{SOLVED} of them", labels, values), {}
+    return _rows(f"{SOLVED} of these digits", labels, values), {}
 
 
 def references() -> tuple[Rows, Data]:
@@ -136,7 +136,7 @@ def portraits() -> tuple[Rows, Data]:
 
 def density() -> tuple[Rows, Data]:
     """Some of these persons, by geodesics of the density."""
-    return _persons(f"{FEW} of them", FEW, {"Euclid": euclid, "density": geodesics}), {}
+    return _persons(f"{FEW} of these persons", FEW, {"Euclid": euclid, "density": geodesics}), {}
 
 
 def _persons(kind: str, count: int, metrics: Mapping[str, Between]) -> Rows:
@@ -180,17 +180,18 @@ LEARNED = DATA / "weights" / "stlpips_alex.safetensors"
 NETWORKS = [DATA / "weights" / f"mnist_{name}.safetensors" for name in ("latent_flow", "vae_6x6")]
 PARTS: Mapping[str, tuple[Callable[[], tuple[Rows, Data]], tuple[Path, ...]]] = {
     "digits": (digits, (IMAGES, *NETWORKS)),
+    "solved": (solved, (IMAGES, *NETWORKS, LEARNED)),
     "references": (references, (IMAGES, *NETWORKS)),
     "portraits": (portraits, (LEARNED,)),
-    "film": (film, (FILM, WEIGHTS, LEARNED)),
-    "solved": (solved, (IMAGES, *NETWORKS, LEARNED)),
     "density": (density, ()),
+    "film": (film, (FILM, WEIGHTS, LEARNED)),
 }
 """What is measured, and the files that it needs."""
 
 
 def page(done: Data) -> str:
     """All rows as a table."""
+    done = {name: done[name] for name in PARTS if name in done}
     rows = {name: row for part in done.values() for name, row in part["rows"].items()}
     metrics = list(dict.fromkeys(m for row in rows.values() for m in row))
     cells = [
@@ -217,7 +218,7 @@ def main(
     """Measure what distances say.
 
     Args:
-        only: of digits, references, portraits, film, solved, density.
+        only: of digits, solved, references, portraits, density, film.
         write: folder for distances.md and distances.json; parts of an earlier run are kept there.
         mean: write a picture of means to this file and do nothing else.
     """

@@ -54,9 +54,10 @@ class DistanceBatch(DistanceSettings):
     def job(self, pairs: "Sequence[BatchPair]") -> "Job":
         from diffusion_geodesics.batch.jobs.distance import DistanceJob
 
-        if self.distance.metric is not MetricName.DENSITY:
+        metric = self.distance.metric
+        if metric is not MetricName.DENSITY:
             raise SettingsError(
-                f"metric is {self.distance.metric.value}; a batch measures distances of the density "
+                f"metric is {metric.value}; a batch measures distances of the density "
                 "only: leave it out, or give the images to geodesic distance"
             )
         if any(pair.prompt_a or pair.prompt_b for pair in pairs):
