@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from glob import escape
 from pathlib import Path
 
 KINDS = {"pairs": "compared-pair", "segments": "film-segment-1"}
@@ -23,8 +22,9 @@ def kept_work(folder: Path, what: str, *, file: bool = False) -> Iterator[Path |
     try:
         yield partial
     except BaseException:
-        if partial and any(_files(partial) if file else (partial / kind).glob("*.safetensors")):
-            say(f"finished {what} are kept in {partial}; the same command goes on from there")
+        if kept := partial and (_files(partial) if file else _folder(partial, kind)):
+            places = " and ".join(map(str, kept))
+            say(f"finished {what} are kept in {places}; the same command goes on from there")
         raise
     if partial and file:
         for each in _files(partial):
@@ -34,8 +34,14 @@ def kept_work(folder: Path, what: str, *, file: bool = False) -> Iterator[Path |
 
 
 def _files(partial: Path) -> list[Path]:
-    """The file, and those of further metrics beside it."""
-    return sorted(partial.parent.glob(f"{escape(partial.stem)}*{partial.suffix}"))
+    """The file, and that of metamorphoses beside it, where they are."""
+    beside = partial.with_suffix(f".metamorphosis{partial.suffix}")
+    return [each for each in (partial, beside) if each.exists()]
+
+
+def _folder(partial: Path, kind: str) -> list[Path]:
+    """The folder, if there is anything in it."""
+    return [partial] if any((partial / kind).glob("*.safetensors")) else []
 
 
 def place_beside(folder: Path, suffix: str) -> Path | None:

@@ -180,7 +180,7 @@ def _metamorphoses(
     gpu = model.device.type == "cuda"
     images = pictures.images.to(model.device) if gpu else pictures.images
     beside = None if resume is None else resume.with_suffix(f".metamorphosis{resume.suffix}")
-    with run.stage("move", total=0) as stage:
+    with run.stage("move", total=len(images) * (len(images) - 1) // 2) as stage:
         return metamorphosis_distances(images, settings.distance, resume=beside, callback=stage)
 
 

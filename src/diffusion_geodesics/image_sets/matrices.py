@@ -16,7 +16,7 @@ from diffusion_geodesics.diffusion import Images
 from diffusion_geodesics.distances import Metamorphosis, MetamorphosisMatrix
 from diffusion_geodesics.image_sets.settings import DistanceChoice
 
-HELD = 2**21
+HELD = 2**19
 """Numbers of the images of one batch of pairs."""
 
 

@@ -55,7 +55,10 @@ def distances_report(result: DistancesResult) -> Report:
     sections = [Section("", [Facts(list(_facts(result)))])]
     for metric in shown:
         blocks = _drawn(result, metric, names, "" if metric is shown[0] else f"-{metric.value}")
-        sections.append(Section(TITLES[metric], blocks, _about(result, metric)))
+        if chosen is MetricName.ALL:
+            sections.append(Section(TITLES[metric], blocks, _about(result, metric)))
+        else:
+            sections.append(Section("All distances, and the images in the plane", blocks))
     sections.append(Section("Nearest images", [_nearest(result, names), *_agreement(result)]))
     return common.job_report(
         "distance",
