@@ -39,7 +39,7 @@ QUICK = ExtrapolationSettings.of(
     ray_steps=4,
     intervals=8,
     stop=False,
-    compare=False,
+    film_only=True,
 )
 A, B = picture(1), picture(2)
 
@@ -96,12 +96,12 @@ def test_a_ray_towards_an_image_arrives_there() -> None:
 
 
 def test_without_strength_it_is_the_straight_continuation() -> None:
-    bent = run(Towards(B), strength=30.0, compare=True)
+    bent = run(Towards(B), strength=30.0, film_only=False)
     assert bent.straight_frames is not None
     assert bent.straight_ray is not None
     assert bent.straight_ray.alpha == 0
     assert bent.costs["compare"].nfe > 0
-    straight = run(Towards(B), strength=0.0, compare=True)
+    straight = run(Towards(B), strength=0.0, film_only=False)
     assert straight.straight_frames is None, "there is nothing to compare with"
     assert len(bent.straight_frames) == 3
     assert float((bent.straight_frames[0] - bent.frames[0]).abs().max()) < 1e-5

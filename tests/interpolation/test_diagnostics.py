@@ -21,7 +21,7 @@ from diffusion_geodesics.interpolation.settings import InterpolationSettings
 from diffusion_geodesics.models import DiffusionModel
 
 QUICK = InterpolationSettings.of(
-    steps=6, level=0.5, frames=3, path="geodesic", strength=1.0, compare=False
+    steps=6, level=0.5, frames=3, path="geodesic", strength=1.0, film_only=True
 )
 
 
@@ -78,7 +78,7 @@ def test_a_path_that_leaves_the_typical_set(
     demand_typical(done.segments, QUICK)
     with pytest.raises(AtypicalError, match="allow_atypical"):
         demand_typical([low], QUICK)
-    line = InterpolationSettings.of(steps=6, level=0.9, frames=3, path="lerp", compare=False)
+    line = InterpolationSettings.of(steps=6, level=0.9, frames=3, path="lerp", film_only=True)
     morph = interpolate(model, images[:2], line)
     assert is_atypical(morph.segments[0]) == ("atypical" in codes(morph))
 
@@ -103,7 +103,7 @@ def test_the_density_gained(done: InterpolationResult) -> None:
 def test_what_the_lengths_mean(
     model: DiffusionModel, images: tuple[Tensor, Tensor, Tensor]
 ) -> None:
-    unsolved = InterpolationSettings.of(steps=6, level=0.5, frames=3, compare=False, path="slerp")
+    unsolved = InterpolationSettings.of(steps=6, level=0.5, frames=3, film_only=True, path="slerp")
     plain = interpolate(model, images[:2], unsolved)
     assert not {"moving_density", "other_score"} & set(codes(plain))
     two = interpolate(model, images[:2], unsolved, prompt=("ab", "cd"))

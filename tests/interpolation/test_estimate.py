@@ -30,7 +30,7 @@ Images = tuple[Tensor, Tensor, Tensor]
         (3, SOLVED),
         (2, {"strength": 0.0}),
         (3, {"guidance": 2.0, "sampler": "heun", "path": "hlerp"}),
-        (2, {"score": "ratio", "sampler": "lms", "compare": False, **SOLVED}),
+        (2, {"score": "ratio", "sampler": "lms", "film_only": True, **SOLVED}),
         (2, {"score": "published", "window_nodes": 2, "flat": True, **SOLVED}),
         (2, {"score": "nfsd", "window_nodes": 1, **SOLVED}),
         (3, {"invert_text": 4, "text_check_every": 2, "path": "slerp"}),
@@ -84,7 +84,7 @@ def test_memory_and_operations(model: StableDiffusionModel) -> None:
 
 def test_the_published_solver(model: DiffusionModel) -> None:
     settings = InterpolationSettings.preset(
-        "published", prompt="ab", frames=3, steps=5, compare=False, size=32
+        "published", prompt="ab", frames=3, steps=5, film_only=True, size=32
     )
     assert settings.solve.solver is SolverName.PUBLISHED
     assert estimate(model, settings).costs["solve"].nfe == 2 * (5966 + 2 + 65 + 2 + 38)

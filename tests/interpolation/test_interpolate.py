@@ -77,7 +77,7 @@ def test_evaluations_are_counted(
     contrasted = ratio.segments[0].solution
     assert contrasted is not None
     assert ratio.costs["solve"].nfe == 2 * contrasted.nfe
-    bump = interpolate(model, images[:2], QUICK, prompt="ab", guidance=2.0, compare=False)
+    bump = interpolate(model, images[:2], QUICK, prompt="ab", guidance=2.0, film_only=True)
     assert bump.compared is None
     assert bump.costs["compare"].nfe == 0
     assert bump.costs["decode"].nfe == (5 + 3) * 4  # no unconditional half at the ends

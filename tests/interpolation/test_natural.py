@@ -128,7 +128,7 @@ def test_other_geometries_are_warped_as_well(
     model: DiffusionModel, images: Images, changes: dict[str, Any]
 ) -> None:
     settings = InterpolationSettings.of(
-        steps=6, level=0.5, frames=3, strength=1.0, compare=False, **changes
+        steps=6, level=0.5, frames=3, strength=1.0, film_only=True, **changes
     )
     morph = interpolate(model, images[:2], settings, max_steps=2, allow_atypical=True)
     frame = segment(morph).profile.path.coordinates

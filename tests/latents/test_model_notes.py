@@ -57,10 +57,10 @@ def damaged(tmp_path: Path) -> Path:
 QUICK: dict[str, Any] = {"steps": 4, "level": 0.5}
 JOBS = {
     "interpolate": lambda a, b: interpolate(
-        MODEL, [a, b], path="slerp", frames=2, compare=False, **QUICK
+        MODEL, [a, b], path="slerp", frames=2, film_only=True, **QUICK
     ),
     "extrapolate": lambda a, b: extrapolate(
-        MODEL, a, RandomTangent(0), frames=2, ray_steps=2, compare=False, **QUICK
+        MODEL, a, RandomTangent(0), frames=2, ray_steps=2, film_only=True, **QUICK
     ),
     "distances": lambda a, b: image_distances(MODEL, [a, b], strength=0.0, max_steps=2, **QUICK),
     "densities": lambda a, b: image_densities(MODEL, [a, b], probes=3, rtol=0.5, **QUICK),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from diffusion_geodesics.extrapolation.result import ExtrapolationResult
-from diffusion_geodesics.latents.model_notes import codec_notes
 from diffusion_geodesics.latents.settings import ScoreKind
 from diffusion_geodesics.runtime.diagnostic import Diagnostic
 
@@ -90,6 +89,5 @@ def _numbers(result: ExtrapolationResult) -> Iterator[Diagnostic]:
 
 
 def _images(result: ExtrapolationResult) -> Iterator[Diagnostic]:
-    yield from codec_notes(result.codec_psnr)
     if result.applied:
         yield Diagnostic("remedies", f"Remedies were applied: {'; '.join(result.applied)}.")

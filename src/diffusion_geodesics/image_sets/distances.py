@@ -22,7 +22,6 @@ from diffusion_geodesics.latents.choices import solver_of
 from diffusion_geodesics.latents.encode import encode, invert
 from diffusion_geodesics.latents.geometry import shared_geometry
 from diffusion_geodesics.latents.memory import SOLVER_COPIES, demand_memory
-from diffusion_geodesics.latents.model_notes import codec_notes
 from diffusion_geodesics.latents.pictures import Pictures, load_pictures
 from diffusion_geodesics.manifold import Flat, Manifold, Sphere
 from diffusion_geodesics.models import DiffusionModel
@@ -120,6 +119,5 @@ def image_distances(
             callback=show,
         )
     result = DistancesResult(settings, model.info, pictures, latents, manifold, matrix, run.costs)
-    known = codec_notes(float(noised.encoded.codec_psnr.min()))
     about = diagnose_distances(result.matrix, pictures.names)
-    return replace(result, warnings=(*noised.notes, *known, *about))
+    return replace(result, warnings=(*noised.notes, *about))
