@@ -81,16 +81,21 @@ def test_the_frame_moves_over_the_shell(
     assert height * columns == width * rows, "a grid over the whole image"
 
 
-def test_there_is_no_distance_in_a_moving_frame(
+def test_the_distance_is_that_of_the_geodesic_which_is_solved_for_beside(
     done: InterpolationResult, still: InterpolationResult
 ) -> None:
-    assert segment(done).solution is not None
-    assert done.distance is None
-    assert done.distance_error is None
-    assert isinstance(still.distance, float)
-    assert set(done.lengths) == {"natural", "slerp", "lerp"}
+    own, other = segment(done).geodesic, segment(still).geodesic
+    assert own is not None
+    assert other is segment(still).solution, "nothing is solved twice"
+    assert still.costs["geodesic"].nfe == 0
+    assert done.costs["geodesic"].nfe == own.nfe <= 200
+    assert done.distance_error is not None
+    assert done.distance == pytest.approx(still.distance, rel=1e-3)
+    assert set(done.lengths) == set(still.lengths) == {"slerp", "geodesic"}
+    assert [p.name for p in segment(done).profiles] == ["natural", "slerp", "lerp", "geodesic"]
+    assert [strip.name for strip in done.compared] == ["slerp", "geodesic"]
+    assert [strip.name for strip in still.compared] == ["slerp"]
     for name in ("slerp", "lerp"):
-        assert done.lengths[name] == pytest.approx(still.lengths[name], rel=1e-6)
         own, other = (
             next(p for p in segment(r).profiles if p.name == name).log_density
             for r in (done, still)

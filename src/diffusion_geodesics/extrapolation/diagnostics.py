@@ -10,13 +10,22 @@ from diffusion_geodesics.runtime.diagnostic import Diagnostic
 
 LARGE_GROWTH = 1e4
 """Growth factor from which on a ray does not hit what it aims at."""
+DRIFT = 0.1
+"""Nats a coordinate by which the log density may fall along a ray before a warning. Noise alone
+makes that of d coordinates vary by √(d/2)."""
 UNSURE = 0.01
 """Error of the end point, relative to the arc, from which on it is warned about."""
 
 
 def diagnose(result: ExtrapolationResult) -> tuple[Diagnostic, ...]:
     """Everything to know, the most important first."""
-    return (*_ray(result), *_score(result), *_numbers(result), *_images(result))
+    return (
+        *_ray(result),
+        *_drift(result),
+        *_score(result),
+        *_numbers(result),
+        *_images(result),
+    )
 
 
 def _ray(result: ExtrapolationResult) -> Iterator[Diagnostic]:
@@ -59,6 +68,22 @@ def _score(result: ExtrapolationResult) -> Iterator[Diagnostic]:
             "The prompt changes along the ray; density and noise energy are shown for that of the "
             "start.",
         )
+
+
+def _drift(result: ExtrapolationResult) -> Iterator[Diagnostic]:
+    """Where the density falls away from that of the start, which noise energy does not show."""
+    ray, most = result.ray, DRIFT * result.dim
+    low = (ray.log_density < -most).nonzero()[:, 0]
+    if not len(low):
+        return
+    first, least = float(ray.t[low[0]]), float(ray.log_density.min())
+    yield Diagnostic(
+        "drift",
+        f"From t = {first:.3g} on the log density is more than {most:.0f} nats below that of the "
+        f"start (down to {least:.0f}): the ray leaves what the model knows, and frames there are "
+        "washed out or torn; use a smaller t_max or strength.",
+        {"t": first, "log_density": least},
+    )
 
 
 def _numbers(result: ExtrapolationResult) -> Iterator[Diagnostic]:

@@ -138,7 +138,8 @@ def _stages(
     pairs = len(chain.pairs)
     groups = [group.stop - group.start for group in groups_of(pairs)]
     rungs = len(denoiser.schedule.ladder(inversion.steps, inversion.level))
-    yield "encode", Counts(nfe=1, batches=1, encoded=keyframes, decoded=keyframes)
+    asked = 1 + 2 * keyframes  # to count operations, and to see whether the images are known
+    yield "encode", Counts(nfe=asked, batches=2, encoded=keyframes, decoded=keyframes)
     text = text_inversion_of(settings.prompts)
     if text is not None:
         most = text.most_nfe

@@ -5,7 +5,8 @@ Every job begins here. All images of a job share a size and a batch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import final
 
 import torch

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, cast, final
 
 import torch
 from torch import Tensor
@@ -139,7 +139,7 @@ class OpenDistances(OpenModelJob):
 
     def _foreign(self, image: str) -> list[object]:
         """What must be said of an image that the model does not know."""
-        return list(self._entry(image).metadata["foreign"])
+        return cast("list[object]", self._entry(image).metadata["foreign"])
 
     def _entry(self, image: str) -> CacheEntry:
         """What is known about an image, kept in the cache."""
