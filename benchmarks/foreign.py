@@ -52,7 +52,8 @@ def main(photographs: list[Path]) -> None:
     }
     if photographs:
         kinds["photographs"] = [*photographs]
-    print("pictures | how many | ratio, least | greatest | dB, least | foreign\n---|--:|--:|--:|--:|--:")
+    print("pictures | how many | ratio, least | greatest | dB, least | foreign")
+    print("---|--:|--:|--:|--:|--:")
     for name, images in kinds.items():
         pictures = load_pictures(model, images, Framing(), least=1)
         known = encode(Run(), model, pictures, Prompts()).known

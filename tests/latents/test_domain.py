@@ -23,7 +23,7 @@ from diffusion_geodesics.latents.encode import encode
 from diffusion_geodesics.latents.pictures import load_pictures
 from diffusion_geodesics.latents.settings import Framing, Prompts
 from diffusion_geodesics.runtime.run import Run
-from tests.gaussian_model import gaussian_data, gaussian_model
+from tests.gaussian_model import gaussian_data, gaussian_model, picture
 
 DATA, MODEL = gaussian_data(), gaussian_model()
 DENOISER, NULL = MODEL.denoiser(16, 16), MODEL.encode_prompt("")
@@ -56,8 +56,7 @@ def test_the_misfit_of_others_is_the_error_over_the_posterior_variance(widths: f
 
 
 def test_the_prompt_of_an_image_does_not_matter() -> None:
-    picture = drawn(1).reshape(3, 16, 16).float()
-    pictures = load_pictures(MODEL, [picture], Framing(), least=1)
+    pictures = load_pictures(MODEL, [picture(1)], Framing(), least=1)
     plain, said = (
         encode(Run(), MODEL, pictures, Prompts(prompt=text)).known.misfit for text in ((), ("abc",))
     )

@@ -120,8 +120,8 @@ def _solver(result: InterpolationResult, segment: Segment) -> Iterator[Diagnosti
 
 def _geodesic(segment: Segment, at: str) -> Iterator[Diagnostic]:
     """On the geodesic of the pair, where it is not the path of the film."""
-    solution = segment.geodesic
-    if solution is None or solution is segment.solution:
+    solution, own = segment.geodesic, segment.beside
+    if solution is None or own is None:
         return
     if not solution.converged:
         yield Diagnostic(
@@ -137,7 +137,6 @@ def _geodesic(segment: Segment, at: str) -> Iterator[Diagnostic]:
             f"The error bar of the distance{at} is {100 * bar:.0f}% of it; lower the strength.",
             {"relative_error": bar},
         )
-    own = segment.references[-1]
     if own.least_energy < LEAST_ENERGY:
         yield Diagnostic(
             "distance_atypical",

@@ -54,11 +54,9 @@ class Decoder:
 
         The frames of the images themselves are those of the film, without its own pixels. Cost:
         three frames a segment and path, each one evaluation a sampling step."""
-        names = [profile.name for profile in self.segments[0].profiles]
-        count = compared_frames(self.chain, len(film.frames))
-        found = []
-        for which in dict.fromkeys((1, len(names) - 1)):
-            if which == 1 or names[which] == "geodesic":
+        count, found = compared_frames(self.chain, len(film.frames)), []
+        for which, profile in enumerate(self.segments[0].profiles):
+            if which == 1 or (which > 1 and profile.name == "geodesic"):
                 profiles = [segment.profiles[which] for segment in self.segments]
                 places = timeline(self.settings.film, self.chain, profiles, count)
                 found.append(self._decoded(run, which, places, film))

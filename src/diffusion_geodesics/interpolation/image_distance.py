@@ -31,6 +31,7 @@ def image_distances(images: Images, pairs: Sequence[Pair]) -> list[ImageDistance
     first, second = (small[list(side)] for side in zip(*pairs, strict=True))
     with torch.no_grad():
         one = METRIC.between(first, second)
-        two = replace(METRIC, segments=2, steps=2 * METRIC.steps).between(first, second)
+        start = one.coefficients.expand(-1, 2, *one.coefficients.shape[2:])
+        two = replace(METRIC, segments=2).between(first, second, start)
     values = (one.value, (one.value - two.value).abs(), one.motion, one.appearance)
     return [ImageDistance(*each) for each in zip(*(v.tolist() for v in values), strict=True)]

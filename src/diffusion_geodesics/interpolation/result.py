@@ -43,13 +43,18 @@ class Segment:
     references: tuple[LatentProfile, ...]  # of the paths that it is compared with
     solution: Solution | None  # of the boundary value problem; None for a path that needs none
     matches: Matches | None  # the correspondences that the path follows; None where it follows none
-    geodesic: Solution | None  # between both images: ``solution`` itself where the path is one
+    geodesic: Solution | None  # between both images: as ``solution`` where the path is one
     metamorphosis: ImageDistance | None  # of both images; None where it was not asked for
 
     @property
     def profiles(self) -> tuple[LatentProfile, ...]:
         """Of the path, then of those that it is compared with."""
         return (self.profile, *self.references)
+
+    @property
+    def beside(self) -> LatentProfile | None:
+        """Of the geodesic, where it was solved for beside the path of the film."""
+        return next((p for p in self.references if p.name == "geodesic"), None)
 
     @property
     def distance(self) -> float | None:

@@ -135,8 +135,8 @@ def _tensors(result: InterpolationResult) -> dict[str, Tensor]:
         found[f"{mark}latents"] = path.latent(t)
         if segment.matches is not None:
             found[f"{mark}matches"] = segment.matches.displacement
-        if segment.geodesic is not None and segment.geodesic is not segment.solution:
-            found[f"{mark}geodesic"] = segment.references[-1].path.latent(t)
+        if segment.beside is not None:
+            found[f"{mark}geodesic"] = segment.beside.path.latent(t)
     return found
 
 
