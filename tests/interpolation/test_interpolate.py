@@ -153,7 +153,7 @@ def test_progress_and_cancelling(model: DiffusionModel, images: Images) -> None:
     seen: list[Event] = []
     interpolate(model, images[:2], QUICK, observer=seen.append)
     stages = list(dict.fromkeys(e.stage for e in seen))
-    assert stages == ["encode", "invert", "solve", "measure", "decode", "compare"]
+    assert stages == ["encode", "invert", "solve", "metamorphosis", "measure", "decode", "compare"]
     solving = [e for e in seen if e.stage == "solve" and e.figures]
     assert solving
     assert all(set(e.figures) == {"residual", "length"} for e in solving)

@@ -151,7 +151,8 @@ def test_it_is_deterministic_and_reports_each_stage(
     again = interpolate(model, images[:2], QUICK, observer=seen.append)
     assert torch.equal(again.frames, done.frames)
     stages = list(dict.fromkeys(e.stage for e in seen))
-    assert stages == ["encode", "invert", "match", "solve", "measure", "decode", "compare"]
+    beside = ["geodesic", "metamorphosis", "measure"]
+    assert stages == ["encode", "invert", "match", "solve", *beside, "decode", "compare"]
 
 
 # Cost
@@ -163,13 +164,28 @@ def test_evaluations_are_counted_and_predicted(
     assert (done.costs["match"].nfe, done.costs["match"].batches) == (24, 3)
     assert done.costs["match"].seconds > 0
     names = [[name for name, _ in r.costs.stages] for r in (done, still)]
-    assert names[1] == [name for name in names[0] if name != "match"]
-    assert done.costs["measure"].nfe == still.costs["measure"].nfe + 33
+    assert names[1] == [name for name in names[0] if name not in ("match", "geodesic")]
+    assert done.costs["measure"].nfe == still.costs["measure"].nfe == 2 * 17
     for run in (done, still):
         predicted = estimate(model, run.settings.updated(size=run.pictures.size)).costs
         assert predicted.total.nfe >= run.costs.total.nfe
         for stage in ("match", "measure", "decode", "compare"):
             assert predicted[stage].nfe == run.costs[stage].nfe
+
+
+def test_a_film_alone_is_the_same_film(
+    model: DiffusionModel, images: Images, done: InterpolationResult
+) -> None:
+    alone = interpolate(model, images[:2], QUICK, film_only=True)
+    assert_close(alone.frames, done.frames, rtol=0, atol=1e-6)
+    assert_close(alone.times, done.times)
+    film = ("encode", "invert", "match", "solve", "decode")
+    nothing = {"measure": 0, "write": 0}
+    assert {name: cost.nfe for name, cost in alone.costs.stages} | nothing == {
+        name: done.costs[name].nfe for name in film
+    } | nothing
+    assert (alone.distance, alone.compared, alone.lengths) == (None, (), {})
+    assert segment(alone).metamorphosis is None
 
 
 # Without features

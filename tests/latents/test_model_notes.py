@@ -72,10 +72,10 @@ def test_a_picture_that_the_model_does_not_know_is_named_by_every_job(job: str) 
     stripes = torch.zeros(3, 16, 16)
     stripes[:, ::2] = 1.0
     (said,) = [d for d in JOBS[job](picture(1), stripes).warnings if d.code == "foreign"]
-    assert 1 in said.data["images"]
+    assert said.data["pairs"] == ["ab"] if job == "compare" else 1 in said.data["images"]
 
 
-@pytest.mark.parametrize("job", list(JOBS))
+@pytest.mark.parametrize("job", [job for job in JOBS if job != "compare"])
 def test_how_a_picture_was_read_is_said_by_every_job(damaged: Path, job: str) -> None:
     said = [d.message for d in JOBS[job](damaged, picture(1)).warnings if d.code == "image"]
     assert len(said) == 1

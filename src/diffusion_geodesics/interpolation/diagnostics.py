@@ -52,19 +52,19 @@ class AtypicalError(ValueError):
 def is_atypical(segment: Segment) -> bool:
     """Whether a path's noise energy falls below 0.75 of what slerp keeps."""
     own = segment.profile
-    slerp = next((p for p in segment.profiles if p.name == "slerp"), own)
-    return own.least_energy < LEAST_ENERGY * min(1.0, slerp.least_energy)
+    slerp = [p.least_energy for p in segment.profiles if p.name == "slerp"]
+    return own.least_energy < LEAST_ENERGY * min([1.0, *slerp])
 
 
 def demand_typical(segments: Sequence[Segment], settings: InterpolationSettings) -> None:
     """Refuse paths that shed noise which slerp keeps."""
     for segment in segments:
         if is_atypical(segment):
-            own, other = segment.profile, segment.references[0]
+            others = [f"{p.name}: {p.least_energy:.2f}" for p in segment.references[:1]]
             raise AtypicalError(
                 f"the path leaves the typical set: its noise energy falls to "
-                f"{own.least_energy:.2f} of that of the ends ({other.name}: "
-                f"{other.least_energy:.2f}), frames would lose detail; lower the strength (now "
+                f"{segment.profile.least_energy:.2f} of that of the ends ({', '.join(others)}), "
+                f"frames would lose detail; lower the strength (now "
                 f"{settings.metric.strength:g}), or set allow_atypical"
             )
 
