@@ -232,6 +232,17 @@ def codes(result: ExtrapolationResult) -> list[str]:
     return [d.code for d in diagnose(result)]
 
 
+def test_a_ray_that_leaves_the_data_is_told_from_one_that_does_not() -> None:
+    """A straight line in flat space leaves a Gaussian, sooner or later."""
+    short, long = (
+        run(RandomTangent(0), strength=0.0, flat=True, stop=False, t_max=t_max)
+        for t_max in (0.02, 3.0)
+    )
+    assert "drift" not in codes(short)
+    (drift,) = [d for d in long.warnings if d.code == "drift"]
+    assert 0.02 < float(str(drift.data["t"])) <= 3
+
+
 def test_nothing_is_said_where_nothing_is_the_matter(plain: ExtrapolationResult) -> None:
     good = replace(plain, codec_psnr=40.0, settings=plain.settings.updated(band=0.99))
     steady = replace(good.ray, noise_energy=torch.ones_like(good.ray.noise_energy), error=0.0)
@@ -249,7 +260,7 @@ def test_each_thing_to_know_is_said_with_its_numbers(plain: ExtrapolationResult)
     assert "atypical" in codes(replace(plain, ray=replace(thin, noise_energy=torch.cat(
         [ray.noise_energy[:1], 0.1 * ray.noise_energy[1:]]
     ))))  # fmt: skip
-    edge = 0.25 * plain.dim
+    edge = 0.125 * plain.dim
     fallen = torch.linspace(0, -2 * edge, len(ray.t), dtype=ray.log_density.dtype)
     down = replace(plain, ray=replace(ray, log_density=fallen))
     (drift,) = [d for d in diagnose(down) if d.code == "drift"]

@@ -10,7 +10,7 @@ from diffusion_geodesics.runtime.diagnostic import Diagnostic
 
 LARGE_GROWTH = 1e4
 """Growth factor from which on a ray does not hit what it aims at."""
-DRIFT = 0.25
+DRIFT = 0.125
 """Nats a coordinate by which the log density may fall along a ray before a warning. Noise alone
 makes that of d coordinates vary by √(d/2)."""
 UNSURE = 0.01
