@@ -224,7 +224,7 @@ def test_a_file_is_run_and_options_go_before_it(
         "3",
         "--model",
         "model",
-        "--no-compare",
+        "--film-only",
         "-o",
         tmp_path / "out",
     ]
