@@ -40,7 +40,7 @@ SECONDS, WORKERS = 0.05, 2
 """What a pair that only waits takes, and the workers for these."""
 SHARES = (0.1, 0.5, 1.0)
 """Shares of a batch at which the memory of its driver is looked at."""
-FEW = {"steps": 10, "frames": 5, "refinements": 0, "compare": False}
+FEW = {"steps": 10, "frames": 5, "refinements": 0, "film_only": True}
 TOGETHER = (1, 2, 4, 8)
 """Settings of pairs that are solved together, and how many of them."""
 

@@ -95,7 +95,7 @@ def seeded(seed: int) -> torch.Generator:
 
 def films(model: DiffusionModel, images: Tensor) -> dict[str, Tensor]:
     """Frames inside both segments, with the corner and with it rounded."""
-    settings = InterpolationSettings.of(compare=False, frames=3)
+    settings = InterpolationSettings.of(film_only=True, frames=3)
     film = interpolate(model, list(images), settings)
     paths = [segment.profile.path for segment in film.segments]
     run = Run()

@@ -36,12 +36,12 @@ def _holds(morph: InterpolationResult, *, frames: int = 17) -> None:
         assert "not_converged" in [d.code for d in morph.warnings]
     if morph.settings.path is PathName.NATURAL:
         assert segment.matches is not None
-        assert morph.distance is None
-    else:
-        assert morph.distance is not None
+    assert morph.distance is not None
+    assert set(morph.lengths) == {"geodesic", "slerp"}
+    if segment.geodesic is not None and segment.geodesic.converged:
         assert morph.lengths["geodesic"] <= morph.lengths["slerp"] * (1 + 1e-6)
-        assert morph.lengths["geodesic"] <= morph.lengths["lerp"] * (1 + 1e-6)
-    assert morph.costs.total.nfe <= 900
+    assert morph.costs["geodesic"].nfe <= 200
+    assert morph.costs.total.nfe <= 970
 
 
 @pytest.mark.parametrize("path", [PathName.NATURAL, PathName.GEODESIC])
@@ -52,7 +52,7 @@ def test_the_example_portraits(model: DiffusionModel, path: PathName) -> None:
     (segment,) = morph.segments
     assert segment.solution is not None
     assert segment.solution.result is Result.converged
-    assert morph.costs.total.nfe <= (650 if path is PathName.NATURAL else 600)
+    assert morph.costs.total.nfe <= (550 if path is PathName.NATURAL else 420)
     assert min(morph.codec_psnr) > 29
     for own, best in zip(morph.keyframe_psnr, morph.codec_psnr, strict=True):
         assert own > best - 0.5
@@ -71,4 +71,4 @@ def test_photographs_run_and_are_warned_about(model: DiffusionModel, shared_data
     for a, b in combinations(photos, 2):
         morph = interpolate(model, [a, b], allow_atypical=True)
         _holds(morph)
-        assert {"poor_codec", "density_gain"} & {d.code for d in morph.warnings}
+        assert "foreign" in {d.code for d in morph.warnings}

@@ -28,7 +28,7 @@ FEW = {
     "num_frames": 3,
     "num_inference_steps": 4,
     "max_steps": 2,
-    "compare": False,
+    "film_only": True,
     "allow_atypical": True,
 }
 
@@ -60,7 +60,7 @@ def test_it_is_the_same_morph_as_the_function(
     out = morph(photos, prompt=("a", "b"), output_type="pt", **FEW)
     assert isinstance(out, GeodesicInterpolationOutput)
     settings = InterpolationSettings.of(
-        prompt=("a", "b"), frames=3, steps=4, max_steps=2, compare=False, allow_atypical=True
+        prompt=("a", "b"), frames=3, steps=4, max_steps=2, film_only=True, allow_atypical=True
     )
     expected = interpolate(from_pipeline(source), photos, settings)
     assert_close(out.frames, expected.frames)
@@ -74,7 +74,7 @@ def test_a_loop(morph: GeodesicInterpolationPipeline, photos: Any) -> None:
     few: dict[str, Any] = {
         "num_frames": 4,
         "num_inference_steps": 4,
-        "compare": False,
+        "film_only": True,
         "path": "slerp",
     }
     out: Any = morph(three, output_type="pt", loop=True, **few)

@@ -135,7 +135,7 @@ def test_interpolations(batch: Batch, model: StableDiffusionModel, images: list[
 
 
 def test_a_report_for_each_pair(batch: Batch, images: list[Path]) -> None:
-    settings = InterpolationSettings.of(path="slerp", frames=3, compare=False, **QUICK)
+    settings = InterpolationSettings.of(path="slerp", frames=3, film_only=True, **QUICK)
     pairs = [BatchPair("one", str(images[0]), str(images[1]))]
     store = batch(InterpolateJob(ModelSettings(), settings), pairs)
     [folder] = store.pairs.iterdir()
@@ -144,7 +144,7 @@ def test_a_report_for_each_pair(batch: Batch, images: list[Path]) -> None:
 
 
 def test_extrapolations(batch: Batch, model: StableDiffusionModel, images: list[Path]) -> None:
-    settings = ExtrapolationSettings.of(frames=3, ray_steps=4, compare=False, stop=False, **QUICK)
+    settings = ExtrapolationSettings.of(frames=3, ray_steps=4, film_only=True, stop=False, **QUICK)
     pairs = [BatchPair("one", str(images[0]), str(images[1]), prompt_a="cat")]
     store = batch(ExtrapolateJob(ModelSettings(), settings, report=False), pairs)
     [found] = (json.loads(f.read_text()) for f in store.pairs.glob("*/result.json"))

@@ -17,7 +17,7 @@ from diffusion_geodesics.models.function import from_denoiser
 from diffusion_geodesics.models.model import DiffusionModel
 
 SIZE = 32
-SETTINGS = InterpolationSettings.of(path="slerp", frames=3, steps=3, refinements=0, compare=False)
+SETTINGS = InterpolationSettings.of(path="slerp", frames=3, steps=3, refinements=0, film_only=True)
 
 
 def denoise(x: Tensor, sigma: float) -> Tensor:

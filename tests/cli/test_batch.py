@@ -15,7 +15,7 @@ import pytest
 from diffusion_geodesics.batch.manifest import read_manifest
 from tests.cli.conftest import Geodesic
 
-QUICK = ("--path", "slerp", "--frames", "3", "--steps", "5", "--no-compare", "--no-report")
+QUICK = ("--path", "slerp", "--frames", "3", "--steps", "5", "--film-only", "--no-report")
 RUN = (*QUICK, "--size", "32", "--workers", "1", "-o", "out")
 
 

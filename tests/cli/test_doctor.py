@@ -70,7 +70,7 @@ def test_a_folder_that_cannot_be_written_is_named(
 
 
 def test_the_demo_is_a_morph_with_options(geodesic: Geodesic, tmp_path: Path) -> None:
-    few = ["--frames", "3", "--steps", "4", "--size", "64", "--path", "slerp", "--no-compare"]
+    few = ["--frames", "3", "--steps", "4", "--size", "64", "--path", "slerp", "--film-only"]
     said = geodesic("demo", *few, "--format", "gif", cwd=tmp_path)
     assert said.status == 0, said.err
     out = tmp_path / "geodesic-demo"

@@ -21,7 +21,7 @@ from tests.tiny.flux import tiny_flux
 from tests.tiny.pixart import tiny_pixart
 from tests.tiny.sd3 import tiny_sd3
 
-QUICK = ("--level", "0.5", "--steps", "4", "--max-steps", "2", "--frames", "3", "--no-compare")
+QUICK = ("--level", "0.5", "--steps", "4", "--max-steps", "2", "--frames", "3", "--film-only")
 
 FAMILIES: dict[str, tuple[Callable[[Path], Any], str, tuple[str, ...]]] = {
     "sd3": (tiny_sd3, "32x40", ("abc", "abc")),

@@ -86,7 +86,7 @@ def test_length_and_density_are_those_of_interpolate(done: ComparisonResult) -> 
     for k, one in enumerate(PAIRS):
         morph = interpolate(
             MODEL, [one.a, one.b], path=PathName.GEODESIC, strength=1.0, steps=6, level=0.5,
-            refinements=6, intervals=8, max_steps=20, frames=3, allow_atypical=True, compare=False,
+            refinements=6, intervals=8, max_steps=20, frames=3, allow_atypical=True,
         )  # fmt: skip
         (segment,) = morph.segments
         profiles = {p.name: p for p in segment.profiles}

@@ -24,7 +24,7 @@ QUICK = InterpolationSettings.of(
     frames=4,
     intervals=(4,),
     max_steps=1,
-    compare=False,
+    film_only=True,
     allow_atypical=True,
     size=(32, 48),
 )

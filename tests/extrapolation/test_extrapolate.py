@@ -39,7 +39,7 @@ QUICK = ExtrapolationSettings.of(
     ray_steps=4,
     intervals=8,
     stop=False,
-    compare=False,
+    film_only=True,
 )
 A, B = picture(1), picture(2)
 
@@ -96,12 +96,12 @@ def test_a_ray_towards_an_image_arrives_there() -> None:
 
 
 def test_without_strength_it_is_the_straight_continuation() -> None:
-    bent = run(Towards(B), strength=30.0, compare=True)
+    bent = run(Towards(B), strength=30.0, film_only=False)
     assert bent.straight_frames is not None
     assert bent.straight_ray is not None
     assert bent.straight_ray.alpha == 0
     assert bent.costs["compare"].nfe > 0
-    straight = run(Towards(B), strength=0.0, compare=True)
+    straight = run(Towards(B), strength=0.0, film_only=False)
     assert straight.straight_frames is None, "there is nothing to compare with"
     assert len(bent.straight_frames) == 3
     assert float((bent.straight_frames[0] - bent.frames[0]).abs().max()) < 1e-5
@@ -232,6 +232,17 @@ def codes(result: ExtrapolationResult) -> list[str]:
     return [d.code for d in diagnose(result)]
 
 
+def test_a_ray_that_leaves_the_data_is_told_from_one_that_does_not() -> None:
+    """A straight line in flat space leaves a Gaussian, sooner or later."""
+    short, long = (
+        run(RandomTangent(0), strength=0.0, flat=True, stop=False, t_max=t_max)
+        for t_max in (0.02, 3.0)
+    )
+    assert "drift" not in codes(short)
+    (drift,) = [d for d in long.warnings if d.code == "drift"]
+    assert 0.02 < float(str(drift.data["t"])) <= 3
+
+
 def test_nothing_is_said_where_nothing_is_the_matter(plain: ExtrapolationResult) -> None:
     good = replace(plain, codec_psnr=40.0, settings=plain.settings.updated(band=0.99))
     steady = replace(good.ray, noise_energy=torch.ones_like(good.ray.noise_energy), error=0.0)
@@ -249,13 +260,19 @@ def test_each_thing_to_know_is_said_with_its_numbers(plain: ExtrapolationResult)
     assert "atypical" in codes(replace(plain, ray=replace(thin, noise_energy=torch.cat(
         [ray.noise_energy[:1], 0.1 * ray.noise_energy[1:]]
     ))))  # fmt: skip
+    edge = 0.125 * plain.dim
+    fallen = torch.linspace(0, -2 * edge, len(ray.t), dtype=ray.log_density.dtype)
+    down = replace(plain, ray=replace(ray, log_density=fallen))
+    (drift,) = [d for d in diagnose(down) if d.code == "drift"]
+    assert drift.data["t"] == float(ray.t[fallen < -edge][0])
+    assert drift.data["log_density"] == pytest.approx(-2 * edge, rel=1e-5)
+    risen = replace(ray, log_density=-fallen)
+    assert "drift" not in codes(replace(plain, ray=risen)), "smooth frames lose noise energy"
     wild = replace(ray, growth=torch.full_like(ray.growth, 1e5))
     assert "growth" in codes(replace(plain, ray=wild))
     rough = replace(ray, error=0.5 * float(ray.arc[-1]))
     found = {d.code: d for d in diagnose(replace(plain, ray=rough))}
     assert found["integration_error"].data["relative_error"] == pytest.approx(0.5)
     assert "use more ray steps" in str(found["integration_error"])
-    poor = {d.code: d for d in diagnose(replace(plain, codec_psnr=15.0))}
-    assert poor["poor_codec"].data == {"psnr": 15.0}
     stuck = run(Towards(B), strength=300.0, max_steps=1, tol=1e-9)
     assert "not_converged" in [d.code for d in stuck.warnings]

@@ -63,7 +63,7 @@ def nested(field: FlatField, value: object) -> dict[str, Any]:
 
 def test_the_same_path_by_its_name_and_by_its_member() -> None:
     model, images = gaussian_model(), [picture(0), picture(1)]
-    quick: dict[str, Any] = {"steps": 4, "level": 0.5, "frames": 3, "compare": False}
+    quick: dict[str, Any] = {"steps": 4, "level": 0.5, "frames": 3, "film_only": True}
     quick |= {"max_steps": 3, "allow_atypical": True}
     named = interpolate(model, images, path="geodesic", **quick)
     member = interpolate(model, images, path=PathName.GEODESIC, **quick)

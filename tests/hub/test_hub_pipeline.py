@@ -30,7 +30,7 @@ FEW = {
     "num_frames": 3,
     "num_inference_steps": 4,
     "max_steps": 2,
-    "compare": False,
+    "film_only": True,
     "allow_atypical": True,
 }
 MAKERS: dict[str, Callable[[Path], Any]] = {

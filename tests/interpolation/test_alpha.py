@@ -20,7 +20,7 @@ from diffusion_geodesics.reporting.save import save
 from tests.interpolation.test_loops import pictures
 
 QUICK = InterpolationSettings.of(
-    steps=4, level=0.5, path="slerp", frames=5, compare=False, background="#204060"
+    steps=4, level=0.5, path="slerp", frames=5, film_only=True, background="#204060"
 )
 GREEN = (32 / 255, 64 / 255, 96 / 255)
 
@@ -55,7 +55,7 @@ def test_alpha_goes_from_one_to_the_other(done: InterpolationResult) -> None:
 
 def test_alpha_follows_the_correspondences(model: DiffusionModel) -> None:
     a, b = pictures(2)
-    natural = InterpolationSettings.of(steps=4, level=0.5, frames=5, compare=False, strength=0)
+    natural = InterpolationSettings.of(steps=4, level=0.5, frames=5, film_only=True, strength=0)
     done = interpolate(model, [clear(a, 8), clear(b, 16)], natural)
     (segment,) = done.segments
     assert segment.matches is not None

@@ -31,7 +31,7 @@ QUICK = InterpolationSettings.of(
     strength=1.0,
     max_steps=3,
     allow_atypical=True,
-    compare=False,
+    film_only=True,
 )
 """Four images: three segments in two groups."""
 
@@ -86,7 +86,7 @@ def spent(result: InterpolationResult) -> list[int]:
 
 
 def test_a_segment_comes_back_as_it_was(model: DiffusionModel, images: list[Tensor]) -> None:
-    natural = QUICK.updated(path="natural", compare=True)
+    natural = QUICK.updated(path="natural", film_only=False)
     (segment,) = interpolate(model, images[:2], natural).segments
     assert segment.matches is not None
     assert segment.solution is not None

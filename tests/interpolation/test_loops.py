@@ -18,7 +18,7 @@ from diffusion_geodesics.latents.pictures import Pictures
 from diffusion_geodesics.models import DiffusionModel
 from diffusion_geodesics.runtime.run import Event
 
-QUICK = InterpolationSettings.of(steps=4, level=0.5, path="slerp", compare=False)
+QUICK = InterpolationSettings.of(steps=4, level=0.5, path="slerp", film_only=True)
 Images = tuple[Tensor, Tensor, Tensor]
 
 

@@ -81,16 +81,21 @@ def test_the_frame_moves_over_the_shell(
     assert height * columns == width * rows, "a grid over the whole image"
 
 
-def test_there_is_no_distance_in_a_moving_frame(
+def test_the_distance_is_that_of_the_geodesic_which_is_solved_for_beside(
     done: InterpolationResult, still: InterpolationResult
 ) -> None:
-    assert segment(done).solution is not None
-    assert done.distance is None
-    assert done.distance_error is None
-    assert isinstance(still.distance, float)
-    assert set(done.lengths) == {"natural", "slerp", "lerp"}
+    own = segment(done).geodesic
+    assert own is not None
+    assert segment(still).beside is None, "nothing is solved twice"
+    assert still.costs["geodesic"].nfe == 0
+    assert done.costs["geodesic"].nfe == own.nfe <= 200
+    assert done.distance_error is not None
+    assert done.distance == pytest.approx(still.distance, rel=1e-3)
+    assert set(done.lengths) == set(still.lengths) == {"slerp", "geodesic"}
+    assert [p.name for p in segment(done).profiles] == ["natural", "slerp", "lerp", "geodesic"]
+    assert [strip.name for strip in done.compared] == ["slerp", "geodesic"]
+    assert [strip.name for strip in still.compared] == ["slerp"]
     for name in ("slerp", "lerp"):
-        assert done.lengths[name] == pytest.approx(still.lengths[name], rel=1e-6)
         own, other = (
             next(p for p in segment(r).profiles if p.name == name).log_density
             for r in (done, still)
@@ -128,7 +133,7 @@ def test_other_geometries_are_warped_as_well(
     model: DiffusionModel, images: Images, changes: dict[str, Any]
 ) -> None:
     settings = InterpolationSettings.of(
-        steps=6, level=0.5, frames=3, strength=1.0, compare=False, **changes
+        steps=6, level=0.5, frames=3, strength=1.0, film_only=True, **changes
     )
     morph = interpolate(model, images[:2], settings, max_steps=2, allow_atypical=True)
     frame = segment(morph).profile.path.coordinates
@@ -146,7 +151,8 @@ def test_it_is_deterministic_and_reports_each_stage(
     again = interpolate(model, images[:2], QUICK, observer=seen.append)
     assert torch.equal(again.frames, done.frames)
     stages = list(dict.fromkeys(e.stage for e in seen))
-    assert stages == ["encode", "invert", "match", "solve", "measure", "decode", "compare"]
+    beside = ["geodesic", "metamorphosis", "measure"]
+    assert stages == ["encode", "invert", "match", "solve", *beside, "decode", "compare"]
 
 
 # Cost
@@ -158,13 +164,28 @@ def test_evaluations_are_counted_and_predicted(
     assert (done.costs["match"].nfe, done.costs["match"].batches) == (24, 3)
     assert done.costs["match"].seconds > 0
     names = [[name for name, _ in r.costs.stages] for r in (done, still)]
-    assert names[1] == [name for name in names[0] if name != "match"]
-    assert done.costs["measure"].nfe == still.costs["measure"].nfe + 33
+    assert names[1] == [name for name in names[0] if name not in ("match", "geodesic")]
+    assert done.costs["measure"].nfe == still.costs["measure"].nfe == 2 * 17
     for run in (done, still):
         predicted = estimate(model, run.settings.updated(size=run.pictures.size)).costs
         assert predicted.total.nfe >= run.costs.total.nfe
         for stage in ("match", "measure", "decode", "compare"):
             assert predicted[stage].nfe == run.costs[stage].nfe
+
+
+def test_a_film_alone_is_the_same_film(
+    model: DiffusionModel, images: Images, done: InterpolationResult
+) -> None:
+    alone = interpolate(model, images[:2], QUICK, film_only=True)
+    assert_close(alone.frames, done.frames, rtol=0, atol=1e-6)
+    assert_close(alone.times, done.times)
+    film = ("encode", "invert", "match", "solve", "decode")
+    nothing = {"measure": 0, "write": 0}
+    assert {name: cost.nfe for name, cost in alone.costs.stages} | nothing == {
+        name: done.costs[name].nfe for name in film
+    } | nothing
+    assert (alone.distance, alone.compared, alone.lengths) == (None, (), {})
+    assert segment(alone).metamorphosis is None
 
 
 # Without features

@@ -37,7 +37,7 @@ def straight(length: float) -> LatentProfile:
         noise_energy=nothing + 1,
         clean=x,
         metric=found,
-        projected=False,
+        comparable=True,
     )
 
 

@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 from diffusion_geodesics.latents.coordinates import Ambient, Coordinates, MovingFrame, shell
 from diffusion_geodesics.latents.geometry import Geometry, path_geometry
-from diffusion_geodesics.latents.profile import LatentPath, LatentProfile, measure_paths, projected
+from diffusion_geodesics.latents.profile import LatentPath, LatentProfile, measure_paths
 from diffusion_geodesics.latents.settings import Metric, ScoreKind
 from diffusion_geodesics.length import measure
 from diffusion_geodesics.manifold import Sphere
@@ -67,7 +67,7 @@ def test_density_norm_noise_and_clean_latents_are_exact(path: str) -> None:
         energy = sigma * DATA.score(x, a, sigma).square().mean(-1).sqrt()
         assert_close(profile.noise_energy, energy, rtol=1e-9, atol=1e-9)
         assert_close(profile.clean, DATA.clean(x, a, sigma), rtol=1e-9, atol=1e-9)
-        assert profile.projected == (path == "lerp")
+        assert profile.comparable == (path == "slerp")
         u = torch.rand(5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
         at = log_p(paths.latent(u)[:, pair], geometry) - exact[0]
         assert_close(profile.log_density_at(u), at, rtol=1e-6, atol=1e-6)
@@ -113,14 +113,26 @@ def test_a_batch_of_pairs_is_measured_as_one_by_one(score: ScoreKind) -> None:
             assert_close(every[k].metric.distance, one.metric.distance)
 
 
-def test_a_line_projected_onto_the_shell_is_its_great_circle() -> None:
+def test_a_line_is_measured_in_its_own_flat_space_where_it_is_shorter_than_the_arc() -> None:
     geometry, ends, coordinates = scene()
     arcs = measure_paths(geometry.with_alpha(0.0), coordinates, slerp(ends, coordinates))
-    flat = measure_paths(geometry.with_alpha(0.0), coordinates, lerp(ends))
+    lines = measure_paths(geometry.with_alpha(0.0), coordinates, lerp(ends))
     for pair in range(3):
-        assert flat[pair].length == pytest.approx(arcs[pair].length, rel=1e-5)
-        on = projected(lerp(ends), coordinates)(flat[0].t)[:, pair]
-        assert_close(on.norm(dim=-1), torch.full((33,), coordinates.manifold.radius).double())  # type: ignore[attr-defined]
+        chord = float((ends[1] - ends[0])[pair].norm())
+        assert lines[pair].length == pytest.approx(chord, rel=1e-9)
+        assert lines[pair].length < arcs[pair].length
+    (flat, *_) = measure_paths(geometry, Ambient(), lerp(ends))
+    assert flat.comparable
+
+
+def test_fewer_points_cost_less_and_give_the_same_curves() -> None:
+    run = Run()
+    geometry, ends, coordinates = scene(run)
+    before = run.meter.read()
+    (few, *_) = measure_paths(geometry, coordinates, slerp(ends, coordinates), intervals=16)
+    assert (run.meter.read() - before).nfe == 17 * 3
+    (many, *_) = measure_paths(geometry, coordinates, slerp(ends, coordinates))
+    assert_close(few.log_density_at(many.t), many.log_density, rtol=1e-5, atol=1e-5)
 
 
 def test_what_is_known_is_not_measured_again() -> None:
@@ -163,7 +175,7 @@ def test_along_a_warped_path_density_is_that_of_its_latents() -> None:
         exact = log_p(x, geometry)
         assert_close(profile.log_density, exact - exact[0], rtol=1e-4, atol=1e-3)
         assert_close(profile.norm, x.norm(dim=-1))
-        assert profile.projected
+        assert not profile.comparable
 
 
 def normal(*shape: int) -> Tensor:

@@ -166,7 +166,7 @@ def test_there_is_a_json_schema(cls: type[JobSettings]) -> None:
 def test_frozen_and_closed() -> None:
     found = InterpolationSettings()
     with pytest.raises(ValueError, match="frozen"):
-        found.compare = False
+        found.film_only = True
     with pytest.raises(SettingsError, match="did you mean frames"):
         InterpolationSettings.of(framez=3)
     with pytest.raises(SettingsError, match="colour"):

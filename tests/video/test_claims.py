@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from diffusion_geodesics.latents.domain import Domain, DomainStatistics
+from diffusion_geodesics.latents.domain import Familiarity
 from diffusion_geodesics.measures import Interval, bootstrap_mean
 from diffusion_geodesics.models.info import ModelInfo
 from diffusion_geodesics.runtime.cost import CostBreakdown
@@ -52,7 +52,7 @@ def shot(
 ) -> ShotAnalysis:
     """A shot with given statistics, one number a window, the same for all of them."""
     middles = DENSE if middles is None else middles
-    three, known = torch.ones(3), torch.full((3,), 40.0)
+    three = torch.ones(3)
     windows = len(next(iter(values.values())))
     measured = Measured(
         starts=torch.zeros(2, windows, dtype=torch.long),
@@ -73,8 +73,7 @@ def shot(
         measured=measured,
         norms=three,
         steps=torch.ones(2),
-        known=DomainStatistics(torch.full((3,), psnr), three, three),
-        domain=Domain(DomainStatistics(known, three, three)),
+        known=Familiarity(torch.full((3,), psnr), three),
         strips=(),
         radius=1.0,
         sigma=1.0,
@@ -178,7 +177,7 @@ def test_each_thing_to_know_is_said_foreign_clips_first() -> None:
     assert result.counted == shots[:3]
     found = diagnose(result)
     assert [d.code for d in found] == ["foreign", "not_converged", "jitter", "closed", "clip"]
-    assert "d is out of the model's domain" in found[0].message
+    assert "Foreign to the model" in found[0].message
     assert "reproduces them at 10.0 dB" in found[0].message
     assert "1 of 4 geodesics were not found (residual up to 0.5)" in found[1].message
     assert found[2].data["jitter"] == pytest.approx(0.7)

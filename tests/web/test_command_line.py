@@ -33,7 +33,7 @@ def parsed(command: str, monkeypatch: pytest.MonkeyPatch) -> InterpolateCommand:
     [
         {},
         {"preset": "published", "prompt": ("a dog's ear", "a $cat")},
-        {"frames": 33, "compare": False, "flat": True, "size": (256, 512), "intervals": (8, 16)},
+        {"frames": 33, "film_only": True, "flat": True, "size": (256, 512), "intervals": (8, 16)},
         {
             "format": ("gif", "mp4"),
             "alpha": 1e-4,

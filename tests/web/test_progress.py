@@ -29,7 +29,7 @@ def test_loading_says_nothing_about_the_rest() -> None:
 
 def test_every_stage_has_a_bar_with_a_name() -> None:
     html = progress_html("morph", running(invert=(5, 5, 4.0), solve=(1, 0, 3.0)), {"decode": 1.0})
-    for title in ("Inverting", "Solving for the geodesic", "Decoding the film"):
+    for title in ("Inverting", "Solving for the path", "Decoding the film"):
         assert f">{title}</label>" in html
     assert html.count("<progress") == 3
     assert 'value="1.000"' in html

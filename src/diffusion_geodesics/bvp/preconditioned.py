@@ -63,6 +63,7 @@ class PreconditionedFlow(RelaxationSolver[FlowState]):
         coarse_residual, coarse_steps: residual and number of steps at which coarse levels end.
         refine: intervals of further levels, run only for pairs whose length the levels before did
             not resolve (error bar above 1%), as with strong density barriers.
+        verification: Chebyshev intervals at which the solution is measured; even, at least 4.
         average_last: for a noisy score: the mean of so many last iterates in place of the best
             one, for curves that miss the tolerance; half of ``max_steps`` is a good choice.
 
@@ -83,12 +84,17 @@ class PreconditionedFlow(RelaxationSolver[FlowState]):
     coarse_steps: int = 30
     refine: tuple[int, ...] = ()
     average_last: int = 0
+    verification: int = 64
 
     def __post_init__(self) -> None:
         if not self.intervals or min(self.intervals + self.refine) < 4:
             raise ValueError(
                 f"intervals is {self.intervals} and refine {self.refine}; expected one or more "
                 "levels of at least 4"
+            )
+        if self.verification < 4 or self.verification % 2:
+            raise ValueError(
+                f"verification is {self.verification}; expected an even number of at least 4"
             )
         if self.average_last < 0:
             raise ValueError(f"average_last is {self.average_last}; expected 0 or more iterates")

@@ -41,12 +41,16 @@ class RelaxationSolver(BVPSolver, NodeUpdate[State]):
 
     Cost:
         2 score evaluations per initial path for the ends, then intervals - 1 per step and path
-        still active, one batch per step for all of them, and 65 per pair for the verification.
+        still active, one batch per step for all of them, and ``verification`` + 1, 65 unless
+        asked otherwise, per pair for the verification.
         Of several initial paths only those that can still win go on to the finest level. Levels
         for unresolved lengths are paid for by those pairs alone, with another verification of
         129; a pair that seems longer than its initial path pays 33 to 38 to make sure. What a
         manifold such as a typical shell spends itself is added.
     """
+
+    verification: int = 64
+    """Chebyshev intervals at which solutions are measured."""
 
     def solve(self, problem: BoundaryProblem, control: Control) -> Solution:
         connection = problem.connection
@@ -68,7 +72,7 @@ class RelaxationSolver(BVPSolver, NodeUpdate[State]):
         state = field.merged(state)
         reports = start_reports(state.length, state.residual, state.results, batch)
         chosen = _shortest(state, starts, pairs)
-        check = verify(connection, state, chosen, batch)
+        check = verify(connection, state, chosen, batch, self.verification)
         state, check = self._refined(connection, state, chosen, check, control)
         results = final_results(state, chosen, check)
         if self.seeks_geodesics:

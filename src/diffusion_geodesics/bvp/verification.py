@@ -67,7 +67,8 @@ def verify_again(
 
     A barrier that the nodes did not resolve was not resolved by the first verification either.
     Every second new point is a point of the first pass, so the new values replace the old ones."""
-    part = verify(connection.select(again), state, chosen[again], (len(again),), 128)
+    twice = 2 * (len(known.profile.t) - 1)
+    part = verify(connection.select(again), state, chosen[again], (len(again),), twice)
     old, new = known.profile, part.profile
 
     def merged(whole: Tensor, some: Tensor) -> Tensor:

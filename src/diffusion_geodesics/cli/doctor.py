@@ -140,7 +140,7 @@ def _tiny_run() -> Iterable[Check]:
     from diffusion_geodesics.cli.demo import example_portraits
 
     model = dg.load_model("embedded")
-    small = {"frames": 3, "size": (64, 64), "steps": 6, "max_steps": 3, "compare": False}
+    small = {"frames": 3, "size": (64, 64), "steps": 6, "max_steps": 3, "film_only": True}
     result = dg.interpolate(model, example_portraits(), path="geodesic", **small)
     with tempfile.TemporaryDirectory() as folder:
         written = dg.save(result, Path(folder) / "run")

@@ -90,8 +90,9 @@ def show(result: "InterpolationResult") -> None:
     rows = []
     for name, p in named:
         low, high = float(p.log_density.min()), float(p.log_density.max())
-        typical = (f"{p.least_energy:.2f}", f"{float(p.norm.min()):.1f}")
-        rows.append((name, f"{p.length:.5g}", f"{low:+.1f}", f"{high:+.1f}", *typical))
+        typical = (f"{float(p.noise_energy.min()):.2f}", f"{float(p.norm.min()):.1f}")
+        length = f"{p.length:.5g}" if p.comparable else "–"
+        rows.append((name, length, f"{low:+.1f}", f"{high:+.1f}", *typical))
     first = "images" if several else "path"
     head = (first, "length", "lowest log p", "highest", "noise energy", "lowest norm")
     console.table(head, rows)
@@ -100,6 +101,14 @@ def show(result: "InterpolationResult") -> None:
     state = ""
     if worst is not None:
         state = f"{worst.result.name.replace('_', ' ')}, residual {float(worst.residual):.1e}; "
+    if result.distance is not None:
+        parts = [f"geodesic distance {result.distance:.5g} ± {result.distance_error or 0.0:.1g}"]
+        for found in (s.metamorphosis for s in result.segments if not several):
+            if found is not None:
+                moving = f"motion {found.motion:.2g} + appearance {found.appearance:.2g}"
+                whole = f"{found.distance:.3g} ± {found.error:.1g}"
+                parts.append(f"metamorphosis distance {whole}, its square {moving}")
+        console.say("; ".join(parts))
     cost = result.costs.total
     console.say(
         f"{len(result.frames)} frames; {state}images reproduced at {_range(result.keyframe_psnr)} "

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-KINDS = {"pairs": "compared-pair", "segments": "film-segment-1"}
+KINDS = {"pairs": "compared-pair-2", "segments": "film-segment-2"}
 """The folder of each kind of finished work, as the jobs name it; they are not imported for it."""
 
 

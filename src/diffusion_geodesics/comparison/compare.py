@@ -166,7 +166,8 @@ def compare_pair(
     context = context_of(model, pair, settings)
     features = CodecFeatures(context.noised.encoded.codec)
     outcomes = {m.name: _outcome(m, context, pair, features, measures) for m in methods}
-    return PairResult(pair.name, context.images, outcomes)
+    notes = [note for note in context.noised.encoded.notes if note.code == "foreign"]
+    return PairResult(pair.name, context.images, outcomes, " ".join(map(str, notes)))
 
 
 def _outcome(

@@ -14,7 +14,7 @@ from diffusion_geodesics.runtime.content_key import content_key
 from diffusion_geodesics.runtime.keyed_cache import CacheEntry, KeyedCache
 from diffusion_geodesics.runtime.paths import expand
 
-KIND = "compared-pair"
+KIND = "compared-pair-2"
 
 
 @final
@@ -61,7 +61,7 @@ def _entry(result: PairResult) -> CacheEntry:
         tensors[f"frames{k}"] = (outcome.frames * 255).round().to(torch.uint8)
         rest = {"scores": dict(outcome.scores), "note": outcome.note, "failed": outcome.failed}
         about.append({"name": name, **rest})
-    return CacheEntry(tensors, {"outcomes": about})
+    return CacheEntry(tensors, {"outcomes": about, "foreign": result.foreign})
 
 
 def _result(pair: Pair, entry: CacheEntry) -> PairResult:
@@ -72,4 +72,5 @@ def _result(pair: Pair, entry: CacheEntry) -> PairResult:
         )
         for k, told in enumerate(about)
     }
-    return PairResult(pair.name, entry.tensors["ends"], outcomes)
+    foreign = str(entry.metadata["foreign"])
+    return PairResult(pair.name, entry.tensors["ends"], outcomes, foreign)

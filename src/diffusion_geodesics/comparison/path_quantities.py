@@ -26,7 +26,8 @@ PATH_QUANTITIES = (
     Quantity(
         "length",
         Better.NEITHER,
-        "length under the metric of the run, relative to the start",
+        "length under the metric of the run, relative to the start; of paths on the shell (or in "
+        "flat space, where the metric is) only: others have none that compares",
         "it is what a geodesic minimises",
     ),
     Quantity(
@@ -64,7 +65,7 @@ def path_scores(
         "log p min": float(found.log_density.min()) - level,
         "log p middle": float(inner[len(inner) // 2]),
         "log p mean": float(inner.mean()),
-        "length": found.length,
+        "length": found.length if found.comparable else math.nan,
         "residual": float(state.residual[0]),
         "noise energy": found.least_energy,
         "norm": float(found.norm.min() / found.norm[[0, -1]].mean()),

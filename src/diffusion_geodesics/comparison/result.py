@@ -37,6 +37,7 @@ class PairResult:
     name: str  # of the pair
     ends: Float[Tensor, "2 3 height width"]  # both images at the working size
     outcomes: Mapping[str, Outcome]  # by the name of the method
+    foreign: str = ""  # which of them the model does not know, in words; empty where it knows both
 
     @property
     def disagreement(self) -> float:

@@ -5,19 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from diffusion_geodesics.extrapolation.result import ExtrapolationResult
-from diffusion_geodesics.latents.model_notes import codec_notes
 from diffusion_geodesics.latents.settings import ScoreKind
 from diffusion_geodesics.runtime.diagnostic import Diagnostic
 
 LARGE_GROWTH = 1e4
 """Growth factor from which on a ray does not hit what it aims at."""
+DRIFT = 0.125
+"""Nats a coordinate by which the log density may fall along a ray before a warning. Noise alone
+makes that of d coordinates vary by √(d/2)."""
 UNSURE = 0.01
 """Error of the end point, relative to the arc, from which on it is warned about."""
 
 
 def diagnose(result: ExtrapolationResult) -> tuple[Diagnostic, ...]:
     """Everything to know, the most important first."""
-    return (*_ray(result), *_score(result), *_numbers(result), *_images(result))
+    return (
+        *_ray(result),
+        *_drift(result),
+        *_score(result),
+        *_numbers(result),
+        *_images(result),
+    )
 
 
 def _ray(result: ExtrapolationResult) -> Iterator[Diagnostic]:
@@ -62,6 +70,22 @@ def _score(result: ExtrapolationResult) -> Iterator[Diagnostic]:
         )
 
 
+def _drift(result: ExtrapolationResult) -> Iterator[Diagnostic]:
+    """Where the density falls away from that of the start, which noise energy does not show."""
+    ray, most = result.ray, DRIFT * result.dim
+    low = (ray.log_density < -most).nonzero()[:, 0]
+    if not len(low):
+        return
+    first, least = float(ray.t[low[0]]), float(ray.log_density.min())
+    yield Diagnostic(
+        "drift",
+        f"From t = {first:.3g} on the log density is more than {most:.0f} nats below that of the "
+        f"start (down to {least:.0f}): the ray leaves what the model knows, and frames there are "
+        "washed out or torn; use a smaller t_max or strength.",
+        {"t": first, "log_density": least},
+    )
+
+
 def _numbers(result: ExtrapolationResult) -> Iterator[Diagnostic]:
     ray, solution = result.ray, result.launch.solution
     growth = float(result.growth.max())
@@ -90,6 +114,5 @@ def _numbers(result: ExtrapolationResult) -> Iterator[Diagnostic]:
 
 
 def _images(result: ExtrapolationResult) -> Iterator[Diagnostic]:
-    yield from codec_notes(result.codec_psnr)
     if result.applied:
         yield Diagnostic("remedies", f"Remedies were applied: {'; '.join(result.applied)}.")

@@ -34,7 +34,7 @@ from diffusion_geodesics.latents.decode import decode
 from diffusion_geodesics.latents.encode import encode, invert
 from diffusion_geodesics.latents.geometry import geometry_along
 from diffusion_geodesics.latents.memory import SOLVER_COPIES, demand_memory
-from diffusion_geodesics.latents.model_notes import model_notes
+from diffusion_geodesics.latents.model_notes import prompt_notes
 from diffusion_geodesics.latents.pictures import Pictures, load_pictures
 from diffusion_geodesics.models import DiffusionModel
 from diffusion_geodesics.runtime.diagnostic import Diagnostic
@@ -102,7 +102,7 @@ def extrapolate(
     whole = settings.ray.t_max or launch.t_max
     frames = _decoded(setup, ray, curve, whole, "decode")
     straight, straight_frames = None, None
-    if settings.compare and geometry.alpha > 0:
+    if not settings.film_only and geometry.alpha > 0:
         straight = _straight(setup, launch, ray)
         straight_frames = _decoded(setup, straight, curve, whole, "compare")
     result = ExtrapolationResult(
@@ -122,11 +122,9 @@ def extrapolate(
         sigma=noised.level.sigma,
         costs=run.costs,
     )
-    prompts = (settings.prompts.prompt, settings.prompts.end_prompt or "", *direction.prompts)
-    notes = model_notes(model, prompts)
-    return replace(
-        result, warnings=(*pictures.warnings, *notes, *noised.noise_notes, *diagnose(result))
-    )
+    prompts = (settings.prompts.end_prompt or "", *direction.prompts)
+    notes = prompt_notes(model, prompts)
+    return replace(result, warnings=(*noised.notes, *notes, *diagnose(result)))
 
 
 def _pictures(

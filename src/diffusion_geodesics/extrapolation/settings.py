@@ -108,8 +108,8 @@ class ExtrapolationSettings(JobSettings):
 
     exclusive: ClassVar[tuple[tuple[str, str], ...]] = (("alpha", "strength"),)
 
-    compare: bool = True
-    """Decode the straight continuation (strength 0) as well."""
+    film_only: bool = False
+    """Leave out the straight continuation (strength 0), which is shown beside the ray."""
     ray: RaySettings = RaySettings()
     remedies: Remedies = Remedies()
     prompts: RayPrompt = RayPrompt()

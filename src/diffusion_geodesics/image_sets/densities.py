@@ -9,7 +9,6 @@ from diffusion_geodesics.image_sets.settings import DensitySettings
 from diffusion_geodesics.images import ImageSource
 from diffusion_geodesics.latents.encode import Encoded, Noised, encode, invert
 from diffusion_geodesics.latents.memory import demand_memory
-from diffusion_geodesics.latents.model_notes import codec_notes
 from diffusion_geodesics.latents.pictures import Pictures, load_pictures
 from diffusion_geodesics.likelihood import (
     DenoiserNoise,
@@ -110,7 +109,7 @@ def image_densities(
         found,
         _of_pixels(encoded),
         run.costs,
-        (*noised.notes, *codec_notes(float(encoded.codec_psnr.min())), *diagnose_densities(found)),
+        (*noised.notes, *diagnose_densities(found)),
     )
 
 

@@ -39,7 +39,6 @@ from diffusion_geodesics.latents.encode import (
 )
 from diffusion_geodesics.latents.geometry import shared_geometry
 from diffusion_geodesics.latents.memory import SOLVER_COPIES, demand_memory
-from diffusion_geodesics.latents.model_notes import codec_notes
 from diffusion_geodesics.latents.pictures import Pictures, load_pictures
 from diffusion_geodesics.manifold import Flat, Manifold, Sphere
 from diffusion_geodesics.models import DiffusionModel
@@ -149,9 +148,8 @@ def image_distances(
     if MetricName.DENSITY in chosen.measured:
         noised = _noised(run, model, pictures, settings)
         solved = _solved(run, model, noised, settings, resume)
-        known = codec_notes(float(noised.encoded.codec_psnr.min()))
-        about = diagnose_distances(solved.matrix, pictures.names)
-        notes, clean = (*noised.notes, *known, *about), noised.encoded.clean
+        notes = (*noised.notes, *diagnose_distances(solved.matrix, pictures.names))
+        clean = noised.encoded.clean
         found[MetricName.DENSITY] = solved.matrix
     if MetricName.METAMORPHOSIS in chosen.measured:
         matrix = _metamorphoses(run, model, pictures, settings, resume)
@@ -180,7 +178,7 @@ def _metamorphoses(
     gpu = model.device.type == "cuda"
     images = pictures.images.to(model.device) if gpu else pictures.images
     beside = None if resume is None else resume.with_suffix(f".metamorphosis{resume.suffix}")
-    with run.stage("move", total=len(images) * (len(images) - 1) // 2) as stage:
+    with run.stage("metamorphosis", total=len(images) * (len(images) - 1) // 2) as stage:
         return metamorphosis_distances(images, settings.distance, resume=beside, callback=stage)
 
 

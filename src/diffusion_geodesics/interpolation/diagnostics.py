@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from diffusion_geodesics.interpolation.paths import PAIR_STEPS
 from diffusion_geodesics.interpolation.result import InterpolationResult, Segment
 from diffusion_geodesics.interpolation.settings import InterpolationSettings, PathName
-from diffusion_geodesics.latents.model_notes import codec_notes
 from diffusion_geodesics.latents.settings import ScoreKind
 from diffusion_geodesics.runtime.diagnostic import Diagnostic
 
@@ -52,19 +52,19 @@ class AtypicalError(ValueError):
 def is_atypical(segment: Segment) -> bool:
     """Whether a path's noise energy falls below 0.75 of what slerp keeps."""
     own = segment.profile
-    slerp = next((p for p in segment.profiles if p.name == "slerp"), own)
-    return own.least_energy < LEAST_ENERGY * min(1.0, slerp.least_energy)
+    slerp = [p.least_energy for p in segment.profiles if p.name == "slerp"]
+    return own.least_energy < LEAST_ENERGY * min([1.0, *slerp])
 
 
 def demand_typical(segments: Sequence[Segment], settings: InterpolationSettings) -> None:
     """Refuse paths that shed noise which slerp keeps."""
     for segment in segments:
         if is_atypical(segment):
-            own, other = segment.profile, segment.references[0]
+            others = [f"{p.name}: {p.least_energy:.2f}" for p in segment.references[:1]]
             raise AtypicalError(
                 f"the path leaves the typical set: its noise energy falls to "
-                f"{own.least_energy:.2f} of that of the ends ({other.name}: "
-                f"{other.least_energy:.2f}), frames would lose detail; lower the strength (now "
+                f"{segment.profile.least_energy:.2f} of that of the ends ({', '.join(others)}), "
+                f"frames would lose detail; lower the strength (now "
                 f"{settings.metric.strength:g}), or set allow_atypical"
             )
 
@@ -88,6 +88,7 @@ def _solver(result: InterpolationResult, segment: Segment) -> Iterator[Diagnosti
             "The network has no inner features to match the images by, so that the path follows no "
             "correspondences: it bends about the great circle.",
         )
+    yield from _geodesic(segment, at)
     solution = segment.solution
     if solution is None:
         return
@@ -117,8 +118,36 @@ def _solver(result: InterpolationResult, segment: Segment) -> Iterator[Diagnosti
         )
 
 
+def _geodesic(segment: Segment, at: str) -> Iterator[Diagnostic]:
+    """On the geodesic of the pair, where it is not the path of the film."""
+    solution, own = segment.geodesic, segment.beside
+    if solution is None or own is None:
+        return
+    if not solution.converged:
+        yield Diagnostic(
+            "distance_not_converged",
+            f"The geodesic{at} was not found in {PAIR_STEPS} steps ({solution.result.message}): "
+            "its distance is an upper bound; a film along the geodesic takes more steps.",
+            {"result": solution.result.name, "residual": float(solution.residual)},
+        )
+    bar = float(solution.distance_error / solution.length)
+    if bar > LARGE_ERROR:
+        yield Diagnostic(
+            "distance_large_error",
+            f"The error bar of the distance{at} is {100 * bar:.0f}% of it; lower the strength.",
+            {"relative_error": bar},
+        )
+    if own.least_energy < LEAST_ENERGY:
+        yield Diagnostic(
+            "distance_atypical",
+            f"The geodesic{at} leaves the typical set: its noise energy falls to "
+            f"{own.least_energy:.2f} of that of the ends, so that its frames lose detail and its "
+            "distance says little.",
+            {"least_energy": own.least_energy},
+        )
+
+
 def _codec(result: InterpolationResult) -> Iterator[Diagnostic]:
-    yield from codec_notes(min(result.codec_psnr))
     loss = max(c - k for c, k in zip(result.codec_psnr, result.keyframe_psnr, strict=True))
     if loss > CODEC_LOSS:
         yield Diagnostic(

@@ -26,10 +26,10 @@ from diffusion_geodesics.diffusion import (
     network_bytes,
     sampling_nfe,
 )
-from diffusion_geodesics.interpolation.frames import COMPARED
-from diffusion_geodesics.interpolation.segments import groups_of
+from diffusion_geodesics.interpolation.paths import PAIR_INTERVALS, PAIR_STEPS, PAIR_VERIFICATION
+from diffusion_geodesics.interpolation.segments import COMPARED, groups_of
 from diffusion_geodesics.interpolation.settings import InterpolationSettings, PathName
-from diffusion_geodesics.interpolation.timeline import Chain, frame_count
+from diffusion_geodesics.interpolation.timeline import Chain, compared_frames, frame_count
 from diffusion_geodesics.latents.choices import (
     rule_of,
     sampler_of,
@@ -43,7 +43,7 @@ from diffusion_geodesics.latents.warped_path import NODES
 from diffusion_geodesics.models import DiffusionModel, as_model
 from diffusion_geodesics.runtime.cost import Cost, CostBreakdown, Counts, Operations
 
-ADAPTIVE = ("text", "invert", "solve")
+ADAPTIVE = ("text", "invert", "solve", "geodesic")
 """Stages that may stop early: their costs are upper bounds."""
 VERIFY = 65
 """Points at which a solution is verified."""
@@ -138,7 +138,8 @@ def _stages(
     pairs = len(chain.pairs)
     groups = [group.stop - group.start for group in groups_of(pairs)]
     rungs = len(denoiser.schedule.ladder(inversion.steps, inversion.level))
-    yield "encode", Counts(nfe=1, batches=1, encoded=keyframes, decoded=keyframes)
+    asked = 1 + 2 * keyframes  # to count operations, and to see whether the images are known
+    yield "encode", Counts(nfe=asked, batches=2, encoded=keyframes, decoded=keyframes)
     text = text_inversion_of(settings.prompts)
     if text is not None:
         most = text.most_nfe
@@ -152,15 +153,22 @@ def _stages(
         yield "match", Counts(nfe, batches, encoded=pairs * (NODES - 2))
     if settings.path.solved and not _unbent(settings):
         yield "solve", sum((_solve(denoiser, settings, n) for n in groups), Counts())
+    if not settings.film_only:
+        if settings.path is not PathName.GEODESIC:
+            yield "geodesic", sum((_geodesic(denoiser, settings, n) for n in groups), Counts())
+        yield "metamorphosis", Counts()
     yield "measure", sum((_measure(denoiser, settings, n) for n in groups), Counts())
-    strips = [("decode", frame_count(settings.film, chain))]
-    if settings.compare:
-        strips.append(("compare", min(COMPARED * pairs, strips[0][1])))
-    for stage, frames in strips:
-        t = torch.full((frames,), 0.5, dtype=torch.float64)
-        t[:keyframes] = 0.0  # at the keyframes themselves there is no guidance
-        nfe = sampling_nfe(sampler, rungs, guidance_bump(t, settings.film.guidance))
-        yield stage, Counts(nfe, steps * len(groups), decoded=frames)
+    frames = frame_count(settings.film, chain)
+    between = torch.full((frames - keyframes,), 0.5, dtype=torch.float64)
+    t = torch.cat([between.new_zeros(keyframes), between])  # at the images there is no guidance
+    nfe = sampling_nfe(sampler, rungs, guidance_bump(t, settings.film.guidance))
+    yield "decode", Counts(nfe, steps * len(groups), decoded=frames)
+    if not settings.film_only:
+        films = 1 if settings.path is PathName.GEODESIC else 2
+        new = compared_frames(chain, frames) - keyframes
+        nfe = sampling_nfe(sampler, rungs, guidance_bump(between[:new], settings.film.guidance))
+        batches = min(len(groups), new) * steps
+        yield "compare", Counts(films * nfe, films * batches, decoded=films * new)
 
 
 def _unbent(settings: InterpolationSettings) -> bool:
@@ -183,29 +191,36 @@ def _solve(denoiser: Denoiser, settings: InterpolationSettings, pairs: int) -> C
     return Counts(pairs * points * each.nfe, batches * each.batches)
 
 
-def _measure(denoiser: Denoiser, settings: InterpolationSettings, pairs: int) -> Counts:
-    """Paths measured in the metric, and the density of those whose metric is another's or that lie
-    outside its coordinates: lerp on the sphere, and a moving frame."""
-    points, metric = (INTERVALS + 1) * pairs, settings.metric
+def _geodesic(denoiser: Denoiser, settings: InterpolationSettings, pairs: int) -> Counts:
+    """Most evaluations of the geodesic of the pair: see `pair_geodesic`."""
+    points = 2 + (PAIR_INTERVALS - 1) * (PAIR_STEPS + 1) + PAIR_VERIFICATION + 1 + MAX_NFE
+    batches = PAIR_STEPS + 5
+    if settings.metric.score is not ScoreKind.LEVEL:
+        points, batches = points + 2 * (PAIR_INTERVALS - 1), batches + 1
     each = _each(denoiser, settings, random=False)
-    in_metric = Counts(points * each.nfe, each.batches)
-    density = Counts(points, 1)
-    plain = metric.score is ScoreKind.LEVEL
-    found = Counts()
-    names = ["slerp", "lerp"] + (["hlerp"] if settings.path is PathName.HLERP else [])
-    for name in names:
-        outside = name != "slerp" and not metric.flat
-        found = found + in_metric
-        if outside or not plain:
-            found = found + density
-    if settings.path.solved:
-        random = metric.score is ScoreKind.PUBLISHED_RANDOM
-        natural = settings.path is PathName.NATURAL
-        if random or natural:
-            found = found + in_metric
-        if not plain or (natural and _unbent(settings)):
-            found = found + density
-    return found
+    return Counts(pairs * points * each.nfe, batches * each.batches)
+
+
+def _measure(denoiser: Denoiser, settings: InterpolationSettings, pairs: int) -> Counts:
+    """Paths measured in the metric, and their density where the metric is another's. What was
+    solved for is known in the metric, unless the solver followed a random score. A film alone has
+    its own path measured, and others only where that seems to leave the typical set."""
+    path, plain = settings.path, settings.metric.score is ScoreKind.LEVEL
+    each = _each(denoiser, settings, random=False)
+    random = settings.metric.score is ScoreKind.PUBLISHED_RANDOM
+    solved = path.solved and not _unbent(settings)
+
+    def points(intervals: int, *, known: bool) -> Counts:
+        count = (intervals + 1) * pairs
+        metric = Counts() if known else Counts(count * each.nfe, each.batches)
+        return metric if plain else metric + Counts(count, 1)
+
+    found = points(INTERVALS, known=solved and not random)
+    if settings.film_only:
+        return found
+    for _ in range(1 if path in (PathName.SLERP, PathName.LERP) else 2):
+        found = found + points(COMPARED, known=False)
+    return found if path is PathName.GEODESIC else found + points(COMPARED, known=True)
 
 
 def _each(denoiser: Denoiser, settings: InterpolationSettings, *, random: bool) -> Counts:

@@ -18,15 +18,17 @@ from diffusion_geodesics.interpolation.mask import Mask
 from diffusion_geodesics.interpolation.result import Segment, Strip
 from diffusion_geodesics.interpolation.segments import groups_of
 from diffusion_geodesics.interpolation.settings import InterpolationSettings
-from diffusion_geodesics.interpolation.timeline import Chain, Timeline, timeline
+from diffusion_geodesics.interpolation.timeline import (
+    Chain,
+    Timeline,
+    compared_frames,
+    timeline,
+)
 from diffusion_geodesics.latents.choices import curve_of
 from diffusion_geodesics.latents.decode import decode
 from diffusion_geodesics.latents.encode import Noised
 from diffusion_geodesics.runtime.content_key import content_key
 from diffusion_geodesics.runtime.run import Run
-
-COMPARED = 9
-"""Most frames a segment that are decoded of the path that the result is compared with."""
 
 
 @final
@@ -47,29 +49,44 @@ class Decoder:
         profiles = [segment.profile for segment in self.segments]
         return self._decoded(run, 0, timeline(self.settings.film, self.chain, profiles))
 
-    def compared(self, run: Run, frames: int) -> Strip:
-        """At most 9 frames a segment, and at most as many as the film has, of the first path that
-        the film's is compared with."""
-        profiles = [segment.references[0] for segment in self.segments]
-        least = len(self.chain.legs) + (not self.chain.closed)
-        count = min(max(COMPARED * len(self.segments), least), frames)
-        return self._decoded(run, 1, timeline(self.settings.film, self.chain, profiles, count))
+    def compared(self, run: Run, film: Strip) -> tuple[Strip, ...]:
+        """Fewer frames of slerp (of lerp beside slerp), and of the geodesic unless the film has it.
 
-    def _decoded(self, run: Run, which: int, places: Timeline) -> Strip:
+        The frames of the images themselves are those of the film, without its own pixels. Cost:
+        three frames a segment and path, each one evaluation a sampling step."""
+        count, found = compared_frames(self.chain, len(film.frames)), []
+        for which, profile in enumerate(self.segments[0].profiles):
+            if which == 1 or (which > 1 and profile.name == "geodesic"):
+                profiles = [segment.profiles[which] for segment in self.segments]
+                places = timeline(self.settings.film, self.chain, profiles, count)
+                found.append(self._decoded(run, which, places, film))
+        return tuple(found)
+
+    def _decoded(self, run: Run, which: int, places: Timeline, film: Strip | None = None) -> Strip:
+        """Frames of one path; those of the images are taken from a film that has them."""
+        new = torch.ones(len(places.t), dtype=torch.bool)
+        if film is not None:
+            new[list(places.keyframes)] = False
         found = []
         for group in groups_of(len(self.segments)):
-            here = (places.segment >= group.start) & (places.segment < group.stop)
-            found.append(self._group(run, which, group, places.t[here], places.segment[here]))
-        name = self.segments[0].profiles[which].name
-        frames, alpha = torch.cat(found), self._alpha(places)
-        if self.mask is None:
-            return Strip(name, frames, places, alpha)
-        share, colours = self._share(places.segment, places.t), frames.shape[1]
-        if alpha is not None:
-            frames = torch.cat([frames, alpha.to(frames)], 1)
-        frames = self.mask.on_frames(frames, share)
-        alpha = None if alpha is None else frames[:, colours:].to(alpha)
-        return Strip(name, frames[:, :colours], places, alpha)
+            here = new & (places.segment >= group.start) & (places.segment < group.stop)
+            if bool(here.any()):
+                found.append(self._group(run, which, group, places.t[here], places.segment[here]))
+        name, alpha = self.segments[0].profiles[which].name, self._alpha(places)
+        like = found[0] if film is None else film.frames
+        frames = like.new_zeros(len(new), *like.shape[1:])
+        if found:
+            frames[new] = torch.cat(found).to(like)
+        if self.mask is not None:
+            share, colours = self._share(places.segment, places.t), frames.shape[1]
+            if alpha is not None:
+                frames = torch.cat([frames, alpha.to(frames)], 1)
+            frames = self.mask.on_frames(frames, share)
+            alpha = None if alpha is None else frames[:, colours:].to(alpha)
+            frames = frames[:, :colours]
+        if film is not None:
+            frames[list(places.keyframes)] = film.frames[list(film.timeline.keyframes)]
+        return Strip(name, frames, places, alpha)
 
     def _group(
         self, run: Run, which: int, group: slice, t: Tensor, segment: Tensor

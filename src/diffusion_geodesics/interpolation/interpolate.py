@@ -19,6 +19,7 @@ from diffusion_geodesics.interpolation.diagnostics import demand_typical, diagno
 from diffusion_geodesics.interpolation.frames import Decoder, at_keyframes, with_pixels
 from diffusion_geodesics.interpolation.kept_segments import KeptSegments
 from diffusion_geodesics.interpolation.mask import Mask, load_mask, masked
+from diffusion_geodesics.interpolation.paths import PAIR_INTERVALS
 from diffusion_geodesics.interpolation.result import InterpolationResult
 from diffusion_geodesics.interpolation.segments import join_chain, segment_keys
 from diffusion_geodesics.interpolation.settings import InterpolationSettings
@@ -102,7 +103,7 @@ def finished(
     if segments[0].solution is not None and not settings.allow_atypical:
         demand_typical(segments, settings)
     strip = decoder.film(run)
-    compared = decoder.compared(run, len(strip.frames)) if settings.compare else None
+    compared = () if settings.film_only else decoder.compared(run, strip)
     found = at_keyframes(strip, noised)
     if settings.film.keep_pixels:
         strip = with_pixels(strip, noised)
@@ -126,7 +127,8 @@ def _demand_memory(
     model: DiffusionModel, pictures: Pictures, chain: Chain, settings: InterpolationSettings
 ) -> None:
     solve, frames = settings.solve, frame_count(settings.film, chain)
-    paths = len(chain.pairs) * solve.starts * max(solve.intervals) * settings.path.solved
+    each = solve.starts * max(solve.intervals) if settings.path.solved else 0
+    paths = len(chain.pairs) * (each if settings.film_only else max(each, PAIR_INTERVALS))
     demand_memory(
         model,
         pictures.size,

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from diffusion_geodesics.bvp import GivenUp, Result, Solution, Start, Step
 from diffusion_geodesics.correspondence import Matches
-from diffusion_geodesics.interpolation.result import Segment
+from diffusion_geodesics.interpolation.result import ImageDistance, Segment
 from diffusion_geodesics.latents.coordinates import Ambient, MovingFrame, Shell
 from diffusion_geodesics.latents.encode import Noised
 from diffusion_geodesics.latents.profile import LatentPath, LatentProfile
@@ -30,11 +30,11 @@ from diffusion_geodesics.path import GreatArc, Line, Spline
 from diffusion_geodesics.runtime.diagnostic import Diagnostic
 from diffusion_geodesics.runtime.keyed_cache import CacheEntry, DamagedEntryError, KeyedCache
 
-KIND = "film-segment-1"
+KIND = "film-segment-2"
 _CLASSES: Mapping[str, type[Any]] = {
     kind.__name__: kind
     for kind in (
-        *(Segment, LatentProfile, LatentPath, Profile, LengthProfile, Matches),
+        *(Segment, ImageDistance, LatentProfile, LatentPath, Profile, LengthProfile, Matches),
         *(Solution, Start, Step, GivenUp, Result),
         *(Ambient, Shell, MovingFrame, Flat, Sphere, Spline, Line, GreatArc),
     )

@@ -18,8 +18,8 @@ from diffusion_geodesics.interpolation.result import InterpolationResult
 from diffusion_geodesics.interpolation.segments import join_chain, segment_keys
 from diffusion_geodesics.interpolation.settings import InterpolationSettings
 from diffusion_geodesics.interpolation.timeline import chain_of, repeats
-from diffusion_geodesics.latents.encode import Noised, encode, invert
-from diffusion_geodesics.latents.model_notes import model_notes
+from diffusion_geodesics.latents.domain import Familiarity
+from diffusion_geodesics.latents.encode import Noised, encode, invert, notes_on
 from diffusion_geodesics.latents.pictures import Pictures
 from diffusion_geodesics.latents.text_embeddings import optimise_embeddings
 from diffusion_geodesics.models import DiffusionModel
@@ -94,6 +94,7 @@ def _of_one_size(model: DiffusionModel, loaded: Sequence[_Loaded]) -> list[Inter
 def _part(model: DiffusionModel, noised: Noised, one: _Loaded, here: slice) -> Noised:
     """The images of one film."""
     encoded, prompts = noised.encoded, one.film.settings.prompts
+    known = Familiarity(encoded.known.psnr[here], encoded.known.misfit[here])
     texts = (*prompts.each(len(one.pictures.images)), prompts.negative)
     own = replace(
         encoded,
@@ -101,7 +102,7 @@ def _part(model: DiffusionModel, noised: Noised, one: _Loaded, here: slice) -> N
         clean=encoded.clean[here],
         conditions=encoded.conditions[here],
         prompts=prompts,
-        codec_psnr=encoded.codec_psnr[here],
-        notes=(*one.pictures.warnings, *model_notes(model, texts)),
+        known=known,
+        notes=notes_on(model, one.pictures, texts, known),
     )
     return replace(noised, encoded=own, latents=noised.latents[here])

@@ -22,6 +22,17 @@ from diffusion_geodesics.runtime.diagnostic import Diagnostic
 
 
 @final
+@dataclass(frozen=True)
+class ImageDistance:
+    """The metamorphosis distance of two images, root mean square of values in [0, 1]."""
+
+    distance: float  # sqrt(motion + appearance)
+    error: float  # difference to the distance with two segments: an estimate, no bound
+    motion: float  # λ‖v‖², what moving costs
+    appearance: float  # mean square of what changes in place
+
+
+@final
 @dataclass(frozen=True, eq=False)
 class Segment:
     """The path between two keyframes."""
@@ -32,6 +43,8 @@ class Segment:
     references: tuple[LatentProfile, ...]  # of the paths that it is compared with
     solution: Solution | None  # of the boundary value problem; None for a path that needs none
     matches: Matches | None  # the correspondences that the path follows; None where it follows none
+    geodesic: Solution | None  # between both images: as ``solution`` where the path is one
+    metamorphosis: ImageDistance | None  # of both images; None where it was not asked for
 
     @property
     def profiles(self) -> tuple[LatentProfile, ...]:
@@ -39,25 +52,28 @@ class Segment:
         return (self.profile, *self.references)
 
     @property
+    def beside(self) -> LatentProfile | None:
+        """Of the geodesic, where it was solved for beside the path of the film."""
+        return next((p for p in self.references if p.name == "geodesic"), None)
+
+    @property
     def distance(self) -> float | None:
-        """Geodesic distance relative to the geometric mean of both ends' densities; None without a
-        solution, and along correspondences, where the path is shortest in no fixed metric."""
-        if self.solution is None or self.matches is not None:
-            return None
-        return float(self.solution.distance)
+        """Geodesic distance relative to the geometric mean of both ends' densities, whatever path
+        the film takes; None where no geodesic was solved for. Where the solver did not converge,
+        an upper bound."""
+        return None if self.geodesic is None else float(self.geodesic.distance)
 
     @property
     def distance_error(self) -> float | None:
         """Error bar of the distance."""
-        if self.distance is None or self.solution is None:
-            return None
-        return float(self.solution.distance_error)
+        return None if self.geodesic is None else float(self.geodesic.distance_error)
 
     @property
     def lengths(self) -> dict[str, float]:
-        """Length of each path under the metric, density relative to the start. A path outside the
-        metric's coordinates, such as lerp, is projected onto them first."""
-        return {p.name: p.length for p in self.profiles}
+        """Length of each path under the metric, density relative to the start; of paths in the
+        coordinates that geodesics are sought in only, because others do not compare: on the shell
+        not of lerp, and never of a path along correspondences."""
+        return {p.name: p.length for p in self.profiles if p.comparable}
 
     @property
     def density_disagreement(self) -> float:
@@ -90,7 +106,7 @@ class InterpolationResult:
     model: ModelInfo  # that made it
     pictures: Pictures  # the keyframes at the working size
     strip: Strip  # the frames of the film
-    compared: Strip | None  # fewer frames of the first reference path, if they were wanted
+    compared: tuple[Strip, ...]  # fewer frames of other paths, beside the film's
     segments: tuple[Segment, ...]  # the paths between the keyframes
     alpha: float  # α of the metric
     dim: int  # coordinates of a latent
@@ -133,8 +149,8 @@ class InterpolationResult:
 
     @property
     def lengths(self) -> dict[str, float]:
-        """Sum of the lengths of each path over all segments."""
-        names = [p.name for p in self.segments[0].profiles]
+        """Sum of the lengths over all segments, of each path whose lengths compare."""
+        names = list(self.segments[0].lengths)
         return {name: math.fsum(s.lengths[name] for s in self.segments) for name in names}
 
 

@@ -6,23 +6,31 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 
+from diffusion_geodesics.bvp import Solution
+from diffusion_geodesics.interpolation.diagnostics import LEAST_ENERGY
+from diffusion_geodesics.interpolation.image_distance import image_distances
 from diffusion_geodesics.interpolation.kept_segments import KeptSegments
 from diffusion_geodesics.interpolation.paths import (
+    Joined,
     PathMethod,
     coordinates_between,
+    pair_geodesic,
     path_method,
     references,
 )
 from diffusion_geodesics.interpolation.result import Segment
 from diffusion_geodesics.interpolation.settings import InterpolationSettings
+from diffusion_geodesics.latents.coordinates import Coordinates
 from diffusion_geodesics.latents.encode import Noised
-from diffusion_geodesics.latents.geometry import Pair, path_geometry
-from diffusion_geodesics.latents.profile import measure_paths
+from diffusion_geodesics.latents.geometry import Geometry, Pair, path_geometry
+from diffusion_geodesics.latents.profile import INTERVALS, LatentProfile, measure_paths
 from diffusion_geodesics.models import DiffusionModel
 from diffusion_geodesics.runtime.content_key import content_key
 from diffusion_geodesics.runtime.run import Run
 from diffusion_geodesics.version import __version__
 
+COMPARED = 16
+"""Chebyshev intervals at which paths are measured that the film's is compared with."""
 GROUP = 4
 """Most segments in one batch: with 15 nodes each they fill a GPU, and a film that is killed loses
 the work on so many at most."""
@@ -42,7 +50,7 @@ def segment_keys(
     encoded = noised.encoded
     shared = content_key(
         (__version__, model.hash, str(model.dtype), model.device.type),
-        (settings.path, settings.metric, settings.solve, settings.inversion),
+        (settings.path, settings.metric, settings.solve, settings.inversion, settings.film_only),
         (encoded.negative, encoded.null, encoded.prompts.blend),
     )
     images = [content_key(x, c) for x, c in zip(encoded.images, encoded.conditions, strict=True)]
@@ -73,27 +81,52 @@ def _joined(
     method: PathMethod,
     pairs: Sequence[Pair],
 ) -> list[Segment]:
-    """Join pairs, and measure the paths and those that they are compared with, in one batch."""
+    """Join pairs, solve for their geodesics, and measure all paths, in one batch."""
     joined = method.join(run, noised, pairs)
     geometry = path_geometry(noised, settings.metric, settings.solve.seed, pairs)
     coordinates = coordinates_between(noised, pairs, flat=settings.metric.flat)
-    solution = joined.solution
-    random = geometry.search_score is not geometry.score
-    known = None if solution is None or random else solution.profile
+    geodesic, moved = joined if joined.matches is None else None, None
+    if not settings.film_only:
+        if geodesic is None or geodesic.solution is None:
+            geodesic = pair_geodesic(settings).join(run, noised, pairs)
+        with run.stage("metamorphosis"):
+            moved = image_distances(noised.encoded.images, pairs)
+    random = joined.solution is not None and geometry.search_score is not geometry.score
     with run.stage("measure"):
-        own = measure_paths(geometry, coordinates, joined.paths, known)
-        others = [
-            measure_paths(geometry, coordinates, other.join(run, noised, pairs).paths)
-            for other in references(settings)
-        ]
+        own = _measured(geometry, coordinates, joined, INTERVALS, known=not random)
+        others: list[tuple[LatentProfile, ...]] = []
+        if not settings.film_only or any(p.least_energy < LEAST_ENERGY for p in own):
+            ways = [way.join(run, noised, pairs) for way in references(settings)]
+            others = [_measured(geometry, coordinates, way, COMPARED) for way in ways]
+        if geodesic is not None and geodesic is not joined:
+            others.append(_measured(geometry, coordinates, geodesic, COMPARED))
     return [
         Segment(
             first=pair[0],
             last=pair[1],
             profile=own[i],
             references=tuple(profiles[i] for profiles in others),
-            solution=None if solution is None else solution.pair(i),
+            solution=_of_pair(joined, i),
             matches=None if joined.matches is None else joined.matches[i],
+            geodesic=None if geodesic is None else _of_pair(geodesic, i),
+            metamorphosis=None if moved is None else moved[i],
         )
         for i, pair in enumerate(pairs)
     ]
+
+
+def _measured(
+    geometry: Geometry,
+    coordinates: Coordinates,
+    joined: Joined,
+    intervals: int,
+    *,
+    known: bool = True,
+) -> tuple[LatentProfile, ...]:
+    """Profiles of joined pairs; ``known`` if what was solved for was verified in this metric."""
+    profile = joined.solution.profile if joined.solution is not None and known else None
+    return measure_paths(geometry, coordinates, joined.paths, profile, intervals)
+
+
+def _of_pair(joined: Joined, pair: int) -> Solution | None:
+    return None if joined.solution is None else joined.solution.pair(pair)

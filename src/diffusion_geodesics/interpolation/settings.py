@@ -180,7 +180,7 @@ class InterpolationSettings(JobSettings):
         "natural": {},
         "geodesic": {"path": PathName.GEODESIC},
         "slerp": {"path": PathName.SLERP},
-        "draft": {"frames": 9, "steps": 12, "refinements": 0, "compare": False},
+        "draft": {"frames": 9, "steps": 12, "refinements": 0, "film_only": True},
         "published": {
             "path": PathName.GEODESIC,
             "level": 0.6,
@@ -199,8 +199,9 @@ class InterpolationSettings(JobSettings):
 
     path: PathName = PathName.NATURAL
     """Which path joins the images."""
-    compare: bool = True
-    """Decode a strip of slerp as well, for the report."""
+    film_only: bool = False
+    """Make the film and nothing else: no geodesic of each pair with its distance, no metamorphosis
+    distance, and no other paths beside the film's."""
     allow_atypical: bool = False
     """Keep a path that leaves the typical set of the noised density, instead of refusing it."""
     film: Film = Film()

@@ -113,6 +113,17 @@ def frame_count(film: Film, chain: Chain) -> int:
     return sum(steps) + (not chain.closed)
 
 
+COMPARED = 4
+"""Steps from image to image of the films of other paths beside the film: three frames between."""
+
+
+def compared_frames(chain: Chain, frames: int) -> int:
+    """Number of frames of the films of other paths: no more than the film has."""
+    open_end = not chain.closed
+    most = max(COMPARED * len(chain.pairs), len(chain.legs)) + open_end
+    return min(most, frames)
+
+
 def timeline(
     film: Film, chain: Chain, profiles: Sequence[LatentProfile], frames: int | None = None
 ) -> Timeline:

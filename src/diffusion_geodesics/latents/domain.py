@@ -1,130 +1,110 @@
-r"""Does the model know such images? They are compared with the model's own samples.
+r"""Does the model know such images? By one test, which every job makes.
 
 Densities and geodesics of a model say nothing about images that it does not know, and nothing in
-the figures themselves shows it. Three measures do, each compared with its spread over images that
-the model itself draws:
+the figures themselves shows it. Two measures do, and neither needs images of the model's own:
 
 - the autoencoder's reconstruction, in dB;
-- the *denoising error*: noise drawn at the level is added, :math:`x = a x_0 + \sigma\varepsilon`,
-  and removed again, :math:`|\hat x_0 - x_0| / \sqrt d`. It is the term of that level in the bound
-  on the log likelihood (Kingma et al., NeurIPS 2021; Graham et al., CVPR workshops 2023);
-- the noise energy :math:`\sigma |s| / \sqrt d` of the *inverted* latent: about 1 where the latent
-  carries noise as the level implies.
+- the *misfit* of the denoiser. A little noise is put on the clean latent,
+  :math:`x = a x_0 + \sigma\varepsilon`, and taken off again. For the exact score of the images'
+  own density, Tweedie's formula of second order says how well that can be done,
+
+  .. math:: \mathbb{E}\,|\hat\varepsilon(x) - \varepsilon|^2
+            = \mathbb{E}\,[d - \sigma\,\mathrm{div}\,\hat\varepsilon(x)],
+
+  and the misfit is the ratio of the left side to the right: the error that is made over the one
+  that the network itself expects. It is 1 on average for images of the density, and larger for
+  others. The divergence is a difference along one random direction of signs (Hutchinson 1989).
+
+References:
+    Efron, Tweedie's formula and selection bias, JASA 2011.
+    Manor, Michaeli, On the posterior distribution in denoising, ICLR 2024.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
+from typing import final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from diffusion_geodesics.diffusion import Condition, Latents, sample
-from diffusion_geodesics.images import psnr
-from diffusion_geodesics.latents.encode import ModelParts, carry_up, geometry_dtype
+from diffusion_geodesics.diffusion import Condition, Denoiser, Latents
 from diffusion_geodesics.latents.settings import Inversion
 from diffusion_geodesics.points import seeded_noise
+from diffusion_geodesics.runtime.diagnostic import Diagnostic
 
-SETTLED = 1e-2
-"""Change of an inverted latent, root mean square, at which it is refined no further."""
-SAMPLES = 16
-"""Images drawn from the model to know its domain."""
-LOSSLESS = 100.0
-"""dB at which a reconstruction counts as exact; that of an autoencoder that loses nothing is
-infinite, which has no spread."""
-_SAMPLING_STEPS = 20
-_WIDTH = 5.0
-"""Standard deviations of the model's own images that are still its domain."""
-
-
-@dataclass(frozen=True)
-class DomainStatistics:
-    """How well a model knows images: PSNR of the autoencoder's reconstruction in dB, error of the
-    denoised latent per coordinate, noise energy of the inverted latent; one value an image."""
-
-    psnr: Float[Tensor, " images"]
-    denoising: Float[Tensor, " some"]
-    energy: Float[Tensor, " all"]
+POOR_CODEC = 22.0
+"""dB below which the autoencoder does not know such images."""
+MISFIT = 2.0
+"""Misfit above which an image is foreign."""
+AT = Inversion(level=0.2)
+"""The noise level of the test, whatever that of the job."""
+STEP = 0.05
+"""Length of the difference for the divergence, in noise of the level for each coordinate."""
+MOST_NAMED = 3
+"""Images that are named where several are foreign."""
+LEAST = 1e-3
+"""Least share of the noise that a network is taken to expect as its error."""
 
 
+@final
 @dataclass(frozen=True, eq=False)
-class Domain:
-    """What images drawn from the model are like, and what that says about others."""
+class Familiarity:
+    """How well a model knows images."""
 
-    own: DomainStatistics
+    psnr: Float[Tensor, " images"]  # of the autoencoder's reconstruction, in dB
+    misfit: Float[Tensor, " some"]  # of the denoiser
 
     @property
-    def limits(self) -> tuple[float, float, float, float]:
-        """Least PSNR, greatest denoising error, least and greatest energy of known images: five
-        standard deviations, and at least 10 dB (its own images are easy for the autoencoder), 15%,
-        and a quarter.
-        """
-        own = self.own
-        values = own.psnr.clamp(max=LOSSLESS), own.denoising, own.energy
-        fidelity, error, energy = (float(v.mean()) for v in values)
-        wide = [_WIDTH * float(v.std()) for v in values]
-        margin = max(wide[2], 0.25 * energy)
-        return (
-            fidelity - max(wide[0], 10.0),
-            error + max(wide[1], 0.15 * error),
-            energy - margin,
-            energy + margin,
-        )
-
-    def foreign(self, other: DomainStatistics) -> tuple[str, ...]:
-        """Why images are not the model's own kind, by their medians; nothing where they are."""
-        least, error, low, high = self.limits
-        fidelity, denoising, energy = (
-            float(v.median()) for v in (other.psnr, other.denoising, other.energy)
-        )
-        reasons: list[str] = []
-        if not fidelity >= least:
-            reasons.append(
-                f"the autoencoder reproduces them at {fidelity:.1f} dB (its own images: "
-                f"{float(self.own.psnr.mean()):.1f}; below {least:.1f} is foreign)"
+    def reasons(self) -> tuple[str, ...]:
+        """Why images are foreign to the model, by their medians; nothing where they are not."""
+        psnr, misfit = float(self.psnr.median()), float(self.misfit.median())
+        found: list[str] = []
+        if not psnr >= POOR_CODEC:
+            found.append(
+                f"the autoencoder reproduces them at {psnr:.1f} dB "
+                f"(below {POOR_CODEC:g} is foreign)"
             )
-        if not denoising <= error:
-            reasons.append(
-                f"noise cannot be told from them: denoising error {denoising:.2f} (its own: "
-                f"{float(self.own.denoising.mean()):.2f}; above {error:.2f} is foreign)"
+        if not misfit <= MISFIT:
+            found.append(
+                f"the network removes noise from them {misfit:.1f} times worse than it expects "
+                f"(above {MISFIT:g} is foreign)"
             )
-        if not low <= energy <= high:
-            reasons.append(
-                f"their latents carry {energy:.2f} of the noise that the level implies (its own: "
-                f"{float(self.own.energy.mean()):.2f}; outside {low:.2f} to {high:.2f} is foreign)"
-            )
-        return tuple(reasons)
+        return tuple(found)
 
 
-def learn_domain(parts: ModelParts, condition: Condition, inversion: Inversion) -> Domain:
-    """Draw images from the model (seeded) and measure them as other images are measured.
-
-    Cost: 16 images of 20 sampling steps, their inversion, and two evaluations each: 592 at the
-    default level, and no more than 16 inversions else.
-    """
-    denoiser, codec = parts.denoiser, parts.codec
-    dim, device = denoiser.network.dim, condition.parts[0].device
-    noise = seeded_noise(
-        (SAMPLES, dim), 0, torch.empty(0, dtype=geometry_dtype(device), device=device)
-    )
-    drawn = sample(denoiser, noise, condition, steps=_SAMPLING_STEPS, level=1.0)
-    images = codec.decode(drawn)
-    coded = codec.encode(images)
-    clean = coded.to(noise.dtype)
-    x = carry_up(parts, clean, condition, inversion, tolerance=SETTLED)
-    timestep = parts.level(inversion).timestep
-    energy = torch.linalg.vector_norm(denoiser.epsilon(x, timestep, condition), dim=1) / dim**0.5
-    error = denoising_error(parts, clean, condition, inversion)
-    return Domain(DomainStatistics(psnr(codec.decode(coded), images), error, energy))
-
-
-def denoising_error(
-    parts: ModelParts, clean: Latents, condition: Condition, inversion: Inversion
+def measure_misfit(
+    denoiser: Denoiser, clean: Latents, condition: Condition
 ) -> Float[Tensor, " images"]:
-    """Root mean square error per coordinate of latents noised to the level (seeded) and denoised in
-    one evaluation each."""
-    level = parts.level(inversion)
-    noise = seeded_noise(clean.shape, 1, clean)
-    found = parts.denoiser.epsilon(level.a * clean + level.sigma * noise, level.timestep, condition)
-    return (found - noise).square().mean(1).sqrt() * (level.sigma / level.a)
+    """The misfit of clean latents under a condition, that of no prompt for images whatever is said
+    of them. The noise is seeded. Cost: two evaluations a latent, in one batch."""
+    timestep = denoiser.schedule.timestep(AT.steps, AT.level)
+    a, sigma = denoiser.schedule.coefficients(timestep)
+    noise, signs = seeded_noise(clean.shape, 1, clean), seeded_noise(clean.shape, 2, clean).sign()
+    x = a * clean + sigma * noise
+    both = torch.cat([x, x + STEP * sigma * signs])
+    twice = condition if condition.rows == 1 else Condition.stack([condition, condition])
+    found, beside = denoiser.epsilon(both, timestep, twice).chunk(2)
+    expected = 1 - ((beside - found) * signs).mean(1) / STEP
+    return ((found - noise).square().mean(1) / expected.clamp_min(LEAST)).cpu()
+
+
+def foreign_notes(names: Sequence[str], known: Familiarity) -> tuple[Diagnostic, ...]:
+    """A word on the images that are foreign to the model."""
+    each = zip(known.psnr.split(1), known.misfit.split(1), strict=True)
+    strange = [i for i, (psnr, misfit) in enumerate(each) if Familiarity(psnr, misfit).reasons]
+    if not strange:
+        return ()
+    found = Familiarity(known.psnr[strange], known.misfit[strange])
+    called = [PurePath(names[i]).name for i in strange]
+    listed = ", ".join(called[:MOST_NAMED]) + (", ..." if len(called) > MOST_NAMED else "")
+    data = {"images": strange, "psnr": found.psnr.tolist(), "misfit": found.misfit.tolist()}
+    return (Diagnostic("foreign", foreign_message(listed, found.reasons), data),)
+
+
+def foreign_message(name: str, reasons: Sequence[str]) -> str:
+    """What is said of images, or a clip, that are foreign."""
+    return f"Foreign to the model, so that figures say nothing: {name}: {'; '.join(reasons)}."

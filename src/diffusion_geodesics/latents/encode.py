@@ -5,7 +5,8 @@ Every job begins here. All images of a job share a size and a batch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import final
 
 import torch
@@ -28,6 +29,7 @@ from diffusion_geodesics.diffusion import (
 from diffusion_geodesics.diffusion import invert as invert_latents
 from diffusion_geodesics.images import psnr
 from diffusion_geodesics.latents.choices import sampler_of
+from diffusion_geodesics.latents.domain import Familiarity, foreign_notes, measure_misfit
 from diffusion_geodesics.latents.model_notes import model_notes
 from diffusion_geodesics.latents.pictures import Pictures
 from diffusion_geodesics.latents.settings import Inversion, Prompts
@@ -85,7 +87,7 @@ class Encoded:
     negative: Condition  # what guidance and ratios push away from
     null: Condition  # of no prompt
     prompts: Prompts  # the settings that these come from
-    codec_psnr: Float[Tensor, " images"]  # in dB, through the autoencoder alone
+    known: Familiarity  # how well the model knows the images
     notes: tuple[Diagnostic, ...] = ()  # on the images, the model and the prompts
 
     @property
@@ -99,6 +101,11 @@ class Encoded:
     @property
     def images(self) -> Images:
         return self.pictures.images
+
+    @property
+    def codec_psnr(self) -> Float[Tensor, " images"]:
+        """In dB, through the autoencoder alone."""
+        return self.known.psnr
 
     @property
     def dim(self) -> int:
@@ -141,7 +148,8 @@ def encode(run: Run, model: DiffusionModel, pictures: Pictures, prompts: Prompts
     `ValueError` for another number.
 
     The run learns the operations of the networks as well. Cost: one evaluation, to count its
-    operations; each image is encoded and decoded once.
+    operations, and two an image, to see whether the model knows it; each image is encoded and
+    decoded once.
     """
     texts = prompts.each(len(pictures.images))
     with run.stage("encode"):
@@ -157,17 +165,31 @@ def encode(run: Run, model: DiffusionModel, pictures: Pictures, prompts: Prompts
         count = len(clean)
         evaluation = evaluation_flops(parts.denoiser, known[texts[0]])
         run.operations = Operations(evaluation, encoding / count, decoding / count)
+        clean = clean.to(geometry_dtype(clean.device))
+        conditions = tuple(known[text] for text in texts)
+        misfit = measure_misfit(parts.denoiser, clean, known[""])
+    familiar = Familiarity(psnr(decoded, pictures.images.to(decoded)).cpu(), misfit)
     return Encoded(
         pictures=pictures,
         parts=parts,
-        clean=clean.to(geometry_dtype(clean.device)),
-        conditions=tuple(known[text] for text in texts),
+        clean=clean,
+        conditions=conditions,
         negative=known[prompts.negative],
         null=known[""],
         prompts=prompts,
-        codec_psnr=psnr(decoded, pictures.images.to(decoded)).cpu(),
-        notes=(*pictures.warnings, *model_notes(model, (*texts, prompts.negative))),
+        known=familiar,
+        notes=notes_on(model, pictures, (*texts, prompts.negative), familiar),
     )
+
+
+def notes_on(
+    model: DiffusionModel, pictures: Pictures, texts: Sequence[str], known: Familiarity
+) -> tuple[Diagnostic, ...]:
+    """What must be known about images, a model and prompts."""
+    if model.caveat:  # what is no score of a density has no errors to expect
+        known = replace(known, misfit=torch.ones_like(known.misfit))
+    foreign = foreign_notes(pictures.names, known)
+    return (*foreign, *pictures.warnings, *model_notes(model, texts))
 
 
 def invert(run: Run, encoded: Encoded, inversion: Inversion) -> Noised:

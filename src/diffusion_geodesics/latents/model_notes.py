@@ -7,9 +7,6 @@ from collections.abc import Iterable
 from diffusion_geodesics.models import DiffusionModel
 from diffusion_geodesics.runtime.diagnostic import Diagnostic
 
-POOR_CODEC = 22.0
-"""dB below which the autoencoder does not know such images."""
-
 
 def model_notes(model: DiffusionModel, prompts: Iterable[str]) -> tuple[Diagnostic, ...]:
     """What the model's score is, how it was loaded, and what it cannot read of each prompt."""
@@ -20,18 +17,10 @@ def model_notes(model: DiffusionModel, prompts: Iterable[str]) -> tuple[Diagnost
             "then those of a vector field, not of a probability density."
         )
         loaded.insert(0, Diagnostic("no_density", message))
+    return (*loaded, *prompt_notes(model, prompts))
+
+
+def prompt_notes(model: DiffusionModel, prompts: Iterable[str]) -> tuple[Diagnostic, ...]:
+    """What a model cannot read of each prompt."""
     texts = dict.fromkeys(text for text in prompts if text)
-    read = (Diagnostic("prompt", note) for text in texts for note in model.prompt_notes(text))
-    return (*loaded, *read)
-
-
-def codec_notes(psnr: float) -> tuple[Diagnostic, ...]:
-    """A word on images that the model's autoencoder does not reproduce, by the lowest PSNR
-    in dB."""
-    if psnr >= POOR_CODEC:
-        return ()
-    message = (
-        f"The model's autoencoder reproduces the images at {psnr:.1f} dB only: they are unlike "
-        "what it was trained on, and frames and densities say little about them."
-    )
-    return (Diagnostic("poor_codec", message, {"psnr": psnr}),)
+    return tuple(Diagnostic("prompt", note) for text in texts for note in model.prompt_notes(text))

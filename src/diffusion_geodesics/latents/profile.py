@@ -43,8 +43,9 @@ class LatentPath:
 class LatentProfile:
     """Quantities along one path of latents at a noise level, at Chebyshev points.
 
-    ``metric`` is the path measured in the metric; one that lies outside the coordinates of the
-    metric is projected onto them first, and ``projected`` says so.
+    ``metric`` is the path measured in the metric p^(-2α) of its own coordinates. Only lengths in
+    the same coordinates compare; ``comparable`` says whether they are those that geodesics are
+    sought in.
     """
 
     path: LatentPath
@@ -54,7 +55,7 @@ class LatentProfile:
     noise_energy: Float[Tensor, " time"]  # σ‖s‖/√dim = ‖ε̂‖/√dim; 1 for the noise of the level
     clean: Float[Tensor, "time dim"]  # the denoiser's estimate of the clean latent
     metric: Profile
-    projected: bool
+    comparable: bool
 
     @property
     def name(self) -> str:
@@ -62,7 +63,7 @@ class LatentProfile:
 
     @property
     def length(self) -> float:
-        """Length in the metric, density relative to the start."""
+        """Length in the metric and the path's own coordinates, density relative to the start."""
         return float(self.metric.length)
 
     @property
@@ -81,38 +82,30 @@ class LatentProfile:
 
 
 def measure_paths(
-    geometry: Geometry, reference: Coordinates, paths: LatentPath, known: Profile | None = None
+    geometry: Geometry,
+    reference: Coordinates,
+    paths: LatentPath,
+    known: Profile | None = None,
+    intervals: int = INTERVALS,
 ) -> tuple[LatentProfile, ...]:
     """Measure one path for each pair.
 
-    ``reference`` are the coordinates in which lengths are taken. Paths in other coordinates are
-    projected onto these for their lengths; their densities are those of the paths as they are.
-    ``known`` is the paths' profile in the metric and their own coordinates, if it is known already.
+    ``reference`` are the coordinates that geodesics are sought in. ``known`` is the paths' profile
+    in the metric and their own coordinates, if it is known already.
 
-    Cost: 33 points a path in one batch in the metric, unless ``known`` is of the reference
-    coordinates; and 33 more for the density where that is not known: for the metric of a ratio, and
-    for paths outside the reference coordinates.
+    Cost: ``intervals`` + 1 points a path in one batch, unless ``known`` is given; and as many for
+    the density, for the metric of a ratio.
     """
-    own = paths.coordinates == reference
-    plain = geometry.score is geometry.level_score
-    density = known if plain else None
-    if known is None or not own:
-        path = paths.path if own else projected(paths, reference)
-        known = measure(geometry.connection(reference), path, intervals=INTERVALS)
-        if own and plain:
-            density = known
-    if density is None:
-        density = measure(geometry.flow(paths.coordinates), paths.path, intervals=INTERVALS)
+    own = paths.coordinates
+    if known is None:
+        known = measure(geometry.connection(own), paths.path, intervals=intervals)
+    density = known
+    if geometry.score is not geometry.level_score:
+        density = measure(geometry.flow(own), paths.path, intervals=intervals)
     return tuple(
-        replace(found, metric=known.pair(i), projected=not own)
+        replace(found, metric=known.pair(i), comparable=own == reference)
         for i, found in enumerate(_profiles(geometry, paths, density))
     )
-
-
-def projected(paths: LatentPath, reference: Coordinates) -> Path:
-    """Paths in other coordinates, through 33 points brought to these."""
-    t = torch.linspace(0, 1, INTERVALS + 1, dtype=torch.float64)
-    return Spline(reference.coordinates(t, paths.latent(t)), reference.manifold)
 
 
 def _profiles(geometry: Geometry, paths: LatentPath, density: Profile) -> list[LatentProfile]:
@@ -131,7 +124,7 @@ def _profiles(geometry: Geometry, paths: LatentPath, density: Profile) -> list[L
     clean = (x + level.sigma**2 * score) / level.a
     along = zip(log_density.T, norm.T, energy.T, clean.unbind(1), strict=True)
     return [
-        LatentProfile(paths.pair(i), t, *each, metric=density, projected=False)
+        LatentProfile(paths.pair(i), t, *each, metric=density, comparable=False)
         for i, each in enumerate(along)
     ]
 

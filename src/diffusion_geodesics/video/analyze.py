@@ -13,13 +13,7 @@ from diffusion_geodesics.clips import Clip, ClipError, in_mean_intervals, open_c
 from diffusion_geodesics.diffusion import Condition, evaluation_flops
 from diffusion_geodesics.framing import choose_size
 from diffusion_geodesics.latents.decode import decode
-from diffusion_geodesics.latents.domain import (
-    SETTLED,
-    Domain,
-    DomainStatistics,
-    denoising_error,
-    learn_domain,
-)
+from diffusion_geodesics.latents.domain import Familiarity, measure_misfit
 from diffusion_geodesics.latents.encode import ModelParts, carry_up, geometry_dtype
 from diffusion_geodesics.latents.geometry import level_geometry
 from diffusion_geodesics.latents.model_notes import model_notes
@@ -39,7 +33,8 @@ from diffusion_geodesics.video.shot import Measured, measure_shot
 ClipSource = str | Path | Clip  # A file, a folder of frames, or a clip
 
 _BATCH = 64
-_CHECKED = 16  # latents of a shot whose denoising error is measured
+SETTLED = 1e-2  # change of an inverted latent, root mean square, at which it is refined no further
+_CHECKED = 16  # latents of a shot whose misfit is measured
 
 
 def analyze(
@@ -70,7 +65,7 @@ def analyze(
         NonFiniteError, OutOfMemoryError: from the networks.
 
     Cost: about 12 network evaluations a frame for the inversion and 30 for geodesics and controls,
-    and about 900 once: to know the model's domain and to decode the frames of the report.
+    32 a shot to see whether the model knows its frames, and those that the report shows, decoded.
     """
     settings = (settings or VideoSettings()).updated(**changes)
     run = Run(observer)
@@ -79,7 +74,7 @@ def analyze(
         raise ClipError("got no clip; name at least one file or folder")
     stream = settings.reading.stream
     opened = [s if isinstance(s, Clip) else open_clip(s, stream=stream) for s in sources]
-    condition = as_model(model).encode_prompt(settings.prompts.prompt)
+    as_model(model)
     known: dict[tuple[int, int], _Workplace] = {}
     shots: list[ShotAnalysis] = []
     notes: list[str] = []
@@ -88,7 +83,7 @@ def analyze(
         fitting = {"native": model.native_size, "multiple": model.size_multiple}
         size = choose_size([clip.size], requested=settings.framing.size, **fitting)
         if size not in known:
-            known[size] = _workplace(run, ModelParts.of(run, model, size), condition, settings)
+            known[size] = _workplace(run, model, size, settings)
         found, said = _clip(known[size], clip, size)
         shots += found
         notes += said
@@ -115,18 +110,19 @@ class _Workplace:
     run: Run
     parts: ModelParts
     condition: Condition
-    domain: Domain
+    null: Condition  # of no prompt
     settings: VideoSettings
 
 
 def _workplace(
-    run: Run, parts: ModelParts, condition: Condition, settings: VideoSettings
+    run: Run, model: DiffusionModel, size: tuple[int, int], settings: VideoSettings
 ) -> _Workplace:
-    """Learn what the model's own images are like at this size."""
+    """What frames of one size need, with the operations of the network counted."""
+    parts = ModelParts.of(run, model, size)
+    condition, null = (model.encode_prompt(text) for text in (settings.prompts.prompt, ""))
     with run.stage("domain"):
         run.operations = Operations(evaluation_flops(parts.denoiser, condition))
-        domain = learn_domain(parts, condition, settings.inversion)
-    return _Workplace(run, parts, condition, domain, settings)
+    return _Workplace(run, parts, condition, null, settings)
 
 
 def _clip(
@@ -159,7 +155,7 @@ def _shot(work: _Workplace, clip: Clip, number: int, shot: EncodedShot) -> ShotA
     latents = _invert(work, clean, name)
     chosen = torch.linspace(0, len(clean) - 1, min(_CHECKED, len(clean))).round().long()
     with work.run.stage("domain"):
-        error = denoising_error(parts, clean[chosen], work.condition, settings.inversion)
+        misfit = measure_misfit(parts.denoiser, clean[chosen], work.null)
     norms = torch.linalg.vector_norm(latents, dim=1)
     radius = float(norms.square().mean().sqrt())
     sphere = Sphere(radius)
@@ -181,8 +177,7 @@ def _shot(work: _Workplace, clip: Clip, number: int, shot: EncodedShot) -> ShotA
         measured=measured,
         norms=norms,
         steps=steps,
-        known=DomainStatistics(torch.cat(shot.psnr), error, measured.noise_energy),
-        domain=work.domain,
+        known=Familiarity(torch.cat(shot.psnr).cpu(), misfit),
         strips=_strips(work, points, measured, shot),
         radius=radius,
         sigma=level.sigma,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from diffusion_geodesics.latents.domain import foreign_message
 from diffusion_geodesics.runtime.diagnostic import Diagnostic
 from diffusion_geodesics.video.controls import Variant
 from diffusion_geodesics.video.result import ShotAnalysis, VideoResult
@@ -13,8 +14,7 @@ def diagnose(result: VideoResult) -> tuple[Diagnostic, ...]:
     """Everything to know, the most important first."""
     foreign = []
     for name, reasons in result.foreign.items():
-        out = f"{name} is out of the model's domain, its figures say nothing about it: "
-        foreign.append(Diagnostic("foreign", out + "; ".join(reasons)))
+        foreign.append(Diagnostic("foreign", foreign_message(name, reasons)))
     notes = [Diagnostic("clip", note) for note in result.notes]
     return (*foreign, *(d for shot in result.shots for d in _shot(shot)), *notes)
 

@@ -7,7 +7,7 @@ from typing import final
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from diffusion_geodesics.latents.domain import Domain, DomainStatistics
+from diffusion_geodesics.latents.domain import Familiarity
 from diffusion_geodesics.measures import Interval
 from diffusion_geodesics.models.info import ModelInfo
 from diffusion_geodesics.runtime.cost import CostBreakdown
@@ -39,8 +39,7 @@ class ShotAnalysis:
     measured: Measured  # statistics of clip and controls, densities, paths
     norms: Float[Tensor, " n"]  # norm of each latent, before it is brought to the sphere
     steps: Float[Tensor, " steps"]  # distance of neighbouring frames, in a mean interval
-    known: DomainStatistics  # how well the model knows such frames
-    domain: Domain  # what the model knows
+    known: Familiarity  # how well the model knows such frames
     strips: tuple[PathFrames, ...]  # frames of clip, geodesic, slerp and lerp
     radius: float  # of the sphere
     sigma: float  # noise level
@@ -56,7 +55,7 @@ class ShotAnalysis:
     @property
     def foreign(self) -> tuple[str, ...]:
         """Why the model does not know such frames; nothing where it does."""
-        return self.domain.foreign(self.known)
+        return self.known.reasons
 
     @property
     def density_disagreement(self) -> float | None:

@@ -110,7 +110,7 @@ def viewer_html(result: InterpolationResult) -> str:
     from diffusion_geodesics.reporting.embedded import embedded_image
     from diffusion_geodesics.reporting.strip import thin
 
-    strip, other = result.strip, result.compared
+    strip, other = result.strip, next(iter(result.compared), None)
     kept = thin(len(strip.frames), MOST_FRAMES)
     others = [] if other is None else list(other.frames)
     last = max(len(strip.frames) - 1, 1)

@@ -95,7 +95,7 @@ def test_every_key_of_a_full_file_becomes_a_setting(tmp_path: Path) -> None:
     assert (s.prompts.invert_text, s.prompts.text_check_every) == (20, 0)
     assert s.prompts.cache == Path("kept")
     assert (s.film.frames, s.film.spacing, s.film.keep_pixels) == (9, Spacing.PERCEPTUAL, True)
-    assert not s.compare
+    assert s.film_only
     assert set(noted(tmp_path, FULL)) == {
         *("grad_batch_size", "tv_batch_size", "tv_ckpt_folder", "output_psample"),
         *("sphere_constraint", "test_name", "grad_analysis_out"),
@@ -224,7 +224,7 @@ def test_a_file_is_run_and_options_go_before_it(
         "3",
         "--model",
         "model",
-        "--no-compare",
+        "--film-only",
         "-o",
         tmp_path / "out",
     ]

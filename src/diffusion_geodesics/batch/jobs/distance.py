@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, cast, final
 
 import torch
 from torch import Tensor
@@ -67,7 +67,7 @@ class OpenDistances(OpenModelJob):
     def __init__(self, job: DistanceJob, model: DiffusionModel) -> None:
         super().__init__(job, model)
         self._job = job
-        self._cache = KeyedCache(job.cache, "noised-latent-1")
+        self._cache = KeyedCache(job.cache, "noised-latent-2")
 
     def results(self, pairs: Sequence[BatchPair]) -> Sequence[Write]:
         settings, manifold = self._job.settings, self._manifold
@@ -107,6 +107,7 @@ class OpenDistances(OpenModelJob):
             "cost": {"nfe": round(found.nfe / count), "seconds": 0.0},
             "settings": self._job.settings.as_nested(),
             "model": self._model.info.as_dict(),
+            "warnings": [*self._foreign(pair.a), *self._foreign(pair.b)],
         }
 
     @cached_property
@@ -133,13 +134,22 @@ class OpenDistances(OpenModelJob):
         return content_key(self._model.hash, made_with, Path(image).read_bytes())
 
     def _latent(self, image: str) -> Tensor:
-        """The latent of an image at the noise level, kept in the cache."""
+        """The latent of an image at the noise level."""
+        return self._entry(image).tensors["latent"].to(self._model.device)
+
+    def _foreign(self, image: str) -> list[object]:
+        """What must be said of an image that the model does not know."""
+        return cast("list[object]", self._entry(image).metadata["foreign"])
+
+    def _entry(self, image: str) -> CacheEntry:
+        """What is known about an image, kept in the cache."""
 
         def compute() -> CacheEntry:
-            return CacheEntry({"latent": self._noised(image).latents[0]})
+            noised = self._noised(image)
+            notes = [n.as_dict() for n in noised.encoded.notes if n.code == "foreign"]
+            return CacheEntry({"latent": noised.latents[0]}, {"foreign": notes})
 
-        entry = self._cache.get_or_compute(self._key(image), compute, on_damage=lambda error: None)
-        return entry.tensors["latent"].to(self._model.device)
+        return self._cache.get_or_compute(self._key(image), compute, on_damage=lambda error: None)
 
     @cached_property
     def _norms(self) -> tuple[float, ...]:

@@ -111,7 +111,7 @@ def _settings(keys: BvpFile) -> dict[str, Any]:
         "flat": not keys.sphere_constraint,
         "frames": output.output_image_num,
         "spacing": Spacing.PERCEPTUAL if output.output_psample else Spacing.PARAMETER,
-        "compare": output.output_start_images,
+        "film_only": not output.output_start_images,
         "keep_pixels": not output.output_reconstruct_end,
         "bisections": keys.bisect_args.max_strength,
         "bisection_steps": keys.bisect_args.bisect_interval,

@@ -122,7 +122,7 @@ def _settings(keys: IvpFile) -> dict[str, Any]:
         "integrator": IntegratorName.PUBLISHED,
         "frames": max(2, opt.iter_num // output.output_interval + 1),
         "prompt": keys.prompt_source,
-        "compare": False,
+        "film_only": True,
         **keys.grad_args.score(keys.noise_level),
     }
     if keys.use_lerp_cond and "prompt_target" in keys.model_fields_set:

@@ -1,14 +1,15 @@
 """The report of an interpolation."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import PurePath
 
 import torch
 from torch import Tensor
 
+from diffusion_geodesics.bvp import Solution
 from diffusion_geodesics.interpolation.result import InterpolationResult, Segment, Strip
 from diffusion_geodesics.interpolation.settings import Film as FilmSettings
-from diffusion_geodesics.interpolation.settings import PathName
 from diffusion_geodesics.reporting.blocks import (
     Facts,
     Film,
@@ -22,6 +23,7 @@ from diffusion_geodesics.reporting.blocks import (
 from diffusion_geodesics.reporting.jobs import common
 from diffusion_geodesics.reporting.jobs import interpolation_figures as figures
 from diffusion_geodesics.reporting.jobs.common import clamped
+from diffusion_geodesics.reporting.jobs.interpolation_figures import TITLES
 from diffusion_geodesics.reporting.pixels import with_alpha
 from diffusion_geodesics.reporting.playback import Loop, Once, Order, ThereAndBack
 from diffusion_geodesics.reporting.plots import convergence_plot
@@ -29,17 +31,6 @@ from diffusion_geodesics.reporting.report import Report
 from diffusion_geodesics.reporting.strip import thin
 
 MOST_SHOWN = 72  # frames of a film that its strip shows at most
-TITLES: Mapping[PathName, tuple[str, str]] = {
-    PathName.NATURAL: (
-        "A natural morph",
-        "Warped along correspondences of the images and bent by the density",
-    ),
-    PathName.GEODESIC: ("A density geodesic", "The shortest path through probable images"),
-    PathName.SLERP: ("A slerp morph", "The great circle between the latents"),
-    PathName.LERP: ("A lerp morph", "The straight line between the latents"),
-    PathName.HLERP: ("An hlerp morph", "The direction of lerp, with a norm halfway to slerp's"),
-}
-"""What a film along each path is called, and what the path is."""
 
 
 def interpolation_report(result: InterpolationResult) -> Report:
@@ -56,7 +47,7 @@ def interpolation_report(result: InterpolationResult) -> Report:
         result,
         _record(result),
         {"images": images},
-        title=TITLES[settings.path][0],
+        title=TITLES[settings.path].film,
         lead=_lead(result),
         opening=(Pictures(keyframes), clip),
         sections=(
@@ -91,7 +82,7 @@ def _worst(result: InterpolationResult) -> Segment | None:
 
 
 def _lead(result: InterpolationResult) -> str:
-    words, worst = TITLES[result.settings.path][1], _worst(result)
+    words, worst = TITLES[result.settings.path].words, _worst(result)
     if worst is None or worst.solution is None:
         return f"{words}; no boundary value problem was solved."
     return (
@@ -108,22 +99,24 @@ def _film(result: InterpolationResult, frames: Tensor) -> Film:
 
 
 def _compared(result: InterpolationResult) -> Iterator[Section]:
-    other, film = result.compared, result.settings.film
-    if other is not None:
-        rows = [FilmRow(strip.name, _seen(strip, film)) for strip in (result.strip, other)]
-        caption = "Both at equal steps." if film.even else ""
-        yield Section(f"Beside {other.name}", [Film(rows, caption=caption, file="comparison.png")])
+    others, film = result.compared, result.settings.film
+    if others:
+        rows = [FilmRow(strip.name, _seen(strip, film)) for strip in (result.strip, *others)]
+        caption = "All at equal steps." if film.even else ""
+        names = " and ".join(figures.called(strip.name) for strip in others)
+        yield Section(f"Beside {names}", [Film(rows, caption=caption, file="comparison.png")])
 
 
 def _convergence(result: InterpolationResult) -> Iterator[Section]:
-    """How the solver went for the segment with the largest residual."""
+    """How the solver went for the segment with the largest residual. Lengths are those of the card;
+    in a moving frame, where none compares, they are left out."""
     segment = _worst(result)
     if segment is None or segment.solution is None or len(segment.solution.steps) < 2:
         return
     steps = segment.solution.steps
     drawing = convergence_plot(
         [float(s.residual.min()) for s in steps],
-        [float(s.length.min()) for s in steps],
+        [float(s.length.min()) for s in steps] if segment.profile.comparable else None,
         [s.intervals for s in steps],
         result.settings.solve.tol,
     )
@@ -142,6 +135,8 @@ def _tensors(result: InterpolationResult) -> dict[str, Tensor]:
         found[f"{mark}latents"] = path.latent(t)
         if segment.matches is not None:
             found[f"{mark}matches"] = segment.matches.displacement
+        if segment.beside is not None:
+            found[f"{mark}geodesic"] = segment.beside.path.latent(t)
     return found
 
 
@@ -150,6 +145,7 @@ def _record(result: InterpolationResult) -> dict[str, object]:
     own = "distance distance_error log_density times keyframe_psnr codec_psnr alpha dim"
     return {
         "path": result.settings.path.value,
+        "shown": TITLES[result.settings.path].name,
         **common.values_of(result, own),
         "length": result.lengths,
         "log_density_reference": "the first image; natural logarithms, at the noise level",
@@ -162,18 +158,9 @@ def _record(result: InterpolationResult) -> dict[str, object]:
 
 
 def _segment(segment: Segment) -> dict[str, object]:
-    solver, solution = None, segment.solution
-    if solution is not None:
-        solver = {
-            "result": solution.result.name,
-            "message": solution.result.message,
-            "residual": float(solution.residual),
-            "iterations": solution.iterations,
-            "given_up": [{"intervals": g.intervals, "steps": g.steps} for g in solution.given_up],
-        }
     typicality = {
         p.name: {
-            "least_noise_energy": p.least_energy,
+            "least_noise_energy": float(p.noise_energy.min()),
             "density_gain": p.gain,
             "least_norm": float(p.norm.min()),
         }
@@ -182,10 +169,29 @@ def _segment(segment: Segment) -> dict[str, object]:
     return {
         "images": [segment.first, segment.last],
         "length": segment.lengths,
+        "length_error": {
+            p.name: float(p.metric.length_error) for p in segment.profiles if p.comparable
+        },
         "distance": segment.distance,
         "distance_error": segment.distance_error,
         "log_density_disagreement": segment.density_disagreement,
         "moved": None if segment.matches is None else segment.matches.moved,
-        "solver": solver,
+        "solver": _solved(segment.solution),
+        "geodesic": _solved(segment.geodesic),
+        "metamorphosis": None if segment.metamorphosis is None else asdict(segment.metamorphosis),
+        "log_density": {p.name: {"t": p.t, "values": p.log_density} for p in segment.profiles},
         "typicality": typicality,
+    }
+
+
+def _solved(solution: Solution | None) -> dict[str, object] | None:
+    """How a solver went."""
+    if solution is None:
+        return None
+    return {
+        "result": solution.result.name,
+        "message": solution.result.message,
+        "residual": float(solution.residual),
+        "iterations": solution.iterations,
+        "given_up": [{"intervals": g.intervals, "steps": g.steps} for g in solution.given_up],
     }

@@ -1,34 +1,81 @@
 """The figures of an interpolation: cards, a table of segments, and curves along the whole film."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
-from diffusion_geodesics.interpolation.result import InterpolationResult, Segment
-from diffusion_geodesics.reporting.blocks import Block, Fact, Plot, Table, Text
+from diffusion_geodesics.interpolation.result import ImageDistance, InterpolationResult, Segment
+from diffusion_geodesics.interpolation.settings import PathName
+from diffusion_geodesics.reporting.blocks import Block, Fact, Plot, Table
 from diffusion_geodesics.reporting.jobs.common import cost_fact, model_fact
 from diffusion_geodesics.reporting.plots import Band, Level, LinePlot, Mark, Panel, Trace
 
 MOST_NAMED = 8  # segments up to which keyframes are named at their marks
 
 
+class Shown(NamedTuple):
+    """What a path is called."""
+
+    film: str  # a film along it
+    name: str
+    words: str  # what it is
+
+
+TITLES: Mapping[PathName, Shown] = {
+    PathName.NATURAL: Shown(
+        "A natural morph",
+        "natural morph",
+        "Warped along correspondences of the images and bent by the density",
+    ),
+    PathName.GEODESIC: Shown(
+        "A density geodesic", "geodesic", "The shortest path through probable images"
+    ),
+    PathName.SLERP: Shown("A slerp morph", "slerp", "The great circle between the latents"),
+    PathName.LERP: Shown("A lerp morph", "lerp", "The straight line between the latents"),
+    PathName.HLERP: Shown(
+        "An hlerp morph", "hlerp", "The direction of lerp, with a norm halfway to slerp's"
+    ),
+}
+"""The paths of films."""
+
+
+def called(name: str) -> str:
+    """A path in words."""
+    return f"the {name}" if name == "geodesic" else name
+
+
 def facts(result: InterpolationResult) -> Iterator[Fact]:
     """Cards; for a longer film over all of it."""
+    path, own = TITLES[result.settings.path], result.segments[0].profile
+    measured = result.distance is not None and result.settings.path is not PathName.GEODESIC
+    beside = "; distance and geodesic below are of the pair, not of this path" if measured else ""
+    yield Fact("Path shown", path.name, f"{path.words[0].lower()}{path.words[1:]}{beside}")
     yield model_fact(result.model)
-    lengths = {name: f"{length:.5g}" for name, length in result.lengths.items()}
-    yield _among("Length in the metric", lengths)
     if result.distance is not None:
         distance = f"{result.distance:.5g} ± {result.distance_error or 0.0:.1g}"
         strength = f"strength α·d = {result.alpha * result.dim:.3g}, α = {result.alpha:.3g}"
-        yield Fact("Distance", distance, f"{strength}, d = {result.dim}")
+        about = "of the geodesic between the images"
+        yield Fact("Distance", distance, f"{about}; {strength}, d = {result.dim}")
+    moving = [s.metamorphosis for s in result.segments if s.metamorphosis is not None]
+    if len(moving) == 1:
+        yield Fact("Metamorphosis distance", *metamorphosis(moving[0]))
+    lengths = {name: f"{length:.5g}" for name, length in result.lengths.items()}
+    order = [name for name in (own.name, "geodesic") if name in lengths] or list(lengths)
+    if lengths:
+        first = order[0]
+        none = [p.name for p in result.segments[0].profiles if not p.comparable]
+        left = f"; not of {' and '.join(none)}, which leave its coordinates" if none else ""
+        others = {name: value for name, value in lengths.items() if name != first}
+        label = f"Length of {called(first)}"
+        yield _among(label, {first: lengths[first], **others}, about=f"; in the metric{left}")
     moved = [s.matches.moved for s in result.segments if s.matches is not None]
     if moved:
         yield Fact(
             "Motion",
             f"{100 * sum(moved) / len(moved):.1f}% of the edge",
-            "mean distance between places that correspond; the path follows them, is shortest in "
-            "no fixed metric, and has no distance",
+            "mean distance between places that correspond; the path follows them, and is shortest "
+            "in no fixed metric",
         )
     lowest = {t.name: f"{min(t.y):+.1f}" for t in _traces(result, "log_density")}
     about = "; relative to the first image, at the noise level"
@@ -37,10 +84,12 @@ def facts(result: InterpolationResult) -> Iterator[Fact]:
     about = "by how much the paths disagree on log p at the images; an exact score gives 0"
     yield Fact("Log density, error", f"{disagreement:.1f} nats", about)
     energy = {
-        profiles[0].name: f"{min(p.least_energy for p in profiles):.2f}"
+        profiles[0].name: f"{min(float(p.noise_energy.min()) for p in profiles):.2f}"
         for profiles in zip(*(s.profiles for s in result.segments), strict=True)
     }
-    yield _among("Noise energy, lowest", energy, about="; relative to the ends")
+    ends = [float(s.profile.noise_energy[[0, -1]].min()) for s in result.segments]
+    about = f"; of the images {min(ends):.2f}, of pure noise 1"
+    yield _among("Noise energy σ‖s‖/√d, lowest", energy, about=about)
     alone = f"the autoencoder alone: {_decibels(result.codec_psnr)}"
     yield Fact("Images reproduced at", _decibels(result.keyframe_psnr), alone)
     yield cost_fact(result.costs)
@@ -49,29 +98,49 @@ def facts(result: InterpolationResult) -> Iterator[Fact]:
 def _among(label: str, values: Mapping[str, str], unit: str = "", about: str = "") -> Fact:
     """A figure of the path, with those of the paths that it is compared with."""
     (_, own), *others = values.items()
-    return Fact(label, own + unit, ", ".join(f"{name} {value}" for name, value in others) + about)
+    note = ", ".join(f"{name} {value}" for name, value in others) + about
+    return Fact(label, own + unit, note.removeprefix("; "))
+
+
+def metamorphosis(found: ImageDistance) -> tuple[str, str]:
+    """The distance with its error, and its parts."""
+    square = found.distance**2
+    share = found.motion / square if square > 0 else 0.0
+    return (
+        f"{found.distance:.3g} ± {found.error:.1g}",
+        f"{100 * share:.0f}% of its square is motion ({found.motion:.2g}), the rest appearance "
+        f"({found.appearance:.2g}); the error is the difference to two segments",
+    )
 
 
 def segment_table(result: InterpolationResult) -> Table:
     """One row a segment."""
-    head = ("images", "length", "distance", "lowest log density", "noise energy", "solver")
+    head = ["images", "length", "distance", "metamorphosis", "of it motion"]
+    head += ["lowest log density", "noise energy", "solver"]
     note = "Lengths and distances add up to those of the film; log densities are relative to the "
     rows = [_row(segment) for segment in result.segments]
     return Table(head, rows, note=note + "first image of the segment.")
 
 
 def _row(segment: Segment) -> tuple[str, ...]:
-    distance = solver = "–"
+    length = distance = solver = moved = share = "–"
+    if segment.profile.comparable:
+        length = f"{segment.profile.length:.5g}"
+    if (moving := segment.metamorphosis) is not None:
+        moved = f"{moving.distance:.3g} ± {moving.error:.1g}"
+        share = f"{100 * moving.motion / max(moving.distance**2, 1e-30):.0f}%"
     if segment.distance is not None:
         distance = f"{segment.distance:.5g} ± {segment.distance_error or 0.0:.1g}"
     if (solution := segment.solution) is not None:
         solver = f"{solution.result.name.replace('_', ' ')}, {float(solution.residual):.1e}"
     return (
         f"{segment.first + 1} → {segment.last + 1}",
-        f"{segment.profile.length:.5g}",
+        length,
         distance,
+        moved,
+        share,
         f"{float(segment.profile.log_density.min()):+.1f}",
-        f"{segment.profile.least_energy:.2f}",
+        f"{float(segment.profile.noise_energy.min()):.2f}",
         solver,
     )
 
@@ -87,13 +156,6 @@ def density(result: InterpolationResult) -> Iterator[Block]:
     """Log density along the film, and of the paths that it is compared with."""
     first, title = Level(0.0, "the first image"), "log density less that of the first image, nats"
     yield Plot(LinePlot([_panel(result, title, "log_density", levels=[first])]))
-    projected = [p.name for p in result.segments[0].profiles if p.projected]
-    if projected:
-        text = (
-            f"Lengths of {' and '.join(projected)} are those of the paths brought to the "
-            "coordinates of the metric; their densities are those of the paths themselves."
-        )
-        yield Text([text])
 
 
 def typicality(result: InterpolationResult) -> Plot:

@@ -52,9 +52,6 @@ COMPARED = (
 )
 """Statistics in which the clip is compared with its controls: title, and whether logarithmic."""
 
-LIMITS = ("least_psnr", "greatest_denoising", "least_energy", "greatest_energy")
-"""Of what the model knows, in the order of `Domain.limits`."""
-
 
 def video_report(result: VideoResult) -> Report:
     """Everything that is written about an analysis."""
@@ -242,16 +239,7 @@ def _record(result: VideoResult) -> dict[str, object]:
         },
         "units": units(result),
         "claims": [{"claim": c.claim, "found": c.found, "holds": c.holds} for c in result.claims],
-        "out_of_domain": {name: list(reasons) for name, reasons in result.foreign.items()},
-        "domain": [
-            {
-                "limits": dict(zip(LIMITS, domain.limits, strict=True)),
-                "own_psnr": domain.own.psnr,
-                "own_denoising": domain.own.denoising,
-                "own_energy": domain.own.energy,
-            }
-            for domain in dict.fromkeys(shot.domain for shot in result.shots)
-        ],
+        "foreign": {name: list(reasons) for name, reasons in result.foreign.items()},
         "parts": [_shot_record(shot) for shot in result.shots],
     }
 
@@ -265,7 +253,6 @@ def _shot_record(shot: ShotAnalysis) -> dict[str, object]:
     }
     curves = "length t log_density noise_energy"
     whole = {path.name: common.values_of(path, curves) for path in found.paths}
-    energy = float(known.energy.median())
     return {
         **common.values_of(shot, "clip ended frames times radius sigma alpha dim"),
         **common.values_of(found, "log_density noise_energy"),
@@ -275,6 +262,6 @@ def _shot_record(shot: ShotAnalysis) -> dict[str, object]:
         "whole": whole,
         "log_density_disagreement": shot.density_disagreement,
         "geodesics": {"solved": solved, "of": of, "greatest_residual": found.residual},
-        "known": {"psnr": known.psnr, "denoising": known.denoising, "energy": energy},
+        "known": {"psnr": known.psnr, "misfit": known.misfit},
         "norm_variation": float(shot.norms.std() / shot.norms.mean()),
     }
