@@ -27,7 +27,7 @@ from training.clips import Law, Motion
 
 Loads = Callable[[str, FunctionModel], None]
 ENTRIES = (
-    "batches", "clips", "corners", "cost", "endpoints", "evidence", "extrapolation",
+    "batches", "clips", "cost", "endpoints", "evidence", "extrapolation",
     "solvers", "startup", "truth",
 )  # fmt: skip
 
