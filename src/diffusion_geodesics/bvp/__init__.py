@@ -1,6 +1,6 @@
 """Boundary value problems: the geodesic between two points."""
 
-from diffusion_geodesics.bvp.energy_minimiser import EnergyDetails, EnergyMinimiser
+from diffusion_geodesics.bvp.energy_minimiser import EnergyMinimiser
 from diffusion_geodesics.bvp.euler_lagrange import Evaluation
 from diffusion_geodesics.bvp.node_update import Between, Level
 from diffusion_geodesics.bvp.preconditioned import PreconditionedFlow
@@ -8,7 +8,7 @@ from diffusion_geodesics.bvp.published import PublishedDescent, mean_norm_sphere
 from diffusion_geodesics.bvp.relaxation import RelaxationSolver
 from diffusion_geodesics.bvp.result import GivenUp, Result, Start, Step
 from diffusion_geodesics.bvp.shooting import Shooting
-from diffusion_geodesics.bvp.solution import Details, GeodesicError, Solution
+from diffusion_geodesics.bvp.solution import GeodesicError, Solution
 from diffusion_geodesics.bvp.solve import solve_bvp
 from diffusion_geodesics.bvp.solver import BoundaryProblem, BVPSolver, Control
 from diffusion_geodesics.bvp.string_method import StringMethod
@@ -18,8 +18,6 @@ __all__ = [
     "Between",
     "BoundaryProblem",
     "Control",
-    "Details",
-    "EnergyDetails",
     "EnergyMinimiser",
     "Evaluation",
     "GeodesicError",
