@@ -2,7 +2,7 @@
 
 from diffusion_geodesics.bvp.energy_minimiser import EnergyMinimiser
 from diffusion_geodesics.bvp.euler_lagrange import Evaluation
-from diffusion_geodesics.bvp.node_update import Between, Level
+from diffusion_geodesics.bvp.node_update import Level
 from diffusion_geodesics.bvp.preconditioned import PreconditionedFlow
 from diffusion_geodesics.bvp.published import PublishedDescent, mean_norm_sphere, published_alpha
 from diffusion_geodesics.bvp.relaxation import RelaxationSolver
@@ -15,7 +15,6 @@ from diffusion_geodesics.bvp.string_method import StringMethod
 
 __all__ = [
     "BVPSolver",
-    "Between",
     "BoundaryProblem",
     "Control",
     "EnergyMinimiser",
