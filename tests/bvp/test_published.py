@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
-from itertools import zip_longest
 from typing import Any
 from unittest.mock import patch
 
@@ -169,7 +168,8 @@ def test_the_nodes_are_those_of_the_port_after_every_iteration(case: str):
         return density(torch.zeros(()).double(), torch.from_numpy(x)).numpy()
 
     theirs = ported(score, problem.start.numpy(), problem.end.numpy(), problem.alpha)
-    for nodes, state in zip_longest(theirs, states, fillvalue=states[-1]):
+    ended = [states[-1]] * (400 - len(states))
+    for nodes, state in zip(theirs, [*states, *ended], strict=True):
         known = int(state.known)
         assert sorted(nodes) == [k / 2**known for k in range(2**known + 1)]
         expected = torch.from_numpy(np.stack([nodes[t] for t in sorted(nodes)]))
