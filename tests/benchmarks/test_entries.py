@@ -28,7 +28,7 @@ from training.clips import Law, Motion
 Loads = Callable[[str, FunctionModel], None]
 ENTRIES = (
     "batches", "clips", "cost", "endpoints", "evidence", "extrapolation",
-    "solvers", "startup",
+    "matching", "solvers", "startup",
 )  # fmt: skip
 
 
