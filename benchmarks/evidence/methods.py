@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import final
 
 import torch
 from torch import Tensor
 
 from benchmarks.evidence.pairs import TruePair
-from benchmarks.evidence.truth import Truth, true_way
+from benchmarks.evidence.truth import true_way
 from diffusion_geodesics.comparison.baselines import PixelBlend
-from diffusion_geodesics.comparison.compare import compare
 from diffusion_geodesics.comparison.method import Context, Method
 from diffusion_geodesics.comparison.rendered import (
     EvenFrames,
@@ -25,13 +22,10 @@ from diffusion_geodesics.comparison.rendered import (
     Rendered,
     eight_bits,
 )
-from diffusion_geodesics.comparison.result import ComparisonResult
-from diffusion_geodesics.comparison.settings import ComparisonSettings
 from diffusion_geodesics.diffusion import Codec
 from diffusion_geodesics.latents.profile import LatentPath
 from diffusion_geodesics.measures import Features, equal_steps
-from diffusion_geodesics.models import DiffusionModel
-from diffusion_geodesics.runtime.run import Observer, Run
+from diffusion_geodesics.runtime.run import Run
 
 TRUTH = "truth"
 _ENDS = torch.tensor([0.0, 1.0], dtype=torch.float64)
@@ -42,11 +36,11 @@ _ENDS = torch.tensor([0.0, 1.0], dtype=torch.float64)
 class TrueFrames(Method):
     """The truth at equal steps, through the model's autoencoder: what no method can beat."""
 
-    pairs: Mapping[str, TruePair]
+    case: TruePair
     codec: Codec
 
     def __repr__(self) -> str:
-        return f"TrueFrames({sorted(self.pairs)})"
+        return f"TrueFrames({self.case.name})"
 
     @property
     def name(self) -> str:
@@ -54,7 +48,7 @@ class TrueFrames(Method):
 
     def path(self, context: Context, pair: str) -> Renderable:
         size, count = context.images.shape[-1], context.settings.measuring.frames
-        way = true_way(self.pairs[pair], self.codec, size, count)
+        way = true_way(self.case, self.codec, size, count)
         return Fixed(torch.cat([way.dense[:1], way.true, way.dense[-1:]]))
 
 
@@ -156,40 +150,3 @@ def _guessed(context: Context, path: LatentPath, t: Tensor) -> Images:
 def _ends(context: Context) -> Images:
     """Both ends, which every method of a pair has."""
     return eight_bits(context.render(context.ends, _ENDS))
-
-
-def run(
-    model: DiffusionModel,
-    cases: Sequence[TruePair],
-    methods: Sequence[Method],
-    settings: ComparisonSettings,
-    *,
-    truth: bool = True,
-    prompts: bool = False,
-    resume: Path | None = None,
-    observer: Observer | None = None,
-) -> ComparisonResult:
-    """Methods on pairs, measured against the truth.
-
-    Args:
-        model: of the domain of the heads.
-        cases: pairs.
-        methods: that are compared.
-        settings: of the comparison.
-        truth: whether the true frames are among the methods, as the first.
-        prompts: whether captions are prompts.
-        resume: folder of finished pairs.
-        observer: told of progress.
-    """
-    size = model.native_size
-    codec, known = model.codec(size, size), {c.name: c for c in cases}
-    return compare(
-        model,
-        [c.pair(size, prompts) for c in cases],
-        [TrueFrames(known, codec), *methods] if truth else methods,
-        settings,
-        further=lambda pair: [Truth(known[pair.name], codec)],
-        truth=TRUTH if truth else None,
-        resume=resume,
-        observer=observer,
-    )

@@ -20,11 +20,13 @@ from typing import final
 
 import torch
 
-from benchmarks.evidence.methods import run
+from benchmarks.evidence.methods import TRUTH, TrueFrames
 from benchmarks.evidence.pairs import TruePair
 from benchmarks.evidence.plan import Study
+from benchmarks.evidence.truth import Truth
 from benchmarks.record import ROOT
 from diffusion_geodesics import load_model
+from diffusion_geodesics.comparison.compare import compare
 from diffusion_geodesics.comparison.result import ComparisonResult
 from diffusion_geodesics.models import DiffusionModel
 
@@ -99,13 +101,16 @@ def do(job: Job) -> None:
 
 def result_of(folder: Path, study: Study, case: TruePair) -> ComparisonResult:
     """One pair of a study; measured where it is not kept."""
-    return run(
+    size = model().native_size
+    codec = model().codec(size, size)
+    truth = [TrueFrames(case, codec)] if study.truth else []
+    return compare(
         model(),
-        [case],
-        study.made(),
+        [case.pair(size, study.prompts)],
+        [*truth, *study.made()],
         study.settings,
-        truth=study.truth,
-        prompts=study.prompts,
+        further=lambda pair: [Truth(case, codec)],
+        truth=TRUTH if truth else None,
         resume=_place(folder, study, case),
     )
 

@@ -22,7 +22,7 @@ from rich.console import Console
 import diffusion_geodesics as dg
 from benchmarks.record import RESULTS, Data, commit
 from benchmarks.solvers.families import PAPER, families, references
-from benchmarks.solvers.scaling import DIMENSIONS, NODES, NODES_ON, dimensions, nodes
+from benchmarks.solvers.scaling import DIMENSIONS, dimensions
 from benchmarks.solvers.tables import page
 
 SEEDS = 20
@@ -48,7 +48,6 @@ class Part(Enum):
 
     REFERENCES = "references"
     FAMILIES = "families"
-    NODES = "nodes"
     DIMENSIONS = "dimensions"
 
 
@@ -80,8 +79,6 @@ def _measure(part: Part, seeds: int, quick: bool, tell: Callable[[str], None]) -
             return references(few, tell)
         case Part.FAMILIES:
             return families(seeds, few, tell)
-        case Part.NODES:
-            return nodes(NODES[1:4] if quick else NODES, NODES_ON[:few], tell)
         case Part.DIMENSIONS:
             return dimensions(DIMENSIONS[:few], 1 if quick else SCALING_SEEDS, tell)
 

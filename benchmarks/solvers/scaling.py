@@ -1,4 +1,4 @@
-"""What a geodesic costs against the dimension, with peak memory, and against the nodes.
+"""What a geodesic costs against the dimension, with peak memory.
 
 Each measurement of a dimension runs in a process of its own, forked from one that has imported
 everything and done nothing: its peak resident memory (``ru_maxrss``) less that at its start is
@@ -10,9 +10,9 @@ from __future__ import annotations
 import multiprocessing
 import platform
 import resource
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import numpy as np
 import torch
@@ -22,23 +22,12 @@ from benchmarks.record import Data
 from benchmarks.solvers.compare import Row, compare
 from benchmarks.solvers.contenders import ENERGY, FLOW, published
 from benchmarks.solvers.families import FIRST_SEED
-from benchmarks.solvers.lengths import shortest, true_length
-from diffusion_geodesics.bvp import BoundaryProblem, PreconditionedFlow, Solution, solve_bvp
+from benchmarks.solvers.lengths import shortest
 from diffusion_geodesics.density import GaussianMixture
-from diffusion_geodesics.metric import Conformal
-from diffusion_geodesics.path import Path, chord
 from tests.problems.families import Problem, scaling, span_of
-from tests.problems.reference import REFERENCES
 from tests.problems.stacking import stacked
 
 DIMENSIONS = (2, 8, 64, 512, 4096, 16384, 65536)
-NODES = (8, 16, 32, 64, 128)
-NODES_ON = (
-    "Gaussian, α 0.1, radius 8, angle 2",
-    "von Mises-Fisher, ακ 2",
-    "arc, 64-d, α 0.1",
-    "arc, 64-d, α 1",
-)
 SCALED = {c.name: c for c in (FLOW, published(0.1), ENERGY)}
 SLOW, SLOW_ABOVE = ENERGY.name, 512
 """A contender that is not taken beyond so many dimensions: for its time."""
@@ -93,75 +82,3 @@ def dimensions(of: Sequence[int], seeds: int, tell: Callable[[str], None]) -> Da
                 some = [FIRST_SEED + i for i in range(seeds if dim < ONE_SEED_FROM else 1)]
                 rows.append(pool.submit(dimension_row, dim, name, some).result())
     return {"rows": rows}
-
-
-@dataclass(frozen=True)
-class NodesRow:
-    """The flow on one level of n intervals, on one reference problem.
-
-    Args:
-        score_evals, calls: of a run to residual 1e-3, verification included.
-        residual: reached by the run to 1e-9.
-        length_error: of its curve, relative.
-        path_error: largest distance to the solution with 512 intervals, over its chord.
-    """
-
-    problem: str
-    intervals: int
-    result: str
-    score_evals: int
-    calls: int
-    residual: float
-    length_error: float
-    path_error: float
-
-
-def _nodes_rows(problem: Problem, name: str, of: Sequence[int]) -> Iterator[NodesRow]:
-    one = stacked([problem])
-    connection = Conformal(problem.density, problem.alpha, problem.manifold)
-    straight = chord(problem.start, problem.end, problem.manifold)
-
-    def solve(intervals: tuple[int, ...], tol: float, path: Path = straight) -> Solution:
-        flow, start = PreconditionedFlow(intervals), BoundaryProblem(connection, path)
-        return solve_bvp(start, flow, tol=tol, max_steps=200, throw=False)
-
-    def nodes(solution: Solution, n: int) -> Tensor:
-        return solution.path(torch.linspace(0, 1, n + 1, dtype=torch.float64))[:, None]
-
-    best = solve((512,), 1e-6, solve((32, 128), 1e-6).path)
-    length = float(true_length(one, nodes(best, 512)))
-    for n in of:
-        quick, sharp = solve((n,), 1e-3), solve((n,), 1e-9)
-        error = (nodes(sharp, 64) - nodes(best, 64)).norm(dim=-1).max()
-        yield NodesRow(
-            name,
-            n,
-            quick.result.name,
-            quick.nfe,
-            quick.batches,
-            float(sharp.residual),
-            abs(float(true_length(one, nodes(sharp, n))) / length - 1),
-            float(error / (problem.end - problem.start).norm()),
-        )
-
-
-def order(sizes: Sequence[int], errors: Sequence[float]) -> float:
-    """Observed order of convergence: minus the slope of log error against log nodes."""
-    return -float(np.polyfit(np.log(sizes), np.log(errors), 1)[0])
-
-
-def nodes(of: Sequence[int], problems: Sequence[str], tell: Callable[[str], None]) -> Data:
-    """Cost and error of the flow against the number of intervals, and the orders."""
-    known = {r.name: r for r in REFERENCES}
-    rows: list[NodesRow] = []
-    orders: list[Data] = []
-    for name in problems:
-        tell(f"nodes, {name}")
-        found = list(_nodes_rows(known[name].make(), name, of))
-        rows += found
-        fitted = found[1:] if len(found) > 2 else found
-        sizes = [r.intervals for r in fitted]
-        path = order(sizes, [r.path_error for r in fitted])
-        length = order(sizes, [max(r.length_error, 1e-15) for r in fitted])
-        orders.append({"problem": name, "path": path, "length": length})
-    return {"rows": [asdict(r) for r in rows], "orders": orders}

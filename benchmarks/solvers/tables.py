@@ -162,27 +162,6 @@ def _references(part: Data) -> str:
     return "\n\n".join([title, _measured(part), table(head, rows)])
 
 
-def _nodes(part: Data) -> str:
-    head = (
-        "problem", "intervals", "result", "evaluations", "calls", "length error", "path error",
-    )  # fmt: skip
-    names = ("problem", "intervals", "result", "score_evals", "calls")
-    rows = (
-        [*(str(r[k]) for k in names), f"{r['length_error']:.1e}", f"{r['path_error']:.1e}"]
-        for r in part["rows"]
-    )
-    orders = ([o["problem"], f"{o['path']:.2f}", f"{o['length']:.2f}"] for o in part["orders"])
-    return "\n\n".join(
-        [
-            "## Against the number of nodes: the flow on one level",
-            _measured(part),
-            table(head, rows),
-            "Observed orders, the slope over all but the coarsest:",
-            table(("problem", "path", "length"), orders),
-        ]
-    )
-
-
 def _dimensions(part: Data) -> str:
     head = (
         "dimension", "solver", "seeds", "gap 1e-3: evaluations / calls", "gap 1e-5",
@@ -212,7 +191,6 @@ def _dimensions(part: Data) -> str:
 _SECTIONS = {
     "families": _families,
     "references": _references,
-    "nodes": _nodes,
     "dimensions": _dimensions,
 }
 

@@ -5,9 +5,6 @@ from . import (
     directions as directions,
 )
 from . import (
-    experimental as experimental,
-)
-from . import (
     integrators as integrators,
 )
 from . import (

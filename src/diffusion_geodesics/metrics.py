@@ -6,9 +6,6 @@ r"""Metrics: what makes a path short.
   density is low).
 - :class:`ConformalMetric`: the same for a density, whose inner product can be evaluated.
 - :class:`MetricEnergy`: any metric as an :class:`Energy`, for :class:`EnergyMinimiser`.
-- :class:`FiniteDifferenceScore`: gives a score derivatives, for metrics that need them.
-
-Metrics that no job uses are in :mod:`diffusion_geodesics.experimental`.
 """
 
 from diffusion_geodesics.metric import (
@@ -17,7 +14,6 @@ from diffusion_geodesics.metric import (
     Connection,
     Energy,
     Field,
-    FiniteDifferenceScore,
     Hinged,
     LogLinear,
     Metric,
@@ -32,7 +28,6 @@ __all__ = [
     "Connection",
     "Energy",
     "Field",
-    "FiniteDifferenceScore",
     "Hinged",
     "LogLinear",
     "Metric",

@@ -1,7 +1,6 @@
 """Stops: where a ray ends before its parameter does.
 
 - :class:`AfterLength`, :class:`AfterArc`: after a metric or a Euclidean length.
-- :class:`NearTarget`: at the closest approach to a target, if it is within a radius.
 - :class:`LeavesTypicalSet`: where the noise energy leaves a band; one score evaluation more per
   step.
 - :class:`LeavesNorms`: where the norm of the points leaves a band.
@@ -12,8 +11,7 @@ from diffusion_geodesics.ivp import (
     AfterLength,
     LeavesNorms,
     LeavesTypicalSet,
-    NearTarget,
     Stop,
 )
 
-__all__ = ["AfterArc", "AfterLength", "LeavesNorms", "LeavesTypicalSet", "NearTarget", "Stop"]
+__all__ = ["AfterArc", "AfterLength", "LeavesNorms", "LeavesTypicalSet", "Stop"]

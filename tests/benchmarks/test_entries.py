@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import batches, clips, cost, endpoints, extrapolation, startup, truth
+from benchmarks import batches, clips, cost, endpoints, extrapolation, startup
 from benchmarks.evidence import __main__ as evidence
 from benchmarks.evidence.pairs import Kind
 from benchmarks.evidence.plan import Study
@@ -27,8 +27,8 @@ from training.clips import Law, Motion
 
 Loads = Callable[[str, FunctionModel], None]
 ENTRIES = (
-    "batches", "clips", "corners", "cost", "distances", "endpoints", "evidence",
-    "extrapolation", "solvers", "startup", "truth",
+    "batches", "clips", "cost", "distances", "endpoints", "evidence", "extrapolation",
+    "foreign", "matching", "solvers", "startup",
 )  # fmt: skip
 
 
@@ -166,20 +166,6 @@ def test_startup(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(capsys.readouterr().out.splitlines()) == 2
     with pytest.raises(ValueError, match="at least 1"):
         startup.measure(0)
-
-
-def test_truth(larger: FunctionModel, loads: Loads, tmp_path: Path) -> None:
-    loads("truth", larger)
-    truth.main(
-        pairs=1,
-        kinds=(Kind.TURN,),
-        methods=("lerp", "slerp"),
-        settings=ComparisonSettings.of(frames=5, steps=5),
-        write=tmp_path / "run",
-    )
-    found = json.loads((tmp_path / "run" / "turn" / "result.json").read_text())
-    assert "detour" in json.dumps(found)
-    assert (tmp_path / "run" / "turn" / "report.html").is_file()
 
 
 def test_evidence(larger: FunctionModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

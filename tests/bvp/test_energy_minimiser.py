@@ -10,7 +10,6 @@ from torch.testing import assert_close
 
 from diffusion_geodesics.bvp import (
     BoundaryProblem,
-    EnergyDetails,
     EnergyMinimiser,
     Result,
     Step,
@@ -18,7 +17,7 @@ from diffusion_geodesics.bvp import (
 )
 from diffusion_geodesics.density import Density, Gaussian, GaussianMixture, HalfPlane
 from diffusion_geodesics.manifold import Sphere
-from diffusion_geodesics.metric import ConformalMetric, FiniteDifferenceScore, MetricEnergy
+from diffusion_geodesics.metric import ConformalMetric, MetricEnergy
 from diffusion_geodesics.path import GreatArc, Line, Spline
 from tests.exact import Counting, GaussianEach, vector
 from tests.problems import reference
@@ -47,8 +46,6 @@ def test_euclidean_energy_gives_lines_in_one_step():
         assert solution.iterations == 2
         line = Line(start.nodes[0], start.nodes[-1])
         assert_close(solution.path(_TIMES), line(_TIMES), rtol=0, atol=1e-8)
-        assert isinstance(solution.details, EnergyDetails)
-        assert_close(solution.details.energy, solution.length**2)
 
 
 def test_great_circles():
@@ -89,8 +86,6 @@ def test_constant_speed():
     )
     steps = solution.arc_length.diff(dim=0)
     assert float(steps.std() / steps.mean()) < 0.02
-    assert isinstance(solution.details, EnergyDetails)
-    assert float(solution.details.energy) == pytest.approx(float(solution.length) ** 2, rel=2e-3)
 
 
 def test_residual_is_relative():
@@ -172,11 +167,13 @@ def test_single_precision():
 
 def test_cost_is_what_the_score_sees():
     counting = Counting(Gaussian([0.0, 0]))
-    energy = MetricEnergy(Stein(FiniteDifferenceScore(counting)))
+    energy = MetricEnergy(Stein(counting))
     seen: list[Step] = []
     line = Line(vector(1.5, 0), vector(-0.4, 1.2))
     solution = solve_bvp(BoundaryProblem(energy, line), EnergyMinimiser(), callback=seen.append)
-    assert (solution.nfe, solution.batches) == (counting.nfe, counting.batches)
+    derivatives = solution.iterations  # by autograd, each as much as a batch of evaluations
+    assert solution.nfe == counting.nfe + 32 * derivatives
+    assert solution.batches == counting.batches + derivatives
     assert tuple(seen) == solution.steps
     assert solution.iterations == len(seen)
 
@@ -286,9 +283,6 @@ def test_one_pair_of_a_batch():
         assert_close(one.path(_TIMES), alone.path(_TIMES), rtol=0, atol=1e-9)
         assert_close(one.arc_length, alone.arc_length)
         assert_close(one.length, alone.length)
-        assert isinstance(one.details, EnergyDetails)
-        assert isinstance(alone.details, EnergyDetails)
-        assert_close(one.details.energy, alone.details.energy)
 
 
 def test_an_energy_has_no_density():

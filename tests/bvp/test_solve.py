@@ -9,7 +9,6 @@ from torch.testing import assert_close
 
 from diffusion_geodesics.bvp import (
     BoundaryProblem,
-    EnergyDetails,
     EnergyMinimiser,
     GeodesicError,
     PreconditionedFlow,
@@ -30,8 +29,6 @@ def test_the_default_solver_is_that_of_the_geometry():
     assert_close(flow.length, solve_bvp(PROBLEM, PreconditionedFlow()).length, rtol=0, atol=0)
     energy = MetricEnergy(ConformalMetric(Gaussian([0.0, 0.0])))
     least = solve_bvp(BoundaryProblem(energy, LINE))
-    assert isinstance(least.details, EnergyDetails)
-    assert least.length > 0
     at_start = math.exp(-float(Gaussian([0.0, 0.0]).log_prob(vector(0), vector(1.5, 0)[None])))
     assert float(least.length) == pytest.approx(at_start * float(flow.length), rel=1e-3)
 

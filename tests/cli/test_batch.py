@@ -23,7 +23,7 @@ def test_a_batch_from_beginning_to_end(geodesic: Geodesic, folder: Path, tmp_pat
     (tmp_path / "pairs.csv").write_text(
         f"a,b,name\n{folder}/a.png,{folder}/b.png,[ab]\n{folder}/b.png,{folder}/none.png,gone\n"
     )
-    command = ("batch", "pairs.csv", *RUN, "--model", folder / "model")
+    command = ("batch", "pairs.csv", *RUN)
     said = geodesic(*command, cwd=tmp_path)
     assert said.status == 1
     assert "1 of 2 pairs done, 1 failed" in said.err

@@ -34,11 +34,16 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+@pytest.mark.usefixtures("unchecked_types")
 @pytest.mark.parametrize("page", WITH_BLOCKS, ids=name_of)
 def test_a_page_runs(
-    page: Path, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: Path,
+    inputs: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """One block after the other, with the names of those before."""
+    """One block after the other, with the names of those before; the package as users have it."""
     for item in inputs.iterdir():
         (tmp_path / item.name).symlink_to(item)
     monkeypatch.chdir(tmp_path)
@@ -50,6 +55,8 @@ def test_a_page_runs(
             text = text.replace(shown, run)
         code = compile("\n" * (block.line - 1) + text, str(page), "exec", dont_inherit=True)
         exec(code, names)
+    if name_of(page) == "docs/metrics.md":
+        assert capsys.readouterr().out.count(" converged ") == 3  # one for each weight
 
 
 def test_every_skipped_block_has_a_reason() -> None:

@@ -52,6 +52,7 @@ def test_a_picture_shows_the_outline() -> None:
     assert int(upper.sum()) > int(lower.sum()) + 50
 
 
+@pytest.mark.usefixtures("unchecked_types")  # as its readers run it
 @pytest.mark.filterwarnings("ignore:The inverted latents")  # of a network hardly trained
 def test_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "shapes"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import pytest
 import torch
@@ -17,7 +16,6 @@ from diffusion_geodesics.ivp import (
     IsokineticSplitting,
     LeavesNorms,
     LeavesTypicalSet,
-    NearTarget,
     RayResult,
     solve_ivp,
 )
@@ -76,19 +74,6 @@ def test_stops_of_each_ray():
     assert_close(ray.path(torch.tensor([1.0]).double())[0], ray.end)
 
 
-def test_stops_at_the_closest_approach():
-    """A straight ray passes the target at distance 0.3."""
-    connection = Conformal(Gaussian([0.0, 0.0]), 0.0)
-    near = NearTarget(vector(1, 0.3), 0.5)
-    start, velocity = vector(0, 0), vector(2, 0)
-    ray = solve_ivp(connection, start, velocity, integrator=QUICK, stops=[near])
-    assert ray.result is RayResult.target_reached
-    assert_close(ray.end, vector(1, 0), rtol=0, atol=1e-12)
-    near = replace(near, radius=0.2)
-    far = solve_ivp(connection, start, velocity, integrator=QUICK, stops=[near], growth=False)
-    assert far.result is RayResult.completed
-
-
 def test_the_first_of_several_stops_counts():
     stops = [AfterArc(0.503), AfterArc(0.501)]
     ray = solve_ivp(HALF_PLANE, vector(-1, 1), SEMICIRCLE, integrator=QUICK, stops=stops)
@@ -131,8 +116,6 @@ def test_a_length_that_cannot_be_reached():
 
 
 def test_bad_stops():
-    with pytest.raises(ValueError, match="radius"):
-        NearTarget(vector(0, 0), 0)
     with pytest.raises(ValueError, match="length"):
         AfterLength(-1)
     with pytest.raises(ValueError, match="low < high"):

@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from jaxtyping import Float
 from scipy.optimize import brentq
 from torch import Tensor
 from torch.testing import assert_close
@@ -21,23 +20,18 @@ from diffusion_geodesics.density import (
     Density,
     Gaussian,
     GaussianMixture,
-    Score,
-    VonMisesFisher,
 )
 from diffusion_geodesics.ivp import AdaptiveRungeKutta, solve_ivp
 from diffusion_geodesics.length import measure
 from diffusion_geodesics.manifold import Flat, Manifold, Sphere
 from diffusion_geodesics.metric import (
-    FiniteDifferenceScore,
     MetricEnergy,
 )
 from diffusion_geodesics.path import Line
 from tests.conformance.connection import (
     ConnectionCase,
     MetricSuite,
-    across,
     assert_angular_momentum_is_conserved,
-    christoffel_acceleration,
 )
 from tests.conformance.energy import EnergyCase, EnergySuite
 from tests.exact import Counting, GaussianEach, MovingGaussian, vector
@@ -80,12 +74,6 @@ class TestStein(MetricSuite):
         a = plain.acceleration(case.t, case.x, case.v)
         assert_close(a, case.metric.manifold.acceleration(case.x, case.v))
         assert_close(plain.inner(case.t, case.x, case.v, case.v), case.v.square().sum(-1))
-
-    def test_central_differences_agree(self, case: ConnectionCase):
-        assert isinstance(case.metric, Stein)
-        other = replace(case.metric, score=FiniteDifferenceScore(case.metric.score))
-        exact = case.metric.acceleration(case.t, case.x, case.v)
-        assert_close(other.acceleration(case.t, case.x, case.v), exact, rtol=1e-6, atol=1e-7)
 
 
 def test_angular_momentum_is_conserved():
@@ -141,34 +129,6 @@ def test_a_batch_of_different_scores_is_a_loop():
         assert_close(together.length[i], one.length, rtol=1e-6, atol=0)
 
 
-class _Inference(Score):
-    """A network in inference mode."""
-
-    @torch.inference_mode()
-    def __call__(
-        self, t: Float[Tensor, "*#batch"], x: Float[Tensor, "*batch dim"]
-    ) -> Float[Tensor, "*batch dim"]:
-        return _MIXTURE(t, x)
-
-
-def test_a_score_without_gradient_is_refused_with_a_way_out():
-    x, v, t = _points(3), _points(3, 1), torch.zeros(5, dtype=torch.float64)
-    with pytest.raises(ValueError, match=r"FiniteDifferenceScore\(score\)"):
-        Stein(_Inference()).acceleration(t, x, v)
-    got = Stein(FiniteDifferenceScore(_Inference())).acceleration(t, x, v)
-    assert_close(got, Stein(_MIXTURE).acceleration(t, x, v), rtol=1e-6, atol=1e-7)
-
-
-def test_a_constant_score_needs_central_differences():
-    """Autograd sees no gradient in it; on the sphere its density bends all the same."""
-    density, sphere = VonMisesFisher([0.0, 1, 1], 2.0, 1.3), Sphere(1.3)
-    case = _case("vMF", density, 0.8, sphere)
-    got = Stein(FiniteDifferenceScore(density), 0.8, sphere).acceleration(case.t, case.x, case.v)
-    for i in range(len(case.x)):
-        expected = christoffel_acceleration(case.metric, case.t[i], case.x[i], case.v[i])
-        assert_close(across(got[i], case.v[i]), across(expected, case.v[i]), rtol=1e-7, atol=1e-8)
-
-
 def test_gradients_are_not_needed_around_it():
     x, v, t = _points(3), _points(3, 1), torch.zeros(5, dtype=torch.float64)
     with torch.no_grad():
@@ -177,33 +137,10 @@ def test_gradients_are_not_needed_around_it():
     assert_close(got, Stein(_MIXTURE).acceleration(t, x, v))
 
 
-def test_central_difference_selects_its_score():
-    index = torch.tensor([2, 0])
-    chosen = Stein(FiniteDifferenceScore(GaussianEach(_points(2)), 0.1)).select(index).score
-    assert isinstance(chosen, FiniteDifferenceScore)
-    assert isinstance(chosen.score, GaussianEach)
-    assert chosen.step == 0.1
-    assert_close(chosen.score.means, _points(2)[index])
-
-
-def test_the_solver_counts_derivatives():
-    line = Line(vector(1.5, 0), vector(-0.4, 1.2))
-    counting = Counting(Gaussian([0.0, 0]))
-    solution = solve_bvp(
-        BoundaryProblem(Stein(FiniteDifferenceScore(counting)), line), PreconditionedFlow()
-    )
-    assert solution.converged
-    assert solution.nfe == counting.nfe
-
-
-@pytest.mark.parametrize("differences", [False, True])
 @pytest.mark.parametrize(("strength", "angle"), [(0.3, 2.0), (3.0, 1.2)])
-def test_stein_of_a_gaussian(strength: float, angle: float, differences: bool):
-    score: Score = Gaussian([0.0, 0])
-    if differences:
-        score = FiniteDifferenceScore(score)
+def test_stein_of_a_gaussian(strength: float, angle: float):
     ends = 1.5 * vector(1, 0), 1.5 * vector(math.cos(angle), math.sin(angle))
-    energy = MetricEnergy(Stein(score, strength))
+    energy = MetricEnergy(Stein(Gaussian([0.0, 0]), strength))
     solution = solve_bvp(BoundaryProblem(energy, Line(*ends)), EnergyMinimiser(48), tol=1e-4)
     exact = paraboloid_distance(strength, 1.5, angle)
     assert solution.converged
@@ -233,29 +170,23 @@ def test_it_has_rays():
         solve_ivp(connection, vector(1, 0), vector(0.5, 1))
 
 
-def _energies() -> list[EnergyCase]:
+def _curve() -> Tensor:
     generator = torch.Generator().manual_seed(0)
     curve = torch.randn(1, 3, 2, generator=generator, dtype=torch.float64)
     steps = 0.2 * torch.randn(5, 3, 2, generator=generator, dtype=torch.float64)
-    curve = torch.cumsum(torch.cat([curve, steps]), 0)
-    return [
-        EnergyCase("autograd", MetricEnergy(Stein(_PLANE, 0.5)), curve),
-        EnergyCase("differences", MetricEnergy(Stein(FiniteDifferenceScore(_PLANE), 0.5)), curve),
-    ]
+    return torch.cumsum(torch.cat([curve, steps]), 0)
 
 
 class TestSteinEnergy(EnergySuite):
-    @pytest.fixture(params=_energies(), ids=lambda c: c.name)
-    def case(self, request: pytest.FixtureRequest) -> EnergyCase:
-        return request.param
+    @pytest.fixture
+    def case(self) -> EnergyCase:
+        return EnergyCase("autograd", MetricEnergy(Stein(_PLANE, 0.5)), _curve())
 
 
 def test_cost_of_an_energy_is_what_the_score_sees():
     counting = Counting(_PLANE)
-    nodes, t = _energies()[0].nodes, torch.linspace(0, 1, 6, dtype=torch.float64)
-    energy = MetricEnergy(Stein(FiniteDifferenceScore(counting)))
+    nodes, t = _curve(), torch.linspace(0, 1, 6, dtype=torch.float64)
+    energy = MetricEnergy(Stein(counting))
     energy.segments(t, nodes)
     assert (counting.nfe, counting.batches) == (3 * energy.evaluations(6, gradient=False), 1)
-    counting.nfe = counting.batches = 0
-    energy.segments(t, nodes.clone().requires_grad_()).sum().backward()
-    assert (counting.nfe, counting.batches) == (3 * energy.evaluations(6, gradient=True), 2)
+    assert energy.evaluations(6, gradient=True) == 2 * energy.evaluations(6, gradient=False)

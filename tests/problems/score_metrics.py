@@ -12,7 +12,6 @@ from torch import Tensor
 from diffusion_geodesics.density import Score, evaluate
 from diffusion_geodesics.manifold import Flat, Manifold
 from diffusion_geodesics.metric import Connection, Energy, Field, LogDensityOf, Metric
-from diffusion_geodesics.metric.differentiable import gradient_evaluations, require_gradient
 
 Points = Float[Tensor, "*batch dim"]
 Values = Float[Tensor, "*batch"]
@@ -23,7 +22,6 @@ def jacobian_product(score: Score, t: Tensor, x: Points, v: Points) -> tuple[Poi
     with torch.enable_grad():
         point = x.detach().clone().requires_grad_()
         value = score(t, point)
-        require_gradient(value, score)
         (product,) = torch.autograd.grad(value, point, v, allow_unused=True)
     return value.detach(), torch.zeros_like(x) if product is None else product
 
@@ -42,7 +40,7 @@ class Stein(Metric):
 
     @property
     def evaluations(self) -> int:
-        return gradient_evaluations(self.score)
+        return 2
 
     def field(
         self, t: Tensor, x: Points, v: Points, log_density: LogDensityOf | None = None
@@ -83,9 +81,7 @@ class ScoreJacobian(Energy):
 
     def segments(self, t: Tensor, nodes: Tensor) -> Tensor:
         score = self.score(t[:, None], nodes)
-        if nodes.requires_grad:
-            require_gradient(score, self.score)
         return (score[1:] - score[:-1]).square().sum(-1)
 
     def evaluations(self, nodes: int, *, gradient: bool) -> int:
-        return nodes * (gradient_evaluations(self.score) if gradient else 1)
+        return nodes * (2 if gradient else 1)

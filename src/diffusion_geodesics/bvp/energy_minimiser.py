@@ -26,25 +26,14 @@ from torch import Tensor
 from diffusion_geodesics.bvp.lbfgs import advance, begin
 from diffusion_geodesics.bvp.result import Result, Start, Step
 from diffusion_geodesics.bvp.sine_coordinates import SineCoordinates, Trial
-from diffusion_geodesics.bvp.solution import Details, Solution
+from diffusion_geodesics.bvp.solution import Solution
 from diffusion_geodesics.bvp.solver import BoundaryProblem, BVPSolver, Control
 from diffusion_geodesics.length import LengthProfile
 from diffusion_geodesics.metric import Energy
 from diffusion_geodesics.path import Spline
-from diffusion_geodesics.shapes import Values
 
 STATIONARY = 5e-2
 """ρ above which a curve at the step limit is not a geodesic."""
-
-
-@dataclass(frozen=True)
-class EnergyDetails(Details):
-    """The energy E of the solution, at the solver's nodes."""
-
-    energy: Values
-
-    def pair(self, index: int) -> EnergyDetails:
-        return EnergyDetails(self.energy.flatten()[index])
 
 
 @dataclass(frozen=True)
@@ -103,7 +92,6 @@ class EnergyMinimiser(BVPSolver):
             steps=steps,
             batches=2 * len(steps) + len(minima) + 1,
             nfe=nfe + lengths.nfe,
-            details=EnergyDetails((best.segments.sum(0) * self.intervals).reshape(batch)),
         )
 
 

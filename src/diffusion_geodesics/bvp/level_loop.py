@@ -11,10 +11,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from diffusion_geodesics.bvp.euler_lagrange import Evaluation, evaluate, evaluate_ends
-from diffusion_geodesics.bvp.node_update import Between, Level, NodeUpdate, State
+from diffusion_geodesics.bvp.node_update import Level, NodeUpdate, State
 from diffusion_geodesics.bvp.result import GivenUp, Result, Step
 from diffusion_geodesics.metric import Connection
-from diffusion_geodesics.path import Polyline, Spline
+from diffusion_geodesics.path import Spline
 from diffusion_geodesics.shapes import Nodes, PathValues
 
 NO_GEODESIC = 5e-2
@@ -99,9 +99,7 @@ def run_level(
     own: State | None = None
     for step in range(level.max_steps + 1):
         evaluation, state = _evaluated(state, solver, nodes, active)
-        better = active & _finite(evaluation)
-        if level.average_last != 1:
-            better &= evaluation.residual < best.residual
+        better = active & _finite(evaluation) & (evaluation.residual < best.residual)
         best = best.replaced(evaluation, better)
         lengths.append(evaluation.length)
         iterates = [*iterates, nodes][-max(level.average_last, 1) :]
@@ -131,7 +129,7 @@ def run_level(
         inner = torch.where(active[:, None], moved, nodes[1:-1])
         nodes = torch.cat([nodes[:1], inner, nodes[-1:]])
     unmet = running & (best.code == -1)
-    if level.average_last > 1 and bool(unmet.any()):
+    if level.average_last and bool(unmet.any()):
         # The mean of the last iterates in place of the best one, for curves that did not end.
         mean = state.connection.manifold.project(torch.stack(iterates).mean(0)[1:-1])
         nodes = torch.cat([nodes[:1], mean, nodes[-1:]])
@@ -175,9 +173,8 @@ def _resampled(state: LevelState, level: Level) -> Tensor:
     if len(nodes) == level.intervals + 1:
         return nodes
     times = torch.linspace(0, 1, level.intervals + 1, dtype=torch.float64)
-    segments = level.between is Between.segments
-    curve = Polyline(nodes) if segments else Spline(nodes, manifold)
-    return torch.cat([nodes[:1], manifold.project(curve(times))[1:-1], nodes[-1:]])
+    inner = manifold.project(Spline(nodes, manifold)(times))[1:-1]
+    return torch.cat([nodes[:1], inner, nodes[-1:]])
 
 
 def _evaluated(

@@ -10,19 +10,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Generic, TypeVar
 
 from diffusion_geodesics.bvp.euler_lagrange import Evaluation
 from diffusion_geodesics.metric import Connection
 from diffusion_geodesics.shapes import Nodes, PathValues
-
-
-class Between(Enum):
-    """The curve between the nodes of one level, from which the next level takes its nodes."""
-
-    spline = "cubic spline"
-    segments = "the manifold's own geodesic from each node to the next: lerp, or slerp"
 
 
 @dataclass(frozen=True)
@@ -35,9 +27,8 @@ class Level:
         length_change: relative change of the length at which the level ends, if it holds for 3
             steps; 0 for never.
         average_last: what is kept of a curve that did not meet ``residual``: 0 keeps the iterate
-            with the smallest residual, 1 the last one, m > 1 the mean of the last m, which is what
-            a noisy score needs (one more evaluation of the curve).
-        between: how the nodes of this level are made from those of the level before.
+            with the smallest residual, m > 0 the mean of the last m, which is what a noisy score
+            needs (one more evaluation of the curve).
         if_unresolved: use this level only for pairs whose length the levels before it did not
             resolve.
 
@@ -50,7 +41,6 @@ class Level:
     length_change: float
     max_steps: int
     average_last: int = 0
-    between: Between = Between.spline
     if_unresolved: bool = False
 
     def __post_init__(self) -> None:

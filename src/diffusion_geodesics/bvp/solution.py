@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
 import torch
@@ -38,14 +37,6 @@ class GeodesicError(RuntimeError):
         self.solution = solution
 
 
-class Details(ABC):
-    """What one solver reports beyond a :class:`Solution`."""
-
-    @abstractmethod
-    def pair(self, index: int) -> Details:
-        """The same for one pair, by its flat index into the batch."""
-
-
 @dataclass(frozen=True)
 class Solution:
     r"""A path between two points, for one pair of points or a batch of pairs.
@@ -63,7 +54,6 @@ class Solution:
         nfe, batches: score evaluations and their batches.
         given_up: levels that the solver ended early.
         precision: 1/σ² of the density where the score knows it.
-        details: what the solver reports beyond that, if anything.
         circulation: of the score around the path and its chord, where it was measured.
     """
 
@@ -78,7 +68,6 @@ class Solution:
     nfe: int
     given_up: tuple[GivenUp, ...] = ()
     precision: float | None = None
-    details: Details | None = None
     circulation: Circulation | None = None
 
     def __repr__(self) -> str:
@@ -225,7 +214,6 @@ class Solution:
             starts=tuple(start.pair(index) for start in self.starts),
             steps=tuple(step.pair(index, pairs) for step in self.steps),
             given_up=tuple(replace(g, path=g.path // pairs) for g in mine),
-            details=None if self.details is None else self.details.pair(index),
             circulation=None if self.circulation is None else self.circulation.pair(index),
         )
 

@@ -193,12 +193,8 @@ def _outcome(
 
 def _for_pair(settings: ComparisonSettings, pair: Pair) -> ComparisonSettings:
     """The settings with the prompts of a pair."""
-    if pair.prompt_a is None and pair.prompt_b is None:
-        return settings
-    common = settings.prompts.each(2)
-    first = common[0] if pair.prompt_a is None else pair.prompt_a
-    last = (first if pair.prompt_b is None else pair.prompt_b) or ""
-    return settings.updated(prompt=(first, last))
+    changes = settings.prompts.of_pair(pair.prompt_a, pair.prompt_b)
+    return settings.updated(**changes) if changes else settings
 
 
 def _check(

@@ -12,7 +12,6 @@ from diffusion_geodesics.ivp.stops import (
     AfterLength,
     LeavesNorms,
     LeavesTypicalSet,
-    NearTarget,
     Stop,
 )
 
@@ -31,7 +30,6 @@ __all__ = [
     "IsokineticSplitting",
     "LeavesNorms",
     "LeavesTypicalSet",
-    "NearTarget",
     "PublishedRungeKutta",
     "Ray",
     "RayResult",

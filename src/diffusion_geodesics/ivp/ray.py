@@ -17,7 +17,6 @@ class RayResult(Enum):
     completed = "the ray was followed to the end of its parameter"
     length_reached = "the ray has the metric length asked for"
     arc_reached = "the ray has the Euclidean length asked for"
-    target_reached = "the ray passed the target within the radius and ends at its closest approach"
     left_typical_set = (
         "the noise energy σ|s|/√d left its band: beyond this point the score is not that of "
         "noised data; use a shorter velocity, a smaller alpha, or a sphere"

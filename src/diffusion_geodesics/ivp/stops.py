@@ -1,4 +1,4 @@
-"""Where a ray ends before its parameter does: after a length, at a target, off the typical set.
+"""Where a ray ends before its parameter does: after a length, off the typical set.
 
 A stop is a function of the state whose sign changes from negative to positive at the point looked
 for. The loop locates that point by repeating the last step with shorter ones, as accurately as it
@@ -11,25 +11,23 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from diffusion_geodesics.ivp.integrator import State
 from diffusion_geodesics.ivp.ray import RayResult
-from diffusion_geodesics.shapes import PathPoints, PathValues, Points
+from diffusion_geodesics.shapes import PathPoints, PathValues
 
 
 class Stop(ABC):
-    """Ends a ray where a value changes from negative to positive."""
+    """Ends a ray where a value changes from negative to positive, or where it starts with one that
+    is not negative."""
 
     result: RayResult
     """The result of a ray that ends here."""
 
     needs_score: bool = False
     """Whether the value needs the score at the end of every step: one evaluation more per step."""
-
-    at_start: bool = True
-    """Whether a ray ends at its start if its value is not negative there."""
 
     @abstractmethod
     def value(self, state: State, score: PathPoints | None) -> PathValues:
@@ -39,10 +37,6 @@ class Stop(ABC):
     def select(self, rows: Int[Tensor, " rows"]) -> Stop:
         """The stop for some of the rays; the same object if it is the same for all."""
         return self
-
-    def holds(self, state: State) -> Bool[Tensor, " paths"]:
-        """Whether rays whose value has become positive end here."""
-        return torch.ones_like(state.t, dtype=torch.bool)
 
 
 def _each(value: float | Tensor, like: Tensor) -> Tensor:
@@ -87,41 +81,6 @@ class AfterArc(_AfterSome):
 
     def value(self, state: State, score: PathPoints | None) -> PathValues:
         return state.arc - _each(self.length, state.arc)
-
-
-@dataclass(frozen=True)
-class NearTarget(Stop):
-    """At the closest approach to a target, if it is within a radius.
-
-    Args:
-        target: shape (dim,), or (*batch, dim) for one per ray.
-        radius: Euclidean distance > 0.
-
-    Raises:
-        ValueError: ``radius`` is not positive.
-    """
-
-    target: Points
-    radius: float
-    result = RayResult.target_reached
-    at_start = False
-
-    def __post_init__(self) -> None:
-        if not self.radius > 0:
-            raise ValueError(f"radius is {self.radius}; expected a positive distance")
-
-    def select(self, rows: Int[Tensor, " rows"]) -> Stop:
-        targets = self.target.reshape(-1, self.target.shape[-1])
-        return self if len(targets) == 1 else replace(self, target=targets[rows])
-
-    def _gap(self, state: State) -> Tensor:
-        return state.x - self.target.to(state.x).reshape(-1, self.target.shape[-1])
-
-    def value(self, state: State, score: PathPoints | None) -> PathValues:
-        return (self._gap(state) * state.v).sum(-1)
-
-    def holds(self, state: State) -> Bool[Tensor, " paths"]:
-        return torch.linalg.vector_norm(self._gap(state), dim=-1) <= self.radius
 
 
 def _check_band(low: float, high: float) -> None:

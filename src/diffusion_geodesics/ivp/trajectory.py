@@ -78,7 +78,7 @@ class _Rays:
         self.codes = torch.full_like(every, _RUNNING)
         self.values = self._stop_values(setting.connection, setting.stops, self.state)
         for stop, value in zip(setting.stops, self.values, strict=True):
-            ended = (self.codes == _RUNNING) & (value >= 0) & stop.at_start
+            ended = (self.codes == _RUNNING) & (value >= 0)
             self.codes = torch.where(ended, _code(stop.result), self.codes)
         self.step = torch.full_like(begin.t, setting.integrator.first_step())
 
@@ -175,7 +175,7 @@ class _Rays:
             part, stop = connection.select(crossing), every.select(crossing)
             bracket = (whole[crossing], low[crossing], high[crossing])
             met, length = self._root(part, stop, here.take(crossing), *bracket)
-            first = stop.holds(met) & (length <= h[crossing])
+            first = length <= h[crossing]
             where, picked = crossing[first], first.nonzero()[:, 0]
             new = new.put(where, met.take(picked))
             h = h.index_copy(0, where, length[picked])

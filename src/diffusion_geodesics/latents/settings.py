@@ -183,6 +183,14 @@ class Prompts(SettingsGroup):
             )
         return self.prompt
 
+    def of_pair(self, first: str | None, last: str | None) -> dict[str, tuple[str, str]]:
+        """What the prompts of two images of their own change; None is the common prompt, or for
+        the last image that of the first."""
+        if first is None and last is None:
+            return {}
+        start = self.each(2)[0] if first is None else first
+        return {"prompt": (start, start if last is None else last)}
+
     def inert(self) -> Mapping[str, str]:
         if self.invert_text:
             return {}

@@ -17,7 +17,6 @@ from diffusion_geodesics.measures.perceptual import PerceptualDistance, Perceptu
 from diffusion_geodesics.measures.picture import Pictures, ghosting, sharpness, ssim
 from diffusion_geodesics.measures.samples import (
     frechet,
-    frechet_distance,
     kernel_distance,
     two_sample_accuracy,
 )
@@ -41,7 +40,6 @@ __all__ = [
     "equal_steps",
     "external_measures",
     "frechet",
-    "frechet_distance",
     "ghosting",
     "kernel_distance",
     "nearest_frames",

@@ -50,11 +50,10 @@ class LPIPS(PerceptualDistance):
     """Learned perceptual distance; the network takes [-1, 1], which is seen to here."""
 
     network: Callable[[Tensor, Tensor], Tensor]
-    trunk: str = "alex"  # its name, for the record
 
     @property
     def name(self) -> str:
-        return f"LPIPS ({self.trunk})"
+        return "LPIPS (alex)"
 
     @torch.no_grad()
     def __call__(self, a: Images, b: Images) -> Float[Tensor, " images"]:
@@ -153,12 +152,11 @@ def offline(folder: Path | None) -> Iterator[None]:
         torch.hub.download_url_to_file, hub.HF_HUB_OFFLINE = former[1], former[2]
 
 
-def lpips_measure(trunk: str = "alex") -> PerceptualPath:
-    """PPL and PDV by the ``lpips`` package; raises where it or its trunk's weights are absent."""
+def lpips_measure() -> PerceptualPath:
+    """PPL and PDV by the ``lpips`` package and AlexNet; raises where either is absent."""
     import lpips  # pyright: ignore[reportMissingImports]
 
-    network = lpips.LPIPS(net=trunk, verbose=False).eval()
-    return PerceptualPath(LPIPS(network, trunk))
+    return PerceptualPath(LPIPS(lpips.LPIPS(net="alex", verbose=False).eval()))
 
 
 def shift_tolerant_measure(folder: Path | None) -> PerceptualPath:

@@ -17,30 +17,11 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.linalg import eigh
 from scipy.optimize import minimize
 from scipy.special import expit
 
 Sample = Float[np.ndarray, "items coordinates"]
 Other = Float[np.ndarray, "others other_coordinates"]
-
-
-def frechet_distance(
-    mean_a: Float[np.ndarray, " coordinates"],
-    covariance_a: Float[np.ndarray, "coordinates coordinates"],
-    mean_b: Float[np.ndarray, " coordinates"],
-    covariance_b: Float[np.ndarray, "coordinates coordinates"],
-) -> float:
-    r"""Squared Fréchet distance of two Gaussians.
-
-    :math:`\mathrm{tr}(C_a C_b)^{1/2}` is that of the symmetric
-    :math:`(C_a^{1/2} C_b C_a^{1/2})^{1/2}`, which stays real for singular covariances.
-    """
-    values, vectors = eigh(covariance_a)
-    root = (vectors * np.sqrt(values.clip(0))) @ vectors.T
-    cross = np.sqrt(eigh(root @ covariance_b @ root, eigvals_only=True).clip(0)).sum()
-    gap = np.square(mean_a - mean_b).sum()
-    return float(gap + np.trace(covariance_a) + np.trace(covariance_b) - 2 * cross)
 
 
 def frechet(a: Sample, b: Other) -> float:

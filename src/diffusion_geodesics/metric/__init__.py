@@ -2,7 +2,6 @@
 
 from diffusion_geodesics.metric.conformal import Conformal, ConformalMetric
 from diffusion_geodesics.metric.connection import Connection, Field, LogDensityOf, Metric
-from diffusion_geodesics.metric.differentiable import FiniteDifferenceScore
 from diffusion_geodesics.metric.energy import Energy, MetricEnergy
 from diffusion_geodesics.metric.weight import Hinged, LogLinear, Power, Weight
 
@@ -12,7 +11,6 @@ __all__ = [
     "Connection",
     "Energy",
     "Field",
-    "FiniteDifferenceScore",
     "Hinged",
     "LogDensityOf",
     "LogLinear",

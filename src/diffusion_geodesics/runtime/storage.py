@@ -80,9 +80,7 @@ def check_folder(folder: str | Path, *, overwrite: bool = False, needed_bytes: i
 
 
 @contextmanager
-def staged_folder(
-    folder: str | Path, *, overwrite: bool = False, keep_failed: bool = True
-) -> Iterator[Path]:
+def staged_folder(folder: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     """A new, empty folder to write into, which takes the place of ``folder`` when all went well.
 
     It lies beside ``folder``, so that the last step is a rename; where ``folder`` cannot be renamed
@@ -112,7 +110,7 @@ def staged_folder(
         install = install_inside if inside else install_beside
         install(entry.to(State.FINISHED), path, partial(refuse, overwrite=overwrite))
     except BaseException as error:
-        kept = _keep(entry, path) if keep_failed and isinstance(error, Exception) else None
+        kept = _keep(entry, path) if isinstance(error, Exception) else None
         if kept is None:
             _clear(entry, made)
             raise

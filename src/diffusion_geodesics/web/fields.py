@@ -12,7 +12,7 @@ from typing import Any, Union, get_args, get_origin
 from annotated_types import Ge, Gt, Interval, Le, Lt, MultipleOf
 
 from diffusion_geodesics.latents.settings import AsText
-from diffusion_geodesics.runtime.settings import FlatField, JobSettings, Tree, flat_fields
+from diffusion_geodesics.runtime.settings import FlatField, JobSettings, Tree, flat_fields, value_at
 
 
 class Form(Enum):
@@ -68,7 +68,7 @@ def fields_of(cls: type[JobSettings]) -> dict[str, Field]:
     Settings that name a file or folder of the machine are left out.
     """
     found = {
-        name: _field(name, field, shown(_value(cls(), field)))
+        name: _field(name, field, shown(value_at(cls(), field.path)))
         for name, field in flat_fields(cls).items()
         if not _has(field.info.annotation, Path)
     }
@@ -180,10 +180,3 @@ def _plain(kind: Any) -> tuple[Any, bool]:
 
 def _has(kind: Any, wanted: type) -> bool:
     return kind is wanted or any(_has(part, wanted) for part in get_args(kind))
-
-
-def _value(settings: JobSettings, field: FlatField) -> Any:
-    at: Any = settings
-    for name in field.path:
-        at = getattr(at, name)
-    return at

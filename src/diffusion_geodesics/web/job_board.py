@@ -91,8 +91,8 @@ class ModelQueue:
 class JobBoard:
     """The jobs of all sessions by a key that only their own page knows."""
 
-    def __init__(self, loader: Loader, forget: Callable[[Job], None] = lambda job: None) -> None:
-        self._loader, self._forget = loader, forget
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
         self._queues: OrderedDict[str, ModelQueue] = OrderedDict()
         self._jobs: OrderedDict[str, tuple[Job, ModelQueue]] = OrderedDict()
         self._lock = threading.Lock()
@@ -113,7 +113,7 @@ class JobBoard:
                     f"The queue is full: {waiting} jobs wait already; try again in a few minutes."
                 )
             if key in self._jobs:
-                self._forget(self._jobs.pop(key)[0])
+                del self._jobs[key]
             self._jobs[key] = job, queue
             self._drop_old()
             queue.add(job)
@@ -158,4 +158,4 @@ class JobBoard:
     def _drop_old(self) -> None:
         over = [key for key, (job, _) in self._jobs.items() if job.look().over]
         for key in over[: max(0, len(self._jobs) - MOST_KEPT)]:
-            self._forget(self._jobs.pop(key)[0])
+            del self._jobs[key]

@@ -97,15 +97,6 @@ class _OpenPairJob(OpenModelJob):
         return lambda folder: save(result, folder, report=report)
 
 
-def with_prompts(settings: JobSettings, pair: BatchPair) -> dict[str, Any]:
-    """What the prompts of a pair change in settings that take one for each image."""
-    if pair.prompt_a is None and pair.prompt_b is None:
-        return {}
-    common = settings.prompts.each(2)  # type: ignore[attr-defined]
-    first = common[0] if pair.prompt_a is None else pair.prompt_a
-    return {"prompt": (first, first if pair.prompt_b is None else pair.prompt_b)}
-
-
 def _devices(asked: ModelSettings, model: DiffusionModel) -> tuple[str, ...]:
     """The accelerators to spread workers over; none on the CPU."""
     import torch

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
-from diffusion_geodesics.batch.jobs.model_job import PairJob, with_prompts
+from diffusion_geodesics.batch.jobs.model_job import PairJob
 from diffusion_geodesics.batch.manifest import BatchPair
 from diffusion_geodesics.comparison.settings import ComparisonSettings
 from diffusion_geodesics.extrapolation.settings import ExtrapolationSettings
@@ -46,7 +46,8 @@ class InterpolateJob(PairJob):
         return 4  # see docs/batch.md for what that gains
 
     def _settings(self, pair: BatchPair) -> InterpolationSettings:
-        return self.settings.updated(**with_prompts(self.settings, pair))
+        prompts = self.settings.prompts.of_pair(pair.prompt_a, pair.prompt_b)
+        return self.settings.updated(**prompts)
 
 
 @final
