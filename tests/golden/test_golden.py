@@ -1,7 +1,8 @@
 """Nothing that was measured before the redesign has changed: figures and frames of version 0.1.
 
 ``figures.json`` and ``frames.safetensors`` were recorded with version 0.1 (commit 7f028bb) on the
-example portraits at 32 pixels, 10 steps and 5 frames.
+example portraits at 32 pixels, 10 steps and 5 frames; the natural morph anew when its
+correspondences changed (commit aec0b2f).
 """
 
 import json
