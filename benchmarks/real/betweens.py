@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -28,7 +28,7 @@ from diffusion_geodesics.measures import Better, PerceptualDistance, Quantity
 from diffusion_geodesics.measures.pacing import walked
 from diffusion_geodesics.models import DiffusionModel
 
-LENGTHS, EACH = (5, 9, 13), 5
+LENGTHS, EACH = (5, 9, 13), 3
 """Frames of the windows, ends included, and windows of each length."""
 SETTINGS = ComparisonSettings.of(level=0.5, steps=20, start_noise=0.04)
 METHODS = ("pixel", "lerp", "slerp", "geodesic", "geodesic:strength=3", "natural:strength=0")
@@ -136,18 +136,26 @@ def measure_window(
     return row | {"notes": notes, "nfe": nfe}, {"true frames": true[inner], **frames}
 
 
-def studies(rows: Sequence[Data], level: float) -> list[Data]:
+def strip(frames: Mapping[str, Images]) -> Images:
+    """One picture, a row a method, enlarged four times."""
+    rows = torch.cat([torch.cat(list(found), 2) for found in frames.values()], 1)
+    return rows.repeat_interleave(4, 1).repeat_interleave(4, 2)
+
+
+def studies(rows: Sequence[Data]) -> list[Data]:
     """Means with intervals over windows and wins over slerp and lerp: of all, and by length."""
-    found = []
-    for length in (None, *sorted({r["length"] for r in rows})):
-        some = [r for r in rows if length in (None, r["length"])]
-        pairs = {
-            r["window"]: {
-                m: Measured(scores, None, r["notes"].get(m, "")) for m, scores in r["scores"].items()
-            }
-            for r in some
-        }
-        table = Table(list(some[0]["scores"]), QUANTITIES, pairs, level)
-        name = "all windows" if length is None else f"windows of {length} frames"
-        found.append(described(name, "the head film", table))
-    return found
+    lengths = sorted({row["length"] for row in rows})
+    parts = {f"windows of {n} frames": [r for r in rows if r["length"] == n] for n in lengths}
+    return [study(name, some) for name, some in {"all windows": rows, **parts}.items()]
+
+
+def study(name: str, rows: Sequence[Data], quantities: Sequence[Quantity] = QUANTITIES) -> Data:
+    """Some windows as they are written down."""
+    pairs = {
+        row["window"]: {m: Measured(scores, None, "") for m, scores in row["scores"].items()}
+        for row in rows
+    }
+    level = SETTINGS.inversion.level
+    return described(
+        name, "true frames of films", Table(list(rows[0]["scores"]), quantities, pairs, level)
+    )

@@ -1,0 +1,163 @@
+"""docs/evidence-real.md, out of the results and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from benchmarks.evidence.numbers import AGAINST, methods, number, percent, with_interval
+from benchmarks.evidence.page import means, win_table
+from benchmarks.real.betweens import HOLD, QUANTITIES, TRUTH
+from benchmarks.record import ROOT, Data, as_data, table
+from diffusion_geodesics.measures import bootstrap_mean
+
+PAGE = ROOT / "docs" / "evidence-real.md"
+CURVES = {
+    "clip": "the film",
+    "five frames": "five frames of it",
+    "every second frame": "every second frame",
+    "halves reversed": "its halves reversed",
+    "shuffled": "its frames shuffled",
+    "random smooth": "a random smooth path of its length",
+    "slerp": "slerp",
+}
+
+
+def page(found: Data) -> str:
+    """The page as Markdown."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    how = {"trim_blocks": True, "lstrip_blocks": True, "keep_trailing_newline": True}
+    loader = FileSystemLoader(Path(__file__).parent)
+    shown = Environment(loader=loader, undefined=StrictUndefined, autoescape=False, **how)
+    every, *lengths = found["studies"]
+    windows, clips, films = found["windows"], found["clips"], found["films"]
+    about = {q.name: {"better": q.better.value, "about": q.about} for q in QUANTITIES}
+    timed, equal = (of_kind(clips, kind) for kind in ("equal time", "equal length"))
+    return shown.get_template("real.md.j2").render(
+        lines=[*reading(every), *reading(films, "the five films, "), *near(clips)],
+        every=every,
+        lengths=lengths,
+        films=films,
+        each=_films(found["film windows"]),
+        truth=TRUTH,
+        hold=HOLD,
+        quantities=QUANTITIES,
+        seconds=round(sum(row["seconds"] for row in windows) / len(windows)),
+        means=lambda part: means({"quantities": about}, part, None),
+        wins=win_table,
+        noise=number(clips["noise"]),
+        step=number(clips["step"]),
+        frames=clips["frames"],
+        timed=len(timed),
+        equal=len(equal),
+        curves=_curves(timed),
+        apart=_mean(timed, lambda r: r["apart"]),
+        speeds=_speeds({"equal time": timed, "equal length": equal}),
+    )
+
+
+def reading(study: Data, where: str = "") -> list[str]:
+    """What the intervals decide, a sentence a method."""
+    lines = []
+    for method, row in methods(study).items():
+        won = {b: row[key] for b, key in AGAINST.items() if row.get(key)}
+        if won and method != HOLD and not method.startswith(TRUTH.split(",")[0]):
+            said = "; ".join(f"against {b} {_verdict(found)}" for b, found in won.items())
+            lines.append(f"{where}{method}: {said}.")
+    return [line[0].upper() + line[1:] for line in lines]
+
+
+def _verdict(won: Data) -> str:
+    """In which quantities the interval of windows won lies on one side of a half."""
+    known = {q: w for q, w in won.items() if w["low"] is not None}
+    sides = {
+        "better in": [q for q, w in known.items() if w["low"] > 0.5],
+        "worse in": [q for q, w in known.items() if w["high"] < 0.5],
+    }
+    said = [f"{side} {', '.join(found)}" for side, found in sides.items() if found]
+    return " and ".join(said) or "nothing is decided"
+
+
+def of_kind(clips: Data, kind: str) -> list[Data]:
+    """The windows of equal time, or of equal length."""
+    return [row for row in clips["rows"] if row["kind"] == kind]
+
+
+def halves(rows: Sequence[Data]) -> tuple[list[Data], list[Data]]:
+    """The slower and the faster half of windows."""
+    ordered, half = sorted(rows, key=lambda r: r["speed"]), len(rows) // 2
+    return ordered[:half], ordered[-half:]
+
+
+def near(clips: Data) -> list[str]:
+    """What the intervals say of the film against its controls, and of slow against fast."""
+    timed = of_kind(clips, "equal time")
+
+    def won(curve: str, of: str) -> str:
+        share = [float(r[of]["clip"] < r[of][curve]) for r in timed]
+        return f"{percent(as_data(bootstrap_mean(share)))} of windows than {CURVES[curve]}"
+
+    lines = [
+        f"The film is nearer to its geodesic, over its length, in "
+        f"{won('random smooth', 'deviation')}, in {won('halves reversed', 'deviation')}, and in "
+        f"{won('shuffled', 'deviation')}.",
+        f"It is shorter in {won('halves reversed', 'length')}, and in {won('shuffled', 'length')}.",
+    ]
+    for kind in ("equal time", "equal length"):
+        for curve in ("clip", "five frames"):
+            slow, fast = (
+                as_data(bootstrap_mean([r["deviation"][curve] for r in half]))
+                for half in halves(of_kind(clips, kind))
+            )
+            verdict = "slow is nearer" if slow["high"] < fast["low"] else "the intervals overlap"
+            lines.append(
+                f"Windows of {kind}, {CURVES[curve]}: deviation of the slower half "
+                f"{with_interval(slow)}, of the faster {with_interval(fast)}: {verdict}."
+            )
+    return lines
+
+
+def _mean(rows: Sequence[Data], value: Callable[[Data], float]) -> str:
+    return with_interval(as_data(bootstrap_mean([value(r) for r in rows])))
+
+
+def _curves(rows: Sequence[Data]) -> str:
+    head = ("curve", "deviation from the geodesic", "from slerp", "length over the geodesic's")
+    kinds = ("deviation", "from slerp", "length")
+    cells = [
+        [words, *(_mean(rows, lambda r, c=curve, k=kind: r[k][c]) for kind in kinds)]
+        for curve, words in CURVES.items()
+    ]
+    return table(head, cells)
+
+
+def _speeds(groups: dict[str, list[Data]]) -> str:
+    head = ("windows of", "half", "frames", "deviation", "of five frames", "length ratio")
+    cells = [
+        [
+            kind,
+            name,
+            _mean(half, lambda r: r["last"] - r["first"] + 1),
+            *(
+                _mean(half, lambda r, c=curve: r["deviation"][c])
+                for curve in ("clip", "five frames")
+            ),
+            _mean(half, lambda r: r["length"]["clip"]),
+        ]
+        for kind, rows in groups.items()
+        for name, half in zip(("slower", "faster"), halves(rows), strict=True)
+    ]
+    return table(head, cells, words=2)
+
+
+def _films(rows: Sequence[Data]) -> list[list[str]]:
+    """Means a film, of few windows, so without intervals."""
+    found = []
+    for film in dict.fromkeys(row["film"] for row in rows):
+        own = [row["scores"] for row in rows if row["film"] == film]
+        found.append([film])
+        for quantity in ("truth", "ST-LPIPS"):
+            for method in ("lerp", "natural 0"):
+                found[-1].append(number(sum(s[method][quantity] for s in own) / len(own)))
+    return found
