@@ -44,7 +44,7 @@ def head_film(folder: Path, landmarks: Landmarks, size: int = 40) -> Images:
         ValueError: a frame in which the face was lost.
     """
     frames = torch.stack([p.load() for p in open_clip(folder / FILM).pictures(None)])
-    place, found = torch.tensor(FIRST), []
+    place, at, found = torch.tensor(FIRST), torch.empty(0), []
     for number, frame in enumerate(frames):
         for _ in range(3 if number == 0 else 1):
             square = torch.tensor([[place[2], 0.0, place[0]], [0.0, place[2], place[1]]])

@@ -79,8 +79,8 @@ def _layer(weights: dict[str, Tensor], layer: int, x: Tensor, stride: int = 1) -
         x = x + conv2d(group_norm(inner, 4, scale, shift).relu(), weights[f"{layer}.pool.3.weight"])
     y = x
     for part in (0, 2, 4):
-        own = (weights[f"{layer}.conv.{part}.{k}"] for k in ("weight", "bias"))
-        y = conv2d(y if part == 0 else y.relu(), *own, padding=1)
+        weight, bias = (weights[f"{layer}.conv.{part}.{k}"] for k in ("weight", "bias"))
+        y = conv2d(y if part == 0 else y.relu(), weight, bias, padding=1)
     return (x + y).relu()
 
 

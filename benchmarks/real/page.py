@@ -27,9 +27,14 @@ def page(found: Data) -> str:
     """The page as Markdown."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    how = {"trim_blocks": True, "lstrip_blocks": True, "keep_trailing_newline": True}
-    loader = FileSystemLoader(Path(__file__).parent)
-    shown = Environment(loader=loader, undefined=StrictUndefined, autoescape=False, **how)
+    shown = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
     every, *lengths = found["studies"]
     windows, clips, films = found["windows"], found["clips"], found["films"]
     about = {q.name: {"better": q.better.value, "about": q.about} for q in QUANTITIES}
