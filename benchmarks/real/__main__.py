@@ -43,14 +43,15 @@ def between(model: DiffusionModel, film: Images, judge: Judge, kept: Path) -> li
     """A row a window; what is in ``kept`` is not measured again."""
     file = kept / f"betweens-{_digest(betweens.METHODS, betweens.SETTINGS)}.jsonl"
     done = {row["window"] for row in read_rows(file)}
-    for window in windows(len(film), betweens.LENGTHS, betweens.EACH):
+    wanted = windows(len(film), betweens.LENGTHS, betweens.EACH)
+    for window in wanted:
         if window.name not in done:
             started = time.process_time()
             row, frames = measure_window(model, film, window, judge)
             save_png(kept / f"{window.name}.png", strip(frames))
             add_row(file, row | {"seconds": time.process_time() - started})
             print(window.name, flush=True)
-    return read_rows(file)
+    return [row for row in read_rows(file) if row["window"] in {w.name for w in wanted}]
 
 
 def near(model: DiffusionModel, film: Images, kept: Path) -> Data:
