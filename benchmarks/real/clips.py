@@ -134,7 +134,6 @@ def controls(x: Curve, points: Points, seed: int) -> dict[str, Curve]:
     return {
         "clip": x,
         "five frames": x[torch.linspace(0, len(x) - 1, 5).round().long()],
-        "every second frame": torch.cat([x[:-1:2], ends[1]]),
         "halves reversed": torch.cat([ends[0], x[1:half].flip(0), x[half:-1].flip(0), ends[1]]),
         "shuffled": torch.cat([ends[0], x[order], ends[1]]),
         "random smooth": smooth + scale * shaken,

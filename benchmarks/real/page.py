@@ -15,7 +15,6 @@ PAGE = ROOT / "docs" / "evidence-real.md"
 CURVES = {
     "clip": "the film",
     "five frames": "five frames of it",
-    "every second frame": "every second frame",
     "halves reversed": "its halves reversed",
     "shuffled": "its frames shuffled",
     "random smooth": "a random smooth path of its length",
@@ -99,15 +98,14 @@ def near(clips: Data) -> list[str]:
     """What the intervals say of the film against its controls, and of slow against fast."""
     timed = of_kind(clips, "equal time")
 
-    def won(curve: str, of: str) -> str:
-        share = [float(r[of]["clip"] < r[of][curve]) for r in timed]
-        return f"{percent(as_data(bootstrap_mean(share)))} of windows than {CURVES[curve]}"
+    def won(curve: str, value: Callable[[Data, str], float]) -> str:
+        share = [float(value(r, "clip") < value(r, curve)) for r in timed]
+        return f"{CURVES[curve]} in {percent(as_data(bootstrap_mean(share)))} of the windows"
 
     lines = [
-        f"The film is nearer to its geodesic, over its length, in "
-        f"{won('random smooth', 'deviation')}, in {won('halves reversed', 'deviation')}, and in "
-        f"{won('shuffled', 'deviation')}.",
-        f"It is shorter in {won('halves reversed', 'length')}, and in {won('shuffled', 'length')}.",
+        f"Over its own length the film is nearer to its geodesic than {won('random smooth', _own)}; "
+        f"over the geodesic's length, than {won('random smooth', _geodesic)}, than "
+        f"{won('halves reversed', _geodesic)} and than {won('shuffled', _geodesic)}.",
     ]
     for kind in ("equal time", "equal length"):
         for curve in ("clip", "five frames"):
@@ -127,11 +125,27 @@ def _mean(rows: Sequence[Data], value: Callable[[Data], float]) -> str:
     return with_interval(as_data(bootstrap_mean([value(r) for r in rows])))
 
 
+def _own(row: Data, curve: str) -> float:
+    """Deviation over the curve's own length."""
+    return row["deviation"][curve]
+
+
+def _geodesic(row: Data, curve: str) -> float:
+    """Deviation over the length of the geodesic."""
+    return row["deviation"][curve] * row["length"][curve]
+
+
 def _curves(rows: Sequence[Data]) -> str:
-    head = ("curve", "deviation from the geodesic", "from slerp", "length over the geodesic's")
-    kinds = ("deviation", "from slerp", "length")
+    head = ("curve", "over its length", "over the geodesic's", "length over the geodesic's",
+            "from slerp, over its length")  # fmt: skip
+    values: list[Callable[[Data, str], float]] = [
+        _own,
+        _geodesic,
+        lambda r, c: r["length"][c],
+        lambda r, c: r["from slerp"][c],
+    ]
     cells = [
-        [words, *(_mean(rows, lambda r, c=curve, k=kind: r[k][c]) for kind in kinds)]
+        [words, *(_mean(rows, lambda r, c=curve, v=value: v(r, c)) for value in values)]
         for curve, words in CURVES.items()
     ]
     return table(head, cells)

@@ -121,7 +121,7 @@ def made_up() -> Data:
          "scores": {m: scores(offset, k) for m, offset in offsets.items()}}
         for length in (5, 9) for k in range(6)
     ]  # fmt: skip
-    curves = ("clip", "five frames", "every second frame", "halves reversed", "shuffled",
+    curves = ("clip", "five frames", "halves reversed", "shuffled",
               "random smooth", "slerp")  # fmt: skip
     found = [
         {"kind": kind, "first": 8 * k, "last": 8 * k + 8, "speed": 1.0 + k, "apart": 0.01,
