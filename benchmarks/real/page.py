@@ -103,8 +103,8 @@ def near(clips: Data) -> list[str]:
         return f"{CURVES[curve]} in {percent(as_data(bootstrap_mean(share)))} of the windows"
 
     lines = [
-        f"Over its own length the film is nearer to its geodesic than {won('random smooth', _own)}; "
-        f"over the geodesic's length, than {won('random smooth', _geodesic)}, than "
+        f"Over its own length the film is nearer to its geodesic than {won('random smooth', _own)}"
+        f"; over the geodesic's length, than {won('random smooth', _geodesic)}, than "
         f"{won('halves reversed', _geodesic)} and than {won('shuffled', _geodesic)}.",
     ]
     for kind in ("equal time", "equal length"):
