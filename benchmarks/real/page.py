@@ -50,6 +50,8 @@ def page(found: Data) -> str:
         seconds=round(sum(row["seconds"] for row in windows) / len(windows)),
         means=lambda part: means({"quantities": about}, part, None),
         wins=win_table,
+        film_wins=_film_wins(films),
+        bent=_mean(timed, lambda r: r["deviation"]["clip"]),
         noise=number(clips["noise"]),
         step=number(clips["step"]),
         frames=clips["frames"],
@@ -66,7 +68,8 @@ def reading(study: Data, where: str = "") -> list[str]:
     lines = []
     for method, row in methods(study).items():
         won = {b: row[key] for b, key in AGAINST.items() if row.get(key)}
-        if won and method != HOLD and not method.startswith(TRUTH.split(",")[0]):
+        reference = method in (HOLD, "lerp") or method.startswith(TRUTH.split(",")[0])
+        if won and not reference:
             said = "; ".join(f"against {b} {_verdict(found)}" for b, found in won.items())
             lines.append(f"{where}{method}: {said}.")
     return [line[0].upper() + line[1:] for line in lines]
@@ -122,7 +125,7 @@ def near(clips: Data) -> list[str]:
 
 
 def _mean(rows: Sequence[Data], value: Callable[[Data], float]) -> str:
-    return with_interval(as_data(bootstrap_mean([value(r) for r in rows])))
+    return with_interval(as_data(bootstrap_mean([round(value(r), 6) for r in rows])))
 
 
 def _own(row: Data, curve: str) -> float:
@@ -168,6 +171,13 @@ def _speeds(groups: dict[str, list[Data]]) -> str:
         for name, half in zip(("slower", "faster"), halves(rows), strict=True)
     ]
     return table(head, cells, words=2)
+
+
+def _film_wins(films: Data) -> str:
+    names = list(films["rows"][0]["values"])
+    won = {m: row["wins_lerp"] for m, row in methods(films).items() if row["wins_lerp"]}
+    cells = [[m, *(percent(found.get(q)) for q in names)] for m, found in won.items()]
+    return table(("method", *names), cells)
 
 
 def _films(rows: Sequence[Data]) -> list[list[str]]:
