@@ -193,7 +193,7 @@ def test_one_window_where_the_data_are(shared_data: Path) -> None:
     small = interpolate(face, (40, 40), mode="area").mean(1, keepdim=True).expand(-1, 3, -1, -1)
     film = torch.cat([small.roll(k, 3) for k in (0, 0, 1, 1, 2)])
     judge = Judge(landmarks, identity, shift_tolerant_lpips(shared_data / "weights"))
-    settings = betweens.SETTINGS.updated(steps=4)
+    settings = betweens.SETTINGS.updated(steps=4, refinements=0)
     row, frames = measure_window(
         face_model(shared_data), film, Window(0, 5), judge, ("slerp",), settings
     )
