@@ -28,7 +28,7 @@ from training.clips import Law, Motion
 Loads = Callable[[str, FunctionModel], None]
 ENTRIES = (
     "batches", "clips", "cost", "distances", "endpoints", "evidence", "extrapolation",
-    "foreign", "matching", "solvers", "startup",
+    "foreign", "matching", "real", "solvers", "startup",
 )  # fmt: skip
 
 

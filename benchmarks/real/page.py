@@ -1,0 +1,192 @@
+"""docs/evidence-real.md, out of the results and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from benchmarks.evidence.numbers import AGAINST, methods, number, percent, with_interval
+from benchmarks.evidence.page import means, win_table
+from benchmarks.real.betweens import HOLD, QUANTITIES, TRUTH
+from benchmarks.record import ROOT, Data, as_data, table
+from diffusion_geodesics.measures import bootstrap_mean
+
+PAGE = ROOT / "docs" / "evidence-real.md"
+CURVES = {
+    "clip": "the film",
+    "five frames": "five frames of it",
+    "halves reversed": "its halves reversed",
+    "shuffled": "its frames shuffled",
+    "random smooth": "a random smooth path of its length",
+    "slerp": "slerp",
+}
+
+
+def page(found: Data) -> str:
+    """The page as Markdown."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    shown = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    every, *lengths = found["studies"]
+    windows, clips, films = found["windows"], found["clips"], found["films"]
+    about = {q.name: {"better": q.better.value, "about": q.about} for q in QUANTITIES}
+    timed, equal = (of_kind(clips, kind) for kind in ("equal time", "equal length"))
+    return shown.get_template("real.md.j2").render(
+        lines=[*reading(every), *reading(films, "the five films, "), *near(clips)],
+        every=every,
+        lengths=lengths,
+        films=films,
+        each=_films(found["film windows"]),
+        truth=TRUTH,
+        hold=HOLD,
+        quantities=QUANTITIES,
+        seconds=round(sum(row["seconds"] for row in windows) / len(windows)),
+        means=lambda part: means({"quantities": about}, part, None),
+        wins=win_table,
+        film_wins=_film_wins(films),
+        bent=_mean(timed, lambda r: r["deviation"]["clip"]),
+        noise=number(clips["noise"]),
+        step=number(clips["step"]),
+        frames=clips["frames"],
+        timed=len(timed),
+        equal=len(equal),
+        curves=_curves(timed),
+        apart=_mean(timed, lambda r: r["apart"]),
+        speeds=_speeds({"equal time": timed, "equal length": equal}),
+    )
+
+
+def reading(study: Data, where: str = "") -> list[str]:
+    """What the intervals decide, a sentence a method."""
+    lines = []
+    for method, row in methods(study).items():
+        won = {b: row[key] for b, key in AGAINST.items() if row.get(key)}
+        reference = method in (HOLD, "lerp") or method.startswith(TRUTH.split(",")[0])
+        if won and not reference:
+            said = "; ".join(f"against {b} {_verdict(found)}" for b, found in won.items())
+            lines.append(f"{where}{method}: {said}.")
+    return [line[0].upper() + line[1:] for line in lines]
+
+
+def _verdict(won: Data) -> str:
+    """In which quantities the interval of windows won lies on one side of a half."""
+    known = {q: w for q, w in won.items() if w["low"] is not None}
+    sides = {
+        "better in": [q for q, w in known.items() if w["low"] > 0.5],
+        "worse in": [q for q, w in known.items() if w["high"] < 0.5],
+    }
+    said = [f"{side} {', '.join(found)}" for side, found in sides.items() if found]
+    return " and ".join(said) or "nothing is decided"
+
+
+def of_kind(clips: Data, kind: str) -> list[Data]:
+    """The windows of equal time, or of equal length."""
+    return [row for row in clips["rows"] if row["kind"] == kind]
+
+
+def halves(rows: Sequence[Data]) -> tuple[list[Data], list[Data]]:
+    """The slower and the faster half of windows."""
+    ordered, half = sorted(rows, key=lambda r: r["speed"]), len(rows) // 2
+    return ordered[:half], ordered[-half:]
+
+
+def near(clips: Data) -> list[str]:
+    """What the intervals say of the film against its controls, and of slow against fast."""
+    timed = of_kind(clips, "equal time")
+
+    def won(curve: str, value: Callable[[Data, str], float]) -> str:
+        share = [float(value(r, "clip") < value(r, curve)) for r in timed]
+        return f"{CURVES[curve]} in {percent(as_data(bootstrap_mean(share)))} of the windows"
+
+    lines = [
+        f"Over its own length the film is nearer to its geodesic than {won('random smooth', _own)}"
+        f"; over the geodesic's length, than {won('random smooth', _geodesic)}, than "
+        f"{won('halves reversed', _geodesic)} and than {won('shuffled', _geodesic)}.",
+    ]
+    for kind in ("equal time", "equal length"):
+        for curve in ("clip", "five frames"):
+            slow, fast = (
+                as_data(bootstrap_mean([r["deviation"][curve] for r in half]))
+                for half in halves(of_kind(clips, kind))
+            )
+            verdict = "slow is nearer" if slow["high"] < fast["low"] else "the intervals overlap"
+            lines.append(
+                f"Windows of {kind}, {CURVES[curve]}: deviation of the slower half "
+                f"{with_interval(slow)}, of the faster {with_interval(fast)}: {verdict}."
+            )
+    return lines
+
+
+def _mean(rows: Sequence[Data], value: Callable[[Data], float]) -> str:
+    return with_interval(as_data(bootstrap_mean([round(value(r), 6) for r in rows])))
+
+
+def _own(row: Data, curve: str) -> float:
+    """Deviation over the curve's own length."""
+    return row["deviation"][curve]
+
+
+def _geodesic(row: Data, curve: str) -> float:
+    """Deviation over the length of the geodesic."""
+    return row["deviation"][curve] * row["length"][curve]
+
+
+def _curves(rows: Sequence[Data]) -> str:
+    head = ("curve", "over its length", "over the geodesic's", "length over the geodesic's",
+            "from slerp, over its length")  # fmt: skip
+    values: list[Callable[[Data, str], float]] = [
+        _own,
+        _geodesic,
+        lambda r, c: r["length"][c],
+        lambda r, c: r["from slerp"][c],
+    ]
+    cells = [
+        [words, *(_mean(rows, lambda r, c=curve, v=value: v(r, c)) for value in values)]
+        for curve, words in CURVES.items()
+    ]
+    return table(head, cells)
+
+
+def _speeds(groups: dict[str, list[Data]]) -> str:
+    head = ("windows of", "half", "frames", "deviation", "of five frames", "length ratio")
+    cells = [
+        [
+            kind,
+            name,
+            _mean(half, lambda r: r["last"] - r["first"] + 1),
+            *(
+                _mean(half, lambda r, c=curve: r["deviation"][c])
+                for curve in ("clip", "five frames")
+            ),
+            _mean(half, lambda r: r["length"]["clip"]),
+        ]
+        for kind, rows in groups.items()
+        for name, half in zip(("slower", "faster"), halves(rows), strict=True)
+    ]
+    return table(head, cells, words=2)
+
+
+def _film_wins(films: Data) -> str:
+    names = list(films["rows"][0]["values"])
+    won = {m: row["wins_lerp"] for m, row in methods(films).items() if row["wins_lerp"]}
+    cells = [[m, *(percent(found.get(q)) for q in names)] for m, found in won.items()]
+    return table(("method", *names), cells)
+
+
+def _films(rows: Sequence[Data]) -> list[list[str]]:
+    """Means a film, of few windows, so without intervals."""
+    found = []
+    for film in dict.fromkeys(row["film"] for row in rows):
+        own = [row["scores"] for row in rows if row["film"] == film]
+        found.append([film])
+        for quantity in ("truth", "ST-LPIPS"):
+            for method in ("lerp", "natural 0"):
+                found[-1].append(number(sum(s[method][quantity] for s in own) / len(own)))
+    return found
