@@ -26,12 +26,12 @@ from benchmarks.record import add_row, commit, mean, read_rows, table, write_pag
 from diffusion_geodesics import load_model
 from diffusion_geodesics.images import psnr
 from diffusion_geodesics.latents.decode import decode
-from diffusion_geodesics.latents.domain import SETTLED
 from diffusion_geodesics.latents.encode import ModelParts, carry_up
 from diffusion_geodesics.latents.geometry import level_geometry
 from diffusion_geodesics.manifold import Sphere
 from diffusion_geodesics.models import DiffusionModel
 from diffusion_geodesics.runtime.run import Run
+from diffusion_geodesics.video.analyze import SETTLED
 from diffusion_geodesics.video.controls import Variant
 from diffusion_geodesics.video.curves import arc_length, at_arc_length
 from diffusion_geodesics.video.geodesics import EndsPath
