@@ -27,7 +27,7 @@ from training.clips import Law, Motion
 
 Loads = Callable[[str, FunctionModel], None]
 ENTRIES = (
-    "batches", "clips", "cost", "distances", "endpoints", "evidence", "extrapolation",
+    "batches", "clips", "cost", "distances", "draft", "endpoints", "evidence", "extrapolation",
     "foreign", "matching", "real", "solvers", "startup",
 )  # fmt: skip
 

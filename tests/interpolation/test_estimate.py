@@ -16,7 +16,7 @@ from diffusion_geodesics.interpolation.interpolate import interpolate
 from diffusion_geodesics.interpolation.settings import InterpolationSettings
 from diffusion_geodesics.latents.choices import solver_of
 from diffusion_geodesics.latents.settings import SolverName
-from diffusion_geodesics.models import DiffusionModel, StableDiffusionModel
+from diffusion_geodesics.models import DiffusionModel, StableDiffusionModel, load_model
 
 QUICK = InterpolationSettings.of(steps=4, level=0.5, frames=5, prompt="ab")
 SOLVED = {"max_steps": 4, "allow_atypical": True}
@@ -29,6 +29,7 @@ Images = tuple[Tensor, Tensor, Tensor]
         (2, SOLVED),
         (3, SOLVED),
         (2, {"strength": 0.0}),
+        (2, {"strength": 0.0, "film_only": True}),
         (3, {"guidance": 2.0, "sampler": "heun", "path": "hlerp"}),
         (2, {"score": "ratio", "sampler": "lms", "film_only": True, **SOLVED}),
         (2, {"score": "published", "window_nodes": 2, "flat": True, **SOLVED}),
@@ -66,6 +67,11 @@ def test_no_run_with_default_settings_exceeds_what_is_documented(model: Diffusio
     alone = estimate(model, InterpolationSettings.of(size=32, film_only=True)).costs
     beside = sum(whole[stage].nfe for stage in ("geodesic", "measure", "compare"))
     assert alone.total.nfe == whole.total.nfe - beside
+
+
+def test_a_draft_takes_at_most_90_evaluations() -> None:
+    embedded = load_model("embedded")
+    assert estimate(embedded, InterpolationSettings.preset("draft")).costs.total.nfe <= 90
 
 
 def test_memory_and_operations(model: StableDiffusionModel) -> None:

@@ -215,9 +215,9 @@ def _measure(denoiser: Denoiser, settings: InterpolationSettings, pairs: int) ->
         metric = Counts() if known else Counts(count * each.nfe, each.batches)
         return metric if plain else metric + Counts(count, 1)
 
-    found = points(INTERVALS, known=solved and not random)
     if settings.film_only:
-        return found
+        return points(COMPARED, known=solved and not random)
+    found = points(INTERVALS, known=solved and not random)
     for _ in range(1 if path in (PathName.SLERP, PathName.LERP) else 2):
         found = found + points(COMPARED, known=False)
     return found if path is PathName.GEODESIC else found + points(COMPARED, known=True)

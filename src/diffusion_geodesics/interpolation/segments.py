@@ -30,7 +30,8 @@ from diffusion_geodesics.runtime.run import Run
 from diffusion_geodesics.version import __version__
 
 COMPARED = 16
-"""Chebyshev intervals at which paths are measured that the film's is compared with."""
+"""Chebyshev intervals at which paths are measured that the film's is compared with, and its own
+where nothing is compared."""
 GROUP = 4
 """Most segments in one batch: with 15 nodes each they fill a GPU, and a film that is killed loses
 the work on so many at most."""
@@ -93,7 +94,8 @@ def _joined(
             moved = image_distances(noised.encoded.images, pairs)
     random = joined.solution is not None and geometry.search_score is not geometry.score
     with run.stage("measure"):
-        own = _measured(geometry, coordinates, joined, INTERVALS, known=not random)
+        intervals = COMPARED if settings.film_only else INTERVALS
+        own = _measured(geometry, coordinates, joined, intervals, known=not random)
         others: list[tuple[LatentProfile, ...]] = []
         if not settings.film_only or any(p.least_energy < LEAST_ENERGY for p in own):
             ways = [way.join(run, noised, pairs) for way in references(settings)]

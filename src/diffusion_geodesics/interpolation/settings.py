@@ -180,7 +180,13 @@ class InterpolationSettings(JobSettings):
         "natural": {},
         "geodesic": {"path": PathName.GEODESIC},
         "slerp": {"path": PathName.SLERP},
-        "draft": {"frames": 9, "steps": 12, "refinements": 0, "film_only": True},
+        "draft": {
+            "frames": 9,
+            "steps": 10,
+            "refinements": 0,
+            "strength": 0.0,
+            "film_only": True,
+        },
         "published": {
             "path": PathName.GEODESIC,
             "level": 0.6,
