@@ -59,8 +59,10 @@ def geodesic(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 
 @pytest.fixture(autouse=True)
 def signals() -> Iterator[None]:
-    """The handlers of signals that were there before."""
-    known = {s: signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGHUP)}
+    """The handlers of signals that were there before; child processes can be interrupted even where
+    a shell has started the tests in the background, which ignores interrupts."""
+    known = {s: signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     for number, handler in known.items():
         signal.signal(number, handler)

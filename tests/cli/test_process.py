@@ -14,7 +14,7 @@ import pytest
 HEAVY = ("torch", "scipy", "numpy", "diffusers", "transformers", "PIL", "av", "matplotlib")
 """Packages that help and complaints must not wait for."""
 
-QUICK = ("--steps", "4", "--level", "0.5", "--frames", "3", "--size", "64", "--no-compare")
+QUICK = ("--steps", "4", "--level", "0.5", "--frames", "3", "--size", "64", "--film-only")
 
 
 def run(

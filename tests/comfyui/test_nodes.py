@@ -20,7 +20,7 @@ from tests.tiny_pipelines import tiny_pipeline
 
 PACK = Path(__file__).parents[2] / "comfyui"
 EXAMPLES = Path(__file__).parents[2] / "examples"
-QUICK = 'path = "geodesic"\nsteps = 4\nmax_steps = 2\ncompare = false\nallow_atypical = true'
+QUICK = 'path = "geodesic"\nsteps = 4\nmax_steps = 2\nfilm_only = true\nallow_atypical = true'
 CORE_OUTPUTS = {"LoadImage": ["IMAGE", "MASK"], "ImageBatch": ["IMAGE"], "SaveAnimatedWEBP": []}
 
 
@@ -190,7 +190,7 @@ def test_without_the_server_reports_go_to_the_temporary_folder(
         prompt="",
         frames=2,
         preset="slerp",
-        settings="steps = 4\ncompare = false",
+        settings="steps = 4\nfilm_only = true",
     )
     assert Path(report) == tmp_path / "geodesic_morph_00001" / "report.html"
 

@@ -174,7 +174,7 @@ def test_metamorphoses_go_on_from_their_own_file(tmp_path: Path) -> None:
     events: list[Event] = []
     again = image_distances(MODEL, IMAGES, settings, resume=file, observer=events.append)
     assert torch.equal(first.matrix.values, again.matrix.values)
-    assert [(e.done, e.total) for e in events if e.stage == "move"] == [(0, 3), (3, 3)]
+    assert [(e.done, e.total) for e in events if e.stage == "metamorphosis"] == [(0, 3), (3, 3)]
     with pytest.raises(ValueError, match="distances of other points"):
         image_distances(MODEL, IMAGES, settings.updated(motion_weight=0.5), resume=file)
 

@@ -83,7 +83,7 @@ class InterpolationSolve(Solve):
     """The boundary value solver."""
 
     max_steps: int = Field(default=20, ge=1, le=100_000)
-    """Most steps on the finest level; 20 keep a run of 17 frames below 1,000 network evaluations."""
+    """Most steps on the finest level; 20 keep a run of 17 frames below 1000 network evaluations."""
 
 
 class Ease(Enum):

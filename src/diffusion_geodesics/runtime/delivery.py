@@ -11,8 +11,6 @@ from diffusion_geodesics.runtime._durable import staged_file, sync_folder
 from diffusion_geodesics.runtime._entries import Entry, entries, remove
 
 _ATTEMPTS = 20
-_TAKEN = {errno.ENOTEMPTY, errno.EEXIST}
-"""Errors of a rename onto a folder that another process has delivered."""
 
 
 def deliver_once(target: Path, work: Path, write: Callable[[Path], object]) -> bool:
@@ -23,11 +21,10 @@ def deliver_once(target: Path, work: Path, write: Callable[[Path], object]) -> b
     room = Entry.new(work, target.name).path
     try:
         _made(room, room.mkdir)
-        target.parent.mkdir(parents=True, exist_ok=True)
         write(room / target.name)
-        os.rename(room / target.name, target)
-    except OSError as error:
-        if error.errno in _TAKEN or target.is_dir():
+        _made(target, lambda: os.rename(room / target.name, target))
+    except OSError:
+        if target.is_dir():  # delivered by another process
             return False
         raise
     finally:
@@ -85,13 +82,23 @@ def sweep_work(folder: Path, is_done: Callable[[str], bool] = lambda target: Fal
 def _made(path: Path, make: Callable[[], object]) -> None:
     """Make something in a folder that other processes delete when it is empty."""
     for attempt in range(1, _ATTEMPTS + 1):
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            _make_parent(path)
             make()
             return
         except FileNotFoundError:
             if attempt == _ATTEMPTS:
                 raise
+
+
+def _make_parent(path: Path) -> None:
+    """Make a file's folder; `FileNotFoundError` where another process deletes it meanwhile."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:  # it was there, and at the next look it was not
+        if path.parent.exists():
+            raise
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path)) from error
 
 
 def file_age(path: Path, now: float | None = None) -> float:
