@@ -148,7 +148,7 @@ def test_a_folder_that_others_delete_when_it_is_empty(tmp_path: Path) -> None:
     thread = threading.Thread(target=sweep)
     thread.start()
     try:
-        for i in range(100):
+        for i in range(30):
             assert deliver_once(tmp_path / "pairs" / str(i), work, lambda f: f.mkdir())
             assert create_once(work / str(i), "mine") is None
             replace_file(work / str(i), "yours")
@@ -156,4 +156,4 @@ def test_a_folder_that_others_delete_when_it_is_empty(tmp_path: Path) -> None:
     finally:
         stop.set()
         thread.join()
-    assert len(list((tmp_path / "pairs").iterdir())) == 100
+    assert len(list((tmp_path / "pairs").iterdir())) == 30

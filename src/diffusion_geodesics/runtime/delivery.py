@@ -2,6 +2,7 @@
 
 import errno
 import os
+import random
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,7 +11,7 @@ from pathlib import Path
 from diffusion_geodesics.runtime._durable import staged_file, sync_folder
 from diffusion_geodesics.runtime._entries import Entry, entries, remove
 
-_ATTEMPTS = 20
+_PATIENCE = 5.0  # seconds
 
 
 def deliver_once(target: Path, work: Path, write: Callable[[Path], object]) -> bool:
@@ -81,14 +82,16 @@ def sweep_work(folder: Path, is_done: Callable[[str], bool] = lambda target: Fal
 
 def _made(path: Path, make: Callable[[], object]) -> None:
     """Make something in a folder that other processes delete when it is empty."""
-    for attempt in range(1, _ATTEMPTS + 1):
+    limit = time.monotonic() + _PATIENCE
+    while True:
         try:
             _make_parent(path)
             make()
             return
         except FileNotFoundError:
-            if attempt == _ATTEMPTS:
+            if time.monotonic() > limit:
                 raise
+            time.sleep(random.uniform(0, 1e-3))  # so that it is not deleted in step
 
 
 def _make_parent(path: Path) -> None:
