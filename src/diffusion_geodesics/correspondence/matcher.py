@@ -56,7 +56,7 @@ class Matcher:
             ValueError: no grids, or grids of other pairs than the images.
 
         Cost:
-            No network function evaluation; 2 to 4 s of a core for a pair of 128 x 128 pixels.
+            No network function evaluation; 1 to 3 s of a core for a pair of 128 x 128 pixels.
         """
         if not grids:
             raise ValueError(
