@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from diffusion_geodesics.bvp import Result
+from diffusion_geodesics.image_sets.distances import image_distances
 from diffusion_geodesics.interpolation.interpolate import interpolate
 from diffusion_geodesics.interpolation.result import InterpolationResult
 from diffusion_geodesics.interpolation.settings import InterpolationSettings, PathName
@@ -196,3 +197,13 @@ def test_bad_pictures(model: DiffusionModel, images: Images) -> None:
         interpolate(model, images[:1])
     with pytest.raises(ValueError, match=r"tensor of shape \(2, 32, 32\)"):
         interpolate(model, [torch.zeros(2, 32, 32), images[1]])
+
+
+def test_the_metamorphosis_distance_is_that_of_the_distance_command(
+    model: DiffusionModel, done: InterpolationResult
+) -> None:
+    found = done.segments[0].metamorphosis
+    assert found is not None
+    matrix = image_distances(model, list(done.pictures.images), metric="metamorphosis").matrix
+    assert found.distance == pytest.approx(float(matrix.values[0, 1]))
+    assert found.error == pytest.approx(float(matrix.errors[0, 1]))

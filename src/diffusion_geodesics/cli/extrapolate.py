@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from diffusion_geodesics.cli import console, inputs
-from diffusion_geodesics.cli.authors.ivp import read_ivp
-from diffusion_geodesics.cli.authors.keys import alone, over_authors
 from diffusion_geodesics.cli.interpolate import films
 from diffusion_geodesics.cli.options import (
     AuthorsOption,
@@ -116,6 +114,9 @@ def extrapolate(
     if authors_config is None:
         run(chosen(ExtrapolateCommand, options, config, start_image=start))
         return
+    from diffusion_geodesics.cli.authors.ivp import read_ivp
+    from diffusion_geodesics.cli.authors.keys import alone, over_authors
+
     alone(config=config)
     mapped, above = read_ivp(authors_config), given(options, start_image=start)
     way = set(DirectionSettings.CHOICES) & set(above)

@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffusion_geodesics.cli import console, inputs
-from diffusion_geodesics.cli.authors.bvp import read_bvp
-from diffusion_geodesics.cli.authors.keys import alone, over_authors
 from diffusion_geodesics.cli.options import (
     AuthorsOption,
     ConfigOption,
@@ -51,6 +49,9 @@ def interpolate(
     if authors_config is None:
         run(chosen(InterpolateCommand, options, config, preset, images=images))
         return
+    from diffusion_geodesics.cli.authors.bvp import read_bvp
+    from diffusion_geodesics.cli.authors.keys import alone, over_authors
+
     alone(config=config, preset=preset)
     mapped = read_bvp(authors_config)
     run(over_authors(InterpolateCommand, mapped, given(options, images=images)))

@@ -35,8 +35,9 @@ def kept_work(folder: Path, what: str, *, file: bool = False) -> Iterator[Path |
 
 def _files(partial: Path) -> list[Path]:
     """The file, and that of metamorphoses beside it, where they are."""
-    beside = partial.with_suffix(f".metamorphosis{partial.suffix}")
-    return [each for each in (partial, beside) if each.exists()]
+    from diffusion_geodesics.image_sets.settings import metamorphosis_file
+
+    return [each for each in (partial, metamorphosis_file(partial)) if each.exists()]
 
 
 def _folder(partial: Path, kind: str) -> list[Path]:

@@ -27,7 +27,12 @@ from diffusion_geodesics.image_sets.matrices import (
     latent_distances,
     metamorphosis_distances,
 )
-from diffusion_geodesics.image_sets.settings import DistanceSettings, MetricName, ReferenceName
+from diffusion_geodesics.image_sets.settings import (
+    DistanceSettings,
+    MetricName,
+    ReferenceName,
+    metamorphosis_file,
+)
 from diffusion_geodesics.images import ImageSource
 from diffusion_geodesics.latents.choices import solver_of
 from diffusion_geodesics.latents.encode import (
@@ -177,7 +182,7 @@ def _metamorphoses(
 ) -> MetamorphosisMatrix:
     gpu = model.device.type == "cuda"
     images = pictures.images.to(model.device) if gpu else pictures.images
-    beside = None if resume is None else resume.with_suffix(f".metamorphosis{resume.suffix}")
+    beside = None if resume is None else metamorphosis_file(resume)
     with run.stage("metamorphosis", total=len(images) * (len(images) - 1) // 2) as stage:
         return metamorphosis_distances(images, settings.distance, resume=beside, callback=stage)
 

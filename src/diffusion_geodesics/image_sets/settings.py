@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from enum import Enum
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
@@ -45,6 +46,11 @@ class MetricName(Enum):
         return every if self is MetricName.ALL else tuple({self: 0, MetricName.EUCLIDEAN: 0})
 
 
+def metamorphosis_file(resume: Path) -> Path:
+    """Where finished metamorphoses are kept, beside the file of the density's pairs."""
+    return resume.with_suffix(f".metamorphosis{resume.suffix}")
+
+
 class DistanceChoice(SettingsGroup):
     """What distances are of."""
 
@@ -52,10 +58,10 @@ class DistanceChoice(SettingsGroup):
 
     metric: MetricName = MetricName.DENSITY
     """One metric, or all; Euclidean distances are always shown beside it."""
-    motion_weight: float = Field(default=0.01, gt=0, lt=1e9)
+    motion_weight: float = Field(default=shared.MOTION_WEIGHT, gt=0, lt=1e9)
     """λ of metamorphoses: what moving costs, in squares of pixel values per square of half the
     longest edge."""
-    edge: int = Field(default=32, ge=4, le=shared.MOST_PIXELS)
+    edge: int = Field(default=shared.METAMORPHOSIS_EDGE, ge=4, le=shared.MOST_PIXELS)
     """Longest edge in pixels that images are reduced to for metamorphoses."""
 
     def inert(self) -> Mapping[str, str]:

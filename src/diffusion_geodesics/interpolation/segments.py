@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from diffusion_geodesics.bvp import Solution
 from diffusion_geodesics.interpolation.diagnostics import LEAST_ENERGY
-from diffusion_geodesics.interpolation.image_distance import image_distances
+from diffusion_geodesics.interpolation.image_distance import metamorphoses
 from diffusion_geodesics.interpolation.kept_segments import KeptSegments
 from diffusion_geodesics.interpolation.paths import (
     Joined,
@@ -91,7 +91,7 @@ def _joined(
         if geodesic is None or geodesic.solution is None:
             geodesic = pair_geodesic(settings).join(run, noised, pairs)
         with run.stage("metamorphosis"):
-            moved = image_distances(noised.encoded.images, pairs)
+            moved = metamorphoses(noised.encoded.images, pairs)
     random = joined.solution is not None and geometry.search_score is not geometry.score
     with run.stage("measure"):
         intervals = COMPARED if settings.film_only else INTERVALS

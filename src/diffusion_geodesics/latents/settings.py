@@ -286,6 +286,11 @@ class Metric(ScoreChoice, Strength):
     """Flat space instead of the sphere. On the sphere the norms of both ends are interpolated."""
 
 
+MOTION_WEIGHT = 0.01
+"""λ of metamorphoses of images, whose values are in [0, 1]."""
+METAMORPHOSIS_EDGE = 32
+"""Longest edge, in pixels, of images whose metamorphoses are measured."""
+
 PUBLISHED_SOLVE = ("bisections", "bisection_steps", "learning_rate")
 """Settings of the published solver."""
 

@@ -11,7 +11,9 @@ import yaml
 
 from diffusion_geodesics.bvp import PublishedDescent
 from diffusion_geodesics.cli.authors.bvp import read_bvp
+from diffusion_geodesics.cli.authors.keys import RATE
 from diffusion_geodesics.cli.interpolate import InterpolateCommand
+from diffusion_geodesics.diffusion import TextInversion
 from diffusion_geodesics.interpolation.settings import InterpolationSettings
 from diffusion_geodesics.latents.choices import solver_of
 from diffusion_geodesics.latents.settings import Blend, ScoreKind, Spacing
@@ -108,7 +110,8 @@ def test_a_file_of_two_images_is_the_published_preset(tmp_path: Path) -> None:
     assert found.settings.as_nested() == preset.as_nested()
     assert solver_of(found.settings.solve) == PublishedDescent()
     (note,) = found.notes
-    assert note.startswith("left out, so as in the published preset: promptA,")
+    assert note.startswith("left out, so as in the published preset: ")
+    assert {"promptA", "noise_level", "opt_args"} <= set(note.split(": ")[1].split(", "))
 
 
 def test_an_option_takes_away_what_it_leaves_without_effect(tmp_path: Path) -> None:
@@ -246,3 +249,7 @@ def test_one_source_of_settings_only(geodesic: Geodesic, folder: Path, tmp_path:
     for others in (["--preset", "draft"], ["--config", file]):
         said = geodesic(*command, *others, cwd=folder)
         assert f"got authors_config and {others[0][2:]}" in said.error
+
+
+def test_the_rate_of_text_inversion_is_the_one_here() -> None:
+    assert TextInversion().rate == RATE

@@ -9,20 +9,17 @@ from typing import Any, Literal
 from pydantic import Field
 
 from diffusion_geodesics.cli.authors.keys import (
+    RATE,
+    AuthorsFile,
     AuthorsGroup,
-    GradArgs,
     Mapped,
     Notes,
-    TvArgs,
     lines,
     read_keys,
 )
 from diffusion_geodesics.interpolation.settings import InterpolationSettings
 from diffusion_geodesics.latents.settings import Blend, Spacing
 from diffusion_geodesics.runtime.settings import SettingsError
-
-RATE = 0.005
-"""Learning rate of text inversion here."""
 
 
 class BisectArgs(AuthorsGroup):
@@ -60,25 +57,17 @@ class OutputArgs(AuthorsGroup):
     out_interval: int = -1
 
 
-class BvpFile(AuthorsGroup):
+class BvpFile(AuthorsFile):
     """All keys of a file."""
 
     pathA: str | None = None  # noqa: N815
     pathB: str | None = None  # noqa: N815
     promptA: str = ""  # noqa: N815
     promptB: str = ""  # noqa: N815
-    noise_level: float = Field(default=0.6, gt=0, le=1)
-    alpha: float = Field(default=0.002, ge=0)
-    use_lerp_cond: bool = True
-    sphere_constraint: bool = True
     spline_type: Literal["spherical_cubic", "spherical", "cubic"] = "spherical_cubic"
-    test_name: str | None = None
     grad_analysis_out: bool | None = None
-    analysis_args: dict[str, Any] | None = None
-    grad_args: GradArgs = GradArgs()
     bisect_args: BisectArgs = BisectArgs()
     opt_args: OptArgs = OptArgs()
-    tv_args: TvArgs = TvArgs()
     output_args: OutputArgs = OutputArgs()
 
 

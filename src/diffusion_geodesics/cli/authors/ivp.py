@@ -10,11 +10,10 @@ from typing import Any, Literal
 from pydantic import Field
 
 from diffusion_geodesics.cli.authors.keys import (
+    AuthorsFile,
     AuthorsGroup,
-    GradArgs,
     Mapped,
     Notes,
-    TvArgs,
     lines,
     read_keys,
 )
@@ -56,21 +55,13 @@ class IniVelocityArgs(AuthorsGroup):
     ini_v_index: int | None = None
 
 
-class IvpFile(AuthorsGroup):
+class IvpFile(AuthorsFile):
     """All keys of a file."""
 
     path0: str | None = None
     prompt_source: str = ""
     prompt_target: str = ""
-    noise_level: float = Field(default=0.6, gt=0, le=1)
-    alpha: float = Field(default=0.002, ge=0)
-    use_lerp_cond: bool = True
-    sphere_constraint: bool = True
-    test_name: str | None = None
-    analysis_args: dict[str, Any] | None = None
-    grad_args: GradArgs = GradArgs()
     opt_args: OptArgs = OptArgs()
-    tv_args: TvArgs = TvArgs()
     output_args: OutputArgs = OutputArgs()
     ini_velocity_args: IniVelocityArgs = IniVelocityArgs()
 

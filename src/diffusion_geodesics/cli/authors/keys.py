@@ -23,6 +23,8 @@ TRAINING_STEPS = 1000
 """Time steps of the authors' schedule."""
 MARGIN = 0.05
 """What a window over all time steps leaves out at both ends of the schedule, 50 of 1000."""
+RATE = 0.005
+"""Learning rate of text inversion, here and in their files."""
 MODEL = "the file names no model: the embedded one is used; the authors' is model sd21"
 
 Job = TypeVar("Job", bound=JobSettings)
@@ -102,10 +104,23 @@ class GradArgs(AuthorsGroup):
 class TvArgs(AuthorsGroup):
     """Text inversion."""
 
-    tv_lr: float = Field(default=0.005, gt=0)
+    tv_lr: float = Field(default=RATE, gt=0)
     tv_steps: int = Field(default=0, ge=0)
     tv_batch_size: int = Field(default=2, ge=1)
     tv_ckpt_folder: str | None = None
+
+
+class AuthorsFile(AuthorsGroup):
+    """Keys that both kinds of files have."""
+
+    noise_level: float = Field(default=0.6, gt=0, le=1)
+    alpha: float = Field(default=0.002, ge=0)
+    use_lerp_cond: bool = True
+    sphere_constraint: bool = True
+    test_name: str | None = None
+    analysis_args: dict[str, Any] | None = None
+    grad_args: GradArgs = GradArgs()
+    tv_args: TvArgs = TvArgs()
 
 
 def read_keys(cls: type[File], file: Path) -> File:
