@@ -17,7 +17,7 @@ from benchmarks.evidence.numbers import (
     wins,
     with_interval,
 )
-from benchmarks.record import ROOT, Data, table
+from benchmarks.record import ROOT, Data, table, template
 
 PAGE = ROOT / "docs" / "evidence.md"
 IMAGES = ROOT / "docs" / "images"
@@ -44,18 +44,8 @@ ARROWS = {"higher": " ↑", "lower": " ↓", "neither": ""}
 
 def page(rendered: Data, digits: Data | None) -> str:
     """The page as Markdown."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    shown = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
     found = reading(rendered)
-    text = shown.get_template("evidence.md.j2").render(
+    text = template(Path(__file__).with_name("evidence.md.j2")).render(
         data=rendered,
         digits=digits,
         claims=found,

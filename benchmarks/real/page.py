@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.evidence.numbers import AGAINST, methods, number, percent, with_interval
 from benchmarks.evidence.page import means, win_table
 from benchmarks.real.betweens import HOLD, QUANTITIES, TRUTH
-from benchmarks.record import ROOT, Data, as_data, table
+from benchmarks.record import ROOT, Data, as_data, table, template
 from diffusion_geodesics.measures import bootstrap_mean
 
 PAGE = ROOT / "docs" / "evidence-real.md"
@@ -24,21 +24,11 @@ CURVES = {
 
 def page(found: Data) -> str:
     """The page as Markdown."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    shown = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
     every, *lengths = found["studies"]
     windows, clips, films = found["windows"], found["clips"], found["films"]
     about = {q.name: {"better": q.better.value, "about": q.about} for q in QUANTITIES}
     timed, equal = (of_kind(clips, kind) for kind in ("equal time", "equal length"))
-    return shown.get_template("real.md.j2").render(
+    return template(Path(__file__).with_name("real.md.j2")).render(
         lines=[*reading(every), *reading(films, "the five films, "), *near(clips)],
         every=every,
         lengths=lengths,
