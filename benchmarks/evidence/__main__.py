@@ -18,10 +18,11 @@ from benchmarks.evidence import digits
 from benchmarks.evidence.claims import reading
 from benchmarks.evidence.density import Weighing, weigh_all
 from benchmarks.evidence.figures import save_figures, save_strips
+from benchmarks.evidence.numbers import AGAINST
 from benchmarks.evidence.page import IMAGES, PAGE
 from benchmarks.evidence.page import page as page_of
 from benchmarks.evidence.plan import DENSITY_LEVEL, OURS, PAIRS, Study, plan
-from benchmarks.evidence.results import about, studies_of, table_of
+from benchmarks.evidence.results import Table, about, studies_of, table_of
 from benchmarks.evidence.work import (
     KEPT,
     MODEL,
@@ -39,7 +40,7 @@ from diffusion_geodesics.runtime.settings import flattened
 
 PLACE = RESULTS / "evidence"
 STRIPS = ("turn-000", "hair-000", "expression-000", "all-000")
-"""Pairs whose frames are shown."""
+"""Pairs whose frames are shown, beside those on which the default does worst."""
 
 
 class Part(Enum):
@@ -57,9 +58,11 @@ def rendered(studies: list[Study], pool_size: int, images: Path) -> Data:
         work(jobs_of(studies, folder), pool)
         densities = weigh_all([Weighing(c, placed, folder) for c in placed.cases()], pool)
     tables = {study.name: table_of(folder, study) for study in studies}
-    cases = [c for c in main.cases() if c.name in STRIPS]
-    strips = [result_of(folder, main, case).pairs[0] for case in cases]
-    save_strips([(p, list(p.outcomes)) for p in strips], images / "evidence-strips.png")
+    failures = worst(tables[main.name], read_method(OURS).name)
+    for names, file in ((STRIPS, "evidence-strips.png"), (failures, "evidence-worst.png")):
+        cases = [c for c in main.cases() if c.name in names]
+        strips = [result_of(folder, main, case).pairs[0] for case in cases]
+        save_strips([(p, list(p.outcomes)) for p in strips], images / file)
     data: Data = {
         "commit": commit(),
         "model": MODEL,
@@ -72,6 +75,19 @@ def rendered(studies: list[Study], pool_size: int, images: Path) -> Data:
         "densities": densities,
     }
     return data | {"reading": reading(data)}
+
+
+def worst(table: Table, ours: str) -> list[str]:
+    """The pair of each kind on which the default is furthest behind the best baseline, in dB."""
+    baselines = [b for b in AGAINST if b in table.methods]
+    behind = {
+        name: max(p[b].scores["truth"] for b in baselines) - p[ours].scores["truth"]
+        for name, p in table.pairs.items()
+    }
+    kinds: dict[str, list[str]] = {}
+    for name in behind:
+        kinds.setdefault(name.rsplit("-", 1)[0], []).append(name)
+    return [max(own, key=lambda name: behind[name]) for own in kinds.values()]
 
 
 def settings_of(study: Study) -> Data:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import final
 
+from benchmarks import rife
 from benchmarks.evidence.numbers import percent, value, wins, with_interval
 from benchmarks.record import Data
 
@@ -93,6 +94,20 @@ def _against_both(
         says,
         f"Wins{on}: {{slerp}} against slerp, {{lerp}} against lerp.",
         lambda d: {b: wins(d, "main", d["ours"], quantity, b, group) for b in ("slerp", "lerp")},
+        holds,
+    )
+
+
+def _against_rife(
+    says: str, holds: Callable[[Found], bool], *groups: str, quantity: str = "truth"
+) -> Claim:
+    """A claim about the default against a network for films, group by group."""
+    return Claim(
+        says,
+        "Wins: " + ", ".join(f"{group} {{{group.split()[0]}}}" for group in groups) + ".",
+        lambda d: {
+            g.split()[0]: wins(d, "main", d["ours"], quantity, rife.NAME, g) for g in groups
+        },
         holds,
     )
 
@@ -192,6 +207,17 @@ CLAIMS = (
     ),
     _against_both(
         f"Over all pairs `{{ours}}` is nearer to the truth {_BOTH}", "truth", "all pairs", _better
+    ),
+    _against_rife(
+        f"Over all pairs `{{ours}}` is nearer to the truth than {rife.NAME}.", _better, "all pairs"
+    ),
+    _against_rife(
+        f"In no kind of pairs {rife.NAME} is measurably nearer to the truth than `{{ours}}`.",
+        _not_worse, "turn", "smile", "hair", "light", "glasses", "expression", "all",
+    ),
+    _against_rife(
+        f"Over all pairs `{{ours}}` ghosts less than {rife.NAME}.", _better, "all pairs",
+        quantity="ghosting",
     ),
     _falling(
         "Density takes the path along correspondences away from the truth: `{ours}` is further "

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks import rife
 from benchmarks.evidence.methods import TRUTH
 from benchmarks.evidence.numbers import AGAINST, methods, study, value, wins
 from benchmarks.record import Data
 from diffusion_geodesics.comparison.result import PairResult
 
+MARKS = {"slerp": ("o", None), "lerp": ("o", "white"), rife.NAME: ("x", None)}
+"""What stands for a baseline: a marker, and its face where it is not the method's colour."""
 RANKED = ("truth", "detour", "coverage", "drift")
 LEVELS = ("0.2", "0.4", "0.6", "0.8")
 LABELS = {
@@ -62,35 +65,39 @@ def _low_high(told: Data) -> tuple[float, float]:
 
 
 def _wins(data: Data, path: Path) -> None:
-    """Win rates against slerp (full) and lerp (hollow), by kind of pair and method."""
+    """Win rates against each baseline, by kind of pair and method."""
     from matplotlib import pyplot as plt
     from matplotlib.lines import Line2D
 
     groups = [s["group"] for s in data["studies"] if s["name"] == "main"]
     names = [m for m in methods(study(data, "main")) if m not in ("slerp", "lerp", TRUTH)]
-    size = (3.4 * len(RANKED), 1.2 + 0.75 * len(groups))
+    against = [b for b in AGAINST if b in methods(study(data, "main"))]
+    size = (3.4 * len(RANKED), 1.2 + 0.25 * len(names) * len(groups))
     figure, axes = plt.subplots(1, len(RANKED), figsize=size, sharey=True)
     places = [
         (k, group, m, method, side, baseline)
         for k, group in enumerate(groups)
         for m, method in enumerate(names)
-        for side, baseline in enumerate(AGAINST)
+        for side, baseline in enumerate(against)
     ]
     for axis, quantity in zip(axes, RANKED, strict=True):
         for k, group, m, method, side, baseline in places:
             if told := wins(data, "main", method, quantity, baseline, group):
-                y = -k + 0.36 - 0.72 * (2 * m + side + 0.5) / (2 * len(names))
+                place = (m + (side + 0.5) / len(against)) / len(names)
+                y, (marker, face) = -k + 0.42 - 0.84 * place, MARKS[baseline]
                 axis.plot(_low_high(told), [y, y], color=f"C{m}", linewidth=1.4)
-                face = "white" if side else f"C{m}"
-                axis.plot(told["mean"], y, "o", color=f"C{m}", markerfacecolor=face, ms=4.5)
+                style = {"color": f"C{m}", "markerfacecolor": face or f"C{m}", "ms": 4.5}
+                axis.plot(told["mean"], y, marker, **style)
         axis.axvline(0.5, color="black", linewidth=0.9)
         axis.axvline(0.75, color="grey", linewidth=0.9, linestyle=":")
         axis.set(title=quantity, xlim=(-0.03, 1.03), xlabel="share of pairs won")
         axis.grid(True, axis="x", alpha=0.25)
     axes[0].set_yticks([-k for k in range(len(groups))], groups)
     handles = [Line2D([], [], color=f"C{m}", marker="o", label=n) for m, n in enumerate(names)]
-    for baseline, face in zip(AGAINST, ("black", "white"), strict=True):
-        dot = Line2D([], [], color="black", marker="o", linestyle="", markerfacecolor=face)
+    for baseline in against:
+        marker, face = MARKS[baseline]
+        dot = Line2D([], [], color="black", marker=marker, linestyle="")
+        dot.set_markerfacecolor(face or "black")
         dot.set_label(f"against {baseline}")
         handles.append(dot)
     figure.legend(handles=handles, loc="lower center", ncols=len(handles), frameon=False)

@@ -9,6 +9,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from benchmarks import rife
 from benchmarks.evidence.pairs import TruePair
 from benchmarks.evidence.truth import true_way
 from diffusion_geodesics.comparison.baselines import PixelBlend
@@ -67,6 +68,24 @@ class SoftBlend(Method):
         def show(t: Tensor) -> Tensor:
             faded = torch.lerp(first, last, t.to(first)[:, None, None, None])
             return codec.decode(codec.encode(faded))
+
+        return Rendered(show)
+
+
+@final
+@dataclass(frozen=True)
+class FilmRival(Method):
+    """RIFE between the two images, put through the autoencoder like all others."""
+
+    @property
+    def name(self) -> str:
+        return rife.NAME
+
+    def path(self, context: Context, pair: str) -> Renderable:
+        (first, last), codec = context.images, context.noised.encoded.codec
+
+        def show(t: Tensor) -> Tensor:
+            return codec.decode(codec.encode(rife.between(first, last, t).to(first)))
 
         return Rendered(show)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from benchmarks import rife
 from benchmarks.record import Data
 
-AGAINST = {"slerp": "wins", "lerp": "wins_lerp"}
+AGAINST = {"slerp": "wins", "lerp": "wins_lerp", rife.NAME: "wins_rife"}
+"""Baselines, and the keys of win rates against them."""
 ALL = "all pairs"
 
 
@@ -32,7 +34,7 @@ def wins(
 ) -> Data | None:
     """Share of pairs that a method wins, with its interval; None where it was not measured."""
     row = methods(study(data, name, group)).get(method)
-    return None if row is None else row[AGAINST[baseline]].get(quantity)
+    return None if row is None else row.get(AGAINST[baseline], {}).get(quantity)
 
 
 def number(value: float | None) -> str:

@@ -87,7 +87,7 @@ def means(data: Data, part: Data | None, quantities: Sequence[str] | None) -> st
 
 
 def win_table(part: Data | None) -> str:
-    """Win rates against slerp and against lerp, two rows a method."""
+    """Win rates against the baselines, a row each."""
     if part is None:
         return ""
     told = list(dict.fromkeys(q for r in part["rows"] for q in r.get("wins", {})))
@@ -123,22 +123,24 @@ def _notes(part: Data | None) -> str:
 
 def _kinds(data: Data) -> str:
     """A line a kind: how much of a detour there is, and who wins there."""
-    ours = data["ours"]
-    rows = []
+    ours, rows = data["ours"], []
+    main = methods(study(data, "main"))
+    baselines = [b for b in AGAINST if b in main]
     for part in (s for s in data["studies"] if s["name"] == "main"):
         group = part["group"]
         need = value(data, "main", "truth", "detour to make", group)
         shares = [
             percent(wins(data, "main", ours, q, baseline, group))
             for q in ("truth", "coverage")
-            for baseline in AGAINST
+            for baseline in baselines
         ]
         means = [with_interval(value(data, "main", m, "coverage", group)) for m in ("slerp", ours)]
         needed = number(need["mean"] if need else None)
         rows.append([group, str(part["pairs"]), needed, *shares, *means])
     head = (
-        "kind", "pairs", "detour to make", "truth: wins against slerp", "against lerp",
-        "coverage: wins against slerp", "against lerp", "coverage of slerp", f"of {ours}",
+        "kind", "pairs", "detour to make",
+        *(f"{q}: wins against {b}" for q in ("truth", "coverage") for b in baselines),
+        "coverage of slerp", f"of {ours}",
     )  # fmt: skip
     return table(head, rows)
 

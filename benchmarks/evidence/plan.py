@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
-from benchmarks.evidence.methods import PacedOnce, SoftBlend
+from benchmarks import rife
+from benchmarks.evidence.methods import FilmRival, PacedOnce, SoftBlend
 from benchmarks.evidence.pairs import Kind, TruePair, true_pairs
 from diffusion_geodesics.cli.methods import read_method
 from diffusion_geodesics.comparison.method import Method
@@ -19,7 +20,7 @@ from diffusion_geodesics.comparison.settings import ComparisonSettings
 OURS, UNBENT = "natural", "natural:strength=0"
 """That which the package does by default, and the path that it bends."""
 MAIN = ("lerp", "slerp", OURS, UNBENT)
-"""Methods of the main study, as `read_method` knows them."""
+"""Methods of the main study, as `read_method` knows them, beside RIFE where it is installed."""
 FURTHER = (
     "pixel", "latent", "lerp", "slerp", "hlerp", "ddim", "noise", "geodesic", "geodesic:strength=3",
     "geodesic:strength=10", UNBENT, OURS, "natural:strength=1",
@@ -34,6 +35,8 @@ ALONG = ("lerp", "slerp", "geodesic", OURS, UNBENT)
 SAME = (*ALONG, "published:level=same")
 PUBLISHED = ("slerp", "published")
 # fmt: on
+FIXED: dict[str, Method] = {"pixel": SoftBlend(), "rife": FilmRival()}
+"""Methods that do without the model."""
 LEVELS = (0.2, 0.4, 0.6, 0.8)
 STRENGTH = 1.0
 """α·d of the metric that density and length along paths are measured in: that of "geodesic"."""
@@ -58,7 +61,7 @@ class Study:
     Args:
         name: of the study.
         what: it asks, in a sentence.
-        methods: as `read_method` knows them.
+        methods: as `read_method` knows them, or a key of `FIXED`.
         settings: of the comparison.
         count: pairs of each kind.
         kinds: of pairs.
@@ -84,7 +87,7 @@ class Study:
 
     def made(self) -> list[Method]:
         """The methods themselves, without the truth."""
-        found = [SoftBlend() if m == "pixel" else read_method(m) for m in self.methods]
+        found = [FIXED.get(m) or read_method(m) for m in self.methods]
         return list(found) if self.along else [PacedOnce(m) for m in found]
 
 
@@ -105,6 +108,7 @@ def plan(quick: bool, pairs: int = PAIRS) -> list[Study]:
     some_kinds = (Kind.TURN,) if quick else (*DETOUR, Kind.ALL)
     three_kinds = (Kind.TURN,) if quick else DENSITY_KINDS
     text = "with captions as prompts"
+    compared = (*MAIN, "rife") if rife.installed() else MAIN
 
     def level(value: float) -> Study:
         what = f"Noise level {value:g}, with density and length along the paths."
@@ -115,7 +119,9 @@ def plan(quick: bool, pairs: int = PAIRS) -> list[Study]:
         )
 
     return [
-        Study("main", "All kinds of pairs at the default level.", MAIN, default, main, truth=True),
+        Study(
+            "main", "All kinds of pairs at the default level.", compared, default, main, truth=True
+        ),
         Study(
             "paper", f"The paper's algorithm from the same inversion as all others, {text}.",
             SAME, default, paper, some_kinds, prompts=True,

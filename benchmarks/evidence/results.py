@@ -1,4 +1,4 @@
-"""Measured pairs as a table: means with intervals, and paired win rates against slerp and lerp."""
+"""Measured pairs as a table: means with intervals, and paired win rates against the baselines."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import final
 
 import numpy as np
 
+from benchmarks import rife
 from benchmarks.evidence.pairs import Kind
 from benchmarks.evidence.plan import DETOUR, Study
 from benchmarks.evidence.work import result_of
@@ -24,7 +25,7 @@ from diffusion_geodesics.measures import (
     win_rate,
 )
 
-BASELINES = {"wins": "slerp", "wins_lerp": "lerp"}
+BASELINES = {"wins": "slerp", "wins_lerp": "lerp", "wins_rife": rife.NAME}
 """Keys of the win rates, and whom they are against."""
 LEFT_OUT = ("seconds",)
 """Quantities that differ from run to run."""
