@@ -26,7 +26,12 @@ from diffusion_geodesics.diffusion import (
     network_bytes,
     sampling_nfe,
 )
-from diffusion_geodesics.interpolation.paths import PAIR_INTERVALS, PAIR_STEPS, PAIR_VERIFICATION
+from diffusion_geodesics.interpolation.paths import (
+    PAIR_INTERVALS,
+    PAIR_STEPS,
+    PAIR_VERIFICATION,
+    bending_solver,
+)
 from diffusion_geodesics.interpolation.segments import COMPARED, groups_of
 from diffusion_geodesics.interpolation.settings import InterpolationSettings, PathName
 from diffusion_geodesics.interpolation.timeline import Chain, compared_frames, frame_count
@@ -180,8 +185,9 @@ def _solve(denoiser: Denoiser, settings: InterpolationSettings, pairs: int) -> C
     """Most evaluations of the solver: ends, levels, verification, a look at the initial path; and
     calibration where the curvature of the score is not known."""
     solve, metric = settings.solve, settings.metric
-    levels = solver_of(solve).levels(solve.tol, solve.max_steps)
-    points, batches = 2 * solve.starts + VERIFY + MAX_NFE, 4
+    solver = bending_solver(solve) if settings.path is PathName.NATURAL else solver_of(solve)
+    levels = solver.levels(solve.tol, solve.max_steps)
+    points, batches = 2 * solve.starts + solver.verification + 1 + MAX_NFE, 4
     if metric.score is not ScoreKind.LEVEL:
         points, batches = points + 2 * (levels[0].intervals - 1) * solve.starts, batches + 1
     for level in levels:

@@ -22,7 +22,7 @@ from diffusion_geodesics.interpolation.mask import Mask, load_mask, masked
 from diffusion_geodesics.interpolation.paths import PAIR_INTERVALS
 from diffusion_geodesics.interpolation.result import InterpolationResult
 from diffusion_geodesics.interpolation.segments import join_chain, segment_keys
-from diffusion_geodesics.interpolation.settings import InterpolationSettings
+from diffusion_geodesics.interpolation.settings import InterpolationSettings, PathName
 from diffusion_geodesics.interpolation.timeline import Chain, chain_of, frame_count, repeats
 from diffusion_geodesics.latents.encode import encode, invert
 from diffusion_geodesics.latents.memory import SOLVER_COPIES, demand_memory
@@ -127,7 +127,9 @@ def _demand_memory(
     model: DiffusionModel, pictures: Pictures, chain: Chain, settings: InterpolationSettings
 ) -> None:
     solve, frames = settings.solve, frame_count(settings.film, chain)
-    each = solve.starts * max(solve.intervals) if settings.path.solved else 0
+    natural = settings.path is PathName.NATURAL
+    nodes = solve.bend_intervals if natural else max(solve.intervals)
+    each = solve.starts * nodes if settings.path.solved else 0
     paths = len(chain.pairs) * (each if settings.film_only else max(each, PAIR_INTERVALS))
     demand_memory(
         model,

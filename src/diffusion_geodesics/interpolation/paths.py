@@ -15,6 +15,7 @@ from diffusion_geodesics.bvp import (
     BoundaryProblem,
     BVPSolver,
     PreconditionedFlow,
+    PublishedDescent,
     Result,
     Solution,
     Step,
@@ -33,7 +34,7 @@ from diffusion_geodesics.latents.coordinates import Ambient, Coordinates, shell
 from diffusion_geodesics.latents.encode import Noised
 from diffusion_geodesics.latents.geometry import Pair, path_geometry
 from diffusion_geodesics.latents.profile import LatentPath
-from diffusion_geodesics.latents.settings import Metric, ScoreKind, Solve
+from diffusion_geodesics.latents.settings import Metric, ScoreKind, Solve, SolverName
 from diffusion_geodesics.latents.warped_path import warped_paths
 from diffusion_geodesics.metric import Weight
 from diffusion_geodesics.path import GreatArc, HalfwayNorm, Line, Spline, chord
@@ -185,16 +186,21 @@ class Geodesic(PathMethod):
         return Joined(paths, solution, note=note.replace("_", " "))
 
 
+BEND_VERIFICATION = 16
+"""Chebyshev intervals at which a natural path is measured: enough to place frames along it."""
+
+
 @final
 @dataclass(frozen=True)
 class Natural(PathMethod):
     """The path along correspondences between the images, bent by the density about itself.
 
-    It is a geodesic in a moving frame only, and has no distance. Where a network has no features to
-    match images by, the great circle takes the place of the warped path."""
+    It is a geodesic in a moving frame only, and has no distance; so few nodes and points of the
+    verification will do. Where a network has no features to match images by, the great circle takes
+    the place of the warped path."""
 
     metric: Metric = field(default_factory=InterpolationMetric)
-    solve: Solve = field(default_factory=InterpolationSolve)  # how the bending is solved for
+    solve: InterpolationSolve = field(default_factory=InterpolationSolve)  # of the bending
     label: str = "natural"
 
     @property
@@ -214,13 +220,21 @@ class Natural(PathMethod):
         matches = None if warped is None else warped.matches
         note = "" if warped else "no features to match the images by: not warped"
         if self.metric.alpha_for(noised.encoded.dim) > 0:
-            bent = Geodesic(self.metric, self.solve, label=self.name)
+            solver = bending_solver(self.solve)
+            bent = Geodesic(self.metric, self.solve, solver=solver, label=self.name)
             found = bent.joined(run, noised, pairs, coordinates)
             notes = ", ".join(filter(None, (note, found.note)))
             return Joined(found.paths, found.solution, matches, notes)
         corners = coordinates.coordinates(_ENDS, ends_of(noised, pairs))
         path = chord(corners[0], corners[1], coordinates.manifold)
         return Joined(LatentPath(self.name, path, coordinates), None, matches, note)
+
+
+def bending_solver(solve: InterpolationSolve) -> PreconditionedFlow | PublishedDescent:
+    """What solves for the bending of a natural path."""
+    if solve.solver is SolverName.PRECONDITIONED:
+        return PreconditionedFlow((solve.bend_intervals,), verification=BEND_VERIFICATION)
+    return solver_of(solve)
 
 
 def path_method(settings: InterpolationSettings) -> PathMethod:

@@ -33,7 +33,7 @@ PUBLISHED_NEGATIVE = (
 """A negative prompt to the effect of the authors', in words of our own; any other may be given."""
 
 SOLVER = (
-    *("solver", "tol", "max_steps", "intervals", "starts", "allow_atypical"),
+    *("solver", "tol", "max_steps", "intervals", "bend_intervals", "starts", "allow_atypical"),
     *PUBLISHED_SOLVE,
 )
 """Settings that matter only where a boundary value problem is solved."""
@@ -83,7 +83,10 @@ class InterpolationSolve(Solve):
     """The boundary value solver."""
 
     max_steps: int = Field(default=20, ge=1, le=100_000)
-    """Most steps on the finest level; 20 keep a run of 17 frames below 1000 network evaluations."""
+    """Most steps on the finest level; 20 keep a run of 17 frames below 700 network evaluations."""
+    bend_intervals: int = Field(default=4, ge=4, le=4096)
+    """Intervals between the nodes of the bending of the natural path, in place of those of a
+    geodesic."""
 
 
 class Ease(Enum):
@@ -231,9 +234,13 @@ class InterpolationSettings(JobSettings):
             found |= dict.fromkeys(
                 (*SOLVER, "allow_atypical"), f"{self.path.value} needs no solver"
             )
-        elif self.path is PathName.NATURAL and self.metric.alpha_for(1) == 0:
+        elif self.path is PathName.GEODESIC:
+            found["bend_intervals"] = "a geodesic has the intervals of intervals"
+        elif self.metric.alpha_for(1) == 0:
             reason = "nothing bends the path (the strength is 0)"
             found |= dict.fromkeys(SOLVER, reason)
+        elif self.solve.solver is SolverName.PRECONDITIONED:
+            found["intervals"] = "the bending of the natural path has those of bend_intervals"
         return found
 
     def check(self) -> None:
