@@ -41,7 +41,7 @@ def _holds(morph: InterpolationResult, *, frames: int = 17) -> None:
     if segment.geodesic is not None and segment.geodesic.converged:
         assert morph.lengths["geodesic"] <= morph.lengths["slerp"] * (1 + 1e-6)
     assert morph.costs["geodesic"].nfe <= 200
-    assert morph.costs.total.nfe <= 970
+    assert morph.costs.total.nfe <= 670
 
 
 @pytest.mark.parametrize("path", [PathName.NATURAL, PathName.GEODESIC])
@@ -52,7 +52,7 @@ def test_the_example_portraits(model: DiffusionModel, path: PathName) -> None:
     (segment,) = morph.segments
     assert segment.solution is not None
     assert segment.solution.result is Result.converged
-    assert morph.costs.total.nfe <= (550 if path is PathName.NATURAL else 420)
+    assert morph.costs.total.nfe <= (450 if path is PathName.NATURAL else 420)
     assert min(morph.codec_psnr) > 29
     for own, best in zip(morph.keyframe_psnr, morph.codec_psnr, strict=True):
         assert own > best - 0.5

@@ -14,6 +14,7 @@ from typing import final
 
 import torch
 
+from diffusion_geodesics.bvp import PreconditionedFlow
 from diffusion_geodesics.bvp.checks import MAX_NFE
 from diffusion_geodesics.correspondence import FeatureSettings
 from diffusion_geodesics.diffusion import (
@@ -51,7 +52,7 @@ from diffusion_geodesics.runtime.cost import Cost, CostBreakdown, Counts, Operat
 ADAPTIVE = ("text", "invert", "solve", "geodesic")
 """Stages that may stop early: their costs are upper bounds."""
 VERIFY = 65
-"""Points at which a solution is verified."""
+"""Points at which a geodesic is verified."""
 
 
 @final
@@ -187,7 +188,8 @@ def _solve(denoiser: Denoiser, settings: InterpolationSettings, pairs: int) -> C
     solve, metric = settings.solve, settings.metric
     solver = bending_solver(solve) if settings.path is PathName.NATURAL else solver_of(solve)
     levels = solver.levels(solve.tol, solve.max_steps)
-    points, batches = 2 * solve.starts + solver.verification + 1 + MAX_NFE, 4
+    measured = solver.verification + 1 if isinstance(solver, PreconditionedFlow) else VERIFY
+    points, batches = 2 * solve.starts + measured + MAX_NFE, 4
     if metric.score is not ScoreKind.LEVEL:
         points, batches = points + 2 * (levels[0].intervals - 1) * solve.starts, batches + 1
     for level in levels:
