@@ -17,6 +17,7 @@ from typing import Annotated
 
 import cyclopts
 import torch
+from scipy.stats import spearmanr
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
@@ -32,6 +33,7 @@ from benchmarks.distances.images import (
 )
 from benchmarks.distances.metrics import Between, euclid, geodesics, learned, moving, square
 from benchmarks.evidence.digit_data import DATA, IMAGES, digits_model
+from benchmarks.real.networks import Identity
 from benchmarks.record import Data, as_data, commit, shown, table, write_page
 from diffusion_geodesics import image_distances, load_model
 from diffusion_geodesics.measures import Interval, bootstrap_mean
@@ -66,6 +68,7 @@ def digits() -> tuple[Rows, Data]:
         "Euclid": square(some, euclid),
         "latent": torch.cdist(latents, latents),
         "metamorphosis": square(some, move),
+        "ST-LPIPS": square(some, learned(64)),
     })  # fmt: skip
     return rows, {"ms_a_pair": {"digits, 28 pixels": speed(images, move)}}
 
@@ -161,30 +164,42 @@ def _persons(kind: str, count: int, metrics: Mapping[str, Between]) -> Rows:
 
 
 def film() -> tuple[Rows, Data]:
-    """A man who talks and turns his head, against other faces."""
+    """A man who talks and turns his head, against other faces; and how far the order of distances
+    between the others is that of a network that judges identity."""
     man, others = faces()
-    images, count, row = torch.cat([man, others]), len(man), dict[str, Interval]()
-    own = torch.eye(count, dtype=torch.bool)
-    networks = {"ST-LPIPS": learned(64)}
-    for metric, between in {"Euclid": euclid, "metamorphosis": moving(0.01), **networks}.items():
+    images, count = torch.cat([man, others]), len(man)
+    same, order = dict[str, Interval](), dict[str, Interval]()
+    own, apart = torch.eye(count, dtype=torch.bool), ~torch.eye(len(others), dtype=torch.bool)
+    person = Identity(IDENTITY)(others.expand(-1, 3, -1, -1))
+    judged = torch.cdist(person, person)
+    metrics = {"Euclid": euclid, "metamorphosis": moving(0.01), "ST-LPIPS": learned(64)}
+    for metric, between in metrics.items():
         values = square(images, between)
         near, far = values[:count, :count], values[:count, count:]
         beyond = (near[:, :, None] < far[:, None]).double().mean(2)
-        row[metric] = bootstrap_mean(
+        same[metric] = bootstrap_mean(
             [float(x[~o].mean()) for x, o in zip(beyond, own, strict=True)]
         )
-    return {f"{count} frames of a man who talks, against {len(others)} other faces": row}, {}
+        rows = zip(values[count:, count:], judged, strict=True)
+        order[metric] = bootstrap_mean(
+            [float(spearmanr(a[o], b[o]).statistic) for (a, b), o in zip(rows, apart, strict=True)]
+        )
+    return {
+        f"{count} frames of a man who talks, against {len(others)} other faces": same,
+        f"{len(others)} other faces, rank correlation with an identity network": order,
+    }, {}
 
 
+IDENTITY = DATA / "weights" / "faceapi_face_recognition_model-weights_manifest.json"
 LEARNED = DATA / "weights" / "stlpips_alex.safetensors"
 NETWORKS = [DATA / "weights" / f"mnist_{name}.safetensors" for name in ("latent_flow", "vae_6x6")]
 PARTS: Mapping[str, tuple[Callable[[], tuple[Rows, Data]], tuple[Path, ...]]] = {
-    "digits": (digits, (IMAGES, *NETWORKS)),
+    "digits": (digits, (IMAGES, *NETWORKS, LEARNED)),
     "solved": (solved, (IMAGES, *NETWORKS, LEARNED)),
     "references": (references, (IMAGES, *NETWORKS)),
     "portraits": (portraits, (LEARNED,)),
     "density": (density, ()),
-    "film": (film, (FILM, WEIGHTS, LEARNED)),
+    "film": (film, (FILM, WEIGHTS, LEARNED, IDENTITY)),
 }
 """What is measured, and the files that it needs."""
 

@@ -202,7 +202,7 @@ def test_processes_that_store_and_read_one_key_at_once_see_whole_entries(tmp_pat
         writers = [os.fork()]
         writers += [os.fork()] if writers[0] else []
         if 0 in writers:
-            for i in range(30):
+            for i in range(8):
                 cache.put(KEY, entry(i, number=i))
             os._exit(0)
         while writers:
