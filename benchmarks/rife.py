@@ -41,11 +41,18 @@ def installed() -> bool:
 
 
 @torch.no_grad()
-def between(first: Image, last: Image, t: Float[Tensor, " frames"]) -> Images:
+def between(
+    first: Image, last: Image, t: Float[Tensor, " frames"], *, reduction: str = "bilinear"
+) -> Images:
     """Frames at the fractions t of the time from one image to the other, values in [0, 1].
 
     Images that are smaller than `EDGE` are enlarged for the network, and what it returns is reduced
     again. At 0 and 1 there are the images themselves, as in its authors' own filter.
+
+    Args:
+        first, last: of one size.
+        t: fractions.
+        reduction: mode of `torch.nn.functional.interpolate`; "bicubic" blurs less.
     """
     size = first.shape[-2:]
     factor = max(1.0, EDGE / min(size))
@@ -56,7 +63,7 @@ def between(first: Image, last: Image, t: Float[Tensor, " frames"]) -> Images:
     whole = pad(big, (0, rest[1], 0, rest[0])).flatten(0, 1)[None]
     frames = [_frame(whole, float(s)) for s in t]
     found = torch.cat(frames)[..., : larger[0], : larger[1]]
-    small = interpolate(found, size, mode="bilinear", antialias=True).clamp(0, 1)
+    small = interpolate(found, size, mode=reduction, antialias=True).clamp(0, 1)
     small[t == 0], small[t == 1] = ends[0], ends[1]
     return small
 
