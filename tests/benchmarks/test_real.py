@@ -37,14 +37,17 @@ from benchmarks.real.clips import (
     noise_of,
     steps_of,
 )
-from benchmarks.real.film import PLACES, Window, anchors, windows
+from benchmarks.real.film import PLACES, Window, anchors, head_film, windows
 from benchmarks.real.networks import Identity, Landmarks
 from benchmarks.real.page import PAGE, page, reading
 from benchmarks.record import RESULTS, Data
 from diffusion_geodesics import load_model
+from diffusion_geodesics.diffusion import noise_scale
 from diffusion_geodesics.images import load_image
+from diffusion_geodesics.latents.encode import ModelParts, carry_up
 from diffusion_geodesics.manifold import Sphere
 from diffusion_geodesics.measures.shift_tolerant import shift_tolerant_lpips
+from diffusion_geodesics.runtime.run import Run
 from examples.faces import FACE, face_model
 from training.clips import Motion
 
@@ -276,3 +279,18 @@ def test_rife_is_between() -> None:
     blend = 0.5 * (film[0] + film[-1])
     near, far = ((f - film[2]).square().mean() for f in (found[rife.NAME][1], blend))
     assert near < 0.3 * far
+
+
+def test_frames_of_the_film_have_noise_only_with_start_noise(shared_data: Path) -> None:
+    """The figures of docs/models.md, of every twelfth frame."""
+    film = head_film(shared_data, Landmarks(shared_data / LANDMARKS))[::12]
+    model = face_model(shared_data)
+    parts, null = ModelParts.of(Run(), model, (40, 40)), model.encode_prompt("")
+    clean = parts.codec.encode(film).double()
+    for start, low, high in ((0.0, 0.03, 0.11), (0.04, 0.75, 0.78)):
+        inversion = betweens.SETTINGS.updated(start_noise=start).inversion
+        level = parts.level(inversion)
+        up = carry_up(parts, clean, null, inversion)
+        found = noise_scale(clean, up, level.a, level.sigma)
+        assert float(found.min()) == pytest.approx(low, abs=0.006)
+        assert float(found.max()) == pytest.approx(high, abs=0.006)

@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.nn.functional import avg_pool2d
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, interpolate
 
+from diffusion_geodesics.diffusion import noise_scale
+from diffusion_geodesics.images import psnr
+from diffusion_geodesics.models.array_level import NoiseWarning
 from tests.examples.running import load, run
+
+
+def portrait(folder: Path, side: int, kind: Image.Resampling) -> Tensor:
+    """The astronaut's, grey, (1, 1, side, side) with values in [0, 1]."""
+    image = Image.open(folder / "photos" / "astronaut.png").convert("L").crop(load("faces").FACE)
+    return torch.from_numpy(np.array(image.resize((side, side), kind)))[None, None] / 255
+
+
+def small_portrait(folder: Path) -> Tensor:
+    """As a point of the model."""
+    return 2 * portrait(folder, 40, Image.Resampling.BOX).float() - 1
+
+
+def large_portrait(folder: Path) -> Tensor:
+    """As an image of the cascade."""
+    return portrait(folder, 320, Image.Resampling.LANCZOS).double().expand(-1, 3, -1, -1)
 
 
 @pytest.mark.parametrize("words", [[], ["--large"]])
@@ -30,10 +51,7 @@ def test_it_says_what_is_missing(
 def test_the_network_removes_noise(shared_data: Path) -> None:
     """Half of it at least; and its features are of the image's size."""
     faces = load("faces")
-    model = faces.face_model(shared_data)
-    portrait = Image.open(shared_data / "photos" / "astronaut.png").convert("L").crop(faces.FACE)
-    portrait = portrait.resize((40, 40), Image.Resampling.BOX)
-    x = torch.from_numpy(np.array(portrait)).float()[None, None] / 127.5 - 1
+    model, x = faces.face_model(shared_data), small_portrait(shared_data)
     torch.manual_seed(0)
     for sigma in (0.2, 0.6):
         noisy = x + sigma * torch.randn_like(x)
@@ -57,9 +75,7 @@ def test_the_cascade_is_a_codec(shared_data: Path) -> None:
     """Encoding gives exact block means, and what was decoded its low band back; detail is that of a
     face, and follows small changes."""
     codec = load("face_cascade").CascadeCodec(shared_data, steps=6)
-    portrait = Image.open(shared_data / "photos" / "astronaut.png").convert("L")
-    portrait = portrait.crop(load("faces").FACE).resize((320, 320), Image.Resampling.LANCZOS)
-    image = torch.from_numpy(np.array(portrait)).double()[None, None].expand(-1, 3, -1, -1) / 255
+    image = large_portrait(shared_data)
     x = codec.encode(image)
     means = image[:, 0].reshape(1, 40, 8, 40, 8).mean((2, 4))
     torch.testing.assert_close(x, (2 * means - 1).flatten(1))
@@ -76,3 +92,27 @@ def test_the_cascade_is_a_codec(shared_data: Path) -> None:
     ).repeat_interleave(8, 3)
     assert detail[0].std() > 0.01
     assert detail.diff(dim=0).std() < 0.2 * detail[0].std()
+
+
+def test_the_noise_of_inverted_portraits(shared_data: Path) -> None:
+    """The figures of docs/models.md: the warning comes where no noise is put on the image."""
+    faces = load("faces")
+    at, x = faces.face_model(shared_data).at(0.5), small_portrait(shared_data).double()
+    for start, noise, error in ((0.0, 0.40, 0.002), (0.02, 0.70, 0.017), (0.04, 0.80, 0.033)):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            up = at.noised(x, start_noise=start)
+        assert [c.category for c in caught] == ([NoiseWarning] if start == 0 else [])
+        found = noise_scale(x.flatten(1), up, *at.coefficients)
+        assert float(found) == pytest.approx(noise, abs=0.006)
+        assert float((at.clean(up) - x).square().mean().sqrt()) == pytest.approx(error, abs=6e-4)
+
+
+def test_the_detail_of_the_cascade_is_invented(shared_data: Path) -> None:
+    """The figures of docs/modalities.md: it is as far from the photograph's as none."""
+    image = large_portrait(shared_data)
+    codec = load("face_cascade").CascadeCodec(shared_data)
+    means = avg_pool2d(image, 8)
+    smooth = interpolate(means, scale_factor=8, mode="bicubic")
+    for found, expected in ((codec.decode(codec.encode(image)), 25.3), (smooth, 25.4)):
+        assert float(psnr(found, image)) == pytest.approx(expected, abs=0.06)
