@@ -106,22 +106,34 @@ def near(clips: Data) -> list[str]:
         f"; over the geodesic's length, than {won('random smooth', over_geodesic)}, than "
         f"{won('halves reversed', over_geodesic)} and than {won('shuffled', over_geodesic)}.",
     ]
+    measures = (
+        ("clip", "its own length", own),
+        ("clip", "the geodesic's length", over_geodesic),
+        ("five frames", "their own length", own),
+    )
     for kind in ("equal time", "equal length"):
-        for curve in ("clip", "five frames"):
+        for curve, over, value in measures:
             slow, fast = (
-                as_data(bootstrap_mean([r["deviation"][curve] for r in half]))
+                as_data(bootstrap_mean([value(r, curve) for r in half]))
                 for half in halves(of_kind(clips, kind))
             )
-            verdict = "slow is nearer" if slow["high"] < fast["low"] else "the intervals overlap"
             lines.append(
-                f"Windows of {kind}, {CURVES[curve]}: deviation of the slower half "
-                f"{with_interval(slow)}, of the faster {with_interval(fast)}: {verdict}."
+                f"Windows of {kind}, {CURVES[curve]}: deviation over {over} of the slower half "
+                f"{with_interval(slow)}, of the faster {with_interval(fast)}: "
+                f"{_nearer(slow, fast)}."
             )
     return lines
 
 
+def _nearer(slow: Data, fast: Data) -> str:
+    if slow["high"] < fast["low"]:
+        return "slow is nearer"
+    return "fast is nearer" if fast["high"] < slow["low"] else "the intervals overlap"
+
+
 def _speeds(groups: dict[str, list[Data]]) -> str:
-    head = ("windows of", "half", "frames", "deviation", "of five frames", "length ratio")
+    head = ("windows of", "half", "frames", "deviation", "of five frames",
+            "over the geodesic's", "length ratio")  # fmt: skip
     cells = [
         [
             kind,
@@ -131,6 +143,7 @@ def _speeds(groups: dict[str, list[Data]]) -> str:
                 mean_of(half, lambda r, c=curve: r["deviation"][c])
                 for curve in ("clip", "five frames")
             ),
+            mean_of(half, lambda r: over_geodesic(r, "clip")),
             mean_of(half, lambda r: r["length"]["clip"]),
         ]
         for kind, rows in groups.items()

@@ -92,6 +92,21 @@ def speed_table(rows: Sequence[Data], kind: str = PLAIN) -> str:
     return table(head, cells)
 
 
+def growth(rows: Sequence[Data]) -> str:
+    """By motion, how much longer a fast clip is than the slow one, and how much further from its
+    geodesic over its own length."""
+
+    def ratio(of: Callable[[Data], float]) -> Callable[[Data], float]:
+        return lambda r: of(r[PLAIN][FAST]) / of(r[PLAIN][SLOW])
+
+    longer, further = ratio(lambda r: r["speed"]), ratio(lambda r: own(r, "clip"))
+    found = (
+        f"{motion} {mean_of(some, longer)} times longer and {mean_of(some, further)} times further"
+        for motion, some in by_motion(rows).items()
+    )
+    return "; ".join(found)
+
+
 def noise_shares(rows: Sequence[Data]) -> str:
     """By motion, how much of a slow clip's mean square step is what counts as noise."""
 

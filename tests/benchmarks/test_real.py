@@ -155,10 +155,18 @@ def heads() -> list[Data]:
     def row(deviation: float) -> Data:
         own = {c: deviation + 0.01 * n for n, c in enumerate(rendered_tables.CURVES)}
         length = dict.fromkeys(own, 2.0)
-        return {"noise": 1.0, "step": 8.0, "deviation": own, "from slerp": own, "length": length}
+        return {
+            "noise": 1.0,
+            "step": 8.0,
+            "speed": 1.0,
+            "deviation": own,
+            "from slerp": own,
+            "length": length,
+        }
 
     return [
-        {"actor": k, "motion": motion.value, "plain": speeds, "noise removed": speeds}
+        {"actor": k, "motion": motion.value, "plain": speeds, "noise removed": speeds,
+         "seconds": 2.0}
         for k in range(4) for motion in Motion
         for slow in (0.2 if motion is Motion.TURN else 0.1,)
         for speeds in ({"slow": row(slow), "fast": row(0.15), "jerky": row(0.15)},)
@@ -174,7 +182,10 @@ def test_the_page_says_what_intervals_decide() -> None:
         assert f"{method}: {both}." in said
     assert not [line for line in said if TRUTH in line or HOLD in line]
     text = page(found)
-    assert "Windows of equal time, the film: deviation of the slower half 0.13" in text
+    assert (
+        "Windows of equal time, the film: deviation over its own length of the slower half 0.13"
+        in text
+    )
     assert "of the faster 0.21" in text
     assert "slow is nearer" in text
     nearer = "the slow one is nearer to its geodesic than the fast one in"
