@@ -56,7 +56,7 @@ def between(first: Image, last: Image, t: Float[Tensor, " frames"]) -> Images:
     whole = pad(big, (0, rest[1], 0, rest[0])).flatten(0, 1)[None]
     frames = [_frame(whole, float(s)) for s in t]
     found = torch.cat(frames)[..., : larger[0], : larger[1]]
-    small = interpolate(found, size, mode="bilinear", antialias=True).clamp(0, 1)
+    small = interpolate(found, size, mode="bicubic", antialias=True).clamp(0, 1)
     small[t == 0], small[t == 1] = ends[0], ends[1]
     return small
 

@@ -90,7 +90,8 @@ def win_table(part: Data | None) -> str:
     """Win rates against the baselines, a row each."""
     if part is None:
         return ""
-    told = list(dict.fromkeys(q for r in part["rows"] for q in r.get("wins", {})))
+    won = (r.get(key) or {} for r in part["rows"] for key in AGAINST.values())
+    told = list(dict.fromkeys(q for found in won for q in found))
     ranked = [q for q in RANKED if q in told]
     chosen = ranked if len(ranked) > 3 else told
     rows = [

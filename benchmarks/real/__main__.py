@@ -16,18 +16,21 @@ from pathlib import Path
 import cyclopts
 import torch
 
-from benchmarks.real import betweens, clips, films
+from benchmarks import rife
+from benchmarks.real import betweens, clips, films, rendered
 from benchmarks.real.betweens import Judge, measure_window, strip
 from benchmarks.real.film import FILM, Images, head_film, windows
 from benchmarks.real.networks import Identity, Landmarks
 from benchmarks.real.page import PAGE, page
 from benchmarks.record import RESULTS, Data, add_row, commit, read_rows, write_json
+from diffusion_geodesics import load_model
 from diffusion_geodesics.images import save_png
 from diffusion_geodesics.measures import PerceptualDistance
 from diffusion_geodesics.measures.shift_tolerant import shift_tolerant_lpips
 from diffusion_geodesics.models import DiffusionModel
 from diffusion_geodesics.runtime.run import Run
 from examples.faces import face_model
+from training.clips import Motion
 
 LANDMARKS = "weights/mediapipe_face_landmark.tflite"
 IDENTITY = "weights/faceapi_face_recognition_model-weights_manifest.json"
@@ -36,12 +39,13 @@ NEEDED = (
     "weights/stlpips_alex.safetensors", "weights/lpm_celeba_low40.safetensors",
     *films.NEEDED,
 )  # fmt: skip
-MEASURED = ("src", "examples/faces.py")
+MEASURED = ("src", "examples/faces.py", "training")
 
 
 def between(model: DiffusionModel, film: Images, judge: Judge, kept: Path) -> list[Data]:
     """A row a window; what is in ``kept`` is not measured again."""
-    file = kept / f"betweens-{_digest(betweens.METHODS, betweens.SETTINGS)}.jsonl"
+    digest = _digest(betweens.METHODS, betweens.SETTINGS, rife.installed())
+    file = kept / f"betweens-{digest}.jsonl"
     done = {row["window"] for row in read_rows(file)}
     wanted = windows(len(film), betweens.LENGTHS, betweens.EACH)
     for window in wanted:
@@ -66,9 +70,23 @@ def near(model: DiffusionModel, film: Images, kept: Path) -> Data:
     return json.loads(file.read_text(encoding="utf-8"))
 
 
+def measure_rendered(kept: Path) -> list[Data]:
+    """A row an actor and motion of rendered clips."""
+    file = kept / f"rendered-{_digest(rendered.FRAMES, rendered.SETTINGS)}.jsonl"
+    done = {(row["actor"], row["motion"]) for row in read_rows(file)}
+    model = load_model("embedded")
+    for actor in range(rendered.ACTORS):
+        for motion in Motion:
+            if (actor, motion.value) not in done:
+                add_row(file, rendered.measure_motion(model, actor, motion))
+                print(actor, motion.value, flush=True)
+    return [row for row in read_rows(file) if row["actor"] < rendered.ACTORS]
+
+
 def measure_five(data: Path, perceptual: PerceptualDistance, kept: Path) -> list[Data]:
     """A row a window of the five films."""
-    file = kept / f"films-{_digest(films.SIZE, films.MOST, films.GRIDS)}.jsonl"
+    digest = _digest(films.SIZE, films.MOST, films.GRIDS, rife.installed())
+    file = kept / f"films-{digest}.jsonl"
     done = {row["window"] for row in read_rows(file)}
     codec = films.Codec(data)
     for name in films.FILMS:
@@ -101,17 +119,21 @@ def main(*, data: Path = Path("shared/data"), kept: Path = Path("runs/real")) ->
     judge = Judge(landmarks, Identity(data / IDENTITY), shift_tolerant_lpips(data / "weights"))
     film, model = head_film(data, landmarks), face_model(data)
     rows, five = between(model, film, judge, kept), measure_five(data, judge.perceptual, kept)
+    near_geodesics, heads = near(model, film, kept), measure_rendered(kept)
+    timed = (*rows, *five, near_geodesics, *heads)
     found = {
         "commit": commit(*MEASURED),
         "model": model.info.as_dict(),
         "settings": {
             "betweens": betweens.SETTINGS.as_nested(),
             "clips": clips.SETTINGS.as_nested(),
+            "rendered": rendered.SETTINGS.as_nested(),
         },
-        "seconds": round(sum(row["seconds"] for row in (*rows, *five))),
+        "seconds": round(sum(row["seconds"] for row in timed)),
         "studies": betweens.studies(rows),
         "windows": rows,
-        "clips": near(model, film, kept),
+        "clips": near_geodesics,
+        "rendered": heads,
         "films": betweens.study("five films", five, films.QUANTITIES),
         "film windows": five,
     }

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from benchmarks import rife
 from benchmarks.evidence.methods import PacedOnce, PacedPath
 from benchmarks.evidence.results import Measured, Table, described
 from benchmarks.real.film import Images, Window, anchors
@@ -32,8 +33,11 @@ LENGTHS, EACH = (5, 9, 13), 3
 """Frames of the windows, ends included, and windows of each length."""
 SETTINGS = ComparisonSettings.of(level=0.5, steps=20, start_noise=0.04)
 METHODS = ("pixel", "lerp", "slerp", "geodesic", "geodesic:strength=3", "natural:strength=0")
-"""The last is the morph along correspondences, not bent by the density."""
+"""The last is the morph along correspondences, not bent by the density. RIFE is added where it is
+installed."""
 TRUTH, HOLD = "truth, inverted and decoded", "nearer end, repeated"
+SAME = "truth, through RIFE"
+"""What is put between a true frame and itself: what enlargement and reduction cost."""
 SEEN = 9
 """Images from which the arc length of a path is read."""
 QUANTITIES = (
@@ -106,6 +110,18 @@ def through(context: Context, images: Images) -> Images:
     return eight_bits(context.render(up, torch.linspace(0, 1, len(images))))
 
 
+def by_rife(true: Images, inner: Sequence[int]) -> dict[str, Images]:
+    """RIFE's frames between the ends, and each frame between itself and itself."""
+
+    def between(first: Tensor, last: Tensor, t: Tensor) -> Images:
+        return rife.between(first, last, t).to(true)
+
+    half = torch.tensor([0.5])
+    same = torch.cat([between(true[k], true[k], half) for k in inner])
+    path = PacedPath(lambda t: between(true[0], true[-1], t))
+    return {rife.NAME: at_true_steps(path, true, inner), SAME: eight_bits(same)}
+
+
 def measure_window(
     model: DiffusionModel,
     film: Images,
@@ -130,6 +146,8 @@ def measure_window(
         frames[method.name] = at_true_steps(path, true, inner)
         nfe[method.name] = context.run.costs.total.nfe - before
         notes[method.name] = path.note
+    if rife.installed():
+        frames |= by_rife(true, inner)
     measured = judge.against(true[inner])
     scores = {name: measured(found) for name, found in frames.items()}
     row = {"window": window.name, "length": window.length, "scores": scores}
@@ -143,7 +161,7 @@ def strip(frames: Mapping[str, Images]) -> Images:
 
 
 def studies(rows: Sequence[Data]) -> list[Data]:
-    """Means with intervals over windows and wins over slerp and lerp: of all, and by length."""
+    """Means with intervals over windows and wins over the baselines: of all, and by length."""
     lengths = sorted({row["length"] for row in rows})
     parts = {f"windows of {n} frames": [r for r in rows if r["length"] == n] for n in lengths}
     return [study(name, some) for name, some in {"all windows": rows, **parts}.items()]

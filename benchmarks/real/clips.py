@@ -16,6 +16,7 @@ average over a window, since motion counts in them as well.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -142,26 +143,48 @@ def controls(x: Curve, points: Points, seed: int) -> dict[str, Curve]:
 
 
 def measure_clips(run: Run, points: Points, settings: VideoSettings = SETTINGS) -> list[Data]:
-    """A row a window: what kind, its speed, and by curve deviation per length, the same from slerp,
-    and length over that of the geodesic. Costs a boundary value problem a window."""
+    """The rows of `measure_windows`, and of what kind each is, for windows of equal time and of
+    equal length."""
+    steps = steps_of(points.x, points.noise)
+    times = equal_times(len(points.x))
+    length = float(torch.stack([steps[a:b].sum() for a, b in times]).median())
+    windows = {"equal time": times, "equal length": equal_lengths(steps, length)}
+    kinds = [kind for kind, ends in windows.items() for _ in ends]
+    ends = [pair for pairs in windows.values() for pair in pairs]
+    rows = measure_windows(run, points, ends, settings)
+    return [{"kind": kind} | row for kind, row in zip(kinds, rows, strict=True)]
+
+
+def measure_windows(
+    run: Run,
+    points: Points,
+    ends: Sequence[tuple[int, int]],
+    settings: VideoSettings = SETTINGS,
+    seed: int = 0,
+) -> list[Data]:
+    """A row a window: its speed, and by curve deviation per length, the same from slerp, and length
+    over that of the geodesic. Costs a boundary value problem a window.
+
+    Args:
+        run: counts the cost.
+        points: frames at the noise level.
+        ends: first and last frame of each window.
+        settings: of the solver.
+        seed: of the first window's controls.
+    """
     x, noise = points.x, points.noise
     steps = steps_of(x, noise)
-    times = equal_times(len(x))
-    length = float(torch.stack([steps[a:b].sum() for a, b in times]).median())
-    kinds = {"equal time": times, "equal length": equal_lengths(steps, length)}
-    ends = [pair for pairs in kinds.values() for pair in pairs]
     both = torch.stack([x[[a for a, _ in ends]], x[[b for _, b in ends]]])
     solved = solve(run, points.geometry, points.sphere, both, settings.solve, "")
     even, rows = torch.linspace(0, 1, FRACTIONS, dtype=x.dtype), []
     for number, (first, last) in enumerate(ends):
-        kind = "equal time" if number < len(times) else "equal length"
-        curves = controls(x[first : last + 1], points, number)
+        curves = controls(x[first : last + 1], points, seed + number)
         geodesic, arc = solved.points[:, number], GreatArc(*both[:, number, None])(even)[:, 0]
         own = float(geodesic.diff(dim=0).norm(dim=1).sum())
         gone = float(steps[first:last].sum())
         rows.append(
             {
-                "kind": kind, "first": first, "last": last, "speed": gone / (last - first),
+                "first": first, "last": last, "speed": gone / (last - first),
                 "apart": float((geodesic - arc).norm(dim=1).square().mean().sqrt()) / own,
                 "deviation": {
                     c: deviation(y, geodesic, 0.0 if c == "slerp" else noise)

@@ -14,9 +14,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn.functional import conv2d, group_norm, interpolate
 
+from benchmarks import rife
 from benchmarks.evidence.methods import PacedPath
 from benchmarks.real import betweens
-from benchmarks.real.betweens import HOLD, at_true_steps
+from benchmarks.real.betweens import HOLD, at_true_steps, by_rife
 from benchmarks.real.film import Images, Window
 from diffusion_geodesics.clips import open_clip
 from diffusion_geodesics.comparison.rendered import eight_bits
@@ -130,6 +131,8 @@ def measure_film(
         HOLD: ends[apart.argmin(0)],
     }
     frames |= {n: at_true_steps(path, true, inner) for n, path in paths(codec, ends).items()}
+    if rife.installed():
+        frames |= by_rife(true, inner)
     scores = {
         name: {
             "truth": float(psnr(found, between).clamp_max(60).mean()),

@@ -5,31 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from benchmarks import rife
 from benchmarks.evidence.numbers import AGAINST, methods, number, percent, with_interval
 from benchmarks.evidence.page import means, win_table
-from benchmarks.real.betweens import HOLD, QUANTITIES, TRUTH
+from benchmarks.real import rendered_tables
+from benchmarks.real.betweens import HOLD, QUANTITIES, SAME, TRUTH
+from benchmarks.real.rendered_tables import curve_table, mean_of, over_geodesic, own
 from benchmarks.record import ROOT, Data, as_data, table, template
 from diffusion_geodesics.measures import bootstrap_mean
 
 PAGE = ROOT / "docs" / "evidence-real.md"
-CURVES = {
-    "clip": "the film",
-    "five frames": "five frames of it",
-    "halves reversed": "its halves reversed",
-    "shuffled": "its frames shuffled",
-    "random smooth": "a random smooth path of its length",
-    "slerp": "slerp",
-}
+CURVES = rendered_tables.CURVES | {"clip": "the film"}
 
 
 def page(found: Data) -> str:
     """The page as Markdown."""
     every, *lengths = found["studies"]
     windows, clips, films = found["windows"], found["clips"], found["films"]
+    rendered = found["rendered"]
     about = {q.name: {"better": q.better.value, "about": q.about} for q in QUANTITIES}
     timed, equal = (of_kind(clips, kind) for kind in ("equal time", "equal length"))
     return template(Path(__file__).with_name("real.md.j2")).render(
-        lines=[*reading(every), *reading(films, "the five films, "), *near(clips)],
+        lines=[
+            *reading(every),
+            *reading(films, "the five films, "),
+            *near(clips),
+            *rendered_tables.sentences(rendered),
+        ],
         every=every,
         lengths=lengths,
         films=films,
@@ -40,16 +42,20 @@ def page(found: Data) -> str:
         seconds=round(sum(row["seconds"] for row in windows) / len(windows)),
         means=lambda part: means({"quantities": about}, part, None),
         wins=win_table,
-        film_wins=_film_wins(films),
-        bent=_mean(timed, lambda r: r["deviation"]["clip"]),
+        rival=rife.NAME if rife.NAME in methods(every) else "",
+        same=SAME,
+        bent=mean_of(timed, lambda r: own(r, "clip")),
         noise=number(clips["noise"]),
         step=number(clips["step"]),
         frames=clips["frames"],
         timed=len(timed),
         equal=len(equal),
-        curves=_curves(timed),
-        apart=_mean(timed, lambda r: r["apart"]),
+        curves=curve_table(timed, CURVES),
+        apart=mean_of(timed, lambda r: r["apart"]),
         speeds=_speeds({"equal time": timed, "equal length": equal}),
+        rendered=rendered,
+        level=found["settings"]["rendered"]["inversion"]["level"],
+        tables=rendered_tables,
     )
 
 
@@ -96,66 +102,49 @@ def near(clips: Data) -> list[str]:
         return f"{CURVES[curve]} in {percent(as_data(bootstrap_mean(share)))} of the windows"
 
     lines = [
-        f"Over its own length the film is nearer to its geodesic than {won('random smooth', _own)}"
-        f"; over the geodesic's length, than {won('random smooth', _geodesic)}, than "
-        f"{won('halves reversed', _geodesic)} and than {won('shuffled', _geodesic)}.",
+        f"Over its own length the film is nearer to its geodesic than {won('random smooth', own)}"
+        f"; over the geodesic's length, than {won('random smooth', over_geodesic)}, than "
+        f"{won('halves reversed', over_geodesic)} and than {won('shuffled', over_geodesic)}.",
     ]
+    measures = (
+        ("clip", "its own length", own),
+        ("clip", "the geodesic's length", over_geodesic),
+        ("five frames", "their own length", own),
+    )
     for kind in ("equal time", "equal length"):
-        for curve in ("clip", "five frames"):
+        for curve, over, value in measures:
             slow, fast = (
-                as_data(bootstrap_mean([r["deviation"][curve] for r in half]))
+                as_data(bootstrap_mean([value(r, curve) for r in half]))
                 for half in halves(of_kind(clips, kind))
             )
-            verdict = "slow is nearer" if slow["high"] < fast["low"] else "the intervals overlap"
             lines.append(
-                f"Windows of {kind}, {CURVES[curve]}: deviation of the slower half "
-                f"{with_interval(slow)}, of the faster {with_interval(fast)}: {verdict}."
+                f"Windows of {kind}, {CURVES[curve]}: deviation over {over} of the slower half "
+                f"{with_interval(slow)}, of the faster {with_interval(fast)}: "
+                f"{_nearer(slow, fast)}."
             )
     return lines
 
 
-def _mean(rows: Sequence[Data], value: Callable[[Data], float]) -> str:
-    return with_interval(as_data(bootstrap_mean([round(value(r), 6) for r in rows])))
-
-
-def _own(row: Data, curve: str) -> float:
-    """Deviation over the curve's own length."""
-    return row["deviation"][curve]
-
-
-def _geodesic(row: Data, curve: str) -> float:
-    """Deviation over the length of the geodesic."""
-    return row["deviation"][curve] * row["length"][curve]
-
-
-def _curves(rows: Sequence[Data]) -> str:
-    head = ("curve", "over its length", "over the geodesic's", "length over the geodesic's",
-            "from slerp, over its length")  # fmt: skip
-    values: list[Callable[[Data, str], float]] = [
-        _own,
-        _geodesic,
-        lambda r, c: r["length"][c],
-        lambda r, c: r["from slerp"][c],
-    ]
-    cells = [
-        [words, *(_mean(rows, lambda r, c=curve, v=value: v(r, c)) for value in values)]
-        for curve, words in CURVES.items()
-    ]
-    return table(head, cells)
+def _nearer(slow: Data, fast: Data) -> str:
+    if slow["high"] < fast["low"]:
+        return "slow is nearer"
+    return "fast is nearer" if fast["high"] < slow["low"] else "the intervals overlap"
 
 
 def _speeds(groups: dict[str, list[Data]]) -> str:
-    head = ("windows of", "half", "frames", "deviation", "of five frames", "length ratio")
+    head = ("windows of", "half", "frames", "deviation", "of five frames",
+            "over the geodesic's", "length ratio")  # fmt: skip
     cells = [
         [
             kind,
             name,
-            _mean(half, lambda r: r["last"] - r["first"] + 1),
+            mean_of(half, lambda r: r["last"] - r["first"] + 1),
             *(
-                _mean(half, lambda r, c=curve: r["deviation"][c])
+                mean_of(half, lambda r, c=curve: r["deviation"][c])
                 for curve in ("clip", "five frames")
             ),
-            _mean(half, lambda r: r["length"]["clip"]),
+            mean_of(half, lambda r: over_geodesic(r, "clip")),
+            mean_of(half, lambda r: r["length"]["clip"]),
         ]
         for kind, rows in groups.items()
         for name, half in zip(("slower", "faster"), halves(rows), strict=True)
@@ -163,20 +152,14 @@ def _speeds(groups: dict[str, list[Data]]) -> str:
     return table(head, cells, words=2)
 
 
-def _film_wins(films: Data) -> str:
-    names = list(films["rows"][0]["values"])
-    won = {m: row["wins_lerp"] for m, row in methods(films).items() if row["wins_lerp"]}
-    cells = [[m, *(percent(found.get(q)) for q in names)] for m, found in won.items()]
-    return table(("method", *names), cells)
-
-
-def _films(rows: Sequence[Data]) -> list[list[str]]:
+def _films(rows: Sequence[Data]) -> str:
     """Means a film, of few windows, so without intervals."""
-    found = []
+    compared = [m for m in ("lerp", "natural 0", rife.NAME) if m in rows[0]["scores"]]
+    columns = [(q, m) for q in ("truth", "ST-LPIPS") for m in compared]
+    cells = []
     for film in dict.fromkeys(row["film"] for row in rows):
         own = [row["scores"] for row in rows if row["film"] == film]
-        found.append([film])
-        for quantity in ("truth", "ST-LPIPS"):
-            for method in ("lerp", "natural 0"):
-                found[-1].append(number(sum(s[method][quantity] for s in own) / len(own)))
-    return found
+        means = (sum(s[m][q] for s in own) / len(own) for q, m in columns)
+        cells.append([film, *(number(mean) for mean in means)])
+    units = {"truth": "dB", "ST-LPIPS": "ST-LPIPS"}
+    return table(("film", *(f"{m}, {units[q]}" for q, m in columns)), cells)

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from benchmarks import rife
 from benchmarks.evidence.methods import PacedPath
-from benchmarks.real import betweens, films
+from benchmarks.real import betweens, films, rendered, rendered_tables
 from benchmarks.real.__main__ import IDENTITY, LANDMARKS, main
 from benchmarks.real.betweens import (
     HOLD,
@@ -34,14 +35,18 @@ from benchmarks.real.clips import (
     noise_of,
     steps_of,
 )
-from benchmarks.real.film import PLACES, Window, anchors, windows
+from benchmarks.real.film import PLACES, Window, anchors, head_film, windows
 from benchmarks.real.networks import Identity, Landmarks
 from benchmarks.real.page import PAGE, page, reading
 from benchmarks.record import RESULTS, Data
+from diffusion_geodesics.diffusion import noise_scale
 from diffusion_geodesics.images import load_image
+from diffusion_geodesics.latents.encode import ModelParts, carry_up
 from diffusion_geodesics.manifold import Sphere
 from diffusion_geodesics.measures.shift_tolerant import shift_tolerant_lpips
+from diffusion_geodesics.runtime.run import Run
 from examples.faces import FACE, face_model
+from training.clips import Motion
 
 
 def line(a: Tensor, b: Tensor, count: int = 33) -> Tensor:
@@ -115,6 +120,7 @@ def made_up() -> Data:
         "slerp": 2.5,
         "geodesic 1": 1.0,
         "natural 0": 4.0,
+        rife.NAME: 3.0,
     }
     rows = [
         {"window": f"{length}-{k}", "length": length, "film": f"film {k % 2}", "seconds": 3.0,
@@ -135,7 +141,33 @@ def made_up() -> Data:
         "films": study("five films", rows, films.QUANTITIES),
         "film windows": rows,
         "clips": {"frames": 80, "noise": 0.7, "step": 11.0, "rows": found},
+        "rendered": heads(),
+        "settings": {"rendered": rendered.SETTINGS.as_nested()},
     }
+
+
+def heads() -> list[Data]:
+    """Rendered clips of which only turns are nearer to geodesics where they are fast."""
+
+    def row(deviation: float) -> Data:
+        own = {c: deviation + 0.01 * n for n, c in enumerate(rendered_tables.CURVES)}
+        length = dict.fromkeys(own, 2.0)
+        return {
+            "noise": 1.0,
+            "step": 8.0,
+            "speed": 1.0,
+            "deviation": own,
+            "from slerp": own,
+            "length": length,
+        }
+
+    return [
+        {"actor": k, "motion": motion.value, "plain": speeds, "noise removed": speeds,
+         "seconds": 2.0}
+        for k in range(4) for motion in Motion
+        for slow in (0.2 if motion is Motion.TURN else 0.1,)
+        for speeds in ({"slow": row(slow), "fast": row(0.15), "jerky": row(0.15)},)
+    ]  # fmt: skip
 
 
 def test_the_page_says_what_intervals_decide() -> None:
@@ -143,13 +175,21 @@ def test_the_page_says_what_intervals_decide() -> None:
     said = reading(found["studies"][0])
     every = "truth, face, ST-LPIPS, landmarks, identity"
     for method, verdict in (("Natural 0", "better"), ("Geodesic 1", "worse")):
-        both = "; ".join(f"against {b} {verdict} in {every}" for b in ("slerp", "lerp"))
+        both = "; ".join(f"against {b} {verdict} in {every}" for b in ("slerp", "lerp", rife.NAME))
         assert f"{method}: {both}." in said
     assert not [line for line in said if TRUTH in line or HOLD in line]
     text = page(found)
-    assert "Windows of equal time, the film: deviation of the slower half 0.13" in text
+    assert (
+        "Windows of equal time, the film: deviation over its own length of the slower half 0.13"
+        in text
+    )
     assert "of the faster 0.21" in text
     assert "slow is nearer" in text
+    nearer = "the slow one is nearer to its geodesic than the fast one in"
+    assert f"Rendered clips, turn: {nearer} 0% [0, 0] of the motions over its own length" in text
+    assert f"Rendered clips, light: {nearer} 100% [100, 100]" in text
+    assert "turn 0.25 [0.25, 0.25]" in text
+    assert "was not installed" not in text
     undecided = copy.deepcopy(found)
     for row in undecided["clips"]["rows"]:
         row["deviation"] = dict.fromkeys(row["deviation"], 0.2 + 0.1 * (row["first"] // 8 % 2))
@@ -197,7 +237,8 @@ def test_one_window_where_the_data_are(shared_data: Path) -> None:
     row, frames = measure_window(
         face_model(shared_data), film, Window(0, 5), judge, ("slerp",), settings
     )
-    assert list(frames) == ["true frames", TRUTH, HOLD, "slerp"]
+    assert list(frames)[:4] == ["true frames", TRUTH, HOLD, "slerp"]
+    assert (rife.NAME in frames) == rife.installed()
     assert row["nfe"]["slerp"] > 0
     truth = {name: scores["truth"] for name, scores in row["scores"].items()}
     assert truth[TRUTH] > truth["slerp"]
@@ -213,3 +254,18 @@ def test_frames_are_taken_where_the_film_has_gone_as_far() -> None:
     rushing = PacedPath(lambda t: grey(t**0.5))
     found = at_true_steps(rushing, true, [1, 2, 3])
     assert found[:, 0, 0, 0].tolist() == pytest.approx([0.1, 0.2, 0.6], abs=0.09)
+
+
+def test_frames_of_the_film_have_noise_only_with_start_noise(shared_data: Path) -> None:
+    """The figures of docs/models.md, of every twelfth frame."""
+    film = head_film(shared_data, Landmarks(shared_data / LANDMARKS))[::12]
+    model = face_model(shared_data)
+    parts, null = ModelParts.of(Run(), model, (40, 40)), model.encode_prompt("")
+    clean = parts.codec.encode(film).double()
+    for start, low, high in ((0.0, 0.03, 0.11), (0.04, 0.75, 0.78)):
+        inversion = betweens.SETTINGS.updated(start_noise=start).inversion
+        level = parts.level(inversion)
+        up = carry_up(parts, clean, null, inversion)
+        found = noise_scale(clean, up, level.a, level.sigma)
+        assert float(found.min()) == pytest.approx(low, abs=0.006)
+        assert float(found.max()) == pytest.approx(high, abs=0.006)

