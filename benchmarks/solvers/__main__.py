@@ -21,7 +21,7 @@ from rich.console import Console
 
 import diffusion_geodesics as dg
 from benchmarks.record import RESULTS, Data, commit
-from benchmarks.solvers.families import PAPER, families, references
+from benchmarks.solvers.families import PAPER, families, paper_families, references
 from benchmarks.solvers.scaling import DIMENSIONS, dimensions
 from benchmarks.solvers.tables import page
 
@@ -89,6 +89,7 @@ def main(
     seeds: int | None = None,
     only: Annotated[tuple[Part, ...], cyclopts.Parameter(consume_multiple=True)] = tuple(Part),
     published: bool = False,
+    family: Annotated[tuple[str, ...], cyclopts.Parameter(consume_multiple=True)] = (),
     write: bool = False,
 ) -> None:
     """Run the benchmark.
@@ -97,8 +98,9 @@ def main(
         quick: a few small problems, in a minute.
         seeds: problems of each family; 20, or 2 if quick.
         only: parts to measure.
-        published: measure the paper's algorithm alone, on the reference problems; the other rows
-            stay as they were.
+        published: measure the paper's algorithm alone, on reference problems and families; the
+            other rows stay as they were.
+        family: names of the families that it is measured on; all by default.
         write: put what is measured among the committed results.
     """
     seeds = (2 if quick else SEEDS) if seeds is None else seeds
@@ -108,20 +110,22 @@ def main(
         raise SystemExit("the committed results are of full runs; leave --quick or --write out")
     torch.set_num_threads(1)
     if published:
-        only = (Part.REFERENCES,)
+        only = tuple(part for part in only if part is not Part.DIMENSIONS)
     console = Console(width=None if Console().is_terminal else 200)
     started = time.perf_counter()
     for part in only:
         with console.status(part.value) as status:
-            if published:
+            if published and part is Part.FAMILIES:
+                measured = paper_families(seeds, family, status.update)
+            elif published:
                 measured = references(2 if quick else None, status.update, PAPER)
             else:
                 measured = _measure(part, seeds, quick, status.update)
             found = _finite({"about": _about(seeds), **measured})
-        text = page({part.value: found})
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
         if write:
             _write(part, found, some=published)
+        if not published or part is Part.REFERENCES:
+            console.print(page({part.value: found}), markup=False, soft_wrap=True)
     console.print(f"{time.perf_counter() - started:.0f} s")
 
 
@@ -136,15 +140,20 @@ def _write(part: Part, found: Data, *, some: bool) -> None:
 
 
 def _replaced(old: Data, found: Data) -> Data:
-    """A part with some of its rows measured anew."""
-
-    def key(row: Data) -> tuple[str, str]:
-        return row["family"], row["solver"]
-
-    new = {key(row): row for row in found["rows"]}
-    rows = [new.pop(key(row), row) for row in old["rows"]]
+    """A part with the rows of the paper's algorithm measured anew, family by family."""
+    new: dict[str, list[Data]] = {}
+    for row in found["rows"]:
+        new.setdefault(row["family"], []).append(row)
+    rows: list[Data] = []
+    for row in old["rows"]:
+        own = new.get(row["family"])
+        if own is None or not row["solver"].startswith("published"):
+            rows.append(row)
+        else:  # all of the family's, in the place of its first
+            rows += own
+            own.clear()
     about = {**old["about"], "published": found["about"]["commit"]}
-    return {**old, "about": about, "rows": [*rows, *new.values()]}
+    return {**old, "about": about, "rows": rows}
 
 
 if __name__ == "__main__":

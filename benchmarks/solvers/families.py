@@ -46,6 +46,30 @@ def family_rows(family: Family, seeds: int) -> tuple[list[Row], Data]:
     return rows, {k: v for k, v in about.items() if k != "length"}
 
 
+def paper_rows(family: Family, seeds: int) -> tuple[Row, ...]:
+    """The paper's algorithm alone; in many dimensions, and where several geodesics compete, at its
+    published rate only, for want of time."""
+    problem = stacked([family.make(FIRST_SEED + i) for i in range(seeds)])
+    rates = RATES[:1] if family.name.startswith(("sphere", "scattered")) else RATES
+    return tuned(family.name, family.strong, problem, shortest(problem).length, rates)
+
+
+def paper_families(seeds: int, names: Sequence[str], tell: Callable[[str], None]) -> Data:
+    """The paper's algorithm alone on the families of these names, on all where there is none.
+
+    Raises:
+        SystemExit: a name that no family has.
+    """
+    known = {family.name: family for family in FAMILIES}
+    if unknown := [name for name in names if name not in known]:
+        raise SystemExit(f"no family {unknown[0]!r}; expected some of {', '.join(known)}")
+    rows: list[Row] = []
+    for name in names or known:
+        tell(name)
+        rows += paper_rows(known[name], seeds)
+    return {"rows": [asdict(r) for r in rows]}
+
+
 def families(seeds: int, only: int | None, tell: Callable[[str], None]) -> Data:
     """The comparison on all families, or the first few."""
     rows: list[Row] = []
