@@ -244,12 +244,21 @@ def test_command_prints_a_table(
 
 
 def test_the_published_algorithm_alone_leaves_the_other_rows():
-    old = [{"family": "f", "solver": name, "gap": [1.0]} for name in ("flow", "paper", "energy")]
-    before = {"about": {"commit": "a", "torch": "2"}, "rows": old}
-    new = {"family": "f", "solver": "paper", "gap": [2.0]}
-    after = command._replaced(before, {"about": {"commit": "b"}, "rows": [new]})
-    assert after["rows"] == [old[0], new, old[2]]
+    def rows(family: str, *solvers: str, gap: float = 1.0) -> list[dict[str, object]]:
+        return [{"family": family, "solver": name, "gap": [gap]} for name in solvers]
+
+    old = rows("f", "flow", "published", "published, rate 0.1", "energy")
+    other = rows("g", "flow", "published")
+    before = {"about": {"commit": "a", "torch": "2"}, "rows": [*old, *other]}
+    new = rows("f", "published", "published, rate 0.05", "published, rate 0.02", gap=2.0)
+    after = command._replaced(before, {"about": {"commit": "b"}, "rows": new})
+    assert after["rows"] == [old[0], *new, old[3], *other]
     assert after["about"] == {"commit": "a", "torch": "2", "published": "b"}
+
+
+def test_families_that_there_are_not_are_refused():
+    with pytest.raises(SystemExit, match="no family 'square'; expected some of ring, 2-d, "):
+        command.main(quick=True, only=(command.Part.FAMILIES,), published=True, family=("square",))
 
 
 def test_the_commit_says_whether_anything_was_changed(
