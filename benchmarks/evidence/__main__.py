@@ -59,7 +59,7 @@ def rendered(studies: list[Study], pool_size: int, images: Path) -> Data:
         densities = weigh_all([Weighing(c, placed, folder) for c in placed.cases()], pool)
     tables = {study.name: table_of(folder, study) for study in studies}
     failures = worst(tables[main.name], read_method(OURS).name)
-    for names, file in ((STRIPS, "evidence-strips.png"), (failures, "evidence-worst.png")):
+    for names, file in ((STRIPS, "evidence-strips.png"), (failures, "evidence-worst.webp")):
         cases = [c for c in main.cases() if c.name in names]
         strips = [result_of(folder, main, case).pairs[0] for case in cases]
         save_strips([(p, list(p.outcomes)) for p in strips], images / file)

@@ -54,7 +54,7 @@ def save_strips(pairs: Sequence[tuple[PairResult, Sequence[str]]], path: Path) -
     for i, sheet in enumerate(sheets):
         whole.paste(sheet, (0, sum(s.height for s in sheets[:i])))
     path.parent.mkdir(parents=True, exist_ok=True)
-    whole.save(path, optimize=True)
+    whole.save(path, optimize=True, quality=88)
 
 
 def _low_high(told: Data) -> tuple[float, float]:
