@@ -42,7 +42,7 @@ from training.portraits import render
 DIGITS, SOLVED, ASKED, LISTED = 250, 40, 400, 50
 """Digits compared with each other; of which also by networks; held against all others, of which
 so many, nearest by pixels, are listed for each."""
-PERSONS, OTHERS, FEW = 32, 8, 4
+PERSONS, OTHERS, FEW = 32, 8, 12
 """Rendered persons; others that each is held against; persons also joined by geodesics."""
 Rows = dict[str, dict[str, Interval]]
 """By name of the row and of the metric."""
