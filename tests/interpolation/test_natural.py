@@ -203,6 +203,10 @@ def test_a_model_without_features_says_so_and_bends_about_the_great_circle() -> 
     assert "no_features" not in [d.code for d in plain.warnings]
     assert asked.costs["match"].nfe == 0
     assert asked.costs.total.nfe == plain.costs.total.nfe
+    predicted = estimate(featureless(), settings).costs
+    assert "match" not in dict(predicted.stages)
+    assert asked.costs["solve"].nfe <= predicted["solve"].nfe
+    assert predicted == estimate(featureless(), settings.updated(path=PathName.GEODESIC)).costs
     other = interpolate(featureless(True), list(noise), settings)
     assert segment(other).matches is not None
     assert "no_features" not in [d.code for d in other.warnings]

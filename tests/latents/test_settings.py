@@ -68,7 +68,7 @@ def test_what_is_no_size_is_refused_by_name(text: str) -> None:
     ("given", "read"), [("8,16", (8, 16)), (8, (8,)), ("8", (8,)), ((4, 32), (4, 32))]
 )
 def test_intervals_are_read_from_numbers_and_text(given: Any, read: tuple[int, ...]) -> None:
-    assert InterpolationSettings.of(intervals=given).solve.intervals == read
+    assert InterpolationSettings.of(path="geodesic", intervals=given).solve.intervals == read
 
 
 def test_formats_are_read_from_text() -> None:

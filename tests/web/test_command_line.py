@@ -33,7 +33,8 @@ def parsed(command: str, monkeypatch: pytest.MonkeyPatch) -> InterpolateCommand:
     [
         {},
         {"preset": "published", "prompt": ("a dog's ear", "a $cat")},
-        {"frames": 33, "film_only": True, "flat": True, "size": (256, 512), "intervals": (8, 16)},
+        {"frames": 33, "film_only": True, "size": (256, 512), "bend_intervals": 8},
+        {"path": "geodesic", "flat": True, "intervals": (8, 16)},
         {
             "format": ("gif", "mp4"),
             "alpha": 1e-4,

@@ -52,10 +52,10 @@ def test_limits_and_choices_come_from_the_model() -> None:
 
 
 def test_values_that_were_changed_are_given_and_no_others() -> None:
-    start = preset_values(InterpolationSettings, "natural")
+    start = preset_values(InterpolationSettings, "geodesic")
     changed = {"size": "512x256", "format": ["gif", "mp4"], "intervals": "8,16", "steps": 12.0}
-    found = settings_from(InterpolationSettings, "natural", {**start, **changed}).explicit()
-    assert set(found) == set(changed)
+    found = settings_from(InterpolationSettings, "geodesic", {**start, **changed}).explicit()
+    assert set(found) == {*changed, "path"}
     assert (found["size"], found["intervals"], found["steps"]) == ((512, 256), (8, 16), 12)
 
 

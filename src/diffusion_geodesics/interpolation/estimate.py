@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import final
 
 import torch
+from torch import Tensor
 
 from diffusion_geodesics.bvp import PreconditionedFlow
 from diffusion_geodesics.bvp.checks import MAX_NFE
@@ -95,9 +96,9 @@ def estimate(
     Raises:
         ValueError: a size that the model does not take, or fewer than two keyframes.
 
-    Cost: one evaluation, and one image through the autoencoder at a quarter of the edge (its
-    operations are proportional to the pixels, but for a few per cent of attention); a second
-    evaluation if timed.
+    Cost: one evaluation, another one for a natural path and one more if timed, and one image
+    through the autoencoder at a quarter of the edge (its operations are proportional to the pixels,
+    but for a few per cent of attention).
     """
     settings = (settings or InterpolationSettings()).checked()
     if keyframes < 2:
@@ -106,6 +107,9 @@ def estimate(
     height, width = (asked, asked) if isinstance(asked, int) else asked
     denoiser, codec = model.denoiser(height, width), model.codec(height, width)
     condition = model.encode_prompt(settings.prompts.each(keyframes)[0])
+    natural = settings.path is PathName.NATURAL and not _unbent(settings)
+    if natural and not _has_features(denoiser, condition):
+        settings = settings.model_copy(update={"path": PathName.GEODESIC})
     coding = _codec_flops(model, height, width)
     operations = Operations(evaluation_flops(denoiser, condition), *coding)
     seconds = _seconds(denoiser, condition) if timed else None
@@ -255,9 +259,18 @@ def _codec_flops(model: DiffusionModel, height: int, width: int) -> tuple[float,
     return scale * encoding, scale * decoding
 
 
+def _has_features(denoiser: Denoiser, condition: Condition) -> bool:
+    """Whether images can be matched; else a natural path is the geodesic."""
+    return bool(denoiser.features(*_anywhere(denoiser), condition))
+
+
+def _anywhere(denoiser: Denoiser) -> tuple[Tensor, float]:
+    """A latent and a time step."""
+    return torch.zeros(1, denoiser.network.dim), denoiser.schedule.timesteps(2)[-1]
+
+
 def _seconds(denoiser: Denoiser, condition: Condition) -> float:
-    x = torch.zeros(1, denoiser.network.dim)
-    timestep = denoiser.schedule.timesteps(2)[-1]
+    x, timestep = _anywhere(denoiser)
     started = time.perf_counter()
     denoiser.output(x, timestep, condition).cpu()
     return time.perf_counter() - started

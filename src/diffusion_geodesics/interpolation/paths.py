@@ -197,7 +197,7 @@ class Natural(PathMethod):
 
     It is a geodesic in a moving frame only, and has no distance; so few nodes and points of the
     verification will do. Where a network has no features to match images by, the great circle takes
-    the place of the warped path."""
+    the place of the warped path, and it is the geodesic."""
 
     metric: Metric = field(default_factory=InterpolationMetric)
     solve: InterpolationSolve = field(default_factory=InterpolationSolve)  # of the bending
@@ -220,7 +220,7 @@ class Natural(PathMethod):
         matches = None if warped is None else warped.matches
         note = "" if warped else "no features to match the images by: not warped"
         if self.metric.alpha_for(noised.encoded.dim) > 0:
-            solver = bending_solver(self.solve)
+            solver = bending_solver(self.solve) if warped else None
             bent = Geodesic(self.metric, self.solve, solver=solver, label=self.name)
             found = bent.joined(run, noised, pairs, coordinates)
             notes = ", ".join(filter(None, (note, found.note)))
