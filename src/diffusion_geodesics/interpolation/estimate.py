@@ -250,10 +250,13 @@ def _each(denoiser: Denoiser, settings: InterpolationSettings, *, random: bool) 
 
 
 def _codec_flops(model: DiffusionModel, height: int, width: int) -> tuple[float, float]:
-    """Operations of encoding and decoding one image, from a smaller one."""
+    """Operations of encoding and decoding one image, from a smaller one if the model takes that."""
     multiple = model.size_multiple
     small = tuple(max(multiple, edge // 4 // multiple * multiple) for edge in (height, width))
-    codec: Codec = model.codec(*small)
+    try:
+        codec: Codec = model.codec(*small)
+    except ValueError:  # a model of one size
+        small, codec = (height, width), model.codec(height, width)
     scale = (height * width) / (small[0] * small[1])
     encoding, decoding = codec_flops(codec)
     return scale * encoding, scale * decoding
