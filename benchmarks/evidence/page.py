@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks import rife
 from benchmarks.evidence.claims import reading
 from benchmarks.evidence.numbers import (
     AGAINST,
@@ -53,6 +54,7 @@ def page(rendered: Data, digits: Data | None) -> str:
         failing=[c for c in found if not c["holds"]],
         goal=found[0] if found else None,
         kinds=_kinds(rendered),
+        rival=rife.NAME in methods(study(rendered, "main")),
         means=lambda name, group="all pairs": means(rendered, study(rendered, name, group), SHOWN),
         along=lambda name: means(rendered, study(rendered, name), ALONG),
         rest=lambda name: means(rendered, study(rendered, name), REST),

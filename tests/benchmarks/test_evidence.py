@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks import rife
 from benchmarks.evidence.__main__ import Part, Place, main
 from benchmarks.evidence.claims import CLAIMS, reading
 from benchmarks.evidence.figures import save_figures
@@ -62,6 +63,16 @@ def test_another_number_makes_another_page(data: Data) -> None:
     found["mean"] += 1
     assert page(data, None) != before
     assert page({**data, "quick": not data["quick"]}, None) != before
+
+
+def test_without_the_network_for_films_the_page_is_silent_about_it(data: Data) -> None:
+    assert page(data, None).count("RIFE") > 10
+    for part in data["studies"]:
+        part["rows"] = [row for row in part["rows"] if row["method"] != rife.NAME]
+        for row in part["rows"]:
+            row.pop("wins_rife", None)
+    lines = [line for line in page(data, None).splitlines() if "RIFE" in line]
+    assert [line.split()[:2] for line in lines] == [["pip", "install"]]
 
 
 def test_a_claim_that_the_numbers_do_not_support_does_not_hold(data: Data) -> None:
