@@ -24,6 +24,7 @@ from diffusion_geodesics.comparison.rendered import (
     eight_bits,
 )
 from diffusion_geodesics.diffusion import Codec
+from diffusion_geodesics.latents.mixture import Mixture
 from diffusion_geodesics.latents.profile import LatentPath
 from diffusion_geodesics.measures import Features, equal_steps
 from diffusion_geodesics.runtime.run import Run
@@ -122,9 +123,15 @@ class PacedOnce(Method):
         path = found.latent_path.pair(0)
         if not torch.allclose(path.latent(_ENDS).to(context.ends), context.ends):
             return common
-        return PacedPath(
-            found.render, lambda t: _guessed(context, path, t), _ends(context), found.note
-        )
+        mixture = found.mixture
+
+        def guess(t: Tensor) -> Images:
+            return _guessed(context, path, t, mixture)
+
+        if mixture is not None:
+            ends = _through(context)
+            return PacedPath(found.render, guess, ends, found.note, free_ends=True)
+        return PacedPath(found.render, guess, _ends(context), found.note)
 
 
 @final
@@ -137,6 +144,7 @@ class PacedPath(Renderable):
         guess: images that cost one evaluation each, by curve parameter; None where there are none.
         ends: the first frame and the last, where they are known.
         note, own_inversion: as in `Rendered`.
+        free_ends: whether the ends cost nothing.
     """
 
     render: Render
@@ -144,6 +152,7 @@ class PacedPath(Renderable):
     ends: Images | None = None
     note: str = ""
     own_inversion: bool = False
+    free_ends: bool = False
 
     def frames(self, run: Run, features: Features, count: int) -> EvenFrames:
         """Seen at equal parameters, then rendered where the arc length has equal fractions."""
@@ -152,17 +161,26 @@ class PacedPath(Renderable):
         t = equal_steps(even, features(seen), count)
         before = run.costs.total
         between = eight_bits(self.render(t[1:-1]))
-        cost = (run.costs.total - before).scaled(count / (count - 2))
+        cost = run.costs.total - before
+        if not self.free_ends:
+            cost = cost.scaled(count / (count - 2))
         ends = seen[[0, -1]] if self.ends is None else self.ends
         return EvenFrames(torch.cat([ends[:1], between, ends[1:]]), t, cost)
 
 
-def _guessed(context: Context, path: LatentPath, t: Tensor) -> Images:
-    """The clean images that the network guesses from the noise level."""
+def _guessed(context: Context, path: LatentPath, t: Tensor, mixture: Mixture | None) -> Images:
+    """The clean images that the network guesses from the noise level, where no mixture is shown."""
     encoded, level, latents = context.noised.encoded, context.noised.level, path.latent(t)
     condition = context.curve.at(t.to(latents))
     noise = encoded.denoiser.epsilon(latents, level.timestep, condition)
-    return encoded.codec.decode((latents - level.sigma * noise) / level.a)
+    clean = (latents - level.sigma * noise) / level.a
+    return encoded.codec.decode(clean if mixture is None else mixture.at(t).settled(clean))
+
+
+@lru_cache(maxsize=1)
+def _through(context: Context) -> Images:
+    """Both images through the autoencoder, which mixtures begin and end with."""
+    return eight_bits(context.noised.encoded.codec.decode(context.clean))
 
 
 @lru_cache(maxsize=1)

@@ -17,9 +17,10 @@ from diffusion_geodesics.comparison.method import Method
 from diffusion_geodesics.comparison.settings import ComparisonSettings
 
 # fmt: off
-OURS, UNBENT = "natural", "natural:strength=0"
-"""That which the package does by default, and the path that it bends."""
-MAIN = ("lerp", "slerp", OURS, UNBENT)
+OURS, UNBENT, SAMPLED = "natural", "natural:strength=0", "natural:excess=0"
+"""That which the package does by default; the path that it bends, unbent; and its frames as the
+network's samples everywhere."""
+MAIN = ("lerp", "slerp", OURS, UNBENT, SAMPLED)
 """Methods of the main study, as `read_method` knows them, beside RIFE where it is installed."""
 FURTHER = (
     "pixel", "latent", "lerp", "slerp", "hlerp", "ddim", "noise", "geodesic", "geodesic:strength=3",

@@ -62,7 +62,7 @@ def test_a_run_costs_what_was_predicted(
 
 def test_no_run_with_default_settings_exceeds_what_is_documented(model: DiffusionModel) -> None:
     whole = estimate(model, InterpolationSettings.of(size=32)).costs
-    assert whole.total.nfe == 666
+    assert whole.total.nfe == 656
     assert whole["geodesic"].nfe == 193 <= 200
     alone = estimate(model, InterpolationSettings.of(size=32, film_only=True)).costs
     beside = sum(whole[stage].nfe for stage in ("geodesic", "measure", "compare"))

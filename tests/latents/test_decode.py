@@ -9,6 +9,7 @@ from torch.testing import assert_close
 from diffusion_geodesics.diffusion import Condition
 from diffusion_geodesics.images import psnr
 from diffusion_geodesics.latents.decode import decode
+from diffusion_geodesics.latents.mixture import Mixed
 from diffusion_geodesics.latents.settings import Inversion, SamplerName
 from diffusion_geodesics.runtime.run import Run
 from tests.gaussian_model import SHIFT
@@ -42,6 +43,24 @@ def test_a_batch_of_frames_is_decoded_as_one_by_one_and_counted() -> None:
         alone = decode(run, here.parts, here.inversion, here.latents[k : k + 1], condition)
         assert_close(alone, images[k : k + 1])
     assert run.costs["decode"].nfe == 3 * 4
+
+
+def test_of_mixtures_only_what_is_improbable_is_sampled() -> None:
+    run = Run()
+    here = noised(run=run)
+    parts, inversion, x = here.parts, here.inversion, here.latents
+    conditions = Condition.stack(here.encoded.conditions)
+    plain = decode(run, parts, inversion, x, conditions)
+    share = torch.zeros_like(x)
+    share[1] = 1.0
+    mixed = Mixed(here.encoded.clean.flip(0), share)
+    shown = decode(run, parts, inversion, x, conditions, mixed=mixed, stage="mixed")
+    assert run.costs["mixed"].nfe == 4
+    assert_close(shown[1], plain[1])
+    straight = here.encoded.codec.decode(here.encoded.clean.flip(0))
+    assert_close(shown[[0, 2]], straight[[0, 2]])
+    nothing = Mixed(mixed.clean, torch.zeros_like(x))
+    assert_close(decode(run, parts, inversion, x, conditions, mixed=nothing), straight)
 
 
 def test_guidance_moves_the_mean_beyond_the_prompt_frame_by_frame() -> None:

@@ -86,6 +86,24 @@ def test_several_pairs_are_warped_as_one_by_one() -> None:
         assert_close(together.matches[k].displacement, alone.matches[0].displacement)
 
 
+def test_mixtures_are_the_clean_latents_of_the_path() -> None:
+    run = Run()
+    here = noised(run)
+    found = warped_paths(run, here, PAIR, still(here, PAIR), 0, excess=0.1)
+    plain = warped_paths(Run(), here, PAIR, still(here, PAIR), 0)
+    assert found is not None
+    assert plain is not None
+    assert plain.mixtures is None
+    assert found.mixtures is not None
+    assert run.costs["match"].nfe == 24 + 10
+    assert_close(found.frame.offset(T), plain.frame.offset(T))
+    level, ends = here.level, here.latents
+    noise = (ends - level.a * here.encoded.clean) / level.sigma
+    clean = (between(here, (0, 1)) - level.sigma * GreatArc(noise[0], noise[1])(T)) / level.a
+    assert_close(found.mixtures[0].clean(T), clean, rtol=0, atol=1e-5)
+    assert_close(found.mixtures[0].clean(T[[0, -1]]), here.encoded.clean)
+
+
 def test_it_costs_twelve_evaluations_an_image_and_as_much_where_it_is_known() -> None:
     run = Run()
     here = noised(run)

@@ -22,7 +22,7 @@ NAMES = (
 """What a method can be called."""
 GRAMMAR = (
     f"A method, as often as wanted: {NAMES}; options follow a colon: slerp:bump=2, "
-    "geodesic:strength=3,score=ratio,flat=yes, natural:strength=0, published:level=same, "
+    "geodesic:strength=3,score=ratio,flat=yes, natural:strength=0,excess=0, published:level=same, "
     "video:model=FOLDER,length=81,steps=30."
 )
 
@@ -89,7 +89,7 @@ def _makers() -> dict[str, tuple[set[str], Callable[[Options], Method]]]:
         "noise": ({"bound", "signal"}, noise),
         "attention": ({"inner"}, lambda o: AttentionInterpolation(_yes(o, "inner"))),
         "geodesic": ({"strength", "score", "flat", "bump"}, level(_geodesic)),
-        "natural": ({"strength", "bump"}, level(_natural)),
+        "natural": ({"strength", "excess", "bump"}, level(_natural)),
         "string": ({"flat"}, level(_string)),
         "published": ({"level"}, lambda o: PublishedMethod(_same(o))),
         "video": ({"model", "length", "steps", "seed"}, _video),
@@ -122,12 +122,15 @@ def _geodesic(options: Options) -> PathMethod:
 
 def _natural(options: Options) -> PathMethod:
     from diffusion_geodesics.interpolation.paths import Natural
-    from diffusion_geodesics.interpolation.settings import InterpolationMetric
+    from diffusion_geodesics.interpolation.settings import EXCESS, InterpolationMetric
 
     default = InterpolationMetric()
     strength = _number(options, "strength", default.strength)
-    label = "natural" if strength == default.strength else f"natural {strength:g}"
-    return Natural(InterpolationMetric(strength=strength), label=label)
+    excess = _number(options, "excess", EXCESS)
+    parts = ["natural"]
+    parts += [f"{strength:g}"] if strength != default.strength else []
+    parts += [f"excess {excess:g}"] if excess != EXCESS else []
+    return Natural(InterpolationMetric(strength=strength), excess=excess, label=" ".join(parts))
 
 
 def _string(options: Options) -> PathMethod:

@@ -3,8 +3,11 @@
 from dataclasses import dataclass, field, replace
 from typing import final
 
+from jaxtyping import Float
+from torch import Tensor
+
 from diffusion_geodesics.comparison.method import PAIR, Context, Method
-from diffusion_geodesics.comparison.rendered import Renderable, Rendered
+from diffusion_geodesics.comparison.rendered import Images, Renderable, Rendered
 from diffusion_geodesics.interpolation.paths import Geodesic, PathMethod, Slerp
 from diffusion_geodesics.interpolation.settings import InterpolationSettings
 
@@ -28,10 +31,14 @@ class AtLevel(Method):
     def path(self, context: Context, pair: str) -> Rendered:
         joined = self.method.join(context.run, context.noised, PAIR)
         path = replace(joined.paths, name=self.name)
-        one = path.pair(0)
-        return Rendered(
-            lambda t: context.render(one.latent(t), t, self.guidance), path, joined.note
-        )
+        one, mixture = path.pair(0), None
+        if joined.mixtures is not None and self.guidance == 1:
+            (mixture,) = joined.mixtures
+
+        def show(t: Float[Tensor, " frames"]) -> Images:
+            return context.render(one.latent(t), t, self.guidance, mixture)
+
+        return Rendered(show, path, joined.note, mixture=mixture)
 
 
 @final

@@ -18,6 +18,7 @@ from diffusion_geodesics.latents.coordinates import Coordinates
 from diffusion_geodesics.latents.decode import decode
 from diffusion_geodesics.latents.encode import Noised, invert
 from diffusion_geodesics.latents.geometry import Geometry, path_geometry
+from diffusion_geodesics.latents.mixture import Mixture
 from diffusion_geodesics.latents.settings import Inversion
 from diffusion_geodesics.models import DiffusionModel
 from diffusion_geodesics.runtime.cost import Cost
@@ -78,8 +79,10 @@ class Context:
         latents: Float[Tensor, "frames dim"],
         t: Float[Tensor, " frames"],
         guidance: float = 1.0,
+        mixture: Mixture | None = None,
     ) -> Float[Tensor, "frames 3 height width"]:
-        """Latents at the noise level, denoised and decoded."""
+        """Latents at the noise level, denoised and decoded; or the mixtures there, where they are
+        probable."""
         at = t.to(latents)
         return decode(
             self.run,
@@ -89,6 +92,7 @@ class Context:
             self.curve.at(at),
             negative=self.noised.encoded.negative,
             guidance=guidance_bump(at, guidance),
+            mixed=None if mixture is None else mixture.at(t),
         )
 
 

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from diffusion_geodesics.latents.mixture import Mixture
 from diffusion_geodesics.latents.profile import LatentPath
 from diffusion_geodesics.measures import Features, equal_steps, nearest_frames
 from diffusion_geodesics.runtime.cost import Cost
@@ -52,6 +53,7 @@ class Rendered(Renderable):
     latent_path: LatentPath | None = None
     note: str = ""
     own_inversion: bool = False
+    mixture: Mixture | None = None  # that the images show where it is probable
 
     def frames(self, run: Run, features: Features, count: int) -> EvenFrames:
         """Rendered at equal parameters, then where the arc length seen so far has equal fractions,
@@ -68,7 +70,7 @@ class Rendered(Renderable):
             order = torch.cat([seen, t[1:-1]]).argsort(stable=True)
             seen = torch.cat([seen, t[1:-1]])[order]
             known = torch.cat([known, features(inner)])[order]
-        share = count / max(count - 2, 1)
+        share = count / max(count - 2, 1) if self.mixture is None else 1.0
         return EvenFrames(torch.cat([ends[:1], inner, ends[1:]]), t, cost.scaled(share))
 
 

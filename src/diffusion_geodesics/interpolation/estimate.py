@@ -34,7 +34,7 @@ from diffusion_geodesics.interpolation.paths import (
     PAIR_VERIFICATION,
     bending_solver,
 )
-from diffusion_geodesics.interpolation.segments import COMPARED, groups_of
+from diffusion_geodesics.interpolation.segments import ALONE, COMPARED, groups_of
 from diffusion_geodesics.interpolation.settings import InterpolationSettings, PathName
 from diffusion_geodesics.interpolation.timeline import Chain, compared_frames, frame_count
 from diffusion_geodesics.latents.choices import (
@@ -44,6 +44,7 @@ from diffusion_geodesics.latents.choices import (
     text_inversion_of,
     window_of,
 )
+from diffusion_geodesics.latents.mixture import LEVELS, weights_nfe
 from diffusion_geodesics.latents.profile import INTERVALS
 from diffusion_geodesics.latents.settings import ScoreKind
 from diffusion_geodesics.latents.warped_path import NODES
@@ -160,6 +161,8 @@ def _stages(
     if settings.path is PathName.NATURAL:
         features = FeatureSettings()
         nfe, batches = pairs * features.nfe(2), pairs * features.batches
+        if settings.excess_used > 0:
+            nfe, batches = nfe + weights_nfe(pairs), batches + pairs * len(LEVELS)
         yield "match", Counts(nfe, batches, encoded=pairs * (NODES - 2))
     if settings.path.solved and not _unbent(settings):
         yield "solve", sum((_solve(denoiser, settings, n) for n in groups), Counts())
@@ -170,7 +173,9 @@ def _stages(
     yield "measure", sum((_measure(denoiser, settings, n) for n in groups), Counts())
     frames = frame_count(settings.film, chain)
     between = torch.full((frames - keyframes,), 0.5, dtype=torch.float64)
-    t = torch.cat([between.new_zeros(keyframes), between])  # at the images there is no guidance
+    t = between  # at the images there is no guidance, and mixtures are the images themselves
+    if settings.path is not PathName.NATURAL or settings.excess_used == 0:
+        t = torch.cat([between.new_zeros(keyframes), between])
     nfe = sampling_nfe(sampler, rungs, guidance_bump(t, settings.film.guidance))
     yield "decode", Counts(nfe, steps * len(groups), decoded=frames)
     if not settings.film_only:
@@ -228,7 +233,7 @@ def _measure(denoiser: Denoiser, settings: InterpolationSettings, pairs: int) ->
         return metric if plain else metric + Counts(count, 1)
 
     if settings.film_only:
-        return points(COMPARED, known=solved and not random)
+        return points(ALONE, known=solved and not random)
     found = points(INTERVALS, known=solved and not random)
     for _ in range(1 if path in (PathName.SLERP, PathName.LERP) else 2):
         found = found + points(COMPARED, known=False)

@@ -27,6 +27,7 @@ from diffusion_geodesics.interpolation.timeline import (
 from diffusion_geodesics.latents.choices import curve_of
 from diffusion_geodesics.latents.decode import decode
 from diffusion_geodesics.latents.encode import Noised
+from diffusion_geodesics.latents.mixture import Mixed
 from diffusion_geodesics.runtime.content_key import content_key
 from diffusion_geodesics.runtime.run import Run
 
@@ -45,7 +46,8 @@ class Decoder:
     kept: KeptSegments  # where denoised latents are
 
     def film(self, run: Run) -> Strip:
-        """The film. Cost: one evaluation a frame and sampling step; none for what is kept."""
+        """The film. Cost: one evaluation a frame and sampling step; none for what is kept, or for
+        images in a film of mixtures."""
         profiles = [segment.profile for segment in self.segments]
         return self._decoded(run, 0, timeline(self.settings.film, self.chain, profiles))
 
@@ -92,11 +94,14 @@ class Decoder:
         self, run: Run, which: int, group: slice, t: Tensor, segment: Tensor
     ) -> Float[Tensor, "frames 3 height width"]:
         """Frames of one group of segments, in one batch."""
-        latents, conditions = [], []
+        latents, conditions, mixed = [], [], []
         for number in range(group.start, group.stop):
             here = t[segment == number]
             latents.append(self.segments[number].profiles[which].path.latent(here))
             conditions.append(self._condition(self.segments[number], here))
+            mixture = self.segments[number].mixture
+            if mixture is not None and which == 0:
+                mixed.append(mixture.at(here))
         x = torch.cat(latents)
         if self.mask is not None:
             x = self.mask.on_latents(x, self._share(segment, t), self.noised)
@@ -115,6 +120,7 @@ class Decoder:
             negative=self.noised.encoded.negative,
             guidance=guidance_bump(t.to(x), guidance),
             stage="compare" if which else "decode",
+            mixed=Mixed.cat(mixed) if mixed else None,
             keep=keep,
         )
 

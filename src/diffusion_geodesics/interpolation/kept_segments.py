@@ -23,6 +23,7 @@ from diffusion_geodesics.correspondence import Matches
 from diffusion_geodesics.interpolation.result import ImageDistance, Segment
 from diffusion_geodesics.latents.coordinates import Ambient, MovingFrame, Shell
 from diffusion_geodesics.latents.encode import Noised
+from diffusion_geodesics.latents.mixture import Mixture
 from diffusion_geodesics.latents.profile import LatentPath, LatentProfile
 from diffusion_geodesics.length import LengthProfile, Profile
 from diffusion_geodesics.manifold import Flat, Sphere
@@ -30,11 +31,20 @@ from diffusion_geodesics.path import GreatArc, Line, Spline
 from diffusion_geodesics.runtime.diagnostic import Diagnostic
 from diffusion_geodesics.runtime.keyed_cache import CacheEntry, DamagedEntryError, KeyedCache
 
-KIND = "film-segment-2"
+KIND = "film-segment-3"
 _CLASSES: Mapping[str, type[Any]] = {
     kind.__name__: kind
     for kind in (
-        *(Segment, ImageDistance, LatentProfile, LatentPath, Profile, LengthProfile, Matches),
+        *(
+            Segment,
+            ImageDistance,
+            LatentProfile,
+            LatentPath,
+            Profile,
+            LengthProfile,
+            Matches,
+            Mixture,
+        ),
         *(Solution, Start, Step, GivenUp, Result),
         *(Ambient, Shell, MovingFrame, Flat, Sphere, Spline, Line, GreatArc),
     )

@@ -24,6 +24,7 @@ from diffusion_geodesics.bvp import (
 from diffusion_geodesics.correspondence import Matches
 from diffusion_geodesics.geodesics import initial_paths
 from diffusion_geodesics.interpolation.settings import (
+    EXCESS,
     InterpolationMetric,
     InterpolationSettings,
     InterpolationSolve,
@@ -33,6 +34,7 @@ from diffusion_geodesics.latents.choices import solver_of
 from diffusion_geodesics.latents.coordinates import Ambient, Coordinates, shell
 from diffusion_geodesics.latents.encode import Noised
 from diffusion_geodesics.latents.geometry import Pair, path_geometry
+from diffusion_geodesics.latents.mixture import Mixture
 from diffusion_geodesics.latents.profile import LatentPath
 from diffusion_geodesics.latents.settings import Metric, ScoreKind, Solve, SolverName
 from diffusion_geodesics.latents.warped_path import warped_paths
@@ -53,6 +55,7 @@ class Joined:
     paths: LatentPath  # with one axis of pairs
     solution: Solution | None = None  # of the boundary value problems; None where none was solved
     matches: tuple[Matches, ...] | None = None  # that the paths follow; None where they follow none
+    mixtures: tuple[Mixture, ...] | None = None  # that frames show where they are probable
     note: str = ""  # what must be known about it, in words; empty where all is well
 
 
@@ -193,7 +196,9 @@ BEND_VERIFICATION = 16
 @final
 @dataclass(frozen=True)
 class Natural(PathMethod):
-    """The path along correspondences between the images, bent by the density about itself.
+    """The path along correspondences between the images, bent by the density about itself. Its
+    frames show the mixture of the warped images where that is as probable as both images, and what
+    the network makes of the path elsewhere.
 
     It is a geodesic in a moving frame only, and has no distance; so few nodes and points of the
     verification will do. Where a network has no features to match images by, the great circle takes
@@ -201,6 +206,7 @@ class Natural(PathMethod):
 
     metric: Metric = field(default_factory=InterpolationMetric)
     solve: InterpolationSolve = field(default_factory=InterpolationSolve)  # of the bending
+    excess: float = EXCESS  # of the mixtures' denoising error; 0 for frames of the path alone
     label: str = "natural"
 
     @property
@@ -213,21 +219,22 @@ class Natural(PathMethod):
 
     def join(self, run: Run, noised: Noised, pairs: Sequence[Pair]) -> Joined:
         """Match the images of each pair, warp them, and solve for the bending in one batch: 24
-        evaluations and 31 encodings a pair, and the solver's."""
+        evaluations and 31 encodings a pair, 10 for the mixture, and the solver's."""
         still = coordinates_between(noised, pairs, flat=self.metric.flat)
-        warped = warped_paths(run, noised, pairs, still, self.solve.seed)
+        warped = warped_paths(run, noised, pairs, still, self.solve.seed, self.excess)
         coordinates: Coordinates = still if warped is None else warped.frame
         matches = None if warped is None else warped.matches
+        mixtures = None if warped is None else warped.mixtures
         note = "" if warped else "no features to match the images by: not warped"
         if self.metric.alpha_for(noised.encoded.dim) > 0:
             solver = bending_solver(self.solve) if warped else None
             bent = Geodesic(self.metric, self.solve, solver=solver, label=self.name)
             found = bent.joined(run, noised, pairs, coordinates)
             notes = ", ".join(filter(None, (note, found.note)))
-            return Joined(found.paths, found.solution, matches, notes)
+            return Joined(found.paths, found.solution, matches, mixtures, notes)
         corners = coordinates.coordinates(_ENDS, ends_of(noised, pairs))
         path = chord(corners[0], corners[1], coordinates.manifold)
-        return Joined(LatentPath(self.name, path, coordinates), None, matches, note)
+        return Joined(LatentPath(self.name, path, coordinates), None, matches, mixtures, note)
 
 
 def bending_solver(solve: InterpolationSolve) -> PreconditionedFlow | PublishedDescent:
@@ -241,7 +248,7 @@ def path_method(settings: InterpolationSettings) -> PathMethod:
     """The path that settings name."""
     match settings.path:
         case PathName.NATURAL:
-            return Natural(settings.metric, settings.solve)
+            return Natural(settings.metric, settings.solve, settings.excess_used)
         case PathName.GEODESIC:
             return Geodesic(settings.metric, settings.solve)
         case PathName.SLERP:

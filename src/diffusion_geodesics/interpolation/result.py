@@ -14,6 +14,7 @@ from diffusion_geodesics.bvp import Solution
 from diffusion_geodesics.correspondence import Matches
 from diffusion_geodesics.interpolation.settings import InterpolationSettings
 from diffusion_geodesics.interpolation.timeline import Timeline
+from diffusion_geodesics.latents.mixture import Mixture
 from diffusion_geodesics.latents.pictures import Pictures
 from diffusion_geodesics.latents.profile import LatentProfile
 from diffusion_geodesics.models.info import ModelInfo
@@ -45,6 +46,7 @@ class Segment:
     matches: Matches | None  # the correspondences that the path follows; None where it follows none
     geodesic: Solution | None  # between both images: as ``solution`` where the path is one
     metamorphosis: ImageDistance | None  # of both images; None where it was not asked for
+    mixture: Mixture | None = None  # that the frames of the path show where it is probable
 
     @property
     def profiles(self) -> tuple[LatentProfile, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
@@ -30,8 +31,9 @@ from diffusion_geodesics.runtime.run import Run
 from diffusion_geodesics.version import __version__
 
 COMPARED = 16
-"""Chebyshev intervals at which paths are measured that the film's is compared with, and its own
-where nothing is compared."""
+"""Chebyshev intervals at which paths are measured that the film's is compared with."""
+ALONE = 14
+"""Those of the film's own path where nothing is compared: enough to place frames along it."""
 GROUP = 4
 """Most segments in one batch: with 15 nodes each they fill a GPU, and a film that is killed loses
 the work on so many at most."""
@@ -94,8 +96,8 @@ def _joined(
             moved = metamorphoses(noised.encoded.images, pairs)
     random = joined.solution is not None and geometry.search_score is not geometry.score
     with run.stage("measure"):
-        intervals = COMPARED if settings.film_only else INTERVALS
-        own = _measured(geometry, coordinates, joined, intervals, known=not random)
+        intervals = ALONE if settings.film_only else INTERVALS
+        own = _shown(joined, _measured(geometry, coordinates, joined, intervals, known=not random))
         others: list[tuple[LatentProfile, ...]] = []
         if not settings.film_only or any(p.least_energy < LEAST_ENERGY for p in own):
             ways = [way.join(run, noised, pairs) for way in references(settings)]
@@ -112,6 +114,7 @@ def _joined(
             matches=None if joined.matches is None else joined.matches[i],
             geodesic=None if geodesic is None else _of_pair(geodesic, i),
             metamorphosis=None if moved is None else moved[i],
+            mixture=None if joined.mixtures is None else joined.mixtures[i],
         )
         for i, pair in enumerate(pairs)
     ]
@@ -128,6 +131,16 @@ def _measured(
     """Profiles of joined pairs; ``known`` if what was solved for was verified in this metric."""
     profile = joined.solution.profile if joined.solution is not None and known else None
     return measure_paths(geometry, coordinates, joined.paths, profile, intervals)
+
+
+def _shown(joined: Joined, profiles: tuple[LatentProfile, ...]) -> tuple[LatentProfile, ...]:
+    """Profiles with the clean latents that frames show, as the denoiser estimates them."""
+    if joined.mixtures is None:
+        return profiles
+    return tuple(
+        replace(profile, clean=mixture.at(profile.t).settled(profile.clean))
+        for profile, mixture in zip(profiles, joined.mixtures, strict=True)
+    )
 
 
 def _of_pair(joined: Joined, pair: int) -> Solution | None:

@@ -39,6 +39,10 @@ SOLVER = (
 """Settings that matter only where a boundary value problem is solved."""
 
 
+EXCESS = 0.1
+"""Relative excess of the denoising error from which on the network's sample is shown."""
+
+
 def _colour(text: str) -> str:
     """A colour's name as it is, if Pillow knows it."""
     from PIL import ImageColor
@@ -131,6 +135,10 @@ class Film(SettingsGroup):
     """What is equal between neighbouring frames."""
     guidance: float = Field(default=1.0, ge=0, le=100)
     """Classifier-free guidance half-way, 1 + (g-1) sin(πt); needs a prompt, 1 is none."""
+    excess: float = Field(default=EXCESS, ge=0, lt=1e9)
+    """How far the denoising error of the natural path's warped images may rise above that of both
+    images, as a fraction of it, until frames show the network's sample alone; 0 for the sample
+    everywhere, as with guidance."""
     keep_pixels: bool = False
     """Put the original pixels in the place of the frames at the images themselves."""
     background: Annotated[str, AfterValidator(_colour)] = "white"
@@ -222,8 +230,17 @@ class InterpolationSettings(JobSettings):
     solve: InterpolationSolve = InterpolationSolve()
     playback: PlaybackSettings = PlaybackSettings()
 
+    @property
+    def excess_used(self) -> float:
+        """The excess of the mixtures; 0 where frames are the network's samples everywhere."""
+        return self.film.excess if self.film.guidance == 1 else 0.0
+
     def inert(self) -> Mapping[str, str]:
         found: dict[str, str] = {}
+        if self.path is not PathName.NATURAL:
+            found["excess"] = f"{self.path.value} has no warped images to show"
+        elif self.film.guidance != 1:
+            found["excess"] = "with guidance all frames are samples of the network"
         score = self.metric.score
         if not score.has_negative and self.film.guidance == 1:
             found["negative"] = (
