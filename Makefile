@@ -17,14 +17,16 @@ BOUNDED := -o faulthandler_timeout=400 -o faulthandler_exit_on_timeout=true
 
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: demo web examples test test-slow test-web test-faults check format bench bench-gpu evidence gallery docs release-check clean help
+.PHONY: demo web examples test test-whole test-slow test-web test-faults check format bench bench-gpu evidence gallery docs release-check clean help
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo       morph between the two example portraits, into $(DEMO)"
 	@echo "make web        open the web page: drop two pictures, get a film"
 	@echo "make examples   sounds, solids and faces as models of your own, into runs/ (DATA=folder of the faces)"
-	@echo "make test       run the tests (make test-slow: the slow ones as well)"
+	@echo "make test       run the tests, but the whole runs and the slow ones"
+	@echo "make test-whole run those that run whole commands, pages and examples"
+	@echo "make test-slow  run all of these and the slow ones"
 	@echo "make test-web   the web page in a real browser (needs chromium: apt install chromium)"
 	@echo "make test-faults  kill batches 200 times on every engine; an hour on 2 cores"
 	@echo "make check      ruff, pyright, import contract"
@@ -53,6 +55,9 @@ examples: .venv/.installed
 
 test: .venv/.installed-dev
 	$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --device $(DEVICE) $(BOUNDED)
+
+test-whole: .venv/.installed-dev
+	$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --device $(DEVICE) $(BOUNDED) -m "whole and not slow and not gpu and not network and not browser"
 
 test-slow: .venv/.installed-dev
 	$(BIN)/python -m pytest -n $(JOBS) --maxprocesses 8 --device $(DEVICE) -m "not gpu and not network and not faults and not browser"

@@ -54,6 +54,7 @@ def photos() -> tuple[Image.Image, Image.Image]:
     return Image.fromarray(pixels[0]), Image.fromarray(pixels[1])
 
 
+@pytest.mark.whole
 def test_it_is_the_same_morph_as_the_function(
     morph: GeodesicInterpolationPipeline, source: StableDiffusionPipeline, photos: Any
 ) -> None:
@@ -90,6 +91,7 @@ def test_it_has_the_defaults_of_the_function(morph: GeodesicInterpolationPipelin
     assert {p.default for name, p in parameters.items() if name not in own} == {None}
 
 
+@pytest.mark.whole
 def test_every_kind_of_picture_goes_in_and_out(
     morph: GeodesicInterpolationPipeline, photos: Any, tmp_path: Path
 ) -> None:
@@ -132,6 +134,7 @@ def test_a_component_can_be_replaced(source: StableDiffusionPipeline) -> None:
         GeodesicInterpolationPipeline.from_pipe(source, colour=1)
 
 
+@pytest.mark.whole
 def test_saved_and_loaded(
     morph: GeodesicInterpolationPipeline, photos: Any, tmp_path: Path
 ) -> None:
@@ -142,6 +145,7 @@ def test_saved_and_loaded(
     assert_close(got, expected)
 
 
+@pytest.mark.whole
 def test_other_families(tmp_path: Path, photos: Any) -> None:
     pipe = quiet(GeodesicInterpolationPipeline.from_pipe(tiny_ddpm()))
     edge = pipe.components["unet"].config["sample_size"]
@@ -149,6 +153,7 @@ def test_other_families(tmp_path: Path, photos: Any) -> None:
     assert len(pipe(small, **FEW).frames) == 3  # type: ignore[union-attr]
 
 
+@pytest.mark.whole
 def test_the_callback_follows_and_stops(morph: GeodesicInterpolationPipeline, photos: Any) -> None:
     seen: list[tuple[int, str, int]] = []
 

@@ -10,6 +10,7 @@ import pytest
 from tests.batch.campaign import Campaign
 
 
+@pytest.mark.whole
 def test_a_few_kills(tmp_path: Path) -> None:
     report = Campaign(tmp_path, kills=6, mean=0.8).run()
     assert report.faults == []

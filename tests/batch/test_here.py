@@ -181,6 +181,7 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": f"{root / 'src'}{os.pathsep}{root}"}
 
 
+@pytest.mark.whole
 def test_two_batches_on_one_folder_share_the_work(tmp_path: Path) -> None:
     pairs = toy_pairs(tmp_path / "in", 24)
     job = ToyJob(0.05, log=tmp_path / "log")

@@ -119,6 +119,7 @@ def results(store: PairStore) -> dict[str, dict[str, Any]]:
                      for x in each["images"]): each for each in found}  # fmt: skip
 
 
+@pytest.mark.whole
 def test_interpolations(batch: Batch, model: StableDiffusionModel, images: list[Path]) -> None:
     settings = InterpolationSettings.of(path="slerp", frames=3, prompt="cat", **QUICK)
     a, b, c = map(str, images[:3])
@@ -143,6 +144,7 @@ def test_a_report_for_each_pair(batch: Batch, images: list[Path]) -> None:
     assert f"pairs/{folder.name}/strip.png" in (store.out / "index.html").read_text()
 
 
+@pytest.mark.whole
 def test_extrapolations(batch: Batch, model: StableDiffusionModel, images: list[Path]) -> None:
     settings = ExtrapolationSettings.of(frames=3, ray_steps=4, film_only=True, stop=False, **QUICK)
     pairs = [BatchPair("one", str(images[0]), str(images[1]), prompt_a="cat")]
@@ -163,6 +165,7 @@ def test_comparisons(batch: Batch, images: list[Path]) -> None:
     assert {row["pairs"] for row in rows} == {"3"}
 
 
+@pytest.mark.whole
 def test_distances_are_those_of_one_metric(
     batch: Batch, tmp_path: Path, model: StableDiffusionModel, images: list[Path]
 ) -> None:

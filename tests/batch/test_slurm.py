@@ -18,6 +18,7 @@ from tests.batch.toys import ToyJob, begun, toy_pairs
 submitit = pytest.importorskip("submitit")
 
 
+@pytest.mark.whole
 def test_an_array_computes_every_pair_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in environment().items():
         monkeypatch.setenv(name, value)

@@ -25,6 +25,8 @@ from diffusion_geodesics.video.settings import VideoSettings
 from tests.gaussian_model import gaussian_model
 from training.clips import Law, Motion
 
+pytestmark = pytest.mark.whole
+
 Loads = Callable[[str, FunctionModel], None]
 ENTRIES = (
     "batches", "clips", "cost", "distances", "draft", "endpoints", "evidence", "extrapolation",

@@ -193,6 +193,7 @@ def test_frames_that_are_moved_once_are_even_and_keep_the_ends() -> None:
     assert not PacedOnce(PixelBlend()).prompted
 
 
+@pytest.mark.whole
 def test_only_the_frames_between_are_denoised_and_the_ends_once() -> None:
     model = load_model("embedded")
     pair = true_pairs(1, (Kind.HAIR,))[0].pair(128, prompts=False)

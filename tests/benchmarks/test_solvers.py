@@ -85,6 +85,7 @@ SHORT_DESCENT = Contender(
 SHOOTING = Contender("shooting", by_geodesic(Shooting(segments=2)))
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     "contender",
     [FLOW, PUBLISHED, SHORT_DESCENT, ENERGY, pytest.param(SHOOTING, marks=pytest.mark.slow)],
@@ -180,6 +181,7 @@ def test_verdicts(right: bool, result: dg.Result, verdict: tuple[int, ...]):
     assert row.honest_bars == 0  # it is off by more than three error bars
 
 
+@pytest.mark.whole
 def test_costs_of_reaching_a_gap():
     known = KNOWN["three components"]
     row = compare(known.name, False, stacked([known.make()]), FLOW, vector(known.length))

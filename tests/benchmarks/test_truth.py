@@ -102,6 +102,7 @@ def test_the_detour_is_one_for_the_truth_and_nought_for_a_cross_fade() -> None:
     assert detour(torch.tensor([[1.0, 1, 5], [3, 1, 5]]), true, ends) == pytest.approx(0.5)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("kind", [Kind.TURN, Kind.EXPRESSION], ids=lambda k: k.value)
 def test_factors_are_read_where_they_are(kind: Kind, turn: TruePair) -> None:
     pair = turn if kind is Kind.TURN else true_pairs(1, [kind])[0]
@@ -129,6 +130,7 @@ def test_what_an_autoencoder_does_is_taken_off(turn: TruePair) -> None:
     assert float(fit.drift.max()) < 0.05 < float(near.fit(blurred).drift.min())
 
 
+@pytest.mark.whole
 def test_true_frames_pass_and_a_cross_fade_does_not(turn: TruePair) -> None:
     way = true_way(turn, Plain(), SIZE, 7)
     true = torch.cat([way.dense[:1], way.true, way.dense[-1:]])

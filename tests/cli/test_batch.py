@@ -19,6 +19,7 @@ QUICK = ("--path", "slerp", "--frames", "3", "--steps", "5", "--film-only", "--n
 RUN = (*QUICK, "--size", "32", "--workers", "1", "-o", "out")
 
 
+@pytest.mark.whole
 def test_a_batch_from_beginning_to_end(geodesic: Geodesic, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "pairs.csv").write_text(
         f"a,b,name\n{folder}/a.png,{folder}/b.png,[ab]\n{folder}/b.png,{folder}/none.png,gone\n"
@@ -105,6 +106,7 @@ def test_the_settings_of_a_run_can_be_taken_for_a_batch(
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["done"] == 1
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_batch_leaves_a_clean_folder(
     folder: Path, tmp_path: Path, signum: signal.Signals

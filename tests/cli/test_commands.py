@@ -94,6 +94,7 @@ def listed(said: Said) -> list[str]:
     return [file.name for file in files]
 
 
+@pytest.mark.whole
 def test_interpolate(geodesic: Geodesic, folder: Path, runs: Path) -> None:
     out = runs / "morph"
     command = ["interpolate", "a.png", "b.png", "-o", out, "--format", "mp4,gif", "--frames", "3"]
@@ -113,6 +114,7 @@ def test_interpolate(geodesic: Geodesic, folder: Path, runs: Path) -> None:
     assert listed(geodesic(*command, *QUICK, "--overwrite", cwd=folder))
 
 
+@pytest.mark.whole
 def test_interpolate_through_several_images(geodesic: Geodesic, folder: Path, runs: Path) -> None:
     out = runs / "chain"
     command = ["interpolate", "a.png", "b.png", "c.png", "-o", out, "--frames", "5"]
@@ -122,6 +124,7 @@ def test_interpolate_through_several_images(geodesic: Geodesic, folder: Path, ru
     assert len(result["keyframes"]) == 3
 
 
+@pytest.mark.whole
 def test_extrapolate(geodesic: Geodesic, folder: Path, runs: Path) -> None:
     command = ["extrapolate", "a.png", "-o", runs / "ray", "--frames", "3", "--ray-steps", "4"]
     said = geodesic(*command, "--random", "3", *QUICK, cwd=folder)
@@ -133,6 +136,7 @@ def test_extrapolate(geodesic: Geodesic, folder: Path, runs: Path) -> None:
     assert "chord goes with towards" in other.error
 
 
+@pytest.mark.whole
 def test_distance(geodesic: Geodesic, folder: Path, runs: Path) -> None:
     images = ["a.png", "b.png", "c.png"]
     said = geodesic("distance", *images, "-o", runs / "matrix", *QUICK, cwd=folder)
@@ -155,6 +159,7 @@ def test_distance_under_other_metrics(geodesic: Geodesic, folder: Path, runs: Pa
     assert "metric" in wrong.error
 
 
+@pytest.mark.whole
 def test_density(geodesic: Geodesic, folder: Path, runs: Path) -> None:
     command = ["density", "a.png", *QUICK, "--probes", "6", "--rtol", "0.05"]
     table = geodesic(*command, cwd=folder)
@@ -171,6 +176,7 @@ def test_density(geodesic: Geodesic, folder: Path, runs: Path) -> None:
         assert (folder / "a.png").read_bytes() == picture
 
 
+@pytest.mark.whole
 def test_compare_and_evaluate(geodesic: Geodesic, folder: Path, runs: Path) -> None:
     command = ["compare", "a.png", "b.png", "-o", runs / "table", "--frames", "3", *QUICK]
     said = geodesic(*command, "-m", "slerp", "-m", "natural:strength=0", cwd=folder)
@@ -197,6 +203,7 @@ def test_estimate(geodesic: Geodesic, folder: Path) -> None:
     assert f"≤ {told['nfe']}" in table.out
 
 
+@pytest.mark.whole
 def test_names_with_brackets_are_shown_as_they_are(
     geodesic: Geodesic, folder: Path, tmp_path: Path
 ) -> None:

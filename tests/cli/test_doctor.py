@@ -16,6 +16,7 @@ from diffusion_geodesics.version import __version__
 from tests.cli.conftest import Geodesic
 
 
+@pytest.mark.whole
 def test_everything_is_looked_at(geodesic: Geodesic, tmp_path: Path) -> None:
     said = geodesic("doctor", cwd=tmp_path)
     assert said.status == 0, said.out
@@ -69,6 +70,7 @@ def test_a_folder_that_cannot_be_written_is_named(
     assert f"{tmp_path}: Permission denied; choose a folder of your own" in said.out
 
 
+@pytest.mark.whole
 def test_the_demo_is_a_morph_with_options(geodesic: Geodesic, tmp_path: Path) -> None:
     few = ["--frames", "3", "--steps", "4", "--size", "64", "--path", "slerp", "--film-only"]
     said = geodesic("demo", *few, "--format", "gif", cwd=tmp_path)

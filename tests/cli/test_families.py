@@ -21,6 +21,8 @@ from tests.tiny.flux import tiny_flux
 from tests.tiny.pixart import tiny_pixart
 from tests.tiny.sd3 import tiny_sd3
 
+pytestmark = pytest.mark.whole
+
 QUICK = ("--level", "0.5", "--steps", "4", "--max-steps", "2", "--frames", "3", "--film-only")
 
 FAMILIES: dict[str, tuple[Callable[[Path], Any], str, tuple[str, ...]]] = {

@@ -44,6 +44,7 @@ LIGHT = (
 """Commands that only help or complain."""
 
 
+@pytest.mark.whole
 def test_help_and_complaints_import_nothing_heavy(folder: Path) -> None:
     """One process for all: the first to import something is named."""
     program = f"""
@@ -96,6 +97,7 @@ for encoding in ("cp1252", "ascii", "latin-1", "cp932"):
     assert shown.stdout.count(b"--strength") == shown.stdout.count(b"ENDED") == 4
 
 
+@pytest.mark.whole
 def test_a_file_name_that_is_no_text(folder: Path, tmp_path: Path) -> None:
     """Under a C locale, which has no UTF-8."""
     name = b"caf\xe9.png"

@@ -10,6 +10,8 @@ from PIL import Image, ImageChops
 
 from tests.cli.conftest import Geodesic
 
+pytestmark = pytest.mark.whole
+
 QUICK = ("--steps", "4", "--level", "0.5", "--model", "model")
 
 

@@ -66,6 +66,7 @@ def test_names_are_taken_from_the_working_and_the_home_directory(
         assert open_clip(name).count == 12
 
 
+@pytest.mark.whole
 def test_names_are_read_and_shown_under_the_posix_locale(mp4: Path, tmp_path: Path) -> None:
     paths = [os.fsencode(tmp_path) + b"/" + n for n in (b"caf\xe9.mp4", "é猫.mp4".encode())]
     for path in paths:

@@ -119,6 +119,7 @@ def check_inputs(node: Any, inputs: dict[str, Any]) -> None:
             assert options[0]["min"] <= inputs[name] <= options[0]["max"]
 
 
+@pytest.mark.whole
 def test_nothing_of_comfyui_is_imported() -> None:
     code = (
         f"import sys; sys.path.insert(0, {str(PACK.parent)!r}); import comfyui; print(*sys.modules)"
@@ -138,6 +139,7 @@ def test_every_node_is_declared_in_full(pack: ModuleType) -> None:
             assert isinstance(kind, str | list)
 
 
+@pytest.mark.whole
 def test_a_morph_of_a_batch(
     pack: ModuleType, server: Server, model: str, batch: torch.Tensor
 ) -> None:

@@ -111,6 +111,7 @@ def test_names_say_what_is_interpolated() -> None:
     assert not AttentionInterpolation().prompted
 
 
+@pytest.mark.whole
 def test_the_embedded_model_compares_with_it() -> None:
     examples = Path(__file__).parents[2] / "examples"
     first, last = (load_image(examples / f"portrait_{k}.png") for k in "ab")

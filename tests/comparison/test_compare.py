@@ -114,6 +114,7 @@ def test_several_pairs_are_compared_as_one_by_one(done: ComparisonResult) -> Non
                     )
 
 
+@pytest.mark.whole
 def test_a_stopped_comparison_goes_on_where_it_was(done: ComparisonResult, tmp_path: Path) -> None:
     def stop(event: Event) -> None:
         if event.done == 1:

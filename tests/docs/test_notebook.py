@@ -12,6 +12,8 @@ from nbclient import NotebookClient
 
 from tests.docs.pages import ROOT
 
+pytestmark = pytest.mark.whole
+
 NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
 
 

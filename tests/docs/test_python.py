@@ -10,6 +10,8 @@ import pytest
 from tests.docs.pages import PAGES, ROOT, SKIP, name_of, python_blocks
 from tests.tiny_pipelines import tiny_pipeline
 
+pytestmark = pytest.mark.whole
+
 REPLACED = {
     '"owner/name"': '"model"',
     '"sd21"': '"model"',

@@ -17,6 +17,8 @@ from diffusion_geodesics.images import psnr
 from diffusion_geodesics.models.array_level import NoiseWarning
 from tests.examples.running import load, run
 
+pytestmark = pytest.mark.whole
+
 
 def portrait(folder: Path, side: int, kind: Image.Resampling) -> Tensor:
     """The astronaut's, grey, (1, 1, side, side) with values in [0, 1]."""

@@ -13,6 +13,8 @@ from PIL import Image
 
 from tests.examples.running import load, run
 
+pytestmark = pytest.mark.whole
+
 solids, shapes = load("solids"), load("shapes")
 
 

@@ -12,6 +12,8 @@ from scipy.io import wavfile
 
 from tests.examples.running import load, run
 
+pytestmark = pytest.mark.whole
+
 notes = load("notes")
 
 

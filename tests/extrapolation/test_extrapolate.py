@@ -86,6 +86,7 @@ def test_every_direction_gives_a_film(direction: Direction, clip: bool) -> None:
     assert float(done.growth[0]) == 1
 
 
+@pytest.mark.whole
 def test_a_ray_towards_an_image_arrives_there() -> None:
     done = run(Towards(B), frames=5, ray_steps=8, refinements=8)
     assert done.arrival is not None
@@ -95,6 +96,7 @@ def test_a_ray_towards_an_image_arrives_there() -> None:
     assert run(Towards(B), t_max=0.5).arrival is None, "it ends before"
 
 
+@pytest.mark.whole
 def test_without_strength_it_is_the_straight_continuation() -> None:
     bent = run(Towards(B), strength=30.0, film_only=False)
     assert bent.straight_frames is not None
@@ -108,12 +110,14 @@ def test_without_strength_it_is_the_straight_continuation() -> None:
     assert float((bent.straight_frames[-1] - bent.frames[-1]).abs().max()) > 1e-3
 
 
+@pytest.mark.whole
 def test_random_directions_follow_their_seed() -> None:
     one, same, other = (run(RandomTangent(s)).frames for s in (1, 1, 2))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
 
 
+@pytest.mark.whole
 def test_a_random_score_has_no_growth_and_no_error() -> None:
     options: dict[str, Any] = {"prompt": "abc", "integrator": "published", "alpha": 0.1}
     options["score"] = "published-random"
@@ -129,6 +133,7 @@ def test_a_random_score_has_no_growth_and_no_error() -> None:
     assert not torch.equal(fixed.frames, done.frames)
 
 
+@pytest.mark.whole
 def test_the_prompt_becomes_another_one_along_the_ray() -> None:
     still = run(RandomTangent(3), prompt="abc", strength=30.0)
     done = run(RandomTangent(3), prompt="abc", end_prompt="abcdefgh", strength=30.0)
@@ -181,6 +186,7 @@ def test_an_observer_that_raises_cancels_it() -> None:
         extrapolate(MODEL, A, RandomTangent(), QUICK, observer=stop)
 
 
+@pytest.mark.whole
 def test_remedies_are_named_in_the_result_and_its_warnings() -> None:
     done = run(RandomTangent(), ascent_steps=1, ascent_size=0.05)
     assert done.applied[0] == "after each frame 1 steps of 0.05 σ²s towards higher density"

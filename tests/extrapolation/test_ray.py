@@ -206,6 +206,7 @@ def test_the_direction_is_estimated_anew_as_often_as_asked() -> None:
     assert_close(speed, speed[:1].expand(len(speed)))
 
 
+@pytest.mark.whole
 def test_a_ray_that_leaves_the_typical_set_is_begun_anew_with_half_the_strength() -> None:
     a, b = two_points()
     launch = sideways(a, b, 0.8)
@@ -220,6 +221,7 @@ def test_a_ray_that_leaves_the_typical_set_is_begun_anew_with_half_the_strength(
     assert_close(halved.latents, alone.latents)
 
 
+@pytest.mark.whole
 def test_pieces_between_frames_are_one_ray() -> None:
     """Stopping at every frame for a remedy that does nothing changes nothing."""
     a, b = two_points()

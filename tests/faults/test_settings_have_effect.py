@@ -92,6 +92,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return found
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("job", "settings"),
     [

@@ -25,6 +25,8 @@ from diffusion_geodesics import (
 )
 from diffusion_geodesics.directions import Past
 
+pytestmark = pytest.mark.whole
+
 HERE = Path(__file__).parent
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PORTRAITS = (EXAMPLES / "portrait_a.png", EXAMPLES / "portrait_b.png")

@@ -78,6 +78,7 @@ def photos() -> list[Image.Image]:
     return [Image.fromarray(p) for p in pixels]
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     "family",
     [pytest.param(f, marks=[pytest.mark.slow] if i >= QUICK else []) for i, f in enumerate(MAKERS)],
@@ -100,6 +101,7 @@ def test_a_saved_pipeline_loads_and_morphs_as_the_one_in_memory(
     assert_close(got.frames, expected, atol=1e-3, rtol=0)
 
 
+@pytest.mark.whole
 def test_output_types_callbacks_and_generator(saved: Path, photos: list[Image.Image]) -> None:
     pipe, seen = load(saved), []
 
@@ -119,6 +121,7 @@ def test_output_types_callbacks_and_generator(saved: Path, photos: list[Image.Im
     assert result.costs.total.nfe > 0
 
 
+@pytest.mark.whole
 def test_cancelled_from_outside_the_callback(saved: Path, photos: list[Image.Image]) -> None:
     pipe = load(saved)
 

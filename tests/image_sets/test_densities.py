@@ -67,6 +67,7 @@ def test_bits_are_those_of_the_pixels_own_bins(done: DensitiesResult) -> None:
     assert json.dumps(rows)
 
 
+@pytest.mark.whole
 def test_a_batch_of_images_is_as_one_by_one(done: DensitiesResult) -> None:
     for k, image in enumerate(IMAGES[:2]):
         alone = image_densities(MODEL, [image], QUICK, trace=SIGNS, rtol=1e-5, prompt="ab")
@@ -93,6 +94,7 @@ def test_few_probes_are_warned_of_and_an_exact_trace_is_not(done: DensitiesResul
     assert many.warnings == ()
 
 
+@pytest.mark.whole
 def test_of_latents_bits_are_per_latent_dimension(tmp_path: Path) -> None:
     model = from_pipeline(tiny_pipeline(tmp_path))
     images = [picture(k, 32, 32) for k in range(2)]

@@ -90,6 +90,7 @@ def test_costs_and_progress_are_reported() -> None:
     assert solve[-1].done == solve[-1].total == 3
 
 
+@pytest.mark.whole
 def test_a_run_that_was_stopped_goes_on_from_its_file(
     done: DistancesResult, tmp_path: Path
 ) -> None:
@@ -127,6 +128,7 @@ def test_settings_that_cannot_be_used() -> None:
         DistanceSettings.of(score="published-random", negative="x")
 
 
+@pytest.mark.whole
 def test_every_metric_at_once(done: DistancesResult) -> None:
     found = image_distances(MODEL, IMAGES, QUICK, metric="all", edge=8)
     assert list(found.matrices) == [name for name in MetricName if name is not MetricName.ALL]

@@ -35,6 +35,7 @@ def noised(model: DiffusionModel, images: Images) -> Noised:
     return invert(run, encode(run, model, pictures, QUICK.prompts), QUICK.inversion)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     "method",
     [
@@ -56,6 +57,7 @@ def test_a_batch_of_pairs_is_each_pair_alone(noised: Noised, method: Slerp) -> N
         assert_close(own[[0, -1]], noised.latents[list(pair)])
 
 
+@pytest.mark.whole
 def test_figures_add_up(model: DiffusionModel, images: Images, chain: InterpolationResult) -> None:
     parts = [interpolate(model, images[i : i + 2], QUICK) for i in (0, 1)]
     assert len(chain.segments) == 2

@@ -23,6 +23,7 @@ SOLVED = {"max_steps": 4, "allow_atypical": True}
 Images = tuple[Tensor, Tensor, Tensor]
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("keyframes", "changes"),
     [
@@ -104,6 +105,7 @@ def test_the_published_solver(model: DiffusionModel) -> None:
     assert full == PublishedDescent(gives_up=False)
 
 
+@pytest.mark.whole
 def test_optimised_embeddings_are_kept_by_content(
     model: DiffusionModel, images: Images, tmp_path: Path
 ) -> None:

@@ -58,6 +58,7 @@ def test_a_morph_has_every_figure(done: InterpolationResult) -> None:
     assert segment.density_disagreement == max(ends) - min(ends)
 
 
+@pytest.mark.whole
 def test_the_ends_are_the_images_as_the_model_reproduces_them(
     model: DiffusionModel, images: Images
 ) -> None:
@@ -69,6 +70,7 @@ def test_the_ends_are_the_images_as_the_model_reproduces_them(
     assert kept.keyframe_psnr == two.keyframe_psnr, "of the film before the pixels were put in"
 
 
+@pytest.mark.whole
 def test_evaluations_are_counted(
     model: DiffusionModel, images: Images, done: InterpolationResult
 ) -> None:
@@ -98,6 +100,7 @@ def test_it_is_deterministic(
     assert again.lengths == done.lengths
 
 
+@pytest.mark.whole
 def test_exchanging_the_images_reverses_the_path(model: DiffusionModel, images: Images) -> None:
     even = QUICK.updated(spacing=Spacing.PARAMETER, tol=1e-5)
     forth = interpolate(model, images[:2], even)
@@ -106,6 +109,7 @@ def test_exchanging_the_images_reverses_the_path(model: DiffusionModel, images: 
     assert back.distance == pytest.approx(forth.distance, rel=1e-3)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("path", list(PathName))
 @pytest.mark.parametrize("flat", [False, True])
 def test_every_path_keeps_its_ends(
@@ -126,6 +130,7 @@ def test_every_path_keeps_its_ends(
         assert torch.equal(strip.frames[[0, -1]], morph.frames[[0, -1]])
 
 
+@pytest.mark.whole
 def test_without_strength_the_geodesic_is_slerp(model: DiffusionModel, images: Images) -> None:
     even = QUICK.updated(strength=0.0, spacing=Spacing.PARAMETER)
     plain = interpolate(model, images[:2], even)

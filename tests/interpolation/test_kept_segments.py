@@ -85,6 +85,7 @@ def spent(result: InterpolationResult) -> list[int]:
     return [result.costs[name].nfe for name in ("solve", "measure", "decode")]
 
 
+@pytest.mark.whole
 def test_a_segment_comes_back_as_it_was(model: DiffusionModel, images: list[Tensor]) -> None:
     natural = QUICK.updated(path="natural", film_only=False)
     (segment,) = interpolate(model, images[:2], natural).segments
@@ -101,6 +102,7 @@ def test_only_what_segments_are_made_of_is_kept() -> None:
         entry_of((1, Path()))
 
 
+@pytest.mark.whole
 def test_the_same_film_again_costs_no_solving(
     model: DiffusionModel, images: list[Tensor], folder: Path, done: InterpolationResult
 ) -> None:
@@ -114,6 +116,7 @@ def test_the_same_film_again_costs_no_solving(
     assert torch.equal(alone.frames, done.frames)
 
 
+@pytest.mark.whole
 def test_a_group_is_taken_whole_or_not_at_all(
     model: DiffusionModel, images: list[Tensor], folder: Path, done: InterpolationResult
 ) -> None:

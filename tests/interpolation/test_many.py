@@ -16,6 +16,7 @@ SLERP = {"frames": 3, "steps": 5, "refinements": 1, "size": 32}
 QUICK = {**SLERP, "max_steps": 4, "intervals": (4,)}
 
 
+@pytest.mark.whole
 def test_each_is_what_it_is_alone(model: StableDiffusionModel, images: Images) -> None:
     a, b, c = images
     square = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(5))

@@ -32,6 +32,7 @@ def masks(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.whole
 def test_what_is_black_stays(model: DiffusionModel, masks: Path) -> None:
     images = pictures(3, SIZE, SIZE)
     done = interpolate(model, images, QUICK, mask=masks / "m.png", loop=True, frames=6)

@@ -132,6 +132,7 @@ def test_the_distance_is_that_of_the_geodesic_which_is_solved_for_beside(
         assert_close(own, other)
 
 
+@pytest.mark.whole
 def test_without_strength_it_is_the_warped_path(model: DiffusionModel, images: Images) -> None:
     """Nothing is solved, and the path is the chord of the moving frame."""
     free = interpolate(model, images[:2], QUICK, strength=0.0)
@@ -153,6 +154,7 @@ def test_without_strength_it_is_the_warped_path(model: DiffusionModel, images: I
     assert_close(segment(slightly).profile.path.latent(t), path.latent(t), rtol=0, atol=1e-4)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     "changes",
     [{"flat": True}, {"score": ScoreKind.SDS, "window_nodes": 2, "prompt": "ab"}],
@@ -172,6 +174,7 @@ def test_other_geometries_are_warped_as_well(
     assert float((morph.frames[1] - plain.frames[1]).abs().max()) > 1e-3
 
 
+@pytest.mark.whole
 def test_it_is_deterministic_and_reports_each_stage(
     model: DiffusionModel, images: Images, done: InterpolationResult
 ) -> None:
@@ -221,6 +224,7 @@ def test_a_film_alone_is_the_same_film(
 # Without features
 
 
+@pytest.mark.whole
 def test_a_model_without_features_says_so_and_bends_about_the_great_circle() -> None:
     noise = torch.rand(2, 3, 16, 24, generator=torch.Generator().manual_seed(3))
     settings = QUICK.updated(size=(8, 12), allow_atypical=True)

@@ -75,6 +75,7 @@ def test_a_copy_of_its_folder_is_the_same_model(model: EmbeddedModel, folder: Pa
     assert torch.equal(model.codec(128, 128).decode(x), copy.codec(128, 128).decode(x))
 
 
+@pytest.mark.whole
 def test_no_model_library_is_imported_without_a_prompt() -> None:
     program = (
         "import sys, torch\n"

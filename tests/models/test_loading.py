@@ -62,6 +62,7 @@ def test_damaged_and_foreign_folders_are_refused_in_one_line(folder: Path, tmp_p
     assert "check that the folder is complete" in refusal(part)
 
 
+@pytest.mark.whole
 def test_names_are_checked_before_any_model_library_is_imported() -> None:
     program = (
         "import sys\n"

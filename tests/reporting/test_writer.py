@@ -281,6 +281,7 @@ def test_files_may_be_read_by_whoever_may_read_the_folder(folder: Path) -> None:
         assert stat.S_IMODE(path.stat().st_mode) & 0o444 == allowed
 
 
+@pytest.mark.whole
 def test_two_reports_of_the_same_data_are_the_same_bytes(
     folder: Path, job: str, tmp_path: Path
 ) -> None:
@@ -336,6 +337,7 @@ def test_text_is_shown_as_it_is_wherever_it_stands(tmp_path: Path) -> None:
     assert "\x07" not in page.words
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     "text",
     [os.fsdecode(b"caf\xe9.png"), "\ud800", "مرحبا", "a\u202eb", "🙂", "_hidden", "", "x" * 5000],

@@ -102,6 +102,7 @@ def settings_of(chosen: tuple[type[JobSettings], dict[str, Any]]) -> JobSettings
         raise
 
 
+@pytest.mark.whole
 @settings(max_examples=80)
 @given(choices())
 def test_settings_to_a_file_and_back(chosen: tuple[type[JobSettings], dict[str, Any]]) -> None:

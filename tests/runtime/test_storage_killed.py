@@ -21,6 +21,8 @@ from diffusion_geodesics.runtime.storage import check_folder
 from tests.runtime.sandbox import mount_tmpfs, run_in_child, tree
 from tests.runtime.test_storage import RUN, text_of, write
 
+pytestmark = pytest.mark.whole
+
 
 @pytest.fixture(params=["beside", "inside"])
 def placement(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:

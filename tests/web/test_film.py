@@ -34,6 +34,7 @@ def made(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> FilmOutcome:
     return work(load_model(folder / "model"), lambda event: None)
 
 
+@pytest.mark.whole
 def test_an_mp4_is_made_whatever_was_asked_for(made: FilmOutcome) -> None:
     assert Path(made.film).read_bytes()[4:8] == b"ftyp"
     names = [Path(file).name for file in made.files]

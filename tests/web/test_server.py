@@ -116,6 +116,7 @@ assert [name for name in client.view_api(return_format="dict")["named_endpoints"
     assert ran.returncode == 0, ran.stderr + server.log.read_text()
 
 
+@pytest.mark.whole
 def test_the_page_is_served_to_this_machine_and_its_programs(server: Server) -> None:
     """One test, so that no worker starts a second server for a part of it."""
     the_page_answers_and_asks_nobody_else(server)
@@ -126,6 +127,7 @@ def test_the_page_is_served_to_this_machine_and_its_programs(server: Server) -> 
     the_example_of_the_documentation_makes_a_film(server)
 
 
+@pytest.mark.whole
 def test_it_is_not_open_to_other_machines_without_a_password(folder: Path) -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "diffusion_geodesics", "web", "--host", "0.0.0.0", "--no-browser"],

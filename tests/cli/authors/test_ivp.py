@@ -96,6 +96,7 @@ def test_a_wrong_file_is_refused_in_one_line(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.whole
 def test_a_file_is_run_and_options_go_before_it(
     geodesic: Geodesic, folder: Path, tmp_path: Path
 ) -> None:
