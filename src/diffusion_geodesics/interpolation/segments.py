@@ -54,7 +54,7 @@ def segment_keys(
     shared = content_key(
         (__version__, model.hash, str(model.dtype), model.device.type),
         (settings.path, settings.metric, settings.solve, settings.inversion, settings.film_only),
-        (encoded.negative, encoded.null, encoded.prompts.blend),
+        (encoded.negative, encoded.null, encoded.prompts.blend, settings.excess_used),
     )
     images = [content_key(x, c) for x, c in zip(encoded.images, encoded.conditions, strict=True)]
     return [content_key(shared, images[i], images[j]) for i, j in pairs]

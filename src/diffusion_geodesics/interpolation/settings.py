@@ -60,7 +60,8 @@ class PathName(Enum):
     """Which path joins two images."""
 
     NATURAL = "natural"
-    """Warped along correspondences of the images, and bent by the density about that path."""
+    """Warped along correspondences of the images, bent by the density about that path, and sampled
+    where the warped images are improbable."""
     GEODESIC = "geodesic"
     """The probability density geodesic."""
     SLERP = "slerp"

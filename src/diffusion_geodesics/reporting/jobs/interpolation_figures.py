@@ -26,7 +26,8 @@ TITLES: Mapping[PathName, Shown] = {
     PathName.NATURAL: Shown(
         "A natural morph",
         "natural morph",
-        "Warped along correspondences of the images and bent by the density",
+        "Warped along correspondences of the images, bent by the density, and sampled where the "
+        "warped images are improbable",
     ),
     PathName.GEODESIC: Shown(
         "A density geodesic", "geodesic", "The shortest path through probable images"
