@@ -28,7 +28,8 @@ from diffusion_geodesics.comparison.baselines import FullNoise, PixelBlend
 from diffusion_geodesics.comparison.compare import context_of
 from diffusion_geodesics.comparison.rendered import Rendered
 from diffusion_geodesics.comparison.settings import ComparisonSettings
-from diffusion_geodesics.interpolation.paths import Lerp, Slerp
+from diffusion_geodesics.interpolation.paths import Lerp, Natural, Slerp
+from diffusion_geodesics.interpolation.settings import InterpolationMetric
 from diffusion_geodesics.measures import Better, PooledPixels, Quantity
 from diffusion_geodesics.runtime.cost import Counts
 from diffusion_geodesics.runtime.run import Run
@@ -212,6 +213,18 @@ def test_only_the_frames_between_are_denoised_and_the_ends_once() -> None:
     elsewhere = PacedOnce(FullNoise()).path(context, pair.name)
     assert isinstance(elsewhere, PacedPath)
     assert elsewhere.guess is None
+
+
+def test_of_a_natural_path_the_ends_are_the_images_through_the_autoencoder() -> None:
+    model = load_model("embedded")
+    pair = true_pairs(1, (Kind.HAIR,))[0].pair(128, prompts=False)
+    context = context_of(model, pair, ComparisonSettings.of(frames=5, level=0.1, steps=10))
+    path = PacedOnce(AtLevel(Natural(InterpolationMetric(strength=0.0)))).path(context, pair.name)
+    assert isinstance(path, PacedPath)
+    film = path.frames(context.run, PooledPixels(), 5)
+    through = context.noised.encoded.codec.decode(context.clean)
+    torch.testing.assert_close(film.frames[[0, -1]], through, rtol=0, atol=0.004)
+    assert film.cost.nfe == 3
 
 
 def asked(name: str = "main") -> Study:

@@ -20,6 +20,7 @@ from diffusion_geodesics.comparison.baselines import (
     OtherProgram,
     PixelBlend,
 )
+from diffusion_geodesics.comparison.compare import context_of
 from diffusion_geodesics.comparison.method import Context, Method
 from diffusion_geodesics.comparison.rendered import Rendered, eight_bits
 from diffusion_geodesics.comparison.settings import ComparisonSettings
@@ -40,7 +41,8 @@ from diffusion_geodesics.measures import PooledPixels
 from diffusion_geodesics.metric import Hinged
 from diffusion_geodesics.path import GreatArc
 from diffusion_geodesics.runtime.run import Run
-from tests.comparison.scenes import PROMPTED, context, fade, write_strip
+from tests.comparison.scenes import PROMPTED, context, fade, pair, write_strip
+from tests.correspondence.scenes import function_model
 
 BOTH = torch.tensor([0.0, 1.0], dtype=torch.float64)
 QUICK_METRIC = Metric(strength=2.0, score=ScoreKind.RATIO, flat=True)
@@ -182,6 +184,20 @@ class Halved(Method):
         own = context.at(context.noised.inversion.model_copy(update={"level": half}))
         path = GreatArc(own.ends[0], own.ends[1])
         return Rendered(lambda t: own.render(path(t), t), own_inversion=True)
+
+
+def test_the_mixture_of_a_natural_path_is_shown_but_with_guidance() -> None:
+    settings = PROMPTED.updated(size=(16, 24))
+    here = context_of(function_model(), pair(), settings)
+    plain, guided = AtLevel(Natural()), AtLevel(Natural(), 1.5)
+    found = plain.path(here, "pair")
+    assert found.mixture is not None
+    assert guided.path(here, "pair").mixture is None
+    assert AtLevel(Natural(excess=0.0)).path(here, "pair").mixture is None
+    before = here.run.costs["decode"].nfe
+    shown = found.render(BOTH)
+    assert here.run.costs["decode"].nfe == before, "the images themselves cost nothing"
+    assert_close(shown, here.noised.encoded.codec.decode(here.clean), rtol=0, atol=1e-5)
 
 
 def test_a_context_goes_to_another_level_and_the_cost_is_counted(here: Context) -> None:

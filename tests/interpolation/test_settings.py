@@ -49,6 +49,8 @@ def test_a_preset_that_there_is_not() -> None:
         ({"path": "hlerp", "allow_atypical": True}, "hlerp needs no solver"),
         ({"solver": "published", "tol": 0.1}, "schedule of its own"),
         ({"window": 0.1}, "has no window"),
+        ({"path": "geodesic", "excess": 0.2}, "no warped images"),
+        ({"excess": 0.2, "guidance": 2.0, "prompt": "ab"}, "all frames are samples"),
         ({"alpha": 0.1, "strength": 1.0}, "give one of them"),
     ],
     ids=lambda v: ",".join(v) if isinstance(v, dict) else "",

@@ -130,6 +130,12 @@ def test_the_images_themselves_are_shown_at_the_ends_and_samples_where_the_share
     assert_close(shown[1], sampled[1])
 
 
+def test_the_sampled_share_is_the_mean_over_path_and_image() -> None:
+    t = torch.linspace(0, 1, 2001, dtype=torch.float64)
+    weight = mixture().weight_at(t).mean((1, 2))
+    assert mixture().sampled == pytest.approx(float(torch.trapezoid(weight, t)), abs=1e-6)
+
+
 def test_parts_are_joined_in_order() -> None:
     t = torch.tensor([0.2, 0.7], dtype=torch.float64)
     joined = Mixed.cat([mixture().at(t[:1]), mixture().at(t[1:])])

@@ -49,6 +49,11 @@ class Mixture:
     clean: Spline  # z(t), clean latents (dim) through both images'
     weight: Float[Tensor, "nodes height width"]  # g at equal curve parameters; 0 at both ends
 
+    @property
+    def sampled(self) -> float:
+        """The share of the network's sample, averaged over the path and the image."""
+        return float(torch.trapezoid(self.weight.mean((1, 2)), dim=0)) / (len(self.weight) - 1)
+
     def weight_at(self, t: Float[Tensor, " frames"]) -> Float[Tensor, "frames height width"]:
         """The share of the network's sample at each cell, linear between the nodes."""
         place = t.to(self.weight) * (len(self.weight) - 1)

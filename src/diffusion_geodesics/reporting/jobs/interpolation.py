@@ -176,6 +176,7 @@ def _segment(segment: Segment) -> dict[str, object]:
         "distance_error": segment.distance_error,
         "log_density_disagreement": segment.density_disagreement,
         "moved": None if segment.matches is None else segment.matches.moved,
+        "sampled": None if segment.mixture is None else segment.mixture.sampled,
         "solver": _solved(segment.solution),
         "geodesic": _solved(segment.geodesic),
         "metamorphosis": None if segment.metamorphosis is None else asdict(segment.metamorphosis),

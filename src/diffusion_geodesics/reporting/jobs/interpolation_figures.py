@@ -78,6 +78,14 @@ def facts(result: InterpolationResult) -> Iterator[Fact]:
             "mean distance between places that correspond; the path follows them, and is shortest "
             "in no fixed metric",
         )
+    sampled = [s.mixture.sampled for s in result.segments if s.mixture is not None]
+    if sampled:
+        yield Fact(
+            "Sampled by the network",
+            f"{100 * sum(sampled) / len(sampled):.0f}%",
+            "of the film's area, where the warped images are less probable than both images; the "
+            "rest shows them as they are",
+        )
     lowest = {t.name: f"{min(t.y):+.1f}" for t in _traces(result, "log_density")}
     about = "; relative to the first image, at the noise level"
     yield _among("Log density, lowest", lowest, " nats", about)
