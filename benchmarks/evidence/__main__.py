@@ -17,7 +17,8 @@ import torch
 from benchmarks.evidence import digits
 from benchmarks.evidence.claims import reading
 from benchmarks.evidence.density import Weighing, weigh_all
-from benchmarks.evidence.figures import save_figures, save_strips
+from benchmarks.evidence.figures import save_figures, save_sheet, save_strips
+from benchmarks.evidence.methods import TRUTH
 from benchmarks.evidence.numbers import AGAINST
 from benchmarks.evidence.page import IMAGES, PAGE
 from benchmarks.evidence.page import page as page_of
@@ -41,6 +42,8 @@ from diffusion_geodesics.runtime.settings import flattened
 PLACE = RESULTS / "evidence"
 STRIPS = ("turn-000", "hair-000", "expression-000", "all-000")
 """Pairs whose frames are shown, beside those on which the default does worst."""
+SHOWN = 10
+"""Pairs of each kind that are shown from the worst on."""
 
 
 class Part(Enum):
@@ -58,7 +61,13 @@ def rendered(studies: list[Study], pool_size: int, images: Path) -> Data:
         work(jobs_of(studies, folder), pool)
         densities = weigh_all([Weighing(c, placed, folder) for c in placed.cases()], pool)
     tables = {study.name: table_of(folder, study) for study in studies}
-    failures = worst(tables[main.name], read_method(OURS).name)
+    ours = read_method(OURS).name
+    ranked = from_worst(tables[main.name], ours)
+    failures = [own[0] for own in ranked.values()]
+    known = {case.name: case for case in main.cases()}
+    for kind, own in ranked.items():
+        shown = [result_of(folder, main, known[name]).pairs[0] for name in own[:SHOWN]]
+        save_sheet(shown, (TRUTH, ours), images / f"evidence-{kind}.webp")
     for names, file in ((STRIPS, "evidence-strips.png"), (failures, "evidence-worst.webp")):
         cases = [c for c in main.cases() if c.name in names]
         strips = [result_of(folder, main, case).pairs[0] for case in cases]
@@ -66,7 +75,7 @@ def rendered(studies: list[Study], pool_size: int, images: Path) -> Data:
     data: Data = {
         "commit": commit(),
         "model": MODEL,
-        "ours": read_method(OURS).name,
+        "ours": ours,
         "settings": settings_of(main),
         "seconds": {s.name: round(seconds(folder, s)) for s in studies}
         | {"densities": round(sum(p["seconds"] for p in densities["pairs"]))},
@@ -77,8 +86,9 @@ def rendered(studies: list[Study], pool_size: int, images: Path) -> Data:
     return data | {"reading": reading(data)}
 
 
-def worst(table: Table, ours: str) -> list[str]:
-    """The pair of each kind on which the default is furthest behind the best baseline, in dB."""
+def from_worst(table: Table, ours: str) -> dict[str, list[str]]:
+    """The pairs of each kind, those first on which the default is furthest behind the best
+    baseline, in dB."""
     baselines = [b for b in AGAINST if b in table.methods]
     behind = {
         name: max(p[b].scores["truth"] for b in baselines) - p[ours].scores["truth"]
@@ -87,7 +97,7 @@ def worst(table: Table, ours: str) -> list[str]:
     kinds: dict[str, list[str]] = {}
     for name in behind:
         kinds.setdefault(name.rsplit("-", 1)[0], []).append(name)
-    return [max(own, key=lambda name: behind[name]) for own in kinds.values()]
+    return {kind: sorted(own, key=lambda name: -behind[name]) for kind, own in kinds.items()}
 
 
 def settings_of(study: Study) -> Data:

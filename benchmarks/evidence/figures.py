@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
 
 from benchmarks import rife
 from benchmarks.evidence.methods import TRUTH
 from benchmarks.evidence.numbers import AGAINST, methods, study, value, wins
 from benchmarks.record import Data
 from diffusion_geodesics.comparison.result import PairResult
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 MARKS = {"slerp": ("o", None), "lerp": ("o", "white"), rife.NAME: ("x", None)}
 """What stands for a baseline: a marker, and its face where it is not the method's colour."""
@@ -55,6 +62,35 @@ def save_strips(pairs: Sequence[tuple[PairResult, Sequence[str]]], path: Path) -
         whole.paste(sheet, (0, sum(s.height for s in sheets[:i])))
     path.parent.mkdir(parents=True, exist_ok=True)
     whole.save(path, optimize=True, quality=88)
+
+
+def save_sheet(pairs: Sequence[PairResult], names: Sequence[str], path: Path) -> None:
+    """Frames of some methods of many pairs, small, in two columns: row by row from the first."""
+    from PIL import Image
+
+    edge, gap = 56, 8
+    cells = [
+        [_row(pair.outcomes[name].frames, edge) for name in names if name in pair.outcomes]
+        for pair in pairs
+    ]
+    width, height = cells[0][0].width, len(names) * edge
+    lines = -(-len(cells) // 2)
+    size = 2 * width + gap, lines * (height + gap) - gap
+    whole = Image.new("RGB", size, "white")
+    for number, rows in enumerate(cells):
+        line, column = divmod(number, 2)
+        for k, row in enumerate(rows):
+            whole.paste(row, (column * (width + gap), line * (height + gap) + k * edge))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole.save(path, quality=82, method=6)
+
+
+def _row(frames: Tensor, edge: int) -> Image.Image:
+    """Frames side by side."""
+    from PIL import Image
+
+    levels = (torch.cat(list(frames), 2).permute(1, 2, 0) * 255).round().byte().cpu().numpy()
+    return Image.fromarray(levels).resize((edge * len(frames), edge), Image.Resampling.LANCZOS)
 
 
 def _low_high(told: Data) -> tuple[float, float]:

@@ -18,6 +18,7 @@ from benchmarks.evidence.numbers import (
     wins,
     with_interval,
 )
+from benchmarks.evidence.pairs import Kind
 from benchmarks.record import ROOT, Data, table, template
 
 PAGE = ROOT / "docs" / "evidence.md"
@@ -54,6 +55,7 @@ def page(rendered: Data, digits: Data | None) -> str:
         failing=[c for c in found if not c["holds"]],
         goal=found[0] if found else None,
         kinds=_kinds(rendered),
+        kinds_shown=[kind.value for kind in Kind],
         rival=rife.NAME in methods(study(rendered, "main")),
         means=lambda name, group="all pairs": means(rendered, study(rendered, name, group), SHOWN),
         along=lambda name: means(rendered, study(rendered, name), ALONG),

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from benchmarks import rife
-from benchmarks.evidence.__main__ import Part, Place, main
+from benchmarks.evidence.__main__ import Part, Place, from_worst, main
 from benchmarks.evidence.claims import CLAIMS, reading
-from benchmarks.evidence.figures import save_figures
+from benchmarks.evidence.figures import save_figures, save_sheet
 from benchmarks.evidence.methods import PacedOnce, PacedPath
 from benchmarks.evidence.numbers import number, percent, study, value, wins, with_interval
 from benchmarks.evidence.page import IMAGES, PAGE, page
@@ -27,6 +28,7 @@ from diffusion_geodesics.comparison.at_level import AtLevel
 from diffusion_geodesics.comparison.baselines import FullNoise, PixelBlend
 from diffusion_geodesics.comparison.compare import context_of
 from diffusion_geodesics.comparison.rendered import Rendered
+from diffusion_geodesics.comparison.result import Outcome, PairResult
 from diffusion_geodesics.comparison.settings import ComparisonSettings
 from diffusion_geodesics.interpolation.paths import Lerp, Natural, Slerp
 from diffusion_geodesics.interpolation.settings import InterpolationMetric
@@ -243,6 +245,29 @@ def table() -> Table:
             "lerp": Measured({"truth": 21.0 + (i % 2) * 2 * i}, looks, "failed" if i == 0 else ""),
         }
     return Table(["truth", "slerp", "lerp"], [quantity], pairs, 0.4, "truth")
+
+
+def test_pairs_are_ordered_from_the_worst_on() -> None:
+    found = from_worst(table(), "slerp")
+    assert sorted(found) == ["light", "turn"]
+    scores = table().pairs
+    for own in found.values():
+        truth = [{k: v.scores["truth"] for k, v in scores[name].items()} for name in own]
+        behind = [t["lerp"] - t["slerp"] for t in truth]
+        assert behind == sorted(behind, reverse=True)
+        assert len(own) == 4
+
+
+def test_a_sheet_shows_pairs_in_two_columns(tmp_path: Path) -> None:
+    images, white = torch.zeros(2, 3, 8, 8), torch.ones(3, 3, 8, 8)
+    outcomes = {"truth": Outcome(white, {}), "ours": Outcome(0 * white, {})}
+    pairs = [PairResult(str(i), images, outcomes) for i in range(3)]
+    save_sheet(pairs, ("truth", "ours"), tmp_path / "sheet.webp")
+    with Image.open(tmp_path / "sheet.webp") as sheet:
+        assert sheet.size == (2 * 3 * 56 + 8, 2 * (2 * 56 + 8) - 8)
+        grey = np.asarray(sheet.convert("L"))
+        assert grey[20, 20] > 250
+        assert grey[76, 20] < 5
 
 
 def test_a_study_is_presented_by_group_with_both_baselines() -> None:
