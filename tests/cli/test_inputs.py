@@ -18,9 +18,8 @@ from diffusion_geodesics.cli.estimate import EstimateCommand
 from diffusion_geodesics.cli.evaluate import EvaluateCommand
 from diffusion_geodesics.cli.extrapolate import ExtrapolateCommand
 from diffusion_geodesics.cli.interpolate import InterpolateCommand
-from diffusion_geodesics.cli.partial import KINDS, forget, place_beside
-from diffusion_geodesics.comparison import kept_pairs
-from diffusion_geodesics.interpolation import kept_segments
+from diffusion_geodesics.cli.partial import forget, place_beside
+from diffusion_geodesics.comparison.settings import KEPT_PAIRS
 from diffusion_geodesics.runtime.settings import JobSettings, SettingsError, flat_fields
 from tests.cli.conftest import Geodesic
 
@@ -137,8 +136,7 @@ def test_finished_pairs_are_kept_where_that_can_be(
 
 
 def test_files_of_others_among_finished_pairs_stay(tmp_path: Path) -> None:
-    assert {kept_pairs.KIND, kept_segments.KIND} == set(KINDS.values())
-    partial, kind = tmp_path / "out.partial", kept_pairs.KIND
+    partial, kind = tmp_path / "out.partial", KEPT_PAIRS
     (partial / kind).mkdir(parents=True)
     (partial / kind / "1.safetensors").touch()
     (partial / "mine").mkdir()

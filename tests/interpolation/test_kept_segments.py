@@ -15,9 +15,9 @@ from torch import Tensor
 
 from diffusion_geodesics.interpolation import segments as segments_module
 from diffusion_geodesics.interpolation.interpolate import interpolate
-from diffusion_geodesics.interpolation.kept_segments import KIND, entry_of, value_of
+from diffusion_geodesics.interpolation.kept_segments import entry_of, value_of
 from diffusion_geodesics.interpolation.result import InterpolationResult
-from diffusion_geodesics.interpolation.settings import InterpolationSettings
+from diffusion_geodesics.interpolation.settings import KEPT_SEGMENTS, InterpolationSettings
 from diffusion_geodesics.models import DiffusionModel
 from diffusion_geodesics.runtime.keyed_cache import KeyedCache
 from diffusion_geodesics.runtime.run import Event
@@ -120,7 +120,7 @@ def test_the_same_film_again_costs_no_solving(
 def test_a_group_is_taken_whole_or_not_at_all(
     model: DiffusionModel, images: list[Tensor], folder: Path, done: InterpolationResult
 ) -> None:
-    cache, solved = KeyedCache(folder, KIND), []
+    cache, solved = KeyedCache(folder, KEPT_SEGMENTS), []
     for key in list(cache.keys()):
         held = cache.get(key)
         assert held is not None
@@ -140,7 +140,7 @@ def test_a_group_is_taken_whole_or_not_at_all(
 def test_a_damaged_entry_is_computed_again(
     model: DiffusionModel, images: list[Tensor], folder: Path, done: InterpolationResult
 ) -> None:
-    for file in (folder / KIND).iterdir():
+    for file in (folder / KEPT_SEGMENTS).iterdir():
         file.write_bytes(file.read_bytes()[:-40])
     again = interpolate(model, images, QUICK, resume=folder)
     assert torch.equal(again.frames, done.frames)

@@ -13,8 +13,7 @@ import pytest
 
 from diffusion_geodesics.interpolation import segments
 from diffusion_geodesics.interpolation.interpolate import interpolate
-from diffusion_geodesics.interpolation.kept_segments import KIND
-from diffusion_geodesics.interpolation.settings import InterpolationSettings
+from diffusion_geodesics.interpolation.settings import KEPT_SEGMENTS, InterpolationSettings
 from diffusion_geodesics.models import DiffusionModel
 from diffusion_geodesics.reporting.save import save
 from tests.interpolation.test_loops import pictures
@@ -44,7 +43,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def nodes(folder: Path) -> dict[str, int]:
     """The files of finished segments, with numbers that change when they are written again."""
-    kept = folder.with_name(f"{folder.name}.partial") / KIND
+    kept = folder.with_name(f"{folder.name}.partial") / KEPT_SEGMENTS
     return {f.name: f.stat().st_ino for f in kept.glob("[!.]*")} if kept.exists() else {}
 
 
@@ -75,7 +74,7 @@ def test_killed_at_random_moments(
             times += 1
         else:  # finished before it was killed: the next one begins anew
             assert contents(killed) == contents(calm)
-            for file in (killed.with_name("killed.partial") / KIND).iterdir():
+            for file in (killed.with_name("killed.partial") / KEPT_SEGMENTS).iterdir():
                 file.unlink()
             before = {}
         after = nodes(killed)

@@ -5,20 +5,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-KINDS = {"pairs": "compared-pair-2", "segments": "film-segment-2"}
-"""The folder of each kind of finished work, as the jobs name it; they are not imported for it."""
-
 
 @contextmanager
 def kept_work(folder: Path, what: str, *, file: bool = False) -> Iterator[Path | None]:
-    """The folder, or file, that keeps finished work of a kind in `KINDS` while a run writes another
-    folder. It is gone when the body has ended well; None where nothing can be made there."""
+    """The folder, or file, that keeps finished pairs or segments while a run writes another folder.
+    It is gone when the body has ended well; None where nothing can be made there."""
     from diffusion_geodesics.cli.console import say
+    from diffusion_geodesics.comparison.settings import KEPT_PAIRS
+    from diffusion_geodesics.interpolation.settings import KEPT_SEGMENTS
 
-    kind, partial = (
-        KINDS[what],
-        place_beside(folder, ".partial.safetensors" if file else ".partial"),
-    )
+    kind = KEPT_SEGMENTS if what == "segments" else KEPT_PAIRS
+    partial = place_beside(folder, ".partial.safetensors" if file else ".partial")
     try:
         yield partial
     except BaseException:

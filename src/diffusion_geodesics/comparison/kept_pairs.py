@@ -9,12 +9,11 @@ import torch
 
 from diffusion_geodesics.comparison.pairs import Pair
 from diffusion_geodesics.comparison.result import Outcome, PairResult
+from diffusion_geodesics.comparison.settings import KEPT_PAIRS
 from diffusion_geodesics.images import ImageSource, read_image
 from diffusion_geodesics.runtime.content_key import content_key
 from diffusion_geodesics.runtime.keyed_cache import CacheEntry, KeyedCache
 from diffusion_geodesics.runtime.paths import expand
-
-KIND = "compared-pair-2"
 
 
 @final
@@ -32,7 +31,7 @@ class KeptPairs:
         """The result of a pair, computed and kept if it is not there."""
         if self.folder is None:
             return compute()
-        cache, key = KeyedCache(expand(self.folder), KIND), self._key(pair)
+        cache, key = KeyedCache(expand(self.folder), KEPT_PAIRS), self._key(pair)
         entry = cache.get(key)
         if entry is not None:
             return _result(pair, entry)

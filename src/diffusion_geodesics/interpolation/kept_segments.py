@@ -21,6 +21,7 @@ from torch import Tensor
 from diffusion_geodesics.bvp import GivenUp, Result, Solution, Start, Step
 from diffusion_geodesics.correspondence import Matches
 from diffusion_geodesics.interpolation.result import ImageDistance, Segment
+from diffusion_geodesics.interpolation.settings import KEPT_SEGMENTS
 from diffusion_geodesics.latents.coordinates import Ambient, MovingFrame, Shell
 from diffusion_geodesics.latents.encode import Noised
 from diffusion_geodesics.latents.mixture import Mixture
@@ -31,7 +32,6 @@ from diffusion_geodesics.path import GreatArc, Line, Spline
 from diffusion_geodesics.runtime.diagnostic import Diagnostic
 from diffusion_geodesics.runtime.keyed_cache import CacheEntry, DamagedEntryError, KeyedCache
 
-KIND = "film-segment-3"
 _CLASSES: Mapping[str, type[Any]] = {
     kind.__name__: kind
     for kind in (
@@ -63,7 +63,7 @@ class KeptSegments:
     @staticmethod
     def within(folder: str | os.PathLike[str] | None, noised: Noised) -> KeptSegments:
         """The cache in a folder; none without one."""
-        cache = None if folder is None else KeyedCache(Path(folder), KIND)
+        cache = None if folder is None else KeyedCache(Path(folder), KEPT_SEGMENTS)
         return KeptSegments(cache, noised.latents.device)
 
     def notes(self, keys: Sequence[str]) -> tuple[Diagnostic, ...]:

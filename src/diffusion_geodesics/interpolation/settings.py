@@ -39,6 +39,8 @@ SOLVER = (
 """Settings that matter only where a boundary value problem is solved."""
 
 
+KEPT_SEGMENTS = "film-segment-3"
+"""The kind of finished segments in a cache, with the version of their form."""
 EXCESS = 0.1
 """Relative excess of the denoising error from which on the network's sample is shown."""
 
