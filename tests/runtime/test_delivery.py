@@ -138,11 +138,12 @@ def test_sweeping_leaves_what_is_in_use(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_others_delete_when_it_is_empty(tmp_path: Path) -> None:
-    """One process makes and sweeps, another one sweeps all the time."""
+    """One process makes and sweeps, another one sweeps all the time, with breaths so short that they
+    meet."""
     work, stop = tmp_path / "work", threading.Event()
 
     def sweep() -> None:
-        while not stop.is_set():
+        while not stop.wait(1e-4):
             sweep_work(work)
 
     thread = threading.Thread(target=sweep)
