@@ -138,8 +138,8 @@ def test_sweeping_leaves_what_is_in_use(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_others_delete_when_it_is_empty(tmp_path: Path) -> None:
-    """One process makes and sweeps, another one sweeps all the time, with breaths so short that they
-    meet."""
+    """One process makes and sweeps, another one sweeps all the time, but for moments so short that
+    they meet."""
     work, stop = tmp_path / "work", threading.Event()
 
     def sweep() -> None:
