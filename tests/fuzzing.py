@@ -29,6 +29,7 @@ from PIL import Image, ImageCms
 
 from diffusion_geodesics.clips import ClipError, Reading, open_clip
 from diffusion_geodesics.images import ImageError, read_image
+from diffusion_geodesics.reporting._svt_av1 import tame_svt_av1
 
 HEIGHT, WIDTH = 24, 32
 FRAMES = 4
@@ -147,7 +148,8 @@ def clip_seeds() -> dict[str, bytes]:
         for name, (codec, pixel_format) in CODECS.items():
             if codec in av.codecs_available:
                 path = Path(folder) / name
-                write_video(path, codec, pixel_format)
+                with tame_svt_av1():
+                    write_video(path, codec, pixel_format)
                 found[name] = path.read_bytes()
         return found
 

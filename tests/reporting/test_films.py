@@ -313,6 +313,15 @@ def test_codecs(tmp_path: Path, name: str, codec: str) -> None:
         assert codec in container.streams.video[0].codec_context.name.replace("libdav1d", "av1")
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="no scheduler to ask")
+@needs_av1
+def test_a_process_has_the_priority_it_had(tmp_path: Path) -> None:
+    """SVT-AV1 makes that of root real-time, so that everything else waits."""
+    before = os.sched_getscheduler(0), os.sched_getparam(0)
+    written("av1", frames_of(2, 32, 32), tmp_path)
+    assert (os.sched_getscheduler(0), os.sched_getparam(0)) == before
+
+
 @pytest.mark.parametrize("name", EVERY)
 def test_names_that_are_no_utf8(tmp_path: Path, name: str) -> None:
     folder = tmp_path / os.fsdecode(b"caf\xe9 %03d:")

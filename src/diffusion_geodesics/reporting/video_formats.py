@@ -1,9 +1,6 @@
 """Films as video files: H.264, VP9, AV1, ProRes and FFV1 through FFmpeg."""
 
-import os
 from abc import abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, final
@@ -11,6 +8,7 @@ from typing import ClassVar, final
 from PIL import Image
 
 from diffusion_geodesics.reporting._encoding import Encoder
+from diffusion_geodesics.reporting._svt_av1 import tame_svt_av1
 from diffusion_geodesics.reporting.film_format import Encoded, FilmFormat, FrameSequence
 
 FAST_START = {"movflags": "+faststart"}
@@ -105,7 +103,7 @@ class Av1(VideoFormat):
         return Encoder("libsvtav1", "yuv420p", options, FAST_START)
 
     def write(self, frames: FrameSequence, path: Path) -> Encoded:
-        with _silent_svt():
+        with tame_svt_av1():
             return super().write(frames, path)
 
 
@@ -150,15 +148,3 @@ def _even(image: Image.Image) -> Image.Image:
     for corner in ((right, bottom), (0, bottom), (right, 0), (0, 0)):
         even.paste(image, corner)
     return even
-
-
-@contextmanager
-def _silent_svt() -> Iterator[None]:
-    """SVT-AV1 prints its settings unless this variable says to print errors only."""
-    before = os.environ.get("SVT_LOG")
-    os.environ["SVT_LOG"] = before or "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["SVT_LOG"]
