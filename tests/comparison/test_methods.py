@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from diffusion_geodesics.bvp import StringMethod
+from diffusion_geodesics.cli.methods import read_method
 from diffusion_geodesics.comparison.at_level import AtLevel, PublishedMethod
 from diffusion_geodesics.comparison.baselines import (
     CorrectedNoise,
@@ -198,6 +199,16 @@ def test_the_mixture_of_a_natural_path_is_shown_but_with_guidance() -> None:
     shown = found.render(BOTH)
     assert here.run.costs["decode"].nfe == before, "the images themselves cost nothing"
     assert_close(shown, here.noised.encoded.codec.decode(here.clean), rtol=0, atol=1e-5)
+
+
+def test_with_a_bump_a_natural_path_has_no_mixture_and_takes_no_excess() -> None:
+    method = read_method("natural:strength=0,bump=2")
+    assert isinstance(method, AtLevel)
+    assert method.method == Natural(
+        InterpolationMetric(strength=0.0), excess=0.0, label="natural 0"
+    )
+    with pytest.raises(ValueError, match="no effect with a bump"):
+        read_method("natural:excess=0.2,bump=2")
 
 
 def test_a_context_goes_to_another_level_and_the_cost_is_counted(here: Context) -> None:

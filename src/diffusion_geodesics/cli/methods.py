@@ -126,10 +126,13 @@ def _natural(options: Options) -> PathMethod:
 
     default = InterpolationMetric()
     strength = _number(options, "strength", default.strength)
-    excess = _number(options, "excess", EXCESS)
+    guided = _number(options, "bump", 1.0) != 1
+    if guided and "excess" in options:
+        raise ValueError("natural: excess has no effect with a bump, where all frames are samples")
+    excess = 0.0 if guided else _number(options, "excess", EXCESS)
     parts = ["natural"]
     parts += [f"{strength:g}"] if strength != default.strength else []
-    parts += [f"excess {excess:g}"] if excess != EXCESS else []
+    parts += [f"excess {excess:g}"] if not guided and excess != EXCESS else []
     return Natural(InterpolationMetric(strength=strength), excess=excess, label=" ".join(parts))
 
 
