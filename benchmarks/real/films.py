@@ -21,7 +21,7 @@ from benchmarks.real.betweens import HOLD, at_true_steps, by_rife
 from benchmarks.real.film import Images, Window
 from diffusion_geodesics.clips import open_clip
 from diffusion_geodesics.comparison.rendered import eight_bits
-from diffusion_geodesics.correspondence import Matcher, warp
+from diffusion_geodesics.correspondence import Matcher, morph
 from diffusion_geodesics.images import psnr
 from diffusion_geodesics.measures import PerceptualDistance
 
@@ -107,14 +107,13 @@ def paths(codec: Codec, ends: Images) -> dict[str, PacedPath]:
     def column(t: Tensor) -> Tensor:
         return t.float()[:, None, None, None]
 
-    def morph(t: Tensor) -> Images:
-        first, last = warp(ends, matches, t.float())
-        return codec.decode(codec.encode(torch.lerp(first, last, column(t)))[0])
+    def natural(t: Tensor) -> Images:
+        return codec.decode(codec.encode(morph(ends, matches, t.float()))[0])
 
     return {
         "pixel blend": PacedPath(lambda t: torch.lerp(ends[:1], ends[1:], column(t))),
         "lerp": PacedPath(lambda t: codec.decode(torch.lerp(latents[:1], latents[1:], column(t)))),
-        "natural 0": PacedPath(morph),
+        "natural 0": PacedPath(natural),
     }
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from torch.testing import assert_close
 
-from diffusion_geodesics.correspondence import warp
+from diffusion_geodesics.correspondence import morph
 from diffusion_geodesics.latents.coordinates import Ambient, Coordinates, shell
 from diffusion_geodesics.latents.encode import Noised, encode, invert
 from diffusion_geodesics.latents.pictures import load_pictures
@@ -50,8 +50,7 @@ def between(here: Noised, pair: tuple[int, int]) -> Tensor:
     index, level = list(pair), here.level
     ends, clean = here.latents[index], here.encoded.clean[index]
     noise = (ends - level.a * clean) / level.sigma
-    first, last = warp(here.encoded.images[index], found.matches[0], T)
-    mixed = torch.lerp(first, last, T[:, None, None, None].to(first))
+    mixed = morph(here.encoded.images[index], found.matches[0], T)
     return level.a * here.encoded.codec.encode(mixed).double() + level.sigma * GreatArc(
         noise[0], noise[1]
     )(T)

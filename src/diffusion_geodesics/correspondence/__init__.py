@@ -6,6 +6,7 @@ from diffusion_geodesics.correspondence.features import FeatureSettings, extract
 from diffusion_geodesics.correspondence.gate import Gate
 from diffusion_geodesics.correspondence.halfway_field import FieldDescent, Grid
 from diffusion_geodesics.correspondence.matcher import Matcher
+from diffusion_geodesics.correspondence.morph import morph
 from diffusion_geodesics.correspondence.warp import Matches, warp
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "Matcher",
     "Matches",
     "extract_features",
+    "morph",
     "warp",
 ]

@@ -54,13 +54,38 @@ def warp(
     Raises:
         ValueError: t outside [0, 1].
     """
+    return warp_by(images, displacements(matches, images, t, iterations=iterations), t)
+
+
+def displacements(
+    matches: Matches,
+    images: Float[Tensor, "2 channels height width"],
+    t: Float[Tensor, " frames"],
+    *,
+    iterations: int = 20,
+) -> Float[Tensor, "frames height width 2"]:
+    """v(p) of the points p of the half-way domain that lie at the pixels of images at t.
+
+    Raises:
+        ValueError: t outside [0, 1].
+    """
     if bool(((t < 0) | (t > 1)).any()):
         raise ValueError(f"got t from {float(t.min()):g} to {float(t.max()):g}; expected [0, 1]")
     field = matches.displacement.permute(2, 0, 1)[None].to(images)
     centres = cell_centres(*images.shape[-2:]).to(images)[None]
+    found = [_displacement_at(field, centres, 2 * at - 1, iterations) for at in t.tolist()]
+    return torch.cat(found)
+
+
+def warp_by(
+    images: Float[Tensor, "2 channels height width"],
+    displacement: Float[Tensor, "frames height width 2"],
+    t: Float[Tensor, " frames"],
+) -> Float[Tensor, "2 frames channels height width"]:
+    """:func:`warp`, by known :func:`displacements`."""
+    centres = cell_centres(*images.shape[-2:]).to(images)[None]
     frames = []
-    for at in t.tolist():
-        v = _displacement_at(field, centres, 2 * at - 1, iterations)
+    for at, v in zip(t.tolist(), displacement, strict=True):
         points = torch.cat([centres - 2 * at * v, centres + 2 * (1 - at) * v])
         both, inside = sample(images, points), _inside(points)[:, None]
         share = inside / (inside + (1 - inside) * inside.flip(0))

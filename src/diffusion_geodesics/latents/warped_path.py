@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from diffusion_geodesics.correspondence import Matcher, Matches, extract_features, warp
+from diffusion_geodesics.correspondence import Matcher, Matches, extract_features, morph
 from diffusion_geodesics.diffusion import Condition
 from diffusion_geodesics.latents.choices import curve_of
 from diffusion_geodesics.latents.coordinates import Coordinates, MovingFrame
@@ -131,8 +131,7 @@ def _mixed(noised: Noised, pair: Pair, matches: Matches) -> Float[Tensor, "time 
     encoded, index = noised.encoded, list(pair)
     clean = encoded.clean[index]
     t = torch.linspace(0, 1, NODES, dtype=noised.latents.dtype, device=noised.latents.device)
-    first, last = warp(encoded.images[index].to(t.device), matches, t)
-    mixed = torch.lerp(first, last, t[:, None, None, None].to(first))
+    mixed = morph(encoded.images[index].to(t.device), matches, t)
     return torch.cat([clean[:1], encoded.codec.encode(mixed[1:-1]).to(clean), clean[1:]])
 
 
