@@ -91,6 +91,12 @@ def test_what_is_thin_fades() -> None:
     assert fades(plain(), line)
 
 
+def test_what_has_no_outline_fades() -> None:
+    y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+    bump = torch.exp(-((y - 32).hypot(x - 20) / 16) ** 2)
+    assert fades(plain(), torch.lerp(plain(), plain(GREEN), bump))
+
+
 def test_where_everything_differs_all_fades() -> None:
     assert fades(plain(BLUE), plain(GREEN))
 

@@ -18,6 +18,7 @@ from diffusion_geodesics.latents.coordinates import Ambient, MovingFrame, Shell
 from diffusion_geodesics.latents.settings import ScoreKind, Spacing
 from diffusion_geodesics.models import DiffusionModel, FunctionModel, from_denoiser
 from diffusion_geodesics.path import chord
+from diffusion_geodesics.reporting.jobs.interpolation_figures import shown
 from diffusion_geodesics.runtime.run import Event
 
 QUICK = InterpolationSettings.of(steps=6, level=0.5, frames=3, max_steps=8, strength=1.0)
@@ -78,6 +79,21 @@ def test_with_guidance_frames_are_samples(model: DiffusionModel, images: Images)
     guided = interpolate(model, images[:2], QUICK, prompt="ab", guidance=2.0, film_only=True)
     assert segment(guided).mixture is None
     assert guided.costs["match"].nfe == 24
+
+
+def test_the_report_says_what_was_done(
+    model: DiffusionModel, images: Images, done: InterpolationResult
+) -> None:
+    def words(result: InterpolationResult) -> str:
+        return shown(result).words
+
+    warped = "Warped along correspondences of the images"
+    improbable = "and sampled where the warped images are improbable"
+    assert words(done) == f"{warped}, bent by the density, {improbable}"
+    bare = interpolate(model, images[:2], QUICK, strength=0.0, excess=0.0, film_only=True)
+    assert words(bare) == f"{warped}, and sampled by the network everywhere"
+    plain = interpolate(featureless(), images[:2], QUICK, size=(8, 12), film_only=True)
+    assert words(plain).startswith("The geodesic")
 
 
 # What changes against the geodesic of the shell

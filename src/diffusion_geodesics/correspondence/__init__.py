@@ -1,8 +1,9 @@
 """Correspondences between two images from the features of a diffusion network, and images warped
-along them."""
+along them and mixed."""
 
 from diffusion_geodesics.correspondence.belief_propagation import BeliefPropagation
 from diffusion_geodesics.correspondence.features import FeatureSettings, extract_features
+from diffusion_geodesics.correspondence.fronts import Fronts, Order
 from diffusion_geodesics.correspondence.gate import Gate
 from diffusion_geodesics.correspondence.halfway_field import FieldDescent, Grid
 from diffusion_geodesics.correspondence.matcher import Matcher
@@ -13,10 +14,12 @@ __all__ = [
     "BeliefPropagation",
     "FeatureSettings",
     "FieldDescent",
+    "Fronts",
     "Gate",
     "Grid",
     "Matcher",
     "Matches",
+    "Order",
     "extract_features",
     "morph",
     "warp",

@@ -13,9 +13,9 @@ the level lines of :math:`\tau`, are shorter altogether: :math:`\int |\nabla \ta
 of a pixel in place of its :math:`\tau`, so that fronts sweep equal areas in equal times.
 
 Fronts are for regions of another surface, which differ in chromaticity or by more than light
-does, thick enough not to be the contour of something misplaced, and at most a third of the image:
-where more than that differs, nothing is known that could spread. What spreads must go on into the
-region without an edge. All other pixels fade.
+does, and have an outline; thick enough not to be the contour of something misplaced, and at most a
+third of the image: where more than that differs, nothing is known that could spread. What spreads
+must go on into the region without an edge. All other pixels fade.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ Image = Float[np.ndarray, "channels rows columns"]
 
 NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
 """Steps to half of the neighbours of a cell; the others are their reverse."""
+RIM = 1.5
+"""Depth in cells under which a cell of a region is at its boundary."""
 FIRST, MOST = 0.03, 0.98
 """Quantiles of the distances in a region that stand for their minimum and maximum."""
 
@@ -84,6 +86,9 @@ class Fronts:
         strong: difference over which they are as well, whatever their colour.
         opening: radius of the disc that a region is opened by.
         thick: diameter of the largest disc in it, at least.
+        outline: by how much the difference changes across the boundary of a region, in the middle
+            of its cells, relative to the difference inside; at least.
+        across: the width over which it does.
         largest: its area at most, as a share of the image.
         entry: distance from the known pixels within which some of it must lie.
         edges: :math:`\lambda`, length that a difference of 1 between neighbours adds.
@@ -97,6 +102,8 @@ class Fronts:
     strong: float = 0.33
     opening: float = 0.024
     thick: float = 0.12
+    outline: float = 0.75
+    across: float = 0.032
     largest: float = 1 / 3
     entry: float = 0.1
     edges: float = 0.47
@@ -138,12 +145,18 @@ class Fronts:
         short = min(change.shape)
         lights = to_linear(both)
         angle = chromatic_angle(lights[:1], lights[1:])[0, 0].numpy()
+        span = 2 * round(self.across * short / 2) + 1
+        jump = ndimage.maximum_filter(change, span) - ndimage.minimum_filter(change, span)
         labels = np.zeros(change.shape, dtype=np.int32)
         ndimage.label(_opened(change > self.differs, round(self.opening * short)), output=labels)
         for label in range(1, labels.max() + 1):
             region = labels == label
+            depth = _depth(np.pad(region, 1, mode="edge"))[1:-1, 1:-1]
+            edge = region & (depth < RIM)
             if (
-                2 * _depth(np.pad(region, 1, mode="edge")).max() >= self.thick * short
+                2 * depth.max() >= self.thick * short
+                and edge.any()
+                and np.median(jump[edge]) >= self.outline * np.median(change[region])
                 and region.mean() <= self.largest
                 and (
                     np.median(angle[region]) > self.chromatic

@@ -3,13 +3,14 @@ r"""The path that follows correspondences between two images, at the noise level
 Both images are warped along their correspondences and mixed; each mixture is encoded and given the
 noise that the ends have:
 
-.. math:: x(t) = a\, E\big((1-t)\, A_t + t\, B_t\big) + \sigma\, \epsilon(t), \qquad
+.. math:: x(t) = a\, E\big(M(A_t, B_t)\big) + \sigma\, \epsilon(t), \qquad
           \epsilon(t) = \text{slerp}(\epsilon_0, \epsilon_1; t), \qquad
           \epsilon_i = (x_i - a\, z_i) / \sigma,
 
-so that both ends are exact. What it adds to the great circle is the shift of a
-:class:`~diffusion_geodesics.latents.coordinates.MovingFrame`. The clean mixture is kept beside the
-path: frames are made from both (:mod:`~diffusion_geodesics.latents.mixture`).
+so that both ends are exact; :math:`M` mixes them
+(:func:`~diffusion_geodesics.correspondence.morph`). What it adds to the great circle is the shift
+of a :class:`~diffusion_geodesics.latents.coordinates.MovingFrame`. The clean mixture is kept beside
+the path: frames are made from both (:mod:`~diffusion_geodesics.latents.mixture`).
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ def _worst(result: InterpolationResult) -> Segment | None:
 
 
 def _lead(result: InterpolationResult) -> str:
-    words, worst = TITLES[result.settings.path].words, _worst(result)
+    words, worst = figures.shown(result).words, _worst(result)
     if worst is None or worst.solution is None:
         return f"{words}; no boundary value problem was solved."
     return (

@@ -26,8 +26,7 @@ TITLES: Mapping[PathName, Shown] = {
     PathName.NATURAL: Shown(
         "A natural morph",
         "natural morph",
-        "Warped along correspondences of the images, bent by the density, and sampled where the "
-        "warped images are improbable",
+        "Warped along correspondences of the images",
     ),
     PathName.GEODESIC: Shown(
         "A density geodesic", "geodesic", "The shortest path through probable images"
@@ -41,6 +40,20 @@ TITLES: Mapping[PathName, Shown] = {
 """The paths of films."""
 
 
+def shown(result: InterpolationResult) -> Shown:
+    """The path of a film, with what was done to it."""
+    path = TITLES[result.settings.path]
+    if result.settings.path is not PathName.NATURAL:
+        return path
+    segments = result.segments
+    if any(s.matches is None for s in segments):
+        return path._replace(words="The geodesic, for want of features to match the images by")
+    bent = ", bent by the density" * any(s.solution is not None for s in segments)
+    mixed = any(s.mixture is not None for s in segments)
+    sampled = "where the warped images are improbable" if mixed else "by the network everywhere"
+    return path._replace(words=f"{path.words}{bent}, and sampled {sampled}")
+
+
 def called(name: str) -> str:
     """A path in words."""
     return f"the {name}" if name == "geodesic" else name
@@ -48,7 +61,7 @@ def called(name: str) -> str:
 
 def facts(result: InterpolationResult) -> Iterator[Fact]:
     """Cards; for a longer film over all of it."""
-    path, own = TITLES[result.settings.path], result.segments[0].profile
+    path, own = shown(result), result.segments[0].profile
     measured = result.distance is not None and result.settings.path is not PathName.GEODESIC
     beside = "; distance and geodesic below are of the pair, not of this path" if measured else ""
     yield Fact("Path shown", path.name, f"{path.words[0].lower()}{path.words[1:]}{beside}")
