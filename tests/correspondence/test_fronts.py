@@ -93,7 +93,7 @@ def test_what_is_thin_fades() -> None:
 
 def test_what_has_no_outline_fades() -> None:
     y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
-    bump = torch.exp(-((y - 32).hypot(x - 20) / 16) ** 2)
+    bump = torch.exp(-(((y - 32).hypot(x - 20) / 16) ** 2))
     assert fades(plain(), torch.lerp(plain(), plain(GREEN), bump))
 
 
