@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import subprocess
@@ -38,6 +39,15 @@ def commit(*paths: str) -> str:
         return git("rev-parse", "HEAD") + (" and uncommitted changes" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+
+
+def fingerprint(paths: Sequence[str], root: Path = ROOT) -> str:
+    """Of all Python files below some paths."""
+    digest = hashlib.sha256()
+    for path in paths:
+        for file in sorted((root / path).rglob("*.py")):
+            digest.update(file.relative_to(root).as_posix().encode() + file.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def template(file: Path) -> Template:

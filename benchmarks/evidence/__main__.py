@@ -27,8 +27,8 @@ from benchmarks.evidence.results import Table, about, studies_of, table_of
 from benchmarks.evidence.work import (
     KEPT,
     MODEL,
-    fingerprint,
     jobs_of,
+    kept_folder,
     processes,
     result_of,
     seconds,
@@ -55,7 +55,7 @@ class Part(Enum):
 
 def rendered(studies: list[Study], pool_size: int, images: Path) -> Data:
     """Every study on rendered pairs."""
-    folder, main = KEPT / fingerprint(), studies[0]
+    folder, main = kept_folder(), studies[0]
     placed = next(s for s in studies if s.name == f"level {DENSITY_LEVEL:g}")
     with processes(pool_size) as pool:
         work(jobs_of(studies, folder), pool)

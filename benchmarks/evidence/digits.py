@@ -19,7 +19,7 @@ from benchmarks.evidence.digit_data import BANK, IMAGES, REAL, RealImages, deal,
 from benchmarks.evidence.digit_measures import DigitFrames
 from benchmarks.evidence.figures import save_strips
 from benchmarks.evidence.results import Table, described
-from benchmarks.evidence.work import KEPT, fingerprint
+from benchmarks.evidence.work import kept_folder
 from benchmarks.record import Data, commit
 from diffusion_geodesics.cli.methods import read_method
 from diffusion_geodesics.comparison.at_level import AtLevel, PublishedMethod
@@ -96,7 +96,7 @@ def run(pairs: int = PAIRS, *, quick: bool = False, picture: Path | None = None)
         SETTINGS,
         further=further,
         truth=REAL,
-        resume=KEPT / fingerprint() / "digits",
+        resume=kept_folder() / "digits",
     )
     if picture is not None:
         shown = [*done.pairs[0:6:2], *done.pairs[1:6:2]]

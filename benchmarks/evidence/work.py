@@ -24,7 +24,7 @@ from benchmarks.evidence.methods import TRUTH, TrueFrames
 from benchmarks.evidence.pairs import TruePair
 from benchmarks.evidence.plan import Study
 from benchmarks.evidence.truth import Truth
-from benchmarks.record import ROOT
+from benchmarks.record import fingerprint
 from diffusion_geodesics import load_model
 from diffusion_geodesics.comparison.compare import compare
 from diffusion_geodesics.comparison.result import ComparisonResult
@@ -52,13 +52,9 @@ class Job:
     folder: Path
 
 
-def fingerprint(paths: Sequence[str] = CODE, root: Path = ROOT) -> str:
-    """Of all Python files below some paths."""
-    digest = hashlib.sha256()
-    for path in paths:
-        for file in sorted((root / path).rglob("*.py")):
-            digest.update(file.relative_to(root).as_posix().encode() + file.read_bytes())
-    return digest.hexdigest()[:16]
+def kept_folder() -> Path:
+    """Where results of the present code are kept."""
+    return KEPT / fingerprint(CODE)
 
 
 def jobs_of(studies: Sequence[Study], folder: Path) -> list[Job]:

@@ -22,7 +22,7 @@ from benchmarks.real.betweens import Judge, measure_window, strip
 from benchmarks.real.film import FILM, Images, head_film, windows
 from benchmarks.real.networks import Identity, Landmarks
 from benchmarks.real.page import PAGE, page
-from benchmarks.record import RESULTS, Data, add_row, commit, read_rows, write_json
+from benchmarks.record import RESULTS, Data, add_row, commit, fingerprint, read_rows, write_json
 from diffusion_geodesics import load_model
 from diffusion_geodesics.images import save_png
 from diffusion_geodesics.measures import PerceptualDistance
@@ -39,6 +39,7 @@ NEEDED = (
     "weights/stlpips_alex.safetensors", "weights/lpm_celeba_low40.safetensors",
     *films.NEEDED,
 )  # fmt: skip
+CODE = ("src/diffusion_geodesics", "benchmarks/real", "examples", "training")
 MEASURED = ("src", "examples/faces.py", "training")
 
 
@@ -143,7 +144,9 @@ def main(*, data: Path = Path("shared/data"), kept: Path = Path("runs/real")) ->
 
 
 def _digest(*parts: object) -> str:
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:8]
+    """Of settings, and of all code that results depend on."""
+    told = (*parts, fingerprint(CODE))
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:8]
 
 
 if __name__ == "__main__":

@@ -174,7 +174,7 @@ def test_evidence(larger: FunctionModel, monkeypatch: pytest.MonkeyPatch, tmp_pa
     """The whole of the rendered part on one pair, in this process."""
     monkeypatch.setattr("benchmarks.evidence.work.model", lambda: larger)
     monkeypatch.setattr("benchmarks.evidence.density.model", lambda: larger)
-    monkeypatch.setattr(evidence, "KEPT", tmp_path / "kept")
+    monkeypatch.setattr("benchmarks.evidence.work.KEPT", tmp_path / "kept")
     monkeypatch.setattr(evidence, "processes", ThreadPoolExecutor)
     monkeypatch.setattr(evidence, "PLACE", tmp_path / "results")
     settings = ComparisonSettings.of(frames=5, steps=5)

@@ -21,8 +21,8 @@ from benchmarks.evidence.page import IMAGES, PAGE, page
 from benchmarks.evidence.pairs import MOST, Kind, true_pairs
 from benchmarks.evidence.plan import DETOUR, Study, plan
 from benchmarks.evidence.results import Measured, Table, studies_of, table_of
-from benchmarks.evidence.work import do, fingerprint, jobs_of, seconds
-from benchmarks.record import Data
+from benchmarks.evidence.work import do, jobs_of, seconds
+from benchmarks.record import Data, fingerprint
 from diffusion_geodesics import load_model
 from diffusion_geodesics.comparison.at_level import AtLevel
 from diffusion_geodesics.comparison.baselines import FullNoise, PixelBlend
