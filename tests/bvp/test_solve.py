@@ -1,6 +1,7 @@
 """The function that solves every boundary value problem: defaults, options, refusals."""
 
 import math
+import pickle
 from typing import Any
 
 import pytest
@@ -46,6 +47,9 @@ def test_a_failure_is_a_result_unless_it_is_to_be_thrown():
     with pytest.raises(GeodesicError) as error:
         solve_bvp(PROBLEM, tol=1e-12, max_steps=1, throw=True)
     assert_close(error.value.solution.length, hasty.length)
+    arrived = pickle.loads(pickle.dumps(error.value))  # as from another process
+    assert str(arrived) == str(error.value)
+    assert arrived.solution.iterations == error.value.solution.iterations
 
 
 def test_an_exception_in_the_callback_cancels():

@@ -36,6 +36,9 @@ class GeodesicError(RuntimeError):
         )
         self.solution = solution
 
+    def __reduce__(self) -> tuple[type[GeodesicError], tuple[Solution]]:
+        return type(self), (self.solution,)
+
 
 @dataclass(frozen=True)
 class Solution:

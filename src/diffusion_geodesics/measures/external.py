@@ -31,7 +31,11 @@ class MissingWeightsError(FileNotFoundError):
 
     def __init__(self, url: str, file: Path) -> None:
         super().__init__(f"its weights are not in {file}")
+        self.url, self.file = url, file
         self.remedy = f"download {url} to {file}"
+
+    def __reduce__(self) -> tuple[type[MissingWeightsError], tuple[str, Path]]:
+        return type(self), (self.url, self.file)
 
 
 @final

@@ -28,7 +28,10 @@ class DamagedEntryError(ValueError):
 
     def __init__(self, file: Path, reason: str) -> None:
         super().__init__(f"{file} is damaged ({reason}); delete it to have it computed again")
-        self.file = file
+        self.file, self.reason = file, reason
+
+    def __reduce__(self) -> tuple[type[DamagedEntryError], tuple[Path, str]]:
+        return type(self), (self.file, self.reason)
 
 
 @final

@@ -10,6 +10,8 @@ What it leaves behind is hidden, names its owner, and is dealt with by the next 
 to the same place. Nothing that a running process or another host owns is deleted.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import shutil
@@ -51,7 +53,10 @@ class UnsavedError(OSError):
 
     def __init__(self, message: str, kept: Path) -> None:
         super().__init__(message)
-        self.kept = kept
+        self.message, self.kept = message, kept
+
+    def __reduce__(self) -> tuple[type[UnsavedError], tuple[str, Path]]:
+        return type(self), (self.message, self.kept)
 
 
 class FolderTakenError(UnsavedError, FileExistsError):
