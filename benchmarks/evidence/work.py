@@ -88,7 +88,7 @@ def do(job: Job) -> None:
     for study in job.studies:
         started = time.process_time()
         place = _place(job.folder, study, job.case)
-        new = not any(place.glob("*.safetensors"))
+        new = not any(place.rglob("*.safetensors"))
         result_of(job.folder, study, job.case)
         if new:
             told = {"seconds": time.process_time() - started}
