@@ -39,7 +39,10 @@ NEEDED = (
     "weights/stlpips_alex.safetensors", "weights/lpm_celeba_low40.safetensors",
     *films.NEEDED,
 )  # fmt: skip
-CODE = ("src/diffusion_geodesics", "benchmarks/real", "examples", "training")
+CODE = (
+    "src/diffusion_geodesics", "benchmarks/real", "benchmarks/evidence", "examples", "training",
+)  # fmt: skip
+"""What results depend on."""
 MEASURED = ("src", "examples/faces.py", "training")
 
 
