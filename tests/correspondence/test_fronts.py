@@ -135,3 +135,36 @@ def test_frames_are_the_same_one_by_one() -> None:
 def test_times_outside_of_the_film_are_refused() -> None:
     with pytest.raises(ValueError, match="expected"):
         morph(torch.stack([bar(0.25), bar(0.6)]), STILL, torch.tensor([1.2]))
+
+
+def head(chin: int = 40) -> Tensor:
+    """A green head whose red hair is seen above of it, over blue."""
+    y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+    image = plain()
+    image[:, (y < 20) & ((x - 32).abs() < 18)] = torch.tensor(RED)[:, None]
+    image[:, (y >= 12) & (y < chin) & ((x - 32).abs() < 12)] = torch.tensor(GREEN)[:, None]
+    return image
+
+
+def long_haired() -> Tensor:
+    y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
+    image = head()
+    behind = (y < 54) & ((x - 32).abs() < 18) & ~((y >= 12) & (y < 40) & ((x - 32).abs() < 12))
+    image[:, behind] = torch.tensor(RED)[:, None]
+    return image
+
+
+def test_what_grows_comes_from_behind_what_hides_it() -> None:
+    """Hair that gets longer behind a head is seen below the chin before it has all its length."""
+    share = shares(head(), long_haired(), HALF)[0]
+    assert float(share[41:44, 30:34].min()) > 0.9
+    assert float(share[51:54, 16:48].max()) < 0.1
+    assert float(share[22:30, 16:18].min()) > 0.9
+
+
+def test_no_front_where_what_is_around_differs() -> None:
+    """As beside a head that turns, where all that differs is misplaced."""
+    stripes = torch.where((torch.arange(64) // 2) % 2 == 0, 1.0, 0.6)
+    first, last = bar(0.25), bar(0.6) * stripes[:, None]
+    assert not fades(bar(0.25), bar(0.6))
+    assert fades(first, last)

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.testing import assert_close
 
-from diffusion_geodesics.correspondence.light import (
-    chromatic_angle,
-    cross_fade,
-    from_linear,
-    to_linear,
-)
+from diffusion_geodesics.correspondence.light import chromatic_angle, cross_fade
+from diffusion_geodesics.srgb import from_linear, to_linear
 
 HALF = torch.full((1, 1, 1, 1), 0.5, dtype=torch.float64)
 
@@ -28,18 +23,27 @@ def pictures(seed: int) -> Tensor:
     return torch.rand(2, 3, 3, 4, 5, generator=generator, dtype=torch.float64)
 
 
-def test_linear_light_and_back() -> None:
-    values = torch.linspace(0, 1, 301, dtype=torch.float64)
-    assert_close(from_linear(to_linear(values)), values, rtol=0, atol=1e-7)
-    # IEC 61966-2-1: half of the range is a fifth of the light
-    assert to_linear(torch.tensor(0.5)).item() == pytest.approx(0.21404, abs=1e-5)
-
-
 def test_one_surface_under_two_lights_is_lit_by_their_mean() -> None:
     surface = flat(0.8, 0.8, 0.8)
     bright, dark = from_linear(surface * 0.9), from_linear(surface * 0.1)
     assert_close(cross_fade(bright, dark, HALF), from_linear(surface * 0.5))
     assert float(cross_fade(bright, dark, HALF).mean()) > float((bright + dark).mean() / 2)
+
+
+def test_a_shadow_is_light_and_a_line_is_not() -> None:
+    """Both make a surface of one chromaticity brighter by the same factor."""
+    surface = torch.full((1, 3, 64, 64), 0.2, dtype=torch.float64)
+    shadow, line = surface.clone(), surface.clone()
+    shadow[..., :32] *= 3
+    line[..., 31:33] *= 3
+    lit, before = from_linear(surface * 2), from_linear(surface)
+    assert_close(cross_fade(lit, before, HALF), from_linear(surface * 1.5))
+    shaded = cross_fade(from_linear(shadow), before, HALF)
+    light = from_linear((shadow + surface) / 2)
+    assert_close(shaded[..., :24], light[..., :24], rtol=0, atol=1e-6)
+    drawn = cross_fade(from_linear(line), before, HALF)
+    fade = (from_linear(line) + before) / 2
+    assert_close(drawn, fade, rtol=0, atol=0.004)
 
 
 def test_another_surface_fades_by_its_values() -> None:

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from diffusion_geodesics.clips.clip import ClipError
+from diffusion_geodesics.srgb import from_linear
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -129,8 +130,7 @@ class Colours:
         light = light.clamp_min(0.0)
         if self.transfer in (_PQ, _HLG):
             light = tone_mapped(light)
-        light = light.clamp(0.0, 1.0)
-        return torch.where(light <= 0.0031308, 12.92 * light, 1.055 * light.pow(1.0 / 2.4) - 0.055)
+        return from_linear(light.clamp(0.0, 1.0))
 
 
 def tone_mapped(light: Tensor) -> Tensor:

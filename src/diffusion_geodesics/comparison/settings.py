@@ -7,7 +7,7 @@ from pydantic import Field
 from diffusion_geodesics.latents.settings import Framing, Inversion, Metric, Prompts
 from diffusion_geodesics.runtime.settings import JobSettings, SettingsGroup
 
-KEPT_PAIRS = "compared-pair-3"
+KEPT_PAIRS = "compared-pair-4"
 """The kind of finished pairs in a cache, with the version of their form."""
 
 

@@ -8,6 +8,8 @@ from diffusion_geodesics.correspondence.gate import Gate
 from diffusion_geodesics.correspondence.halfway_field import FieldDescent, Grid
 from diffusion_geodesics.correspondence.matcher import Matcher
 from diffusion_geodesics.correspondence.morph import morph
+from diffusion_geodesics.correspondence.regions import Regions
+from diffusion_geodesics.correspondence.release import Release
 from diffusion_geodesics.correspondence.warp import Matches, warp
 
 __all__ = [
@@ -20,6 +22,8 @@ __all__ = [
     "Matcher",
     "Matches",
     "Order",
+    "Regions",
+    "Release",
     "extract_features",
     "morph",
     "warp",

@@ -1,32 +1,32 @@
-r"""The order in which pixels change, where something grows over what stays.
+r"""The order in which pixels change, where one surface takes the place of another.
 
-Hair that grows has no counterpart to be warped from, and a cross-fade makes it transparent. Let
-:math:`U` be the pixels that look alike in both images. In a region where they do not, what the
-last image shows spreads from where it is already seen, at the speed at which its distance
+Hair that grows has no counterpart to be warped from, and a cross-fade makes it transparent. In a
+region :math:`R` where another surface is seen (:mod:`~diffusion_geodesics.correspondence.regions`)
+one image shows the figure, the other the ground. At a point of the boundary of :math:`R` what an
+image :math:`I` shows inside goes on outside in the measure
+:math:`c_I = e^{-(\Delta I / \sigma)^2}`, with the difference :math:`\Delta I` of its values across
+the boundary. The ground is the image that goes on along more of the boundary, as :math:`c_G` and
+:math:`c_F` summed up say. Where it alone goes on is the outline of the figure. All else is where
+the figure can come from: it goes on there, or another surface is there that may hide it. So
+:math:`x` changes in the order of the distance
 
 .. math::
-    d_B(x) = \min_{\gamma : U \to x} \int_\gamma 1 + \lambda\, |\nabla B|\, \mathrm{d}s
+    d(x) = \min_{y \in \partial R} \; |x - y|_R + \kappa\, c_G(y)\, (1 - c_F(y)),
 
-is covered: :math:`x` changes at :math:`\tau = d_B / \max d_B`. Or what the first image shows
-retreats in the same way, :math:`\tau = 1 - d_A / \max d_A`. Of both that is taken whose fronts,
-the level lines of :math:`\tau`, are shorter altogether: :math:`\int |\nabla \tau|`, with the rank
-of a pixel in place of its :math:`\tau`, so that fronts sweep equal areas in equal times.
-
-Fronts are for regions of another surface, which differ in chromaticity or by more than light
-does, and have an outline; thick enough not to be the contour of something misplaced, and at most a
-third of the image: where more than that differs, nothing is known that could spread. What spreads
-must go on into the region without an edge. All other pixels fade.
+with the length :math:`|x - y|_R` of the shortest way inside of :math:`R`, at
+:math:`\tau = d / \max d` if the last image shows the figure, and :math:`1 - \tau` if the first one
+does. A figure that can come from nowhere appears in its midst: the ground retreats, in the order of
+its own distance. All other pixels fade.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import final
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import dijkstra
@@ -34,17 +34,13 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from diffusion_geodesics.correspondence.grid import grid_shape, sample
-from diffusion_geodesics.correspondence.light import RGB, chromatic_angle, to_linear
+from diffusion_geodesics.correspondence.regions import RIM, Mask, Plane, Regions, depth, within
 
-Plane = Float[np.ndarray, "rows columns"]
-Mask = Bool[np.ndarray, "rows columns"]
 Image = Float[np.ndarray, "channels rows columns"]
 
 NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
 """Steps to half of the neighbours of a cell; the others are their reverse."""
-RIM = 1.5
-"""Depth in cells under which a cell of a region is at its boundary."""
-FIRST, MOST = 0.03, 0.98
+FIRST, MOST = 0.02, 0.98
 """Quantiles of the distances in a region that stand for their minimum and maximum."""
 
 
@@ -56,22 +52,29 @@ class Order:
     Args:
         planes: :math:`\tau`, and 1 where fronts sweep and 0 where pixels fade, on a grid over the
             image.
-        softness: duration of the change of a pixel that a front sweeps.
+        lasting: :math:`w`, duration of the change of a pixel that a front sweeps: its share of the
+            last image is :math:`s\big((t\,(1 + w) - \tau) / w\big)` with
+            :math:`s(u) = 3u^2 - 2u^3`, cut off at 0 and 1.
     """
 
     planes: Float[Tensor, "2 rows columns"]
-    softness: float
+    lasting: float
+
+    @property
+    def swept(self) -> Mask:
+        """Where fronts sweep."""
+        return self.planes[1].numpy() > 0
 
     def share(
         self, points: Float[Tensor, "frames height width 2"], t: Float[Tensor, " frames"]
     ) -> Float[Tensor, "frames 1 height width"]:
         """The share of the last image at points of the half-way domain, at curve parameters."""
         t = t.to(points)[:, None, None]
-        if not bool(self.planes[1].any()):
+        if not self.swept.any():
             return t.expand(points.shape[:3])[:, None]
         tau, swept = sample(self.planes[None].to(points), points).unbind(1)
-        soft = self.softness
-        front = torch.sigmoid((t * (1 + 6 * soft) - 3 * soft - tau) / soft)
+        passed = ((t * (1 + self.lasting) - tau) / self.lasting).clamp(0, 1)
+        front = passed**2 * (3 - 2 * passed)
         return torch.lerp(t.expand_as(front), front, swept)[:, None]
 
 
@@ -81,34 +84,25 @@ class Fronts:
     r"""Finds the order. Settings were chosen on rendered portraits; lengths are in shorter edges.
 
     Args:
-        differs: difference of values in [0, 1], in any channel, over which pixels differ.
-        chromatic: angle of colours over which they are of different surfaces, in radians.
-        strong: difference over which they are as well, whatever their colour.
-        opening: radius of the disc that a region is opened by.
-        thick: diameter of the largest disc in it, at least.
-        outline: by how much the difference changes across the boundary of a region, in the middle
-            of its cells, relative to the difference inside; at least.
-        across: the width over which it does.
-        largest: its area at most, as a share of the image.
-        entry: distance from the known pixels within which some of it must lie.
-        edges: :math:`\lambda`, length that a difference of 1 between neighbours adds.
+        regions: how regions of another surface are found.
+        continues: :math:`\sigma`, of values in [0, 1].
+        outline: :math:`\kappa`, a length.
+        band: on either side of a boundary, not looked at, since pixels there are of both surfaces.
+        reach: distance across the boundary over which images are compared, at most.
+        entry: :math:`\kappa c_G (1 - c_F)` where the figure can come from, at most.
         rim: how far the order is continued outside of the region, where images hardly differ.
-        softness: see :class:`Order`.
+        lasting: see :class:`Order`.
         cells: of the grid along the shorter edge, at most.
     """
 
-    differs: float = 0.12
-    chromatic: float = 0.1
-    strong: float = 0.33
-    opening: float = 0.024
-    thick: float = 0.12
-    outline: float = 0.75
-    across: float = 0.032
-    largest: float = 1 / 3
+    regions: Regions = field(default_factory=Regions)
+    continues: float = 0.1
+    outline: float = 0.47
+    band: float = 0.016
+    reach: float = 0.064
     entry: float = 0.1
-    edges: float = 0.47
     rim: float = 0.024
-    softness: float = 0.02
+    lasting: float = 0.14
     cells: int = 128
 
     def order(
@@ -124,72 +118,45 @@ class Fronts:
         if shape != (height, width):
             both = adaptive_avg_pool2d(both, shape)
         tau, swept = np.full(shape, 0.5), np.zeros(shape, dtype=bool)
-        change = (both[0] - both[1]).abs().amax(0).numpy()
-        differ = change > self.differs
-        regions = list(self._regions(both, change)) if both.shape[1] == RGB else []
-        if regions:
-            edges = self.edges * min(shape)
-            go, come = (_distance(image, ~differ, edges) for image in both.double().numpy())
-            for region in regions:
-                found = self._sweep(region, come, go)
-                if found is not None:
-                    tau[region] = found
-                    swept |= region
+        alike = ~self.regions.differing(both)
+        for region in self.regions.find(both):
+            found = self._sweep(region, alike, both.double().numpy())
+            if found is not None:
+                tau[region] = found[region]
+                swept |= region
         if swept.any():
-            tau = tau[tuple(_nearest(swept))]
-            swept = _depth(~swept) <= self.rim * min(shape)
-        return Order(torch.from_numpy(np.stack([tau, swept])).float(), self.softness)
+            tau = _spread(tau, swept)
+            swept = within(swept, self.rim * min(shape))
+        return Order(torch.from_numpy(np.stack([tau, swept])).float(), self.lasting)
 
-    def _regions(self, both: Float[Tensor, "2 3 rows columns"], change: Plane) -> Iterator[Mask]:
-        """Connected regions of another surface, of some size."""
-        short = min(change.shape)
-        lights = to_linear(both)
-        angle = chromatic_angle(lights[:1], lights[1:])[0, 0].numpy()
-        span = 2 * round(self.across * short / 2) + 1
-        jump = ndimage.maximum_filter(change, span) - ndimage.minimum_filter(change, span)
-        labels = np.zeros(change.shape, dtype=np.int32)
-        ndimage.label(_opened(change > self.differs, round(self.opening * short)), output=labels)
-        for label in range(1, labels.max() + 1):
-            region = labels == label
-            depth = _depth(np.pad(region, 1, mode="edge"))[1:-1, 1:-1]
-            edge = region & (depth < RIM)
-            if (
-                2 * depth.max() >= self.thick * short
-                and edge.any()
-                and np.median(jump[edge]) >= self.outline * np.median(change[region])
-                and region.mean() <= self.largest
-                and (
-                    np.median(angle[region]) > self.chromatic
-                    or np.median(change[region]) > self.strong
-                )
-            ):
-                yield region
-
-    def _sweep(self, region: Mask, come: Plane, go: Plane) -> Float[np.ndarray, " cells"] | None:
-        """The order of the cells of a region with the shorter fronts, of those with an entry."""
-        entry = self.entry * min(region.shape)
-        found: list[tuple[float, Float[np.ndarray, " cells"]]] = []
-        for distance, comes in ((come[region], True), (go[region], False)):
-            if np.quantile(distance, FIRST) <= entry:
-                tau = np.minimum(distance / np.quantile(distance, MOST), 1.0)
-                length = _front_length(region, _ranks(distance))
-                found.append((length, tau if comes else 1 - tau))
-        return min(found, key=lambda way: way[0])[1] if found else None
+    def _sweep(
+        self, region: Mask, alike: Mask, both: Float[np.ndarray, "2 channels rows columns"]
+    ) -> Plane | None:
+        """The order of the cells of a region; None where there is none."""
+        short = min(region.shape)
+        band, reach = self.band * short, self.reach * short
+        core = region & (depth(region) > band)
+        around = alike & (depth(~region) > band)
+        if not core.any() or not around.any():
+            return None
+        inner = np.nonzero(core & (depth(core) < RIM) & within(around, reach))
+        if not len(inner[0]):
+            return None
+        outer = tuple(place[inner] for place in _nearest(around))
+        jump = np.abs(both[:, :, *inner] - both[:, :, *outer]).max(1)
+        on = np.exp(-((jump / self.continues) ** 2))
+        figure = int(on[1].sum() < on[0].sum())
+        for shown in (figure, 1 - figure):
+            start = self.outline * short * on[1 - shown] * (1 - on[shown])
+            if start.min() <= self.entry * short:
+                tau = _spread(_ordered(_distance(core, inner, start), core), core)
+                return tau if shown == 1 else 1 - tau
+        return None
 
 
-def _opened(mask: Mask, radius: int) -> Mask:
-    """What discs in a mask cover, and what of the mask is connected with it nearby."""
-    y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
-    disc = np.hypot(x, y) <= radius + 0.5
-    padded = np.pad(mask, radius, mode="edge")
-    inner = (slice(radius, -radius or None),) * 2
-    core = ndimage.binary_opening(padded, disc)[inner]
-    return ndimage.binary_propagation(core, mask=ndimage.binary_dilation(core, disc) & mask)
-
-
-def _depth(mask: Mask) -> Plane:
-    """The distance of every cell of a mask from the outside, in cells."""
-    return np.asarray(ndimage.distance_transform_edt(mask))
+def _spread(values: Plane, known: Mask) -> Plane:
+    """Values of known cells, and elsewhere that of the nearest."""
+    return values[tuple(_nearest(known))]
 
 
 def _nearest(mask: Mask) -> Int[np.ndarray, "2 rows columns"]:
@@ -198,33 +165,33 @@ def _nearest(mask: Mask) -> Int[np.ndarray, "2 rows columns"]:
     return np.asarray(found)
 
 
-def _distance(image: Image, known: Mask, edges: float) -> Plane:
-    """The distance of every cell from the known ones, in cells; differences of neighbours are
-    ``edges`` cells each."""
-    cells = np.arange(known.size).reshape(known.shape)
-    starts, ends, lengths = [], [], []
-    rows, columns = known.shape
+def _ordered(distance: Plane, core: Mask) -> Plane:
+    """Distances as fractions of their range."""
+    low, high = np.quantile(distance[core], (FIRST, MOST))
+    return np.clip((distance - low) / max(high - low, 1e-9), 0, 1)
+
+
+def _distance(
+    core: Mask, inner: tuple[Int[np.ndarray, " rim"], ...], start: Float[np.ndarray, " rim"]
+) -> Plane:
+    """The least way inside of a region to every cell of it, in cells, from its rim, where ways have
+    a length to start with; cells that no way leads to are as far as the furthest."""
+    count = int(core.sum())
+    number = np.full(core.shape, -1)
+    number[core] = np.arange(count)
+    starts, ends = [np.full(len(start), count)], [number[inner]]
+    lengths = [1 + start]
+    rows, columns = core.shape
     for down, right in NEIGHBOURS:
-        here = (slice(0, rows - down), slice(max(0, -right), columns - max(0, right)))
-        there = (slice(down, rows), slice(max(0, right), columns + min(0, right)))
-        jump = np.abs(image[:, *there] - image[:, *here]).max(0)
-        starts.append(cells[here].ravel())
-        ends.append(cells[there].ravel())
-        lengths.append((np.hypot(down, right) + edges * jump).ravel())
+        here = number[: rows - down, max(0, -right) : columns - max(0, right)]
+        there = number[down:, max(0, right) : columns + min(0, right)]
+        ways = (here >= 0) & (there >= 0)
+        starts.append(here[ways])
+        ends.append(there[ways])
+        lengths.append(np.full(int(ways.sum()), np.hypot(down, right)))
     where = (np.concatenate(starts), np.concatenate(ends))
-    graph = coo_array((np.concatenate(lengths), where), shape=(known.size, known.size)).tocsr()
-    found = dijkstra(graph, directed=False, indices=np.flatnonzero(known), min_only=True)
-    return found.reshape(known.shape)
-
-
-def _ranks(values: Float[np.ndarray, " cells"]) -> Float[np.ndarray, " cells"]:
-    """Ranks from the lowest value on; equal values share theirs."""
-    _, place, count = np.unique(values.round(6), return_inverse=True, return_counts=True)
-    return (count.cumsum() - 0.5 * count)[place]
-
-
-def _front_length(region: Mask, values: Float[np.ndarray, " cells"]) -> float:
-    """The total variation of values inside a region."""
-    plane = np.full(region.shape, np.nan)
-    plane[region] = values
-    return float(sum(np.nansum(np.abs(np.diff(plane, axis=axis))) for axis in (0, 1)))
+    graph = coo_array((np.concatenate(lengths), where), shape=(count + 1, count + 1)).tocsr()
+    found = dijkstra(graph, directed=False, indices=count)[:count]
+    distance = np.full(core.shape, np.nan)
+    distance[core] = np.where(np.isfinite(found), found, found[np.isfinite(found)].max())
+    return distance

@@ -5,11 +5,13 @@ sRGB values :math:`A, B` are powers of it, and their mean is darker. So a cross-
 
 .. math::
     (1 - h)\,\big[(1-w) A + w B\big] + h\, \ell^{-1}\big[(1-w)\, \ell(A) + w\, \ell(B)\big], \qquad
-    h = e^{-(\theta / \theta_0)^2},
+    h = e^{-(\theta / \theta_0)^2 - (\rho / \rho_0)^2},
 
-with the linear light :math:`\ell` of a value and the angle :math:`\theta` between both colours
-in linear light: pixels of one chromaticity are taken for one surface, others for two that take each
-other's place.
+with the linear light :math:`\ell` of a value, the angle :math:`\theta` between both colours in
+linear light, and by how much :math:`\rho` the logarithm of the ratio of both lights differs from
+its local mean. Pixels of one chromaticity whose light changes by the same factor as that around
+them are taken for one surface, others for two that take each other's place: shadows are smooth, a
+displaced eyebrow is not.
 """
 
 from __future__ import annotations
@@ -18,23 +20,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from diffusion_geodesics.correspondence.residuals import box_mean
+from diffusion_geodesics.srgb import from_linear, to_linear
+
 SAME = 0.1
 r""":math:`\theta_0`, in radians."""
+SMOOTH = 0.3
+r""":math:`\rho_0`, of natural logarithms."""
+BOX = 0.06
+"""Edge of the box of the local mean, applied twice, in shorter edges of the image."""
 DARK = 1e-2
-"""Linear light that is added before angles are taken, so that black has no chromaticity."""
+"""Linear light that is added before angles and ratios are taken, so that black has neither."""
 RGB = 3
 
 Images = Float[Tensor, "frames channels height width"]
-
-
-def to_linear(values: Tensor) -> Tensor:
-    """Linear light of sRGB values, both in [0, 1] (IEC 61966-2-1)."""
-    return torch.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
-
-
-def from_linear(light: Tensor) -> Tensor:
-    """The inverse of :func:`to_linear`."""
-    return torch.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
 
 
 def chromatic_angle(
@@ -42,6 +41,13 @@ def chromatic_angle(
 ) -> Float[Tensor, "frames 1 height width"]:
     """Angles between the colours of two images of linear light, in radians."""
     return torch.arccos(torch.cosine_similarity(first + dark, last + dark, 1).clamp(-1, 1))[:, None]
+
+
+def uneven_ratio(first: Images, last: Images) -> Float[Tensor, "frames 1 height width"]:
+    r""":math:`\rho`: by how much the logarithm of the ratio of two images of linear light, all
+    colours together, differs from its local mean."""
+    ratio = torch.log((first.mean(1, keepdim=True) + DARK) / (last.mean(1, keepdim=True) + DARK))
+    return (ratio - box_mean(box_mean(ratio, BOX), BOX)).abs()
 
 
 def cross_fade(
@@ -56,5 +62,6 @@ def cross_fade(
     if first.shape[1] != RGB:
         return plain
     lights = to_linear(first), to_linear(last)
-    same = torch.exp(-((chromatic_angle(*lights) / SAME) ** 2))
+    other = (chromatic_angle(*lights) / SAME) ** 2 + (uneven_ratio(*lights) / SMOOTH) ** 2
+    same = torch.exp(-other)
     return torch.lerp(plain, from_linear(torch.lerp(*lights, share)), same)

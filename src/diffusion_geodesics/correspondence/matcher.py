@@ -1,4 +1,5 @@
-"""Correspondences of image pairs: a global search, a descent on finer grids, and a gate."""
+"""Correspondences of image pairs: a global search, a descent on finer grids, a gate, and a release
+of what has no counterpart."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from diffusion_geodesics.correspondence.belief_propagation import BeliefPropagation
 from diffusion_geodesics.correspondence.gate import Gate
 from diffusion_geodesics.correspondence.halfway_field import FieldDescent
+from diffusion_geodesics.correspondence.release import Release
 from diffusion_geodesics.correspondence.residuals import join_features, resize
 from diffusion_geodesics.correspondence.warp import Matches
 
@@ -26,6 +28,7 @@ class Matcher:
         search: the global search on the coarsest grid.
         descent: the descent on finer and finer grids.
         gate: the removal of displacements that explain nothing.
+        release: of the field where one surface takes the place of another.
         channels: leading principal directions of the features that are kept, at most.
         coarse_weight: length of a feature vector of a grid, in units of that of the next finer one,
             in the global search: fine features alone take one eye for the other.
@@ -35,6 +38,7 @@ class Matcher:
     search: BeliefPropagation = field(default_factory=BeliefPropagation)
     descent: FieldDescent = field(default_factory=FieldDescent)
     gate: Gate = field(default_factory=Gate)
+    release: Release = field(default_factory=Release)
     channels: int = 48
     coarse_weight: float = 1.4
     max_batch: int = 8
@@ -74,7 +78,9 @@ class Matcher:
             for k in range(0, len(images), self.max_batch):
                 batch = slice(k, k + self.max_batch)
                 fields = self._solve(_copy(images[batch]), [_copy(grid[batch]) for grid in grids])
-                found += [Matches(v.permute(1, 2, 0).contiguous()) for v in fields]
+                matched = [Matches(v.permute(1, 2, 0).contiguous()) for v in fields]
+                pairs = zip(matched, images[batch], strict=True)
+                found += [self.release.apply(one, _copy(pair)) for one, pair in pairs]
         return found
 
     def _solve(

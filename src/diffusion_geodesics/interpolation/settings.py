@@ -39,7 +39,7 @@ SOLVER = (
 """Settings that matter only where a boundary value problem is solved."""
 
 
-KEPT_SEGMENTS = "film-segment-4"
+KEPT_SEGMENTS = "film-segment-5"
 """The kind of finished segments in a cache, with the version of their form."""
 EXCESS = 0.1
 """Relative excess of the denoising error from which on the network's sample is shown."""
