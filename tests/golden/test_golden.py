@@ -2,7 +2,8 @@
 
 ``figures.json`` and ``frames.safetensors`` were recorded with version 0.1 (commit 7f028bb) on the
 example portraits at 32 pixels, 10 steps and 5 frames; the natural morph anew when its
-correspondences changed (commit aec0b2f), and when it was bent with fewer nodes (2 levels of 256).
+correspondences changed (commit aec0b2f), when it was bent with fewer nodes (2 levels of 256), and
+when mixtures changed (1 level).
 Its frames are compared as the network's samples everywhere, as they were then.
 """
 

@@ -72,9 +72,7 @@ class Regions:
         lights = to_linear(both)
         angle = chromatic_angle(lights[:1], lights[1:])[0, 0].numpy()
         found = [r for r in self._thick(change) if self._another(r, change, angle)]
-        gap, width = (length * min(change.shape) for length in (self.gap, self.gap + self.around))
-        beyond = ~within(np.any(found, axis=0), gap) if found else None
-        return [r for r in found if np.mean(change[within(r, width) & beyond]) <= self.same]
+        return [r for r in found if self._stays(r, np.any(found, axis=0), change)]
 
     def _thick(self, change: Plane) -> Iterator[Mask]:
         """Connected regions that differ, thick and not too large."""
@@ -86,6 +84,12 @@ class Regions:
             thick = 2 * depth(region).max() >= self.thick * short
             if thick and region.mean() <= self.largest:
                 yield region
+
+    def _stays(self, region: Mask, regions: Mask, change: Plane) -> bool:
+        """Whether what is around a region, and in none, is the same."""
+        gap, width = (length * min(change.shape) for length in (self.gap, self.gap + self.around))
+        around = within(region, width) & ~within(regions, gap)
+        return bool(around.any() and change[around].mean() <= self.same)
 
     def _another(self, region: Mask, change: Plane, angle: Plane) -> bool:
         """Whether a region is of another surface, and has an outline."""
