@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from diffusion_geodesics.correspondence import Matches, morph
+from diffusion_geodesics.correspondence import Matches, Regions, morph
 from diffusion_geodesics.correspondence.fronts import Fronts
 from diffusion_geodesics.correspondence.grid import cell_centres
 
@@ -168,3 +168,5 @@ def test_no_front_where_what_is_around_differs() -> None:
     first, last = bar(0.25), bar(0.6) * stripes[:, None]
     assert not fades(bar(0.25), bar(0.6))
     assert fades(first, last)
+    anyhow = Fronts(regions=Regions(same=1.0))
+    assert not bool((shares(first, last, HALF, anyhow) == 0.5).all())

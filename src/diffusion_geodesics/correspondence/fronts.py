@@ -36,8 +36,6 @@ from torch.nn.functional import adaptive_avg_pool2d
 from diffusion_geodesics.correspondence.grid import grid_shape, sample
 from diffusion_geodesics.correspondence.regions import RIM, Mask, Plane, Regions, depth, within
 
-Image = Float[np.ndarray, "channels rows columns"]
-
 NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
 """Steps to half of the neighbours of a cell; the others are their reverse."""
 FIRST, MOST = 0.02, 0.98
